@@ -1,0 +1,1 @@
+//! Seeded corpora and adapters for rivals, shared by the benches of this folder.

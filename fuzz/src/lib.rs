@@ -1,0 +1,1 @@
+//! Fuzz oracles: one plain function each.

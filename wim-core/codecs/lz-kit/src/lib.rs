@@ -1,0 +1,11 @@
+//! What the LZ codecs of the Windows imaging world share.
+//!
+//! Bit streams, Huffman codes, match finders and parsers, plus the two small types every codec speaks in:
+//! [`DecodeError`] and [`Level`]. The formats themselves live in the packages `xpress` and `lzx`; nothing here
+//! knows about WIM files, threads or I/O.
+
+mod error;
+mod level;
+
+pub use error::DecodeError;
+pub use level::Level;

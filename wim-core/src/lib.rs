@@ -1,0 +1,1 @@
+//! Windows images, read, edited and written with no Windows.
