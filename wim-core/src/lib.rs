@@ -1,1 +1,9 @@
 //! Windows images, read, edited and written with no Windows.
+//!
+//! Five floors, each using only those below it (`tests/rooms.rs` holds them to it):
+//!
+//! - [`base`]: units, errors, random-access bytes, progress, the parallel pipeline, atomic output.
+//! - [`image`]: an image's tree and edits to it.
+
+pub mod base;
+pub mod image;

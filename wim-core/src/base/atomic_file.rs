@@ -1,0 +1,182 @@
+//! Output that is whole at every instant: written beside its target, synced, then renamed.
+//!
+//! Until [`AtomicFile::commit`] the target is as it was; a dropped file removes its temporary. A killed process leaves at
+//! most one file named `.NAME.XXXXXX.wim-tmp` beside the target, which may be deleted.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::error::{Error, Result};
+
+/// What to do when the target exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfExists {
+    /// Fail with `InvalidInput`; checked at the start and again at the rename.
+    Refuse,
+    /// Replace it at the rename.
+    Replace,
+}
+
+/// A file that appears under its name only when it is complete.
+#[derive(Debug)]
+pub struct AtomicFile {
+    temporary: NamedTempFile,
+    target: PathBuf,
+    if_exists: IfExists,
+}
+
+impl AtomicFile {
+    /// Creates the temporary neighbour of `target`.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the target exists and must not be replaced, or is a directory; `Io` when the folder cannot
+    /// be written.
+    pub fn create(target: &Path, if_exists: IfExists) -> Result<Self> {
+        // A symbolic link is followed, so that the file it names is replaced and not the link.
+        let target = if target.is_symlink() {
+            target.canonicalize().map_err(|e| Error::io(e, "cannot follow the link", target))?
+        } else {
+            target.to_owned()
+        };
+        if target.is_dir() {
+            return Err(Error::invalid_input("is a directory, not a file").in_file(target.display()));
+        }
+        if if_exists == IfExists::Refuse && target.exists() {
+            return Err(already_exists(&target));
+        }
+        let folder = folder_of(&target);
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let mut builder = tempfile::Builder::new();
+        let prefix = format!(".{name}.");
+        builder.prefix(&prefix).suffix(".wim-tmp");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As a plain create would: the user's umask decides. An existing target's own mode is kept.
+            let mode = std::fs::metadata(&target).map_or(0o666, |m| m.permissions().mode() & 0o777);
+            builder.permissions(std::fs::Permissions::from_mode(mode));
+        }
+        let temporary =
+            builder.tempfile_in(&folder).map_err(|e| Error::io(e, "cannot create a file in", &folder))?;
+        Ok(Self { temporary, target, if_exists })
+    }
+
+    /// Where the file will appear.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where the bytes lie now, for reading back before the commit.
+    #[must_use]
+    pub fn temporary_path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// The open temporary.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        self.temporary.as_file()
+    }
+
+    /// Syncs the contents, renames the file to its target and syncs the folder.
+    ///
+    /// # Errors
+    /// `Io` when the system fails, `InvalidInput` when the target has appeared meanwhile; the target is then unchanged
+    /// and the temporary removed.
+    pub fn commit(self) -> Result<()> {
+        let Self { temporary, target, if_exists } = self;
+        temporary.as_file().sync_all().map_err(|e| Error::io(e, "cannot write", &target))?;
+        let renamed = match if_exists {
+            IfExists::Replace => temporary.persist(&target),
+            IfExists::Refuse => temporary.persist_noclobber(&target),
+        };
+        renamed.map_err(|e| match e.error.kind() {
+            io::ErrorKind::AlreadyExists => already_exists(&target),
+            _ => Error::io(e.error, "cannot rename the finished file to", &target),
+        })?;
+        sync_folder(&folder_of(&target));
+        Ok(())
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.temporary.as_file_mut().write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.as_file_mut().flush()
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.temporary.as_file_mut().seek(position)
+    }
+}
+
+fn already_exists(target: &Path) -> Error {
+    Error::invalid_input("already exists").in_file(target.display()).remedy("use --force to replace it")
+}
+
+fn folder_of(target: &Path) -> PathBuf {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Makes the rename itself durable. Some file systems cannot sync a folder; the data is safe all the same, so a failure
+/// here is not an error.
+fn sync_folder(folder: &Path) {
+    #[cfg(unix)]
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_appears_before_the_commit_and_nothing_is_left_after_a_drop() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out.wim");
+        let mut file = AtomicFile::create(&target, IfExists::Refuse).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(!target.exists());
+        drop(file);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_commit_replaces_only_when_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out.wim");
+        std::fs::write(&target, b"old").unwrap();
+        assert!(AtomicFile::create(&target, IfExists::Refuse).is_err());
+        let mut file = AtomicFile::create(&target, IfExists::Replace).unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_target_that_appears_meanwhile_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out.wim");
+        let file = AtomicFile::create(&target, IfExists::Refuse).unwrap();
+        std::fs::write(&target, b"someone else's").unwrap();
+        assert!(file.commit().is_err());
+        assert_eq!(std::fs::read(&target).unwrap(), b"someone else's");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

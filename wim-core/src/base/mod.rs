@@ -1,0 +1,33 @@
+//! The ground floor: bytes, units, errors, progress and the parallel pipeline.
+//!
+//! Everything above speaks in these types. Nothing here knows a file format, and only [`atomic_file`] and the
+//! file implementation of [`read_at::ReadAt`] touch a file system.
+
+pub mod atomic_file;
+pub mod cancel;
+pub mod context;
+pub mod error;
+pub mod fields;
+pub mod filetime;
+pub mod guid;
+pub mod pipeline;
+pub mod progress;
+pub mod read_at;
+pub mod section;
+pub mod sha1;
+pub mod units;
+pub mod upcase;
+pub mod utf16;
+
+pub use cancel::Cancel;
+pub use context::Context;
+pub use error::{Error, ErrorKind, Place, Result};
+pub use fields::Fields;
+pub use filetime::FileTime;
+pub use guid::Guid;
+pub use progress::{Progress, Recording, Silent, Stage};
+pub use read_at::{FileSource, ReadAt};
+pub use section::Section;
+pub use sha1::{Sha1Digest, Sha1Hasher};
+pub use units::{ChunkSize, ImageIndex, PartNumber, SecurityId};
+pub use utf16::WimString;

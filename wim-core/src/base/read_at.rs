@@ -1,0 +1,148 @@
+//! Random-access bytes that many threads may read at once.
+//!
+//! No cursor, so no lock: workers share one source. No memory map: a file truncated while mapped is a signal, not an
+//! error.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::{Error, Result};
+
+/// Random-access bytes that many threads may read at once.
+pub trait ReadAt: Send + Sync {
+    /// Length in bytes; does not change while the source is open.
+    fn size(&self) -> u64;
+
+    /// Fills all of `buf` from `offset` (bytes from the start), or fails: never a short read.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` past the end, else what the system says.
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl ReadAt for [u8] {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let slice = usize::try_from(offset)
+            .ok()
+            .and_then(|start| self.get(start..start.checked_add(buf.len())?))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(slice);
+        Ok(())
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn size(&self) -> u64 {
+        self.as_slice().size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.as_slice().read_exact_at(buf, offset)
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_exact_at(buf, offset)
+    }
+}
+
+/// A file opened for reading.
+#[derive(Debug)]
+pub struct FileSource {
+    file: File,
+    path: PathBuf,
+    size: u64,
+}
+
+impl FileSource {
+    /// Opens the regular file at `path`.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be opened, `InvalidInput` when it is a directory or a device.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(e, "cannot open", path))?;
+        let metadata = file.metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
+        if !metadata.is_file() {
+            return Err(Error::invalid_input("not a regular file").in_file(path.display()));
+        }
+        Ok(Self { file, path: path.to_owned(), size: metadata.len() })
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file itself, for asking about its identity.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl ReadAt for FileSource {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    #[cfg(unix)]
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, buf, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+        use std::os::windows::fs::FileExt;
+        while !buf.is_empty() {
+            match self.file.seek_read(buf, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => {
+                    buf = &mut buf[n..];
+                    offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_never_read_short() {
+        let bytes = [1u8, 2, 3, 4];
+        let mut buf = [0; 2];
+        bytes[..].read_exact_at(&mut buf, 2).unwrap();
+        assert_eq!(buf, [3, 4]);
+        assert!(bytes[..].read_exact_at(&mut buf, 3).is_err());
+        assert!(bytes[..].read_exact_at(&mut buf, u64::MAX).is_err());
+    }
+
+    #[test]
+    fn files_read_like_slices_and_directories_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, [1, 2, 3, 4]).unwrap();
+        let source = FileSource::open(&path).unwrap();
+        let mut buf = [0; 3];
+        source.read_exact_at(&mut buf, 1).unwrap();
+        assert_eq!((source.size(), buf), (4, [2, 3, 4]));
+        assert!(source.read_exact_at(&mut buf, 2).is_err());
+        assert!(FileSource::open(dir.path()).is_err());
+    }
+}
