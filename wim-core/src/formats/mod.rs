@@ -8,3 +8,4 @@
 
 pub mod inf;
 pub mod pe;
+pub mod szdd;
