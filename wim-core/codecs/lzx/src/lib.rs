@@ -5,3 +5,6 @@ pub mod format;
 
 pub use format::WindowOrder;
 pub use lz_kit::DecodeError;
+
+mod interim;
+pub use interim::{Decoder, Encoder};

@@ -4,3 +4,6 @@ pub mod format;
 
 pub use format::MAX_CHUNK_BYTES;
 pub use lz_kit::DecodeError;
+
+mod interim;
+pub use interim::{Decoder, Encoder};
