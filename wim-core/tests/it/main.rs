@@ -1,0 +1,4 @@
+//! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
+
+mod container;
+mod samples;
