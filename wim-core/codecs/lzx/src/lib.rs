@@ -6,5 +6,3 @@ pub mod format;
 pub use format::WindowOrder;
 pub use lz_kit::DecodeError;
 
-mod interim;
-pub use interim::{Decoder, Encoder};

@@ -5,5 +5,3 @@ pub mod format;
 pub use format::MAX_CHUNK_BYTES;
 pub use lz_kit::DecodeError;
 
-mod interim;
-pub use interim::{Decoder, Encoder};
