@@ -1,0 +1,3 @@
+//! Matches: copying them.
+
+pub mod copy_match;
