@@ -9,3 +9,8 @@ mod level;
 
 pub use error::DecodeError;
 pub use level::Level;
+
+pub mod bitstream;
+pub mod huffman;
+pub mod lz77;
+pub mod parse;
