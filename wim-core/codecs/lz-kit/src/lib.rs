@@ -9,6 +9,7 @@ mod error;
 pub mod huffman;
 mod level;
 pub mod lz77;
+pub mod parse;
 
 pub use error::DecodeError;
 pub use level::Level;
