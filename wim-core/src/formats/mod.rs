@@ -1,7 +1,7 @@
 //! What is on disk: one folder per format, none knowing another.
 //!
-//! Each turns bytes into values and values into bytes, with no files, threads, clock or printing. Hostile bytes give an
-//! error that names the place: they never panic, over-allocate or loop for ever.
+//! Everything here is pure: bytes to values and values to bytes, from `&[u8]` or `&dyn ReadAt`, sequentially and simply.
+//! No files, threads, clock or printing; the parallel bulk reader and writer are in `transfer`.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
@@ -9,3 +9,4 @@
 pub mod inf;
 pub mod pe;
 pub mod szdd;
+pub mod wim;

@@ -1,12 +1,12 @@
 //! Every INF at hand is read to the end: real driver packages, and a corpus of 735 more files. None may panic, whatever is done
 //! to its bytes, and what is wrong with one is said with line and column.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::test_data;
+use crate::samples::real_data;
 use wim_core::base::{Architecture, Place};
 use wim_core::formats::inf::install::{actual_section, install};
 use wim_core::formats::inf::models::{manufacturers, models_for};
@@ -70,20 +70,35 @@ fn explore(name: &str, bytes: &[u8], totals: &mut Totals) {
     }
 }
 
+/// All files below a directory, in a fixed order.
+pub(crate) fn files_below(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
 fn is_inf(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("inf") || e.eq_ignore_ascii_case("inx"))
 }
 
 /// Name and bytes of each INF of the corpus archive, unpacked to a temporary directory by `tar`.
 fn corpus() -> Option<Vec<(String, Vec<u8>)>> {
-    let archive = test_data::path("drivers/inf-corpus.tar.xz")?;
+    let archive = real_data("drivers/inf-corpus.tar.xz")?;
     let folder = tempfile::tempdir().unwrap();
     let unpacked = Command::new("tar").arg("-xJf").arg(&archive).arg("-C").arg(folder.path()).status();
     if !unpacked.is_ok_and(|status| status.success()) {
         println!("skipped: tar cannot unpack {}", archive.display());
         return None;
     }
-    let infs = test_data::files_below(folder.path()).into_iter().filter(|p| is_inf(p));
+    let infs = files_below(folder.path()).into_iter().filter(|p| is_inf(p));
     Some(infs.map(|p| (p.display().to_string(), std::fs::read(p).unwrap())).collect())
 }
 
@@ -118,9 +133,9 @@ fn parsing_the_corpus_keeps_to_its_budget() {
 
 #[test]
 fn real_packages_are_read_whole() {
-    let Some(folder) = test_data::path("drivers") else { return };
+    let Some(folder) = real_data("drivers") else { return };
     let mut totals = Totals::default();
-    for path in test_data::files_below(&folder).into_iter().filter(|p| is_inf(p)) {
+    for path in files_below(&folder).into_iter().filter(|p| is_inf(p)) {
         let before = totals.with_version;
         explore(&path.display().to_string(), &std::fs::read(&path).unwrap(), &mut totals);
         assert_eq!(totals.with_version, before + 1, "{}", path.display());
@@ -141,10 +156,10 @@ impl Lcg {
 
 #[test]
 fn mutated_infs_never_panic() {
-    let Some(folder) = test_data::path("drivers") else { return };
+    let Some(folder) = real_data("drivers") else { return };
     let mut random = Lcg(7);
     let mut totals = Totals::default();
-    for path in test_data::files_below(&folder).into_iter().filter(|p| is_inf(p)) {
+    for path in files_below(&folder).into_iter().filter(|p| is_inf(p)) {
         let original = std::fs::read(&path).unwrap();
         if original.len() > 200_000 {
             continue;

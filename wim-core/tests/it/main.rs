@@ -1,10 +1,5 @@
-//! Integration tests of the library, one module per subject, in one binary so that they link once.
+//! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests stop at the first surprise and say what they skip"
-)]
-
+mod container;
 mod inf_corpus;
-mod test_data;
+mod samples;

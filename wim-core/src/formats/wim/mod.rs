@@ -1,0 +1,22 @@
+//! The WIM container: `.wim`, `.swm` and `.esd` files.
+//!
+//! Described in Microsoft's "Windows Imaging File Format" paper and by the sources of wimlib and 7-Zip; facts that only
+//! real files tell are marked where they are used. Split sets, solid resources, LZMS and pipable files are recognised and
+//! refused by name. All integers are little-endian, all offsets in bytes.
+
+pub mod chunk_codec;
+pub mod chunk_table;
+pub mod file;
+pub mod header;
+pub mod integrity;
+pub mod lookup_table;
+pub mod resource_header;
+pub mod resource_reader;
+pub mod xml;
+
+pub use chunk_codec::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression};
+pub use file::WimFile;
+pub use header::{HeaderFlags, WimHeader, WimVersion};
+pub use lookup_table::{BlobEntry, LookupTable, MetadataEntry};
+pub use resource_header::ResourceHeader;
+pub use xml::{ImageXml, WimXml};
