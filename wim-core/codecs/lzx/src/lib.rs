@@ -1,7 +1,13 @@
 //! LZX as WIM stores it: chunks compressed alone, windows of 32 KiB to 2 MiB, E8 translation always on.
 
 pub mod e8;
+mod cost;
+mod encode;
 pub mod format;
+mod items;
+mod split;
+mod write_block;
 
+pub use encode::Encoder;
 pub use format::WindowOrder;
-pub use lz_kit::DecodeError;
+pub use lz_kit::{DecodeError, Level};
