@@ -3,7 +3,9 @@
 //! Five floors, each using only those below it (`tests/rooms.rs` holds them to it):
 //!
 //! - [`base`]: units, errors, random-access bytes, progress, the parallel pipeline, atomic output.
+//! - [`formats`]: what is on disk, bytes to values and back.
 //! - [`image`]: an image's tree and edits to it.
 
 pub mod base;
+pub mod formats;
 pub mod image;

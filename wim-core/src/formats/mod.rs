@@ -1,0 +1,9 @@
+//! What is on disk: one folder per format, none knowing another.
+//!
+//! Everything here is pure: bytes to values and values to bytes, from `&[u8]` or `&dyn ReadAt`, sequentially and simply.
+//! No files, threads, clock or printing; the parallel bulk reader and writer are in `transfer`.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+
+pub mod wim;
