@@ -3,7 +3,7 @@
 //! Five floors, each using only those below it (`tests/rooms.rs` holds them to it):
 //!
 //! - [`base`]: units, errors, random-access bytes, progress, the parallel pipeline, atomic output.
-//! - [`formats`]: what is on disk, bytes to values and back.
+//! - [`formats`]: what is on disk, one folder per format.
 //! - [`image`]: an image's tree and edits to it.
 
 pub mod base;

@@ -5,7 +5,23 @@
 //! refused by name. All integers are little-endian, all offsets in bytes.
 
 pub mod attributes;
+pub mod chunk_codec;
+pub mod chunk_table;
 pub mod dentry;
+pub mod file;
+pub mod header;
+pub mod integrity;
+pub mod lookup_table;
 pub mod reparse;
+pub mod resource_header;
+pub mod resource_reader;
 pub mod security;
 pub mod streams;
+pub mod xml;
+
+pub use chunk_codec::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression};
+pub use file::WimFile;
+pub use header::{HeaderFlags, WimHeader, WimVersion};
+pub use lookup_table::{BlobEntry, LookupTable, MetadataEntry};
+pub use resource_header::ResourceHeader;
+pub use xml::{ImageXml, WimXml};

@@ -1,0 +1,201 @@
+//! Which codec and chunk size compress a resource, and the codecs behind one door.
+
+use std::fmt;
+
+use lz_kit::{DecodeError, Level};
+
+use crate::base::{ChunkSize, Error, Result};
+
+/// Compression types of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// Stored as it is.
+    None,
+    /// XPRESS with Huffman codes.
+    Xpress,
+    /// LZX.
+    Lzx,
+    /// LZMS, only in version 0xE00.
+    Lzms,
+}
+
+impl Compression {
+    /// Smallest and largest exponents of its chunk sizes (wim-format 2.2).
+    fn chunk_log2(self) -> std::ops::RangeInclusive<u8> {
+        match self {
+            Self::None => 12..=30,
+            Self::Xpress => 12..=16,
+            Self::Lzx => 15..=21,
+            Self::Lzms => 15..=30,
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Xpress => "XPRESS",
+            Self::Lzx => "LZX",
+            Self::Lzms => "LZMS",
+        })
+    }
+}
+
+/// A compression type with a chunk size that it allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChunkFormat {
+    compression: Compression,
+    chunk_size: ChunkSize,
+}
+
+impl ChunkFormat {
+    /// No compression.
+    pub const UNCOMPRESSED: Self = Self { compression: Compression::None, chunk_size: ChunkSize::DEFAULT };
+
+    /// A pair that the format allows; none for a chunk size the type does not have.
+    #[must_use]
+    pub fn new(compression: Compression, chunk_size: ChunkSize) -> Option<Self> {
+        compression.chunk_log2().contains(&chunk_size.log2()).then_some(Self { compression, chunk_size })
+    }
+
+    /// The pair that Windows of all ages reads: 32 KiB chunks.
+    ///
+    /// For LZMS this is the type's own default of 128 KiB.
+    #[must_use]
+    pub fn usual(compression: Compression) -> Self {
+        let chunk_size = match compression {
+            Compression::Lzms => ChunkSize::from_bytes(128 << 10).unwrap_or(ChunkSize::DEFAULT),
+            _ => ChunkSize::DEFAULT,
+        };
+        Self { compression, chunk_size }
+    }
+
+    /// The compression type.
+    #[must_use]
+    pub fn compression(self) -> Compression {
+        self.compression
+    }
+
+    /// The chunk size; without meaning when nothing is compressed.
+    #[must_use]
+    pub fn chunk_size(self) -> ChunkSize {
+        self.chunk_size
+    }
+}
+
+/// The decoder of one format, with its scratch; one per worker.
+pub enum ChunkDecoder {
+    /// For files without compressed resources.
+    None,
+    /// XPRESS.
+    Xpress(Box<xpress::Decoder>),
+    /// LZX.
+    Lzx(Box<lzx::Decoder>),
+}
+
+impl ChunkDecoder {
+    /// Memory of one decoder in bytes, an upper bound for the budget.
+    pub const SCRATCH_BYTES: u64 = 128 << 10;
+
+    /// The decoder of `format`.
+    ///
+    /// # Errors
+    /// `Unsupported` for LZMS.
+    pub fn new(format: ChunkFormat) -> Result<Self> {
+        match format.compression {
+            Compression::None => Ok(Self::None),
+            Compression::Xpress => Ok(Self::Xpress(Box::default())),
+            Compression::Lzx => Ok(Self::Lzx(Box::new(lzx::Decoder::new(window_of(format))))),
+            Compression::Lzms => Err(lzms_unsupported()),
+        }
+    }
+
+    /// Decodes one chunk into exactly `out`; a chunk as long as `out` is stored raw (wim-format 4.2).
+    ///
+    /// # Errors
+    /// What the codec finds wrong.
+    pub fn decode(&mut self, stored: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+        if stored.len() == out.len() {
+            out.copy_from_slice(stored);
+            return Ok(());
+        }
+        match self {
+            Self::None => Err(DecodeError::BadBlock),
+            Self::Xpress(decoder) => decoder.decode(stored, out),
+            Self::Lzx(decoder) => decoder.decode(stored, out),
+        }
+    }
+}
+
+/// The encoder of one format and level, with its scratch; one per worker.
+pub enum ChunkEncoder {
+    /// Stores everything raw.
+    None,
+    /// XPRESS.
+    Xpress(Box<xpress::Encoder>),
+    /// LZX.
+    Lzx(Box<lzx::Encoder>),
+}
+
+impl ChunkEncoder {
+    /// The encoder of `format` at `level`.
+    ///
+    /// # Errors
+    /// `Unsupported` for LZMS.
+    pub fn new(format: ChunkFormat, level: Level) -> Result<Self> {
+        match format.compression {
+            Compression::None => Ok(Self::None),
+            Compression::Xpress => {
+                Ok(Self::Xpress(Box::new(xpress::Encoder::new(format.chunk_size.bytes() as usize, level))))
+            }
+            Compression::Lzx => Ok(Self::Lzx(Box::new(lzx::Encoder::new(window_of(format), level)))),
+            Compression::Lzms => Err(lzms_unsupported()),
+        }
+    }
+
+    /// Memory of one encoder in bytes, for the budget.
+    #[must_use]
+    pub fn scratch_bytes(format: ChunkFormat, level: Level) -> u64 {
+        let bytes = match format.compression {
+            Compression::None | Compression::Lzms => 0,
+            Compression::Xpress => xpress::Encoder::scratch_bytes(format.chunk_size.bytes() as usize, level),
+            Compression::Lzx => lzx::Encoder::scratch_bytes(window_of(format), level),
+        };
+        bytes as u64
+    }
+
+    /// Compresses one chunk onto the end of `out`; a chunk that would not shrink is stored raw. Returns the stored size.
+    pub fn encode_onto(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        out.resize(start + chunk.len(), 0);
+        let room = out.get_mut(start..).unwrap_or(&mut []);
+        let room = room.split_last_mut().map_or(&mut [][..], |(_, shorter)| shorter);
+        let written = match self {
+            Self::None => None,
+            Self::Xpress(encoder) => encoder.encode(chunk, room),
+            Self::Lzx(encoder) => encoder.encode(chunk, room),
+        };
+        match written {
+            Some(length) => {
+                out.truncate(start + length);
+                length
+            }
+            None => {
+                out.truncate(start);
+                out.extend_from_slice(chunk);
+                chunk.len()
+            }
+        }
+    }
+}
+
+fn window_of(format: ChunkFormat) -> lzx::WindowOrder {
+    lzx::WindowOrder::new(format.chunk_size.log2())
+        .expect("ChunkFormat::new admits LZX chunks of 2^15 to 2^21 only")
+}
+
+fn lzms_unsupported() -> Error {
+    Error::unsupported("LZMS compression is not supported by this version")
+        .remedy("convert the file with: wimlib-imagex export FILE all OUT.wim --compress=LZX")
+}
