@@ -1,6 +1,7 @@
-//! The integration tests of the library, one binary: each file is about one room or one question.
+//! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
 
-mod data;
+mod container;
+mod samples;
 mod tree_load;
 mod tree_real_files;
 mod tree_round_trip;
