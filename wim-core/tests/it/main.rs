@@ -2,3 +2,6 @@
 
 mod container;
 mod samples;
+mod tree_load;
+mod tree_real_files;
+mod tree_round_trip;
