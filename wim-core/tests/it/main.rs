@@ -3,3 +3,6 @@
 mod container;
 mod inf_corpus;
 mod samples;
+mod tree_load;
+mod tree_real_files;
+mod tree_round_trip;
