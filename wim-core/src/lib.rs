@@ -5,9 +5,11 @@
 //! - [`base`]: units, errors, random-access bytes, progress, the parallel pipeline, atomic output.
 //! - [`formats`]: what is on disk, one folder per format.
 //! - [`image`]: an image's tree and edits to it.
+//! - [`servicing`]: registry, drivers and updates: what to change in an image, and why.
 //! - [`transfer`]: bulk reading and writing on all cores.
 
 pub mod base;
 pub mod formats;
 pub mod image;
+pub mod servicing;
 pub mod transfer;
