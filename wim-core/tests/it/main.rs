@@ -5,3 +5,4 @@ mod samples;
 mod tree_load;
 mod tree_real_files;
 mod tree_round_trip;
+mod verify;
