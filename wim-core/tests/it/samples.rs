@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Bytes that compress like code and text: repeated phrases with random stretches; the same for the same seed.
-pub fn mixed_bytes(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn mixed_bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = move || {
         state ^= state << 13;
@@ -31,7 +31,7 @@ pub fn mixed_bytes(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// Bytes that do not compress.
-pub fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0xD134_2543_DE82_EF95) | 1;
     (0..length)
         .map(|_| {
@@ -42,9 +42,11 @@ pub fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// A file or folder of the real test data; none, with a message, when the data is not there.
-pub fn real_data(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("WIM_TEST_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+pub(crate) fn real_data(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("WIM_TEST_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+        PathBuf::from,
+    );
     let path = folder.join(name);
     if path.exists() {
         return Some(path);

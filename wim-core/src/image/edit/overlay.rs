@@ -198,7 +198,8 @@ impl Overlay {
     /// The descriptor for a new entry: that of the first of its kind in the directory that has one, else the directory's.
     fn inherited(&self, directory: NodeId, attributes: u32) -> Option<SecurityId> {
         let children = self.tree.children(directory).iter().map(|&child| self.tree.inode_of(child));
-        let kind = children.filter(|inode| inode.attributes & (DIRECTORY | REPARSE_POINT) == attributes & DIRECTORY);
+        let kind =
+            children.filter(|inode| inode.attributes & (DIRECTORY | REPARSE_POINT) == attributes & DIRECTORY);
         kind.filter_map(|inode| inode.security).next().or(self.tree.inode_of(directory).security)
     }
 }

@@ -24,6 +24,9 @@ pub struct LengthBuilder {
 }
 
 impl LengthBuilder {
+    /// Upper bound of the memory one builder holds, in bytes: four lists of symbols and the package-merge flags.
+    pub const SCRATCH_BYTES: usize = 4 * 2 * MAX_SYMBOLS * 4 + MAX_LIMIT * 2 * MAX_SYMBOLS;
+
     /// Scratch for codes of at most [`MAX_SYMBOLS`] symbols.
     #[must_use]
     pub fn new() -> Self {
@@ -104,6 +107,28 @@ impl LengthBuilder {
                 lengths[(s & SYMBOL_MASK) as usize] += 1;
             }
             taken = 2 * (taken - leaves);
+        }
+    }
+}
+
+/// The canonical codewords for `lengths`: ordered by length, then by symbol, first bit most significant.
+///
+/// `codewords` gets one entry per symbol; entries of unused symbols are left as they are.
+pub fn assign_codewords(lengths: &[u8], codewords: &mut [u16]) {
+    debug_assert_eq!(lengths.len(), codewords.len());
+    let mut count = [0u32; MAX_LIMIT + 1];
+    for &length in lengths {
+        count[usize::from(length)] += 1;
+    }
+    count[0] = 0;
+    let mut next = [0u32; MAX_LIMIT + 1];
+    for length in 1..=MAX_LIMIT {
+        next[length] = (next[length - 1] + count[length - 1]) << 1;
+    }
+    for (codeword, &length) in codewords.iter_mut().zip(lengths) {
+        if length > 0 {
+            *codeword = next[usize::from(length)] as u16;
+            next[usize::from(length)] += 1;
         }
     }
 }
@@ -240,6 +265,13 @@ mod tests {
                 assert_eq!(cost(&f, &l), limited_cost(&f, limit), "{f:?}, limit {limit}");
             }
         }
+    }
+
+    #[test]
+    fn codewords_are_canonical() {
+        let mut codewords = [0xffff; 5];
+        assign_codewords(&[2, 0, 1, 3, 3], &mut codewords);
+        assert_eq!(codewords, [0b10, 0xffff, 0b0, 0b110, 0b111]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod match_list;
 mod position;
 mod recent_offsets;
 
-pub use binary_trees::BinaryTrees;
+pub use binary_trees::{BinaryTrees, MatchLimits};
 pub use hash_chains::{Found, HashChains, SearchEffort};
 pub use match_length::PaddedChunk;
 pub use match_list::{Match, MatchList};

@@ -31,18 +31,18 @@ pub trait LazyRules {
 
 /// A match under consideration; `repeat` is `u32::MAX` for an explicit offset.
 #[derive(Clone, Copy)]
-struct Choice {
-    length: usize,
-    offset: usize,
-    repeat: u32,
-    score: usize,
+pub(super) struct Choice {
+    pub(super) length: usize,
+    pub(super) offset: usize,
+    pub(super) repeat: u32,
+    pub(super) score: usize,
 }
 
 const NO_CHOICE: Choice = Choice { length: 0, offset: 0, repeat: u32::MAX, score: 0 };
 
 /// Longest match of at least three bytes at a recent offset, R0 first; [`NO_CHOICE`] when there is none.
 #[inline(always)]
-fn best_repeat<R: LazyRules>(chunk: &PaddedChunk, at: usize, limit: usize, recent: RecentOffsets) -> Choice {
+pub(super) fn best_repeat<R: LazyRules>(chunk: &PaddedChunk, at: usize, limit: usize, recent: RecentOffsets) -> Choice {
     let mut best = NO_CHOICE;
     if limit < 3 {
         return best;
