@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::error::{Error, Result};
+use super::read_at::{ReadAt, WriteAt};
 
 /// What to do when the target exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,9 +114,32 @@ impl Write for AtomicFile {
     }
 }
 
-impl Seek for AtomicFile {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.temporary.as_file_mut().seek(position)
+impl WriteAt for AtomicFile {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let file = self.temporary.as_file_mut();
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)
+    }
+
+    fn set_length(&mut self, bytes: u64) -> io::Result<()> {
+        self.temporary.as_file_mut().set_len(bytes)
+    }
+}
+
+/// Reads back what was written so far.
+impl ReadAt for AtomicFile {
+    fn size(&self) -> u64 {
+        self.temporary.as_file().metadata().map_or(0, |m| m.len())
+    }
+
+    #[cfg(unix)]
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self.temporary.as_file(), buf, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        super::read_at::seek_read_exact(self.temporary.as_file(), buf, offset)
     }
 }
 

@@ -26,7 +26,7 @@ pub use fields::Fields;
 pub use filetime::FileTime;
 pub use guid::Guid;
 pub use progress::{Progress, Recording, Silent, Stage};
-pub use read_at::{FileSource, ReadAt};
+pub use read_at::{FileSource, ReadAt, WriteAt};
 pub use section::Section;
 pub use sha1::{Sha1Digest, Sha1Hasher};
 pub use units::{ChunkSize, ImageIndex, PartNumber, SecurityId};

@@ -22,7 +22,7 @@ pub enum Stage {
     CheckingIntegrity,
     /// Extracting file data; unit: uncompressed bytes.
     Extracting,
-    /// Writing resources; unit: uncompressed bytes.
+    /// Writing resources; unit: bytes copied as they are plus uncompressed bytes encoded.
     Writing,
     /// Making the integrity table; unit: bytes of the file.
     MakingIntegrity,

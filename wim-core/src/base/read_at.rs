@@ -21,6 +21,37 @@ pub trait ReadAt: Send + Sync {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
+/// Bytes that can be written at any offset, and read back.
+pub trait WriteAt: ReadAt {
+    /// Writes all of `bytes` at `offset`; the length grows as needed.
+    ///
+    /// # Errors
+    /// What the system says, a full disk among it.
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Cuts or extends (with zeros) to `bytes`.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn set_length(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+impl WriteAt for Vec<u8> {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        if self.len() < start + bytes.len() {
+            self.resize(start + bytes.len(), 0);
+        }
+        self[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn set_length(&mut self, bytes: u64) -> io::Result<()> {
+        self.resize(usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?, 0);
+        Ok(())
+    }
+}
+
 impl ReadAt for [u8] {
     fn size(&self) -> u64 {
         self.len() as u64
@@ -102,21 +133,27 @@ impl ReadAt for FileSource {
     }
 
     #[cfg(windows)]
-    fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
-        use std::os::windows::fs::FileExt;
-        while !buf.is_empty() {
-            match self.file.seek_read(buf, offset) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => {
-                    buf = &mut buf[n..];
-                    offset += n as u64;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        seek_read_exact(&self.file, buf, offset)
     }
+}
+
+/// Windows' positioned read, repeated until `buf` is full.
+#[cfg(windows)]
+pub(super) fn seek_read_exact(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !buf.is_empty() {
+        match file.seek_read(buf, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                buf = &mut buf[n..];
+                offset += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

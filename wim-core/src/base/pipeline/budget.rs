@@ -1,7 +1,5 @@
 //! How a memory budget is split between workers' scratch, permits and batches.
 
-/// Largest batch: consecutive chunks or small blobs are grouped up to this many uncompressed bytes.
-const MAX_BATCH_BYTES: u64 = 1 << 20;
 /// Below this a batch costs more in locks than it saves in memory.
 const MIN_BATCH_BYTES: u64 = 64 << 10;
 /// A batch needs about twice its uncompressed size: compressed bytes and their result.
@@ -19,6 +17,9 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Largest batch: consecutive chunks or small blobs are grouped up to this many uncompressed bytes.
+    pub const MAX_BATCH_BYTES: u64 = 1 << 20;
+
     /// Splits `memory_bytes` for at most `threads` workers that need `scratch_bytes` each.
     ///
     /// If not everything fits: smaller batches first, then fewer permits, then fewer workers. One worker always stays,
@@ -32,7 +33,7 @@ impl Budget {
         let permit_bytes = memory_bytes.saturating_sub(workers * scratch_bytes);
         // Four batches a worker keep all of them busy while the sink writes.
         let batch_bytes =
-            (permit_bytes / (workers * 4 * BUFFERS_PER_BATCH)).clamp(MIN_BATCH_BYTES, MAX_BATCH_BYTES);
+            (permit_bytes / (workers * 4 * BUFFERS_PER_BATCH)).clamp(MIN_BATCH_BYTES, Self::MAX_BATCH_BYTES);
         // More in flight than that only raises the peak.
         let permit_bytes = permit_bytes.min(workers * 8 * BUFFERS_PER_BATCH * batch_bytes);
         Self { workers: usize::try_from(workers).unwrap_or(usize::MAX), permit_bytes, batch_bytes }
@@ -53,7 +54,7 @@ mod tests {
                     if b.workers > 1 {
                         assert!(b.workers as u64 * scratch + b.permit_bytes <= memory, "{b:?}");
                     }
-                    assert!((MIN_BATCH_BYTES..=MAX_BATCH_BYTES).contains(&b.batch_bytes));
+                    assert!((MIN_BATCH_BYTES..=Budget::MAX_BATCH_BYTES).contains(&b.batch_bytes));
                 }
             }
         }
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn little_memory_costs_batches_before_workers() {
         let rich = Budget::split(1 << 30, 8, 1 << 20);
-        assert_eq!((rich.workers, rich.batch_bytes), (8, MAX_BATCH_BYTES));
+        assert_eq!((rich.workers, rich.batch_bytes), (8, Budget::MAX_BATCH_BYTES));
         let poor = Budget::split(12 << 20, 8, 1 << 20);
         assert_eq!((poor.workers, poor.batch_bytes), (8, MIN_BATCH_BYTES));
         let poorest = Budget::split(3 << 20, 8, 1 << 20);

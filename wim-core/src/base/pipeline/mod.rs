@@ -9,9 +9,11 @@
 //! [`DigestChain`] hashes a blob whose chunks are decoded out of order, without a thread waiting.
 
 mod budget;
+mod buffers;
 mod digest_chain;
 mod ring;
 
 pub use budget::Budget;
+pub use buffers::{BufferPool, PooledBuffer};
 pub use digest_chain::DigestChain;
 pub use ring::{Cost, map_in_order};

@@ -1,0 +1,121 @@
+//! Reads blobs: decoding and hashing on all cores, results in order.
+//!
+//! [`read_blobs`] is the bulk reader under verify, extract, apply and recompression; [`WimBlobs`] reads single blobs into
+//! memory. Solid resources are refused by name.
+
+mod blobs;
+mod input;
+mod plan;
+mod worker;
+
+pub use blobs::WimBlobs;
+pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
+pub(crate) use plan::{Batches, Work};
+pub(crate) use worker::{BlobWorker, Piece};
+
+use crate::base::pipeline::{Budget, BufferPool, map_in_order};
+use crate::base::{Context, Result};
+use crate::formats::wim::ChunkDecoder;
+
+/// A piece of a blob as the sink of [`read_blobs`] sees it.
+pub struct BlobPiece<'p> {
+    /// Place of the blob in the list that was asked for.
+    pub position: usize,
+    /// Offset of the piece in the blob.
+    pub start: u64,
+    /// The bytes, or what is wrong with the blob; after an error no more pieces of that blob follow.
+    pub bytes: Result<&'p [u8]>,
+    /// True for the last piece; its bytes are an error when the blob's digest differs.
+    pub is_last: bool,
+}
+
+/// Reads all of `inputs` and hands their pieces to `sink`, in the order of the list, each blob from its start to its end.
+///
+/// Lists sorted by file offset give one forward pass over the file; see [`sort_by_offset`]. Damage to one blob goes to the
+/// sink as an error of that blob; the sink decides whether the job goes on. Progress is advanced by uncompressed bytes.
+///
+/// # Errors
+/// What the sink returns, and `Cancelled`.
+pub fn read_blobs(
+    cx: &Context<'_>,
+    inputs: &[BlobInput<'_>],
+    mut sink: impl FnMut(BlobPiece<'_>) -> Result<()>,
+) -> Result<()> {
+    let budget =
+        Budget::split(cx.memory_bytes(), cx.threads(), ChunkDecoder::SCRATCH_BYTES + Budget::MAX_BATCH_BYTES);
+    let pool = BufferPool::new();
+    let items = Batches::new(inputs, budget.batch_bytes, largest_chunk(inputs));
+    let new_worker = || {
+        let mut worker = BlobWorker::new(inputs, pool.clone());
+        move |work: Work| Ok(worker.run(work))
+    };
+    let mut order = InOrder::default();
+    map_in_order(cx, &budget, items, new_worker, |pieces: Vec<Piece>| {
+        for piece in pieces {
+            order.pass(cx, inputs, piece, &mut sink)?;
+        }
+        Ok(())
+    })
+}
+
+/// Sorts inputs so that each WIM is read once, forwards; other origins come last, in their order.
+pub fn sort_by_offset(inputs: &mut [BlobInput<'_>]) {
+    inputs.sort_by_key(|input| match &input.origin {
+        Origin::Resource(wim, entry) => (std::ptr::from_ref(*wim).addr(), entry.header.offset),
+        _ => (usize::MAX, 0),
+    });
+}
+
+/// The largest chunk size of the WIMs in play, in bytes; pieces must start on its multiples.
+pub(crate) fn largest_chunk(inputs: &[BlobInput<'_>]) -> u64 {
+    let chunk = |input: &BlobInput<'_>| match &input.origin {
+        Origin::Resource(wim, entry) if entry.header.is_compressed() => {
+            u64::from(wim.format().chunk_size().bytes())
+        }
+        _ => 1,
+    };
+    inputs.iter().map(chunk).max().unwrap_or(1)
+}
+
+/// Checks digests of blobs in several pieces, and drops what follows an error.
+#[derive(Default)]
+pub(crate) struct InOrder {
+    failed: Option<usize>,
+}
+
+impl InOrder {
+    fn pass(
+        &mut self,
+        cx: &Context<'_>,
+        inputs: &[BlobInput<'_>],
+        piece: Piece,
+        sink: &mut impl FnMut(BlobPiece<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(Piece { position, start, bytes, is_last, .. }) = self.check(inputs, piece) else {
+            return Ok(());
+        };
+        let length = bytes.as_ref().map_or(0, |bytes| bytes.as_ref().len() as u64);
+        match bytes {
+            Ok(bytes) => sink(BlobPiece { position, start, bytes: Ok(bytes.as_ref()), is_last })?,
+            Err(error) => sink(BlobPiece { position, start, bytes: Err(error), is_last: true })?,
+        }
+        cx.progress.advance(length);
+        Ok(())
+    }
+
+    /// The piece with its digest checked when it is the last; none when its blob has failed already.
+    pub(crate) fn check(&mut self, inputs: &[BlobInput<'_>], mut piece: Piece) -> Option<Piece> {
+        if self.failed == Some(piece.position) {
+            return None;
+        }
+        if let (true, Some(large)) = (piece.is_last && piece.bytes.is_ok(), &piece.chain) {
+            if let Err(error) = large.check(&inputs[piece.position]) {
+                piece.bytes = Err(error);
+            }
+        }
+        if piece.bytes.is_err() {
+            self.failed = Some(piece.position);
+        }
+        Some(piece)
+    }
+}

@@ -1,0 +1,152 @@
+//! Cuts blobs into items of about one batch: a group of small blobs, or consecutive chunks of a large one.
+
+use std::sync::Arc;
+
+use super::input::{BlobInput, Origin, open_host_file};
+use super::worker::PieceBytes;
+use crate::base::pipeline::{Cost, DigestChain};
+use crate::base::{ReadAt, Result};
+use crate::formats::wim::chunk_table::ChunkTable;
+
+/// Most blobs in one group, so that a million one-byte files still give progress and parallel work.
+const MAX_GROUP: usize = 1024;
+/// Unwanted bytes between two resources that are read along rather than read around.
+const MAX_GAP_BYTES: u64 = 128 << 10;
+
+/// One item of the pipeline. Positions are those in the list of inputs.
+pub(crate) enum Work {
+    /// Small blobs, whole; those of one WIM that lie close together are read at once.
+    Group { positions: Vec<usize>, uncompressed: u64, stored: u64 },
+    /// A piece of a large blob.
+    Part { position: usize, large: Arc<LargeBlob>, number: u64, start: u64, length: u64 },
+    /// A large blob that could not be opened.
+    Failed { position: usize, error: Option<crate::base::Error> },
+}
+
+/// A blob of more than one batch, opened.
+pub(crate) struct LargeBlob {
+    pub(super) access: Access,
+    pub(super) chain: DigestChain<PieceBytes>,
+    pub(super) pieces: u64,
+}
+
+/// How the bytes of a large blob are reached.
+pub(crate) enum Access {
+    /// Chunks of a compressed resource.
+    Chunks(ChunkTable),
+    /// Raw bytes of the WIM from this offset.
+    Raw(u64),
+    /// A source of its own.
+    Source(Arc<dyn ReadAt>),
+}
+
+impl Cost for Work {
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Group { uncompressed, stored, .. } => uncompressed + stored,
+            // A piece's stored bytes are at most its uncompressed ones.
+            Self::Part { length, .. } => 2 * length,
+            Self::Failed { .. } => 0,
+        }
+    }
+}
+
+/// The items for `inputs`, in the order of the list.
+pub(crate) struct Batches<'i, 'w> {
+    inputs: &'i [BlobInput<'w>],
+    next: usize,
+    batch_bytes: u64,
+    large: Option<(usize, Arc<LargeBlob>, u64)>,
+}
+
+impl<'i, 'w> Batches<'i, 'w> {
+    /// `align_bytes` is the largest chunk size in play, a power of two: pieces of large blobs start on its multiples.
+    pub(crate) fn new(inputs: &'i [BlobInput<'w>], batch_bytes: u64, align_bytes: u64) -> Self {
+        let batch_bytes = batch_bytes.max(1).next_multiple_of(align_bytes.max(1));
+        Self { inputs, next: 0, batch_bytes, large: None }
+    }
+
+    fn group(&mut self) -> Work {
+        let (mut positions, mut uncompressed, mut stored) = (Vec::new(), 0, 0);
+        while let Some(input) = self.inputs.get(self.next) {
+            if input.size > self.batch_bytes || positions.len() == MAX_GROUP {
+                break;
+            }
+            let with_gap = input.stored_size() + self.gap_before(self.next, positions.is_empty());
+            if !positions.is_empty() && uncompressed + input.size.max(with_gap) > self.batch_bytes {
+                break;
+            }
+            uncompressed += input.size;
+            stored += with_gap;
+            positions.push(self.next);
+            self.next += 1;
+        }
+        Work::Group { positions, uncompressed, stored }
+    }
+
+    /// Bytes between this resource and the one before it that are read along with them.
+    fn gap_before(&self, position: usize, is_first: bool) -> u64 {
+        let Some(before) = position.checked_sub(1).filter(|_| !is_first) else { return 0 };
+        gap_between(&self.inputs[before], &self.inputs[position]).unwrap_or(0)
+    }
+
+    fn open(&self, position: usize) -> Result<LargeBlob> {
+        let input = &self.inputs[position];
+        let access = match &input.origin {
+            Origin::Resource(wim, entry) => {
+                entry.check(wim.source().size(), wim.format())?;
+                if entry.header.is_compressed() {
+                    Access::Chunks(ChunkTable::read(
+                        &**wim.source(),
+                        &entry.header,
+                        wim.format().chunk_size(),
+                    )?)
+                } else {
+                    Access::Raw(entry.header.offset)
+                }
+            }
+            Origin::Source(source) => Access::Source(Arc::clone(source)),
+            Origin::HostFile(path, last_write) => {
+                Access::Source(Arc::new(open_host_file(path, input.size, *last_write)?))
+            }
+        };
+        Ok(LargeBlob { access, chain: DigestChain::new(), pieces: input.size.div_ceil(self.batch_bytes) })
+    }
+}
+
+/// The bytes between two resources of one WIM when the second follows closely; none when they are read separately.
+pub(super) fn gap_between(first: &BlobInput<'_>, second: &BlobInput<'_>) -> Option<u64> {
+    match (&first.origin, &second.origin) {
+        (Origin::Resource(a, one), Origin::Resource(b, two)) if std::ptr::eq(*a, *b) => {
+            two.header.offset.checked_sub(one.header.end()?).filter(|&gap| gap <= MAX_GAP_BYTES)
+        }
+        _ => None,
+    }
+}
+
+impl Iterator for Batches<'_, '_> {
+    type Item = Work;
+
+    fn next(&mut self) -> Option<Work> {
+        if let Some((position, large, number)) = self.large.take() {
+            let start = number * self.batch_bytes;
+            let length = self.batch_bytes.min(self.inputs[position].size - start);
+            if number + 1 < large.pieces {
+                self.large = Some((position, Arc::clone(&large), number + 1));
+            }
+            return Some(Work::Part { position, large, number, start, length });
+        }
+        let position = self.next;
+        if self.inputs.get(position)?.size <= self.batch_bytes {
+            return Some(self.group());
+        }
+        self.next += 1;
+        match self.open(position) {
+            Ok(large) => {
+                self.large = Some((position, Arc::new(large), 0));
+                self.next()
+            }
+            Err(error) => Some(Work::Failed { position, error: Some(error) }),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Reads, decodes and hashes one item of the plan.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::input::{BlobInput, Origin, open_host_file};
+use super::plan::{Access, LargeBlob, Work, gap_between};
+use crate::base::pipeline::{BufferPool, PooledBuffer};
+use crate::base::{Error, ErrorKind, Place, ReadAt, Result, Sha1Digest};
+use crate::formats::wim::chunk_table::ChunkTable;
+use crate::formats::wim::resource_reader::{chunk_fails, digest_differs};
+use crate::formats::wim::{BlobEntry, ChunkDecoder, ChunkFormat, ResourceHeader};
+
+/// A piece of a blob, decoded; the last piece of a blob carries an error when its digest differs.
+pub(crate) struct Piece {
+    pub(crate) position: usize,
+    /// Offset of the piece in the blob.
+    pub(crate) start: u64,
+    pub(crate) bytes: Result<PieceBytes>,
+    pub(crate) is_last: bool,
+    /// Digest of a blob in several pieces, to be checked when the sink has come to the last one.
+    pub(crate) chain: Option<Arc<LargeBlob>>,
+}
+
+/// Bytes in a buffer that goes back to its pool.
+#[derive(Clone)]
+pub(crate) struct PieceBytes {
+    buffer: Arc<PooledBuffer>,
+    range: Range<usize>,
+}
+
+impl AsRef<[u8]> for PieceBytes {
+    fn as_ref(&self) -> &[u8] {
+        &(*self.buffer).as_ref()[self.range.clone()]
+    }
+}
+
+/// One worker's codecs and scratch.
+pub(crate) struct BlobWorker<'i, 'w> {
+    inputs: &'i [BlobInput<'w>],
+    decoders: HashMap<ChunkFormat, ChunkDecoder>,
+    stored: Vec<u8>,
+    pool: BufferPool,
+}
+
+impl<'i, 'w> BlobWorker<'i, 'w> {
+    pub(crate) fn new(inputs: &'i [BlobInput<'w>], pool: BufferPool) -> Self {
+        Self { inputs, decoders: HashMap::new(), stored: Vec::new(), pool }
+    }
+
+    /// The pieces of one item, in order. What is wrong with one blob is an error in its piece, not of the item.
+    pub(crate) fn run(&mut self, work: Work) -> Vec<Piece> {
+        match work {
+            Work::Group { positions, uncompressed, .. } => self.group(&positions, uncompressed),
+            Work::Part { position, large, number, start, length } => {
+                vec![self.part(position, large, number, start, length)]
+            }
+            Work::Failed { position, error } => {
+                let error = error.unwrap_or_else(|| Error::new(ErrorKind::Io, "cannot be opened"));
+                let bytes = Err(self.inputs[position].blame(error));
+                vec![Piece { position, start: 0, bytes, is_last: true, chain: None }]
+            }
+        }
+    }
+
+    fn group(&mut self, positions: &[usize], uncompressed: u64) -> Vec<Piece> {
+        // The plan keeps a group within a batch, which is at most a few megabytes.
+        let mut buffer = self.pool.take(usize::try_from(uncompressed).unwrap_or(usize::MAX));
+        let (mut done, mut filled) = (Vec::with_capacity(positions.len()), 0);
+        for run in close_runs(self.inputs, positions) {
+            let window = self.read_window(run);
+            for &position in run {
+                let input = &self.inputs[position];
+                let range = filled..filled + usize::try_from(input.size).unwrap_or(0);
+                filled = range.end;
+                let result = self.whole(input, &window, &mut buffer.as_mut()[range.clone()]);
+                done.push((position, range, result.map_err(|e| input.blame(e))));
+            }
+            self.give_back(window);
+        }
+        let buffer = Arc::new(buffer);
+        let piece = |(position, range, result): (usize, Range<usize>, Result<()>)| Piece {
+            position,
+            start: 0,
+            bytes: result.map(|()| PieceBytes { buffer: Arc::clone(&buffer), range }),
+            is_last: true,
+            chain: None,
+        };
+        done.into_iter().map(piece).collect()
+    }
+
+    /// Reads the stored bytes of resources that lie close together in one go.
+    fn read_window(&mut self, run: &[usize]) -> Window {
+        let mut window = Window { bytes: std::mem::take(&mut self.stored), length: 0, offset: 0 };
+        let bounds =
+            run.first().zip(run.last()).map(|(&first, &last)| (&self.inputs[first], &self.inputs[last]));
+        let Some((BlobInput { origin: Origin::Resource(wim, first), .. }, last)) = bounds else {
+            return window;
+        };
+        let Origin::Resource(_, last) = &last.origin else { return window };
+        window.offset = first.header.offset;
+        let length = last.header.end().unwrap_or(0).saturating_sub(window.offset);
+        let length = usize::try_from(length).unwrap_or(0);
+        // Entries may lie about their place; each is checked by itself before it is used, so a window that cannot be
+        // read is simply empty and `whole` reports what is wrong with the entry.
+        if last.header.end().is_some_and(|end| end <= wim.source().size()) {
+            if window.bytes.len() < length {
+                window.bytes.resize(length, 0);
+            }
+            if wim.source().read_exact_at(&mut window.bytes[..length], window.offset).is_ok() {
+                window.length = length;
+            }
+        }
+        window
+    }
+
+    fn give_back(&mut self, window: Window) {
+        self.stored = window.bytes;
+    }
+
+    /// Fills `out` with a whole small blob and checks its digest.
+    fn whole(&mut self, input: &BlobInput<'_>, window: &Window, out: &mut [u8]) -> Result<()> {
+        let at_blob = |e: Error| e.or_at(Place::Blob(input.digest));
+        match &input.origin {
+            Origin::Resource(wim, entry) => {
+                entry.check(wim.source().size(), wim.format())?;
+                let stored = window.get(&entry.header).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Io,
+                        format!(
+                            "cannot read {} bytes at {:#x}",
+                            entry.header.stored_size, entry.header.offset
+                        ),
+                    )
+                    .at(Place::Blob(entry.digest))
+                })?;
+                if entry.header.is_compressed() {
+                    let decoder = decoder_of(&mut self.decoders, wim.format())?;
+                    decode_whole(decoder, entry, stored, wim.format(), out)?;
+                } else {
+                    out.copy_from_slice(stored);
+                }
+                check_digest(input, Sha1Digest::of(out))
+            }
+            Origin::Source(source) => {
+                read_at(&**source, out, 0).map_err(at_blob)?;
+                check_digest(input, Sha1Digest::of(out))
+            }
+            Origin::HostFile(path, last_write) => {
+                let source = open_host_file(path, input.size, *last_write)?;
+                read_at(&source, out, 0)?;
+                check_digest(input, Sha1Digest::of(out))
+            }
+        }
+    }
+
+    fn part(
+        &mut self,
+        position: usize,
+        large: Arc<LargeBlob>,
+        number: u64,
+        start: u64,
+        length: u64,
+    ) -> Piece {
+        let input = &self.inputs[position];
+        let mut buffer = self.pool.take(usize::try_from(length).unwrap_or(usize::MAX));
+        let read = self.read_part(input, &large.access, start, buffer.as_mut());
+        let is_last = number + 1 == large.pieces;
+        let range = 0..buffer.as_ref().len();
+        let buffer = Arc::new(buffer);
+        let bytes = read.map_err(|e| input.blame(e)).map(|()| {
+            let bytes = PieceBytes { buffer, range };
+            large.chain.bring(number, bytes.clone());
+            bytes
+        });
+        Piece { position, start, bytes, is_last, chain: Some(large) }
+    }
+
+    fn read_part(
+        &mut self,
+        input: &BlobInput<'_>,
+        access: &Access,
+        start: u64,
+        out: &mut [u8],
+    ) -> Result<()> {
+        match (access, &input.origin) {
+            (Access::Source(source), _) => read_at(&**source, out, start),
+            (Access::Raw(offset), Origin::Resource(wim, _)) => {
+                read_at(&**wim.source(), out, offset.saturating_add(start))
+            }
+            (Access::Chunks(table), Origin::Resource(wim, entry)) => {
+                let chunk_bytes = u64::from(wim.format().chunk_size().bytes());
+                let first = start / chunk_bytes;
+                let last = (start + out.len() as u64).div_ceil(chunk_bytes);
+                let (offset, length) = table.span(first, last);
+                // Chunks are at most as long as their uncompressed size, so this is at most a batch.
+                let length = usize::try_from(length).unwrap_or(0);
+                if self.stored.len() < length {
+                    self.stored.resize(length, 0);
+                }
+                let stored = &mut self.stored[..length];
+                read_at(&**wim.source(), stored, offset)?;
+                let decoder = decoder_of(&mut self.decoders, wim.format())?;
+                decode_chunks(decoder, entry, table, first, (&self.stored[..length], offset), out)
+            }
+            _ => Err(Error::invalid_input("a raw or chunked blob must come from a WIM")),
+        }
+    }
+}
+
+/// Stored bytes read ahead.
+struct Window {
+    bytes: Vec<u8>,
+    length: usize,
+    offset: u64,
+}
+
+impl Window {
+    fn get(&self, header: &ResourceHeader) -> Option<&[u8]> {
+        let start = usize::try_from(header.offset.checked_sub(self.offset)?).ok()?;
+        let end = start.checked_add(usize::try_from(header.stored_size).ok()?)?;
+        self.bytes[..self.length].get(start..end)
+    }
+}
+
+/// Cuts positions into runs whose resources lie close together; anything that is no resource is a run of its own.
+fn close_runs<'p>(inputs: &[BlobInput<'_>], positions: &'p [usize]) -> impl Iterator<Item = &'p [usize]> {
+    positions.chunk_by(|&a, &b| gap_between(&inputs[a], &inputs[b]).is_some())
+}
+
+fn decoder_of(
+    decoders: &mut HashMap<ChunkFormat, ChunkDecoder>,
+    format: ChunkFormat,
+) -> Result<&mut ChunkDecoder> {
+    match decoders.entry(format) {
+        std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
+        std::collections::hash_map::Entry::Vacant(entry) => Ok(entry.insert(ChunkDecoder::new(format)?)),
+    }
+}
+
+fn decode_whole(
+    decoder: &mut ChunkDecoder,
+    entry: &BlobEntry,
+    stored: &[u8],
+    format: ChunkFormat,
+    out: &mut [u8],
+) -> Result<()> {
+    let header = &entry.header;
+    if out.len() as u64 <= u64::from(format.chunk_size().bytes()) {
+        // One chunk has no table.
+        if stored.len() > out.len() {
+            return Err(chunk_fails(entry, 0, header.offset, lz_kit::DecodeError::BadLength));
+        }
+        return decoder.decode(stored, out).map_err(|e| chunk_fails(entry, 0, header.offset, e));
+    }
+    let table = ChunkTable::parse(stored, header, format.chunk_size())
+        .map_err(|e| e.at(Place::Blob(entry.digest)))?;
+    let (offset, _) = table.span(0, 1);
+    let data = usize::try_from(offset - header.offset).ok().and_then(|at| stored.get(at..)).unwrap_or(&[]);
+    decode_chunks(decoder, entry, &table, 0, (data, offset), out)
+}
+
+/// Decodes consecutive chunks from `first`; `stored` are their bytes and the offset of the first in the file.
+fn decode_chunks(
+    decoder: &mut ChunkDecoder,
+    entry: &BlobEntry,
+    table: &ChunkTable,
+    first: u64,
+    stored: (&[u8], u64),
+    out: &mut [u8],
+) -> Result<()> {
+    let (mut rest, base) = stored;
+    let mut out = out;
+    let mut number = first;
+    while !out.is_empty() {
+        let (offset, length) = table.span(number, number + 1);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let size = usize::try_from(table.uncompressed_size(number)).unwrap_or(usize::MAX).min(out.len());
+        let Some((chunk, after)) = rest.split_at_checked(length) else {
+            return Err(chunk_fails(entry, number, base.max(offset), lz_kit::DecodeError::Truncated));
+        };
+        let (target, remaining) = out.split_at_mut(size);
+        decoder.decode(chunk, target).map_err(|e| chunk_fails(entry, number, offset, e))?;
+        (rest, out) = (after, remaining);
+        number += 1;
+    }
+    Ok(())
+}
+
+impl LargeBlob {
+    /// Compares the digest of all pieces with the blob's name; to be called when the sink has come to the last piece.
+    pub(crate) fn check(&self, input: &BlobInput<'_>) -> Result<()> {
+        let (digest, _) = self.chain.digest();
+        check_digest(input, digest).map_err(|e| input.blame(e))
+    }
+}
+
+/// Compares the digest of what was read with the blob's name.
+pub(super) fn check_digest(input: &BlobInput<'_>, actual: Sha1Digest) -> Result<()> {
+    if actual == input.digest {
+        return Ok(());
+    }
+    match &input.origin {
+        Origin::Resource(_, entry) => Err(digest_differs(entry, actual)),
+        _ => {
+            Err(Error::invalid_input("the content changed while it was being read")
+                .at(Place::Blob(input.digest)))
+        }
+    }
+}
+
+fn read_at(source: &dyn ReadAt, out: &mut [u8], offset: u64) -> Result<()> {
+    source.read_exact_at(out, offset).map_err(|e| {
+        Error::new(ErrorKind::Io, format!("cannot read {} bytes at {offset:#x}: {e}", out.len()))
+            .with_source(e)
+    })
+}

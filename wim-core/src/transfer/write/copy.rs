@@ -1,0 +1,114 @@
+//! Copies resources as they are, compressed, from WIM to WIM.
+//!
+//! Resources that lie side by side are copied as one run, so that exporting an edition is a sequential copy.
+
+use super::output::Output;
+use crate::base::pipeline::{Budget, BufferPool, Cost, PooledBuffer, map_in_order};
+use crate::base::{Context, Error, ErrorKind, ReadAt, Result, Sha1Digest};
+use crate::formats::wim::{BlobEntry, ResourceHeader, WimFile};
+
+/// Bytes copied by one item.
+const BLOCK_BYTES: u64 = 1 << 20;
+
+/// Whether the digests of copied bytes are kept for [`CopiedBlock`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyDigests {
+    /// Hash every copied block, so that the output can be checked against what was read.
+    Keep,
+    /// Just copy.
+    Drop,
+}
+
+/// A stretch of copied bytes in the output, with the digest they had when they were read.
+#[derive(Clone, Copy, Debug)]
+pub struct CopiedBlock {
+    /// Offset in the output.
+    pub offset: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// Digest of the bytes.
+    pub digest: Sha1Digest,
+}
+
+struct Block {
+    wim: usize,
+    offset: u64,
+    length: u64,
+}
+
+impl Cost for Block {
+    fn cost(&self) -> u64 {
+        self.length
+    }
+}
+
+/// Copies the stored bytes of `resources` in order; `written` is told where each lies in the output.
+///
+/// # Errors
+/// `Format` for an entry that lies about its place; `Io`.
+pub(super) fn copy_resources(
+    cx: &Context<'_>,
+    resources: &[(&WimFile, BlobEntry)],
+    digests: CopyDigests,
+    output: &mut Output<'_>,
+    mut written: impl FnMut(usize, ResourceHeader),
+) -> Result<Vec<CopiedBlock>> {
+    let mut offset = output.offset();
+    for (position, (wim, entry)) in resources.iter().enumerate() {
+        entry.check(wim.source().size(), wim.format()).map_err(|e| e.in_file(wim.name()))?;
+        written(position, ResourceHeader { offset, ..entry.header });
+        offset += entry.header.stored_size;
+    }
+    let budget = Budget::split(cx.memory_bytes(), cx.threads(), 0);
+    let pool = BufferPool::new();
+    let new_worker = || {
+        |block: Block| {
+            let wim = resources[block.wim].0;
+            let mut buffer = pool.take(usize::try_from(block.length).unwrap_or(usize::MAX));
+            wim.source().read_exact_at(buffer.as_mut(), block.offset).map_err(|e| {
+                Error::new(
+                    ErrorKind::Io,
+                    format!("cannot read {} bytes at {:#x}: {e}", block.length, block.offset),
+                )
+                .in_file(wim.name())
+            })?;
+            let digest = (digests == CopyDigests::Keep).then(|| Sha1Digest::of(buffer.as_ref()));
+            Ok((buffer, digest))
+        }
+    };
+    let mut copied = Vec::new();
+    map_in_order(
+        cx,
+        &budget,
+        blocks(resources),
+        new_worker,
+        |(buffer, digest): (PooledBuffer, Option<_>)| {
+            let bytes = buffer.as_ref();
+            if let Some(digest) = digest {
+                copied.push(CopiedBlock { offset: output.offset(), length: bytes.len() as u64, digest });
+            }
+            output.append(bytes)?;
+            cx.progress.advance(bytes.len() as u64);
+            Ok(())
+        },
+    )?;
+    Ok(copied)
+}
+
+/// Runs of adjacent resources, cut into blocks.
+fn blocks(resources: &[(&WimFile, BlobEntry)]) -> impl Iterator<Item = Block> {
+    let is_adjacent = |a: &(&WimFile, BlobEntry), b: &(&WimFile, BlobEntry)| {
+        std::ptr::eq(a.0, b.0) && a.1.header.end() == Some(b.1.header.offset)
+    };
+    let mut first = 0;
+    resources.chunk_by(is_adjacent).flat_map(move |run| {
+        let wim = first;
+        first += run.len();
+        let start = run.first().map_or(0, |(_, entry)| entry.header.offset);
+        let length: u64 = run.iter().map(|(_, entry)| entry.header.stored_size).sum();
+        (0..length.div_ceil(BLOCK_BYTES)).map(move |number| {
+            let at = number * BLOCK_BYTES;
+            Block { wim, offset: start + at, length: BLOCK_BYTES.min(length - at) }
+        })
+    })
+}

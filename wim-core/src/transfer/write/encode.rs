@@ -1,0 +1,189 @@
+//! Encodes blobs on all cores and appends them as resources.
+
+use super::output::Output;
+use crate::base::pipeline::{Budget, BufferPool, map_in_order};
+use crate::base::{Cancel, ChunkSize, Context, Result, Silent};
+use crate::formats::wim::chunk_table;
+use crate::formats::wim::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression, ResourceHeader};
+use crate::transfer::read::{
+    Batches, BlobInput, BlobWorker, InOrder, Piece, Work, largest_chunk, read_blobs,
+};
+use lz_kit::Level;
+
+/// Encodes `inputs` in order and appends each as a resource; `written` is told where.
+pub(super) fn encode_blobs(
+    cx: &Context<'_>,
+    inputs: &[BlobInput<'_>],
+    format: ChunkFormat,
+    level: Level,
+    output: &mut Output<'_>,
+    mut written: impl FnMut(usize, ResourceHeader),
+) -> Result<()> {
+    // Fails early for what cannot be encoded, so that the workers below cannot.
+    drop(ChunkEncoder::new(format, level)?);
+    let chunk_bytes = u64::from(format.chunk_size().bytes());
+    let align = chunk_bytes.max(largest_chunk(inputs));
+    let scratch =
+        ChunkDecoder::SCRATCH_BYTES + ChunkEncoder::scratch_bytes(format, level) + Budget::MAX_BATCH_BYTES;
+    let budget = Budget::split(cx.memory_bytes(), cx.threads(), scratch);
+    // Encoding is slow: half a batch keeps the cores evenly busy to the end.
+    let items = Batches::new(inputs, budget.batch_bytes / 2, align);
+    let pool = BufferPool::new();
+    let new_worker = || {
+        let mut reader = BlobWorker::new(inputs, pool.clone());
+        let mut encoder = ChunkEncoder::new(format, level);
+        move |work: Work| {
+            let encoder =
+                encoder.as_mut().map_err(|_| crate::base::Error::unsupported("cannot be encoded"))?;
+            let pieces = reader.run(work).into_iter();
+            Ok(pieces.map(|piece| EncodedPiece::new(piece, inputs, encoder, format)).collect::<Vec<_>>())
+        }
+    };
+    let mut order = InOrder::default();
+    let mut large = None;
+    map_in_order(cx, &budget, items, new_worker, |pieces: Vec<EncodedPiece>| {
+        for EncodedPiece { piece, form } in pieces {
+            let Some(piece) = order.check(inputs, piece) else { continue };
+            let length = piece.bytes?.as_ref().len() as u64;
+            let input = &inputs[piece.position];
+            match form {
+                Form::Whole { stored, flags } => {
+                    let offset = output.offset();
+                    output.append(&stored)?;
+                    let stored_size = stored.len() as u64;
+                    written(piece.position, ResourceHeader { stored_size, flags, offset, size: input.size });
+                }
+                Form::Part { stored, sizes } => {
+                    let open = match &mut large {
+                        Some(open) if piece.start > 0 => open,
+                        _ => large.insert(LargeResource::begin(output, input.size, format)?),
+                    };
+                    open.add(output, &stored, &sizes)?;
+                    if piece.is_last {
+                        let header = open.finish(cx, output, input)?;
+                        written(piece.position, header);
+                        large = None;
+                    }
+                }
+            }
+            cx.progress.advance(length);
+        }
+        Ok(())
+    })
+}
+
+/// A piece with its encoded form.
+struct EncodedPiece {
+    piece: Piece,
+    form: Form,
+}
+
+enum Form {
+    /// A whole resource, ready to be appended.
+    Whole { stored: Vec<u8>, flags: u8 },
+    /// Some chunks of a large one, and their stored sizes.
+    Part { stored: Vec<u8>, sizes: Vec<u32> },
+}
+
+impl EncodedPiece {
+    fn new(piece: Piece, inputs: &[BlobInput<'_>], encoder: &mut ChunkEncoder, format: ChunkFormat) -> Self {
+        let bytes = piece.bytes.as_ref().map_or(&[][..], AsRef::as_ref);
+        let is_whole = bytes.len() as u64 == inputs[piece.position].size;
+        let form = if format.compression() == Compression::None {
+            match is_whole {
+                true => Form::Whole { stored: bytes.to_vec(), flags: 0 },
+                false => Form::Part { stored: bytes.to_vec(), sizes: Vec::new() },
+            }
+        } else if is_whole {
+            encode_whole(bytes, encoder, format.chunk_size())
+        } else {
+            let (stored, sizes) = encode_chunks(bytes, encoder, format.chunk_size(), 0);
+            Form::Part { stored, sizes }
+        };
+        Self { piece, form }
+    }
+}
+
+/// Encodes all chunks of `bytes` behind `reserved` zero bytes.
+fn encode_chunks(
+    bytes: &[u8],
+    encoder: &mut ChunkEncoder,
+    chunk_size: ChunkSize,
+    reserved: usize,
+) -> (Vec<u8>, Vec<u32>) {
+    let mut stored = Vec::with_capacity(reserved + bytes.len() / 2);
+    stored.resize(reserved, 0);
+    let chunks = bytes.chunks(chunk_size.bytes() as usize);
+    let sizes = chunks
+        .map(|chunk| u32::try_from(encoder.encode_onto(chunk, &mut stored)).unwrap_or(u32::MAX))
+        .collect();
+    (stored, sizes)
+}
+
+/// A resource in one piece: chunk table and chunks, or raw when that is not smaller (wim-format 4.2).
+fn encode_whole(bytes: &[u8], encoder: &mut ChunkEncoder, chunk_size: ChunkSize) -> Form {
+    let table_bytes = chunk_table::table_bytes(bytes.len() as u64, chunk_size);
+    let reserved = usize::try_from(table_bytes).unwrap_or(0);
+    let (mut stored, sizes) = encode_chunks(bytes, encoder, chunk_size, reserved);
+    if stored.len() >= bytes.len() {
+        return Form::Whole { stored: bytes.to_vec(), flags: 0 };
+    }
+    stored[..reserved].copy_from_slice(&chunk_table::build(&sizes, bytes.len() as u64));
+    Form::Whole { stored, flags: ResourceHeader::COMPRESSED }
+}
+
+/// A resource that is appended piece by piece, its chunk table filled in at the end.
+struct LargeResource {
+    offset: u64,
+    table_bytes: u64,
+    sizes: Vec<u32>,
+    is_compressed: bool,
+}
+
+impl LargeResource {
+    fn begin(output: &mut Output<'_>, size: u64, format: ChunkFormat) -> Result<Self> {
+        let is_compressed = format.compression() != Compression::None;
+        let table_bytes = if is_compressed { chunk_table::table_bytes(size, format.chunk_size()) } else { 0 };
+        let offset = output.offset();
+        output.reserve(table_bytes)?;
+        Ok(Self { offset, table_bytes, sizes: Vec::new(), is_compressed })
+    }
+
+    fn add(&mut self, output: &mut Output<'_>, stored: &[u8], sizes: &[u32]) -> Result<()> {
+        self.sizes.extend_from_slice(sizes);
+        output.append(stored)
+    }
+
+    fn finish(
+        &self,
+        cx: &Context<'_>,
+        output: &mut Output<'_>,
+        input: &BlobInput<'_>,
+    ) -> Result<ResourceHeader> {
+        let (offset, size) = (self.offset, input.size);
+        let stored_size = output.offset() - offset;
+        if !self.is_compressed {
+            return Ok(ResourceHeader { stored_size, flags: 0, offset, size });
+        }
+        if stored_size >= size {
+            output.rewind(offset)?;
+            append_raw(cx, output, input)?;
+            return Ok(ResourceHeader { stored_size: size, flags: 0, offset, size });
+        }
+        let table = chunk_table::build(&self.sizes, size);
+        debug_assert_eq!(table.len() as u64, self.table_bytes);
+        output.patch(&table, offset)?;
+        Ok(ResourceHeader { stored_size, flags: ResourceHeader::COMPRESSED, offset, size })
+    }
+}
+
+/// Reads a blob a second time and appends it as it is: it did not shrink.
+fn append_raw(cx: &Context<'_>, output: &mut Output<'_>, input: &BlobInput<'_>) -> Result<()> {
+    // On this thread and with no memory to speak of, since the pipeline around still holds its own.
+    let cancel = Cancel::new();
+    let inner = Context::new(&Silent, &cancel).with_threads(1).with_memory(0);
+    read_blobs(&inner, std::slice::from_ref(input), |piece| {
+        cx.cancel.check()?;
+        output.append(piece.bytes?)
+    })
+}

@@ -1,0 +1,396 @@
+//! Makes WIM files: the only place that does.
+//!
+//! Layout and order are Microsoft's (wim-format 18): header, blobs, metadata, lookup table, XML, integrity table, and the
+//! true header last. A resource that is in the wanted form already is copied as it is; anything else is decoded, checked
+//! and encoded. The output is the same bytes at any number of threads.
+
+mod copy;
+mod encode;
+mod output;
+
+pub use copy::{CopiedBlock, CopyDigests};
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use lz_kit::Level;
+
+use self::copy::copy_resources;
+use self::encode::encode_blobs;
+use self::output::Output;
+use super::integrity::slice_digests;
+use super::read::{BlobInput, Origin, blob_not_found};
+use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, Result, Sha1Digest, Stage, WriteAt};
+use crate::formats::wim::integrity::{IntegrityTable, SLICE_BYTES};
+use crate::formats::wim::{
+    BlobEntry, ChunkFormat, Compression, HeaderFlags, ImageXml, ResourceHeader, WimFile, WimHeader,
+    WimVersion, WimXml,
+};
+use crate::image::edit::Content;
+
+/// A WIM to be written.
+pub struct NewWim<'a> {
+    /// How its resources are compressed.
+    pub format: ChunkFormat,
+    /// How hard what must be encoded is compressed.
+    pub level: Level,
+    /// Identity; none makes one of the content, so that equal files have equal GUIDs.
+    pub guid: Option<Guid>,
+    /// Flags to carry over; all but RP_FIX are decided by the writer.
+    pub flags: HeaderFlags,
+    /// The XML document; its images are replaced by those of [`Self::images`].
+    pub xml: WimXml,
+    /// The images in order.
+    pub images: Vec<NewImage<'a>>,
+    /// Files that blobs are taken from; the first that has one wins.
+    pub sources: Vec<&'a WimFile>,
+    /// Contents that no source has, in the order in which they are written.
+    pub contents: &'a [(Sha1Digest, Content)],
+    /// The bootable image.
+    pub boot: Option<ImageIndex>,
+    /// Whether an integrity table is made.
+    pub integrity: Integrity,
+    /// What is compressed again.
+    pub recompress: Recompress,
+    /// Whether digests of copied bytes are kept in the report.
+    pub copy_digests: CopyDigests,
+}
+
+/// One image of a new WIM.
+pub struct NewImage<'a> {
+    /// Its metadata.
+    pub metadata: NewMetadata<'a>,
+    /// Its XML, counts included.
+    pub xml: ImageXml,
+    /// References to each blob, counted once for every name.
+    pub references: HashMap<Sha1Digest, u32>,
+}
+
+/// The metadata of an image.
+pub enum NewMetadata<'a> {
+    /// That of an image as it is.
+    Copy(&'a WimFile, ImageIndex),
+    /// A new metadata resource, uncompressed.
+    Bytes(Vec<u8>),
+}
+
+/// Whether an integrity table is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// Make one.
+    Make,
+    /// Leave it out.
+    Omit,
+}
+
+/// What is compressed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recompress {
+    /// Only what is not in the wanted codec and chunk size.
+    WhenNeeded,
+    /// Everything.
+    Always,
+}
+
+/// What was written.
+#[derive(Clone, Debug, Default)]
+pub struct WriteReport {
+    /// Resources copied as they were.
+    pub copied_resources: u64,
+    /// Their stored bytes.
+    pub copied_bytes: u64,
+    /// Blobs that were encoded, and metadata resources with them.
+    pub encoded_resources: u64,
+    /// Their uncompressed bytes.
+    pub encoded_bytes: u64,
+    /// Bytes of the whole file.
+    pub file_bytes: u64,
+    /// Digests of encoded blobs.
+    pub encoded: Vec<Sha1Digest>,
+    /// Copied stretches, when [`CopyDigests::Keep`] was asked for.
+    pub copied: Vec<CopiedBlock>,
+}
+
+/// Writes `wim` to `file`, which must be empty; the caller syncs and renames it.
+///
+/// # Errors
+/// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Unsupported` for LZMS, `Io`;
+/// the file's contents are then worthless.
+pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Result<WriteReport> {
+    if wim.format.compression() == Compression::Lzms {
+        return Err(
+            Error::unsupported("writing LZMS is not supported by this version").remedy("use --compress=LZX")
+        );
+    }
+    let plan = Plan::new(&wim)?;
+    cx.progress.start(Stage::Writing, plan.total_bytes());
+    let mut writer = Writer {
+        header: first_header(&wim),
+        output: Output::new(file),
+        blobs: Vec::new(),
+        metadata: vec![None; wim.images.len()],
+        report: WriteReport::default(),
+    };
+    writer.header.flags.0 |= HeaderFlags::WRITE_IN_PROGRESS;
+    writer.output.append(&writer.header.to_bytes())?;
+    writer.blobs(cx, &wim, &plan)?;
+    writer.metadata(cx, &wim, &plan)?;
+    writer.finish(cx, wim)
+}
+
+/// Which resources are copied, and which blobs are encoded.
+struct Plan<'a> {
+    references: HashMap<Sha1Digest, u32>,
+    copied: Vec<(&'a WimFile, BlobEntry)>,
+    encoded: Vec<BlobInput<'a>>,
+    copied_metadata: Vec<(usize, &'a WimFile, BlobEntry)>,
+    encoded_metadata: Vec<(usize, BlobInput<'a>)>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(wim: &NewWim<'a>) -> Result<Self> {
+        let mut references: HashMap<Sha1Digest, u32> = HashMap::new();
+        for image in &wim.images {
+            for (&digest, &count) in &image.references {
+                let total = references.entry(digest).or_default();
+                *total = total.saturating_add(count);
+            }
+        }
+        let mut plan = Self {
+            references,
+            copied: Vec::new(),
+            encoded: Vec::new(),
+            copied_metadata: Vec::new(),
+            encoded_metadata: Vec::new(),
+        };
+        plan.blobs(wim)?;
+        plan.metadata(wim)?;
+        plan.check_sizes(wim)?;
+        Ok(plan)
+    }
+
+    fn blobs(&mut self, wim: &NewWim<'a>) -> Result<()> {
+        let mut found = HashSet::with_capacity(self.references.len());
+        for source in &wim.sources {
+            let mut entries: Vec<BlobEntry> = source
+                .table()
+                .blobs()
+                .iter()
+                .filter(|entry| self.references.contains_key(&entry.digest) && found.insert(entry.digest))
+                .copied()
+                .collect();
+            entries.sort_by_key(|entry| (entry.header.offset, entry.digest));
+            for entry in entries {
+                if is_copied(wim, source) {
+                    self.copied.push((source, entry));
+                } else {
+                    entry
+                        .check(source.source().size(), source.format())
+                        .map_err(|e| e.in_file(source.name()))?;
+                    self.encoded.push(BlobInput::resource(source, entry));
+                }
+            }
+        }
+        for (digest, content) in wim.contents {
+            if self.references.contains_key(digest) && found.insert(*digest) {
+                self.encoded.push(BlobInput::content(content, *digest, &wim.sources)?);
+            }
+        }
+        match self.references.keys().filter(|digest| !found.contains(*digest)).min() {
+            None => Ok(()),
+            Some(missing) => {
+                let error = blob_not_found(missing);
+                Err(match wim.sources.first() {
+                    Some(source) => error.in_file(source.name()),
+                    None => error,
+                })
+            }
+        }
+    }
+
+    fn metadata(&mut self, wim: &NewWim<'a>) -> Result<()> {
+        for (position, image) in wim.images.iter().enumerate() {
+            match &image.metadata {
+                NewMetadata::Copy(source, index) => {
+                    let entry = *source.metadata_entry(*index)?;
+                    if is_copied(wim, source) {
+                        self.copied_metadata.push((position, source, entry));
+                    } else {
+                        self.encoded_metadata.push((position, BlobInput::resource(source, entry)));
+                    }
+                }
+                NewMetadata::Bytes(bytes) => {
+                    let digest = Sha1Digest::of(bytes);
+                    let origin = Origin::Source(Arc::new(bytes.clone()));
+                    let size = bytes.len() as u64;
+                    self.encoded_metadata.push((position, BlobInput { origin, size, digest }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses resources that overlap: a small hostile file must not become a huge one.
+    fn check_sizes(&self, wim: &NewWim<'_>) -> Result<()> {
+        for source in &wim.sources {
+            let of_source = self.copied.iter().filter(|(file, _)| std::ptr::eq(*file, *source));
+            let total = of_source.fold(0u64, |sum, (_, entry)| sum.saturating_add(entry.header.stored_size));
+            if total > source.source().size() {
+                return Err(Error::format(
+                    "lookup table",
+                    "resource header",
+                    source.header().lookup_table.offset,
+                    format!(
+                        "resources overlap: {total} stored bytes in a file of {}",
+                        source.source().size()
+                    ),
+                )
+                .in_file(source.name()));
+            }
+        }
+        Ok(())
+    }
+
+    fn total_bytes(&self) -> u64 {
+        let copied = self.copied.iter().map(|(_, entry)| entry);
+        let copied = copied.chain(self.copied_metadata.iter().map(|(_, _, entry)| entry));
+        let encoded = self.encoded.iter().chain(self.encoded_metadata.iter().map(|(_, input)| input));
+        let copied = copied.fold(0u64, |sum, entry| sum.saturating_add(entry.header.stored_size));
+        encoded.fold(copied, |sum, input| sum.saturating_add(input.size))
+    }
+}
+
+/// True when the resources of `source` are in the wanted form already.
+fn is_copied(wim: &NewWim<'_>, source: &WimFile) -> bool {
+    let is_same = match wim.format.compression() {
+        Compression::None => source.format().compression() == Compression::None,
+        _ => source.format() == wim.format,
+    };
+    is_same && wim.recompress == Recompress::WhenNeeded
+}
+
+fn first_header(wim: &NewWim<'_>) -> WimHeader {
+    let type_bits = match (wim.format.compression(), wim.format.chunk_size().bytes()) {
+        (Compression::None, _) => 0,
+        (Compression::Xpress, 32768) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_XPRESS,
+        (Compression::Xpress, _) => {
+            HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_XPRESS | HeaderFlags::COMPRESS_XPRESS_2
+        }
+        (Compression::Lzx, _) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZX,
+        (Compression::Lzms, _) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZMS,
+    };
+    let is_compressed = wim.format.compression() != Compression::None;
+    WimHeader {
+        version: WimVersion::Standard,
+        flags: HeaderFlags(type_bits | wim.flags.0 & HeaderFlags::RP_FIX),
+        format: wim.format,
+        chunk_size_field: if is_compressed { wim.format.chunk_size().bytes() } else { 0 },
+        guid: wim.guid.unwrap_or_default(),
+        part: PartNumber::FIRST,
+        total_parts: 1,
+        image_count: u32::try_from(wim.images.len()).unwrap_or(u32::MAX),
+        lookup_table: ResourceHeader::default(),
+        xml: ResourceHeader::default(),
+        boot_metadata: ResourceHeader::default(),
+        boot_index: 0,
+        integrity: ResourceHeader::default(),
+    }
+}
+
+struct Writer<'o> {
+    header: WimHeader,
+    output: Output<'o>,
+    blobs: Vec<BlobEntry>,
+    metadata: Vec<Option<BlobEntry>>,
+    report: WriteReport,
+}
+
+impl Writer<'_> {
+    fn blobs(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
+        let Self { output, blobs, report, .. } = self;
+        let mut add = |digest: Sha1Digest, header: ResourceHeader| {
+            let reference_count = plan.references.get(&digest).copied().unwrap_or(0);
+            blobs.push(BlobEntry { header, part: 1, reference_count, digest });
+        };
+        report.copied = copy_resources(cx, &plan.copied, wim.copy_digests, output, |position, header| {
+            report.copied_resources += 1;
+            report.copied_bytes += header.stored_size;
+            add(plan.copied[position].1.digest, header);
+        })?;
+        encode_blobs(cx, &plan.encoded, wim.format, wim.level, output, |position, header| {
+            let digest = plan.encoded[position].digest;
+            report.encoded_resources += 1;
+            report.encoded_bytes += header.size;
+            report.encoded.push(digest);
+            add(digest, header);
+        })
+    }
+
+    fn metadata(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
+        let Self { output, metadata, report, .. } = self;
+        let mut add = |position: usize, digest: Sha1Digest, header: ResourceHeader| {
+            let flags = header.flags | ResourceHeader::METADATA;
+            let header = ResourceHeader { flags, ..header };
+            metadata[position] = Some(BlobEntry { header, part: 1, reference_count: 1, digest });
+        };
+        let copied: Vec<_> = plan.copied_metadata.iter().map(|&(_, source, entry)| (source, entry)).collect();
+        let blocks = copy_resources(cx, &copied, wim.copy_digests, output, |number, header| {
+            report.copied_resources += 1;
+            report.copied_bytes += header.stored_size;
+            let (position, _, entry) = &plan.copied_metadata[number];
+            add(*position, entry.digest, header);
+        })?;
+        report.copied.extend(blocks);
+        let inputs: Vec<_> = plan.encoded_metadata.iter().map(|(_, input)| input.clone()).collect();
+        encode_blobs(cx, &inputs, wim.format, wim.level, output, |number, header| {
+            report.encoded_resources += 1;
+            report.encoded_bytes += header.size;
+            let (position, input) = &plan.encoded_metadata[number];
+            add(*position, input.digest, header);
+        })
+    }
+
+    /// Lookup table, XML, integrity table and the true header.
+    fn finish(mut self, cx: &Context<'_>, wim: NewWim<'_>) -> Result<WriteReport> {
+        let metadata: Vec<BlobEntry> = self.metadata.iter().flatten().copied().collect();
+        self.blobs.sort_by_key(|entry| entry.header.offset);
+        let table: Vec<u8> = metadata.iter().chain(&self.blobs).flat_map(BlobEntry::to_bytes).collect();
+        self.header.lookup_table = append_raw_resource(&mut self.output, &table, ResourceHeader::METADATA)?;
+        let mut xml = wim.xml;
+        *xml.images_mut() = wim.images.into_iter().map(|image| image.xml).collect();
+        let xml = xml.to_bytes(self.output.offset());
+        self.header.xml = append_raw_resource(&mut self.output, &xml, ResourceHeader::METADATA)?;
+        if wim.guid.is_none() {
+            self.header.guid = Guid::from_digest(&Sha1Digest::of(&[table.as_slice(), &xml].concat()));
+        }
+        if wim.integrity == Integrity::Make {
+            let covered = self.header.xml.offset - WimHeader::BYTES as u64;
+            let span = (WimHeader::BYTES as u64, covered);
+            let digests =
+                slice_digests(cx, Stage::MakingIntegrity, self.output.written()?, span, SLICE_BYTES)?;
+            let bytes = IntegrityTable { slice_bytes: SLICE_BYTES, digests }.to_bytes()?;
+            self.header.integrity = append_raw_resource(&mut self.output, &bytes, 0)?;
+        }
+        if let Some(boot) = wim.boot {
+            let entry = metadata.get(boot.position()).ok_or_else(|| {
+                Error::invalid_input(format!(
+                    "image {boot} cannot be made bootable: there are {}",
+                    metadata.len()
+                ))
+            })?;
+            self.header.boot_index = boot.number();
+            self.header.boot_metadata = entry.header;
+        }
+        self.header.flags.0 &= !HeaderFlags::WRITE_IN_PROGRESS;
+        self.output.patch(&self.header.to_bytes(), 0)?;
+        self.output.flush()?;
+        self.report.file_bytes = self.output.offset();
+        Ok(self.report)
+    }
+}
+
+fn append_raw_resource(output: &mut Output<'_>, bytes: &[u8], flags: u8) -> Result<ResourceHeader> {
+    let (offset, size) = (output.offset(), bytes.len() as u64);
+    output.append(bytes)?;
+    Ok(ResourceHeader { stored_size: size, flags, offset, size })
+}

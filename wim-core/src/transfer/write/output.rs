@@ -1,0 +1,89 @@
+//! The file being written: appended through one buffer, patched in place.
+
+use crate::base::{Error, ErrorKind, Result, WriteAt};
+
+/// Bytes gathered before they are handed to the system.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Appends to a file through a buffer.
+pub(super) struct Output<'o> {
+    file: &'o mut dyn WriteAt,
+    buffer: Vec<u8>,
+    /// Bytes already handed to the system.
+    flushed: u64,
+}
+
+impl<'o> Output<'o> {
+    pub(super) fn new(file: &'o mut dyn WriteAt) -> Self {
+        Self { file, buffer: Vec::with_capacity(BUFFER_BYTES), flushed: 0 }
+    }
+
+    /// Where the next byte goes.
+    pub(super) fn offset(&self) -> u64 {
+        self.flushed + self.buffer.len() as u64
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let is_large = bytes.len() >= BUFFER_BYTES / 2;
+        if is_large || self.buffer.len() + bytes.len() > BUFFER_BYTES {
+            self.flush()?;
+        }
+        if is_large {
+            self.file.write_all_at(bytes, self.flushed).map_err(cannot_write)?;
+            self.flushed += bytes.len() as u64;
+        } else {
+            self.buffer.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// Appends zeros, to be patched later.
+    pub(super) fn reserve(&mut self, mut bytes: u64) -> Result<()> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        while bytes > 0 {
+            let step = bytes.min(ZEROS.len() as u64);
+            self.append(&ZEROS[..usize::try_from(step).unwrap_or(0)])?;
+            bytes -= step;
+        }
+        Ok(())
+    }
+
+    /// Overwrites bytes that were appended before.
+    pub(super) fn patch(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.flush()?;
+        self.file.write_all_at(bytes, offset).map_err(cannot_write)
+    }
+
+    /// Forgets everything from `offset` on.
+    pub(super) fn rewind(&mut self, offset: u64) -> Result<()> {
+        self.flush()?;
+        self.file.set_length(offset).map_err(cannot_write)?;
+        self.flushed = offset;
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> Result<()> {
+        if !self.buffer.is_empty() {
+            self.file.write_all_at(&self.buffer, self.flushed).map_err(cannot_write)?;
+            self.flushed += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// The file, all bytes handed over.
+    pub(super) fn written(&mut self) -> Result<&dyn WriteAt> {
+        self.flush()?;
+        Ok(&*self.file)
+    }
+}
+
+fn cannot_write(e: std::io::Error) -> Error {
+    let error = Error::new(ErrorKind::Io, format!("cannot write the output: {e}"));
+    let error = if e.kind() == std::io::ErrorKind::StorageFull {
+        error.remedy("free some space or write to another disk; nothing was changed")
+    } else {
+        error
+    };
+    error.with_source(e)
+}
