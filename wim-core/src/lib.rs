@@ -6,8 +6,10 @@
 //! - [`formats`]: what is on disk, one folder per format.
 //! - [`image`]: an image's tree and edits to it.
 //! - [`transfer`]: bulk reading and writing on all cores.
+//! - [`jobs`]: one file per thing that a user asks for; it joins the rooms below.
 
 pub mod base;
 pub mod formats;
 pub mod image;
+pub mod jobs;
 pub mod transfer;
