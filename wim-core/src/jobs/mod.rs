@@ -7,5 +7,6 @@ pub mod clock;
 pub mod images;
 pub mod info;
 pub mod open;
+pub mod spool;
 
 pub use lz_kit::Level;
