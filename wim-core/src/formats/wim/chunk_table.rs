@@ -4,7 +4,7 @@
 //! table. Entries are 32 bits wide, or 64 when the uncompressed size needs more than 32.
 
 use super::resource_header::ResourceHeader;
-use crate::base::{ChunkSize, Error, ReadAt, Result};
+use crate::base::{ChunkSize, Error, Fields, ReadAt, Result};
 
 const STRUCTURE: &str = "chunk table";
 
@@ -69,12 +69,14 @@ impl ChunkTable {
         Self::parse(&table, header, chunk_size)
     }
 
-    /// Checks the table's bytes against the resource at `header`.
+    /// Checks the table at the start of `stored`, the bytes of the resource at `header`.
     ///
     /// # Errors
     /// `Format`, as [`Self::read`].
-    pub fn parse(table: &[u8], header: &ResourceHeader, chunk_size: ChunkSize) -> Result<Self> {
+    pub fn parse(stored: &[u8], header: &ResourceHeader, chunk_size: ChunkSize) -> Result<Self> {
         check_header(header, chunk_size)?;
+        let length = usize::try_from(table_bytes(header.size, chunk_size)).unwrap_or(usize::MAX);
+        let table = Fields::new(STRUCTURE, stored, header.offset).bytes("entries", length)?;
         let data_start = header.offset.saturating_add(table_bytes(header.size, chunk_size));
         let end = header.offset.saturating_add(header.stored_size);
         let mut bounds = Vec::with_capacity(table.len() / 4 + 2);

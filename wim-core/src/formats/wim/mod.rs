@@ -4,14 +4,19 @@
 //! real files tell are marked where they are used. Split sets, solid resources, LZMS and pipable files are recognised and
 //! refused by name. All integers are little-endian, all offsets in bytes.
 
+pub mod attributes;
 pub mod chunk_codec;
 pub mod chunk_table;
+pub mod dentry;
 pub mod file;
 pub mod header;
 pub mod integrity;
 pub mod lookup_table;
+pub mod reparse;
 pub mod resource_header;
 pub mod resource_reader;
+pub mod security;
+pub mod streams;
 pub mod xml;
 
 pub use chunk_codec::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression};

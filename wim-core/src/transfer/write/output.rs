@@ -24,10 +24,11 @@ impl<'o> Output<'o> {
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
+        let is_large = bytes.len() >= BUFFER_BYTES / 2;
+        if is_large || self.buffer.len() + bytes.len() > BUFFER_BYTES {
             self.flush()?;
         }
-        if bytes.len() >= BUFFER_BYTES / 2 {
+        if is_large {
             self.file.write_all_at(bytes, self.flushed).map_err(cannot_write)?;
             self.flushed += bytes.len() as u64;
         } else {

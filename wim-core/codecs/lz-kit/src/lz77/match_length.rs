@@ -1,0 +1,136 @@
+//! The chunk being compressed, padded so that wide loads need no end test, and match extension on it.
+//!
+//! Matches are extended eight bytes at a time by comparing words; the padding makes the last word readable, and the
+//! caller's limit cuts what lies in it. Nothing here searches: see the match finders next door.
+
+/// Zero bytes kept after the chunk.
+const PADDING: usize = 32;
+
+/// A copy of one chunk followed by zero bytes.
+#[derive(Debug)]
+pub struct PaddedChunk {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl PaddedChunk {
+    /// Room for chunks of at most `max_chunk_bytes`.
+    #[must_use]
+    pub fn new(max_chunk_bytes: usize) -> Self {
+        Self { bytes: vec![0; max_chunk_bytes + PADDING], len: 0 }
+    }
+
+    /// Bytes of memory for [`new`](Self::new) with the same argument.
+    #[must_use]
+    pub const fn scratch_bytes(max_chunk_bytes: usize) -> usize {
+        max_chunk_bytes + PADDING
+    }
+
+    /// Replaces the content. False when `chunk` is longer than the room given to [`new`](Self::new).
+    #[must_use]
+    pub fn set(&mut self, chunk: &[u8]) -> bool {
+        let Some(room) = self.bytes.len().checked_sub(PADDING) else { return false };
+        if chunk.len() > room {
+            return false;
+        }
+        self.len = chunk.len();
+        self.bytes[..self.len].copy_from_slice(chunk);
+        self.bytes[self.len..self.len + PADDING].fill(0);
+        true
+    }
+
+    /// The chunk without its padding.
+    #[inline(always)]
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// The chunk without its padding, for filters that work in place.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
+
+    /// Bytes in the chunk.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the chunk has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The byte at `at`, which may lie in the padding.
+    #[inline(always)]
+    #[must_use]
+    pub fn byte(&self, at: usize) -> u8 {
+        self.bytes[at]
+    }
+
+    /// Four bytes from `at` as a little-endian number; the last may lie in the padding.
+    #[inline(always)]
+    #[must_use]
+    pub fn load_u32(&self, at: usize) -> u32 {
+        let mut word = [0; 4];
+        word.copy_from_slice(&self.bytes[at..at + 4]);
+        u32::from_le_bytes(word)
+    }
+
+    #[inline(always)]
+    fn load_u64(&self, at: usize) -> u64 {
+        let mut word = [0; 8];
+        word.copy_from_slice(&self.bytes[at..at + 8]);
+        u64::from_le_bytes(word)
+    }
+
+    /// Length of the match between `earlier` and `at`, both known to agree on the first `known` bytes; at most `limit`,
+    /// which must not reach past the chunk.
+    #[inline(always)]
+    #[must_use]
+    pub fn match_length(&self, earlier: usize, at: usize, known: usize, limit: usize) -> usize {
+        debug_assert!(earlier < at && at + limit <= self.len);
+        let mut len = known;
+        while len < limit {
+            let difference = self.load_u64(earlier + len) ^ self.load_u64(at + len);
+            if difference != 0 {
+                return (len + (difference.trailing_zeros() / 8) as usize).min(limit);
+            }
+            len += 8;
+        }
+        limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_stop_at_the_first_difference_and_at_the_limit() {
+        let mut chunk = PaddedChunk::new(100);
+        let mut bytes = [7u8; 100];
+        assert!(chunk.set(&bytes));
+        for limit in 0..=90 {
+            assert_eq!(chunk.match_length(9, 10, 0, limit), limit);
+        }
+        for different in 10..100 {
+            bytes = [7; 100];
+            bytes[different] = 8;
+            assert!(chunk.set(&bytes));
+            assert_eq!(chunk.match_length(9, 10, 0, 90), different - 10);
+        }
+    }
+
+    #[test]
+    fn padding_is_zero_and_a_longer_chunk_is_refused() {
+        let mut chunk = PaddedChunk::new(8);
+        assert!(chunk.set(&[1; 8]));
+        assert!(chunk.set(&[1; 4]));
+        assert_eq!(chunk.load_u32(2), 0x0101);
+        assert!(!chunk.set(&[1; 9]));
+    }
+}

@@ -1,0 +1,16 @@
+//! Finding and describing repetitions inside one chunk.
+
+mod binary_trees;
+pub mod copy_match;
+mod hash_chains;
+mod match_length;
+mod match_list;
+mod position;
+mod recent_offsets;
+
+pub use binary_trees::{BinaryTrees, MatchLimits};
+pub use hash_chains::{Found, HashChains, SearchEffort};
+pub use match_length::PaddedChunk;
+pub use match_list::{Match, MatchList};
+pub use position::Position;
+pub use recent_offsets::RecentOffsets;

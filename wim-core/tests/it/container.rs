@@ -1,0 +1,334 @@
+//! WIM files written by the writer and read back, in every form and at any number of threads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lz_kit::Level;
+use wim_core::base::{Cancel, ChunkSize, Context, ErrorKind, ImageIndex, Result, Sha1Digest, Silent};
+use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
+use wim_core::image::edit::Content;
+use wim_core::transfer::integrity::damaged_slices;
+use wim_core::transfer::read::{BlobInput, read_blobs, sort_by_offset};
+use wim_core::transfer::write::{
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write,
+};
+
+use crate::samples::{mixed_bytes, random_bytes};
+
+/// The metadata resource of wim-format 23.4: an empty root.
+fn empty_metadata() -> Vec<u8> {
+    let mut bytes = vec![0; 128];
+    bytes[0] = 8;
+    bytes[8] = 0x68;
+    bytes[16] = 0x10;
+    bytes[20..24].fill(0xFF);
+    bytes[24] = 0x78;
+    bytes
+}
+
+/// Sizes around every border that matters: nothing special, one chunk, several, more than a batch.
+fn sample_blobs() -> Vec<Vec<u8>> {
+    let mut blobs: Vec<Vec<u8>> = [1, 2, 300, 4095, 4096, 4097, 32767, 32768, 32769, 65536, 100_000]
+        .iter()
+        .map(|&n| mixed_bytes(n as u64, n))
+        .collect();
+    blobs.push(mixed_bytes(77, 2_300_000));
+    blobs.push(random_bytes(1, 1_200_000));
+    blobs.push(random_bytes(2, 40_000));
+    blobs.push(vec![0; 1_500_000]);
+    blobs
+}
+
+fn contents(blobs: &[Vec<u8>]) -> Vec<(Sha1Digest, Content)> {
+    blobs.iter().map(|bytes| (Sha1Digest::of(bytes), Content::bytes(bytes.clone()))).collect()
+}
+
+fn format(compression: Compression, bytes: u32) -> ChunkFormat {
+    ChunkFormat::new(compression, ChunkSize::from_bytes(bytes).unwrap()).unwrap()
+}
+
+fn new_wim<'a>(format: ChunkFormat, contents: &'a [(Sha1Digest, Content)]) -> NewWim<'a> {
+    NewWim {
+        format,
+        level: Level::FAST,
+        guid: None,
+        flags: HeaderFlags(HeaderFlags::RP_FIX),
+        xml: WimXml::empty(0),
+        images: vec![NewImage {
+            metadata: NewMetadata::Bytes(Arc::new(empty_metadata())),
+            xml: ImageXml::default(),
+            references: contents.iter().map(|(digest, _)| (*digest, 1)).collect(),
+        }],
+        sources: Vec::new(),
+        contents,
+        boot: ImageIndex::new(1),
+        integrity: Integrity::Make,
+        recompress: Recompress::WhenNeeded,
+        copy_digests: CopyDigests::Keep,
+    }
+}
+
+fn write_with(threads: usize, memory: u64, wim: NewWim<'_>) -> Result<(Vec<u8>, WriteReport)> {
+    let cancel = Cancel::new();
+    let cx = Context::new(&Silent, &cancel).with_threads(threads).with_memory(memory);
+    let mut file = Vec::new();
+    let report = write(&cx, wim, &mut file)?;
+    assert_eq!(report.file_bytes, file.len() as u64);
+    Ok((file, report))
+}
+
+fn open(bytes: &[u8]) -> WimFile {
+    let wim = WimFile::open(Arc::new(bytes.to_vec()), "test.wim").unwrap();
+    assert!(wim.warnings().is_empty(), "{:?}", wim.warnings());
+    wim
+}
+
+/// All blobs by digest, and what is wrong with damaged ones.
+fn read_all(wim: &WimFile, threads: usize) -> HashMap<Sha1Digest, Result<Vec<u8>>> {
+    let cancel = Cancel::new();
+    let cx = Context::new(&Silent, &cancel).with_threads(threads).with_memory(8 << 20);
+    let mut inputs: Vec<_> =
+        wim.table().blobs().iter().map(|entry| BlobInput::resource(wim, *entry)).collect();
+    sort_by_offset(&mut inputs);
+    let mut read: HashMap<Sha1Digest, Result<Vec<u8>>> = HashMap::new();
+    let mut finished = 0;
+    read_blobs(&cx, &inputs, |piece| {
+        let blob = read.entry(inputs[piece.position].digest).or_insert_with(|| Ok(Vec::new()));
+        match piece.bytes {
+            Ok(bytes) => {
+                let so_far = blob.as_mut().expect("no piece follows an error");
+                assert_eq!(so_far.len() as u64, piece.start);
+                so_far.extend_from_slice(bytes);
+            }
+            Err(error) => *blob = Err(error),
+        }
+        finished += usize::from(piece.is_last);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(finished, inputs.len());
+    read
+}
+
+#[test]
+fn every_format_reads_back_what_was_written_and_any_number_of_threads_writes_the_same_bytes() {
+    let blobs = sample_blobs();
+    let contents = contents(&blobs);
+    for format in [
+        ChunkFormat::UNCOMPRESSED,
+        format(Compression::Xpress, 4096),
+        format(Compression::Xpress, 32768),
+        format(Compression::Xpress, 65536),
+        format(Compression::Lzx, 32768),
+        format(Compression::Lzx, 1 << 21),
+    ] {
+        let (one, _) = write_with(1, 64 << 20, new_wim(format, &contents)).unwrap();
+        for (threads, memory) in [(2, 64 << 20), (8, 1 << 20)] {
+            let (many, _) = write_with(threads, memory, new_wim(format, &contents)).unwrap();
+            assert!(one == many, "{format:?} with {threads} threads differs");
+        }
+        let wim = open(&one);
+        assert_eq!(wim.format(), format);
+        assert_eq!(wim.read_metadata(ImageIndex::new(1).unwrap()).unwrap(), empty_metadata());
+        assert_eq!(wim.boot_index(), ImageIndex::new(1));
+        assert_eq!(wim.header().boot_metadata, wim.table().metadata()[0].header);
+        for threads in [1, 3] {
+            let read = read_all(&wim, threads);
+            assert_eq!(read.len(), blobs.len());
+            for blob in &blobs {
+                assert!(
+                    read[&Sha1Digest::of(blob)].as_ref().unwrap() == blob,
+                    "{format:?}: {} bytes",
+                    blob.len()
+                );
+            }
+        }
+        for entry in wim.table().blobs() {
+            assert!(entry.header.stored_size <= entry.header.size, "{entry:?} must be stored raw");
+        }
+    }
+}
+
+#[test]
+fn the_integrity_table_covers_all_up_to_the_lookup_table() {
+    let blobs = [random_bytes(9, 25 << 20)];
+    let contents = contents(&blobs);
+    let (mut file, _) = write_with(2, 64 << 20, new_wim(ChunkFormat::UNCOMPRESSED, &contents)).unwrap();
+    let cancel = Cancel::new();
+    let cx = Context::new(&Silent, &cancel);
+    let check = |file: &[u8]| {
+        let wim = open(file);
+        let table = wim.read_integrity().unwrap().unwrap();
+        assert_eq!(table.digests.len(), 3);
+        damaged_slices(&cx, &**wim.source(), wim.integrity_span(), &table).unwrap()
+    };
+    assert_eq!(check(&file), []);
+    file[208 + (15 << 20)] ^= 1;
+    assert_eq!(check(&file), [(208 + (10 << 20), 10 << 20)]);
+}
+
+#[test]
+fn resources_in_the_wanted_form_are_copied_and_others_are_encoded_anew() {
+    let blobs = sample_blobs();
+    let contents = contents(&blobs);
+    let lzx = ChunkFormat::usual(Compression::Lzx);
+    let (file, _) = write_with(2, 64 << 20, new_wim(lzx, &contents)).unwrap();
+    let source = open(&file);
+    let export = |format, recompress| {
+        let mut wim = new_wim(format, &[]);
+        wim.sources = vec![&source];
+        wim.recompress = recompress;
+        wim.images[0].metadata = NewMetadata::Copy(&source, ImageIndex::new(1).unwrap());
+        wim.images[0].references = source.table().blobs().iter().map(|entry| (entry.digest, 7)).collect();
+        write_with(2, 64 << 20, wim).unwrap()
+    };
+    let (copy, report) = export(lzx, Recompress::WhenNeeded);
+    assert_eq!((report.copied_resources, report.encoded_resources), (blobs.len() as u64 + 1, 0));
+    for entry in open(&copy).table().blobs() {
+        assert_eq!(entry.reference_count, 7);
+        let old = source.table().find(&entry.digest).unwrap();
+        let bytes =
+            |file: &[u8], at: u64| file[at as usize..(at + entry.header.stored_size) as usize].to_vec();
+        assert!(bytes(&copy, entry.header.offset) == bytes(&file, old.header.offset));
+    }
+    for block in &report.copied {
+        let bytes = &copy[block.offset as usize..(block.offset + block.length) as usize];
+        assert_eq!(Sha1Digest::of(bytes), block.digest);
+    }
+    for (format, recompress) in [
+        (lzx, Recompress::Always),
+        (ChunkFormat::usual(Compression::Xpress), Recompress::WhenNeeded),
+        (format(Compression::Lzx, 65536), Recompress::WhenNeeded),
+        (ChunkFormat::UNCOMPRESSED, Recompress::WhenNeeded),
+    ] {
+        let (file, report) = export(format, recompress);
+        assert_eq!((report.copied_resources, report.encoded_resources), (0, blobs.len() as u64 + 1));
+        let read = read_all(&open(&file), 2);
+        assert!(blobs.iter().all(|blob| read[&Sha1Digest::of(blob)].as_ref().unwrap() == blob), "{format:?}");
+    }
+}
+
+#[test]
+fn a_copy_of_a_copy_is_the_same_file_even_when_one_image_was_new() {
+    let blobs = sample_blobs();
+    let contents = contents(&blobs);
+    let lzx = ChunkFormat::usual(Compression::Lzx);
+    let (file, _) = write_with(2, 64 << 20, new_wim(lzx, &contents[..5])).unwrap();
+    let source = open(&file);
+    let first_image = ImageIndex::new(1).unwrap();
+    let mut wim = new_wim(lzx, &contents[5..7]);
+    wim.sources = vec![&source];
+    wim.images.push(NewImage {
+        metadata: NewMetadata::Copy(&source, first_image),
+        xml: ImageXml::default(),
+        references: contents[..7].iter().map(|(digest, _)| (*digest, 1)).collect(),
+    });
+    let (first, _) = write_with(2, 64 << 20, wim).unwrap();
+    let copied = open(&first);
+    let again = |copied: &WimFile| {
+        let mut wim = new_wim(lzx, &[]);
+        wim.sources = vec![copied];
+        wim.images = [1, 2]
+            .into_iter()
+            .map(|number| NewImage {
+                metadata: NewMetadata::Copy(copied, ImageIndex::new(number).unwrap()),
+                xml: ImageXml::default(),
+                references: contents[..7]
+                    .iter()
+                    .filter(|_| number == 2)
+                    .map(|(digest, _)| (*digest, 2))
+                    .collect(),
+            })
+            .collect();
+        write_with(2, 64 << 20, wim).unwrap().0
+    };
+    let second = again(&copied);
+    let third = again(&open(&second));
+    assert!(second == third);
+    assert_eq!(second.len(), first.len());
+}
+
+#[test]
+fn a_damaged_blob_is_reported_by_name_and_the_others_are_read() {
+    let blobs = sample_blobs();
+    let contents = contents(&blobs);
+    let (file, _) =
+        write_with(2, 64 << 20, new_wim(ChunkFormat::usual(Compression::Lzx), &contents)).unwrap();
+    let table: Vec<_> = open(&file).table().blobs().to_vec();
+    for victim in &table {
+        let mut damaged = file.clone();
+        damaged[(victim.header.offset + victim.header.stored_size / 2) as usize] ^= 0x10;
+        let wim = open(&damaged);
+        for (digest, result) in read_all(&wim, 3) {
+            if digest == victim.digest {
+                let error = result.unwrap_err();
+                assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format), "{error}");
+                assert!(error.to_string().starts_with(&format!("test.wim: blob {digest}: ")), "{error}");
+            } else {
+                assert!(result.is_ok(), "{digest}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_truncated_or_flipped_file_is_an_error_and_never_a_panic() {
+    let blobs = [mixed_bytes(5, 70_000), mixed_bytes(6, 10)];
+    let contents = contents(&blobs);
+    let (file, _) =
+        write_with(1, 64 << 20, new_wim(ChunkFormat::usual(Compression::Lzx), &contents)).unwrap();
+    let try_all = |bytes: Vec<u8>| -> Result<()> {
+        let wim = WimFile::open(Arc::new(bytes), "test.wim")?;
+        for image in wim.images() {
+            wim.read_metadata(image)?;
+        }
+        let _ = wim.read_integrity()?;
+        let cancel = Cancel::new();
+        let cx = Context::new(&Silent, &cancel).with_threads(1);
+        let inputs: Vec<_> =
+            wim.table().blobs().iter().map(|entry| BlobInput::resource(&wim, *entry)).collect();
+        read_blobs(&cx, &inputs, |piece| piece.bytes.map(|_| ()))
+    };
+    assert!(try_all(file.clone()).is_ok());
+    for length in (0..file.len()).step_by(61) {
+        assert!(try_all(file[..length].to_vec()).is_err(), "cut to {length} bytes");
+    }
+    for at in (0..file.len()).step_by(17).chain(0..208).chain(file.len() - 2000..file.len()) {
+        for bit in [0, 7] {
+            let mut flipped = file.clone();
+            flipped[at] ^= 1 << bit;
+            let _ = try_all(flipped);
+        }
+    }
+}
+
+#[test]
+fn overlapping_resources_do_not_multiply() {
+    let blobs = [random_bytes(3, 50_000), random_bytes(4, 50_000), random_bytes(5, 50_000)];
+    let contents = contents(&blobs);
+    let (mut file, _) = write_with(1, 64 << 20, new_wim(ChunkFormat::UNCOMPRESSED, &contents)).unwrap();
+    let at = open(&file).header().lookup_table.offset as usize;
+    for entry in 1..4 {
+        let start = at + 50 * entry;
+        let (offset, length) = (208u64, file.len() as u64 - 208);
+        file[start..start + 7].copy_from_slice(&length.to_le_bytes()[..7]);
+        file[start + 8..start + 16].copy_from_slice(&offset.to_le_bytes());
+        file[start + 16..start + 24].copy_from_slice(&length.to_le_bytes());
+    }
+    let source = open(&file);
+    let mut wim = new_wim(ChunkFormat::UNCOMPRESSED, &[]);
+    wim.sources = vec![&source];
+    wim.images[0].references = source.table().blobs().iter().map(|entry| (entry.digest, 1)).collect();
+    let error = write_with(1, 64 << 20, wim).unwrap_err();
+    assert!(error.to_string().contains("overlap"), "{error}");
+}
+
+#[test]
+fn a_blob_that_no_source_has_is_named() {
+    let missing = Sha1Digest::of(b"missing");
+    let mut wim = new_wim(ChunkFormat::UNCOMPRESSED, &[]);
+    wim.images[0].references.insert(missing, 1);
+    let error = write_with(1, 64 << 20, wim).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains(&missing.to_string()));
+}

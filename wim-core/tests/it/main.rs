@@ -1,0 +1,8 @@
+//! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
+
+mod container;
+mod samples;
+mod tree_load;
+mod tree_real_files;
+mod tree_round_trip;
+mod verify;
