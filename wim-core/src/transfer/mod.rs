@@ -5,4 +5,5 @@
 
 pub mod integrity;
 pub mod read;
+pub mod verify;
 pub mod write;

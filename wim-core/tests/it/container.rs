@@ -55,7 +55,7 @@ fn new_wim<'a>(format: ChunkFormat, contents: &'a [(Sha1Digest, Content)]) -> Ne
         flags: HeaderFlags(HeaderFlags::RP_FIX),
         xml: WimXml::empty(0),
         images: vec![NewImage {
-            metadata: NewMetadata::Bytes(empty_metadata()),
+            metadata: NewMetadata::Bytes(Arc::new(empty_metadata())),
             xml: ImageXml::default(),
             references: contents.iter().map(|(digest, _)| (*digest, 1)).collect(),
         }],
@@ -87,7 +87,8 @@ fn open(bytes: &[u8]) -> WimFile {
 fn read_all(wim: &WimFile, threads: usize) -> HashMap<Sha1Digest, Result<Vec<u8>>> {
     let cancel = Cancel::new();
     let cx = Context::new(&Silent, &cancel).with_threads(threads).with_memory(8 << 20);
-    let mut inputs: Vec<_> = wim.table().blobs().iter().map(|entry| BlobInput::resource(wim, *entry)).collect();
+    let mut inputs: Vec<_> =
+        wim.table().blobs().iter().map(|entry| BlobInput::resource(wim, *entry)).collect();
     sort_by_offset(&mut inputs);
     let mut read: HashMap<Sha1Digest, Result<Vec<u8>>> = HashMap::new();
     let mut finished = 0;
@@ -135,7 +136,11 @@ fn every_format_reads_back_what_was_written_and_any_number_of_threads_writes_the
             let read = read_all(&wim, threads);
             assert_eq!(read.len(), blobs.len());
             for blob in &blobs {
-                assert!(read[&Sha1Digest::of(blob)].as_ref().unwrap() == blob, "{format:?}: {} bytes", blob.len());
+                assert!(
+                    read[&Sha1Digest::of(blob)].as_ref().unwrap() == blob,
+                    "{format:?}: {} bytes",
+                    blob.len()
+                );
             }
         }
         for entry in wim.table().blobs() {
@@ -182,7 +187,8 @@ fn resources_in_the_wanted_form_are_copied_and_others_are_encoded_anew() {
     for entry in open(&copy).table().blobs() {
         assert_eq!(entry.reference_count, 7);
         let old = source.table().find(&entry.digest).unwrap();
-        let bytes = |file: &[u8], at: u64| file[at as usize..(at + entry.header.stored_size) as usize].to_vec();
+        let bytes =
+            |file: &[u8], at: u64| file[at as usize..(at + entry.header.stored_size) as usize].to_vec();
         assert!(bytes(&copy, entry.header.offset) == bytes(&file, old.header.offset));
     }
     for block in &report.copied {
@@ -203,10 +209,51 @@ fn resources_in_the_wanted_form_are_copied_and_others_are_encoded_anew() {
 }
 
 #[test]
+fn a_copy_of_a_copy_is_the_same_file_even_when_one_image_was_new() {
+    let blobs = sample_blobs();
+    let contents = contents(&blobs);
+    let lzx = ChunkFormat::usual(Compression::Lzx);
+    let (file, _) = write_with(2, 64 << 20, new_wim(lzx, &contents[..5])).unwrap();
+    let source = open(&file);
+    let first_image = ImageIndex::new(1).unwrap();
+    let mut wim = new_wim(lzx, &contents[5..7]);
+    wim.sources = vec![&source];
+    wim.images.push(NewImage {
+        metadata: NewMetadata::Copy(&source, first_image),
+        xml: ImageXml::default(),
+        references: contents[..7].iter().map(|(digest, _)| (*digest, 1)).collect(),
+    });
+    let (first, _) = write_with(2, 64 << 20, wim).unwrap();
+    let copied = open(&first);
+    let again = |copied: &WimFile| {
+        let mut wim = new_wim(lzx, &[]);
+        wim.sources = vec![copied];
+        wim.images = [1, 2]
+            .into_iter()
+            .map(|number| NewImage {
+                metadata: NewMetadata::Copy(copied, ImageIndex::new(number).unwrap()),
+                xml: ImageXml::default(),
+                references: contents[..7]
+                    .iter()
+                    .filter(|_| number == 2)
+                    .map(|(digest, _)| (*digest, 2))
+                    .collect(),
+            })
+            .collect();
+        write_with(2, 64 << 20, wim).unwrap().0
+    };
+    let second = again(&copied);
+    let third = again(&open(&second));
+    assert!(second == third);
+    assert_eq!(second.len(), first.len());
+}
+
+#[test]
 fn a_damaged_blob_is_reported_by_name_and_the_others_are_read() {
     let blobs = sample_blobs();
     let contents = contents(&blobs);
-    let (file, _) = write_with(2, 64 << 20, new_wim(ChunkFormat::usual(Compression::Lzx), &contents)).unwrap();
+    let (file, _) =
+        write_with(2, 64 << 20, new_wim(ChunkFormat::usual(Compression::Lzx), &contents)).unwrap();
     let table: Vec<_> = open(&file).table().blobs().to_vec();
     for victim in &table {
         let mut damaged = file.clone();
@@ -228,7 +275,8 @@ fn a_damaged_blob_is_reported_by_name_and_the_others_are_read() {
 fn a_truncated_or_flipped_file_is_an_error_and_never_a_panic() {
     let blobs = [mixed_bytes(5, 70_000), mixed_bytes(6, 10)];
     let contents = contents(&blobs);
-    let (file, _) = write_with(1, 64 << 20, new_wim(ChunkFormat::usual(Compression::Lzx), &contents)).unwrap();
+    let (file, _) =
+        write_with(1, 64 << 20, new_wim(ChunkFormat::usual(Compression::Lzx), &contents)).unwrap();
     let try_all = |bytes: Vec<u8>| -> Result<()> {
         let wim = WimFile::open(Arc::new(bytes), "test.wim")?;
         for image in wim.images() {
@@ -237,7 +285,8 @@ fn a_truncated_or_flipped_file_is_an_error_and_never_a_panic() {
         let _ = wim.read_integrity()?;
         let cancel = Cancel::new();
         let cx = Context::new(&Silent, &cancel).with_threads(1);
-        let inputs: Vec<_> = wim.table().blobs().iter().map(|entry| BlobInput::resource(&wim, *entry)).collect();
+        let inputs: Vec<_> =
+            wim.table().blobs().iter().map(|entry| BlobInput::resource(&wim, *entry)).collect();
         read_blobs(&cx, &inputs, |piece| piece.bytes.map(|_| ()))
     };
     assert!(try_all(file.clone()).is_ok());

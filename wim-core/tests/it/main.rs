@@ -6,3 +6,4 @@ mod samples;
 mod tree_load;
 mod tree_real_files;
 mod tree_round_trip;
+mod verify;
