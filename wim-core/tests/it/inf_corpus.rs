@@ -1,6 +1,12 @@
 //! Every INF at hand is read to the end: real driver packages, and a corpus of 735 more files. None may panic, whatever is done
 //! to its bytes, and what is wrong with one is said with line and column.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;

@@ -59,10 +59,18 @@ pub struct SourcePath {
 /// The files of one `CopyFiles` value: `@name`, or the entries of a file-list section.
 ///
 /// Lines that make no sense go to `findings`.
-pub fn copy_files(inf: &Inf, value: &str, at: Position, findings: &mut Vec<Error>) -> Vec<FileCopy> {
+///
+/// # Errors
+/// `Format` when a name or folder would lead out of where files belong: nothing of such an INF can be trusted.
+pub fn copy_files(
+    inf: &Inf,
+    value: &str,
+    at: Position,
+    findings: &mut Vec<Error>,
+) -> Result<Vec<FileCopy>, Error> {
     let mut copies = Vec::new();
     if let Some(name) = value.strip_prefix('@') {
-        let (dirid, subdir) = destination(inf, None, at, name, findings);
+        let (dirid, subdir) = destination(inf, None, at, name, findings)?;
         copies.push(FileCopy {
             destination_name: name.trim().to_owned(),
             source_name: name.trim().to_owned(),
@@ -72,7 +80,7 @@ pub fn copy_files(inf: &Inf, value: &str, at: Position, findings: &mut Vec<Error
             position: at,
         });
     } else if let Some(section) = inf.section(value) {
-        let mut target = None;
+        let mut target: Option<(u32, String)> = None;
         for entry in &section.entries {
             // `a.sys = …` is not a copy line, but the key of a mistaken one still names the file.
             let Some(name) = entry.key.as_ref().or_else(|| entry.values.first()) else { continue };
@@ -80,9 +88,12 @@ pub fn copy_files(inf: &Inf, value: &str, at: Position, findings: &mut Vec<Error
             if name.is_empty() {
                 continue;
             }
-            let (dirid, subdir) = target
-                .get_or_insert_with(|| destination(inf, Some(value), entry.position, &name, findings))
-                .clone();
+            let (dirid, subdir) = match &target {
+                Some(known) => known.clone(),
+                None => {
+                    target.insert(destination(inf, Some(value), entry.position, &name, findings)?).clone()
+                }
+            };
             let source = inf.field(entry, 1).map_or_else(|| name.clone(), |text| text.trim().to_owned());
             let flags = inf.field(entry, 3).and_then(|text| parse_number(&text)).unwrap_or(0);
             let (source, flags) = match entry.key {
@@ -102,16 +113,14 @@ pub fn copy_files(inf: &Inf, value: &str, at: Position, findings: &mut Vec<Error
     } else {
         findings.push(inf.error(at, format!("CopyFiles names section [{value}], which is not there")));
     }
-    copies.retain(|copy| {
-        match check_name(&copy.destination_name).and_then(|()| check_name(&copy.source_name)) {
-            Ok(()) => true,
-            Err(what) => {
-                findings.push(inf.error(copy.position, what));
-                false
-            }
-        }
-    });
-    copies
+    for copy in &copies {
+        let names = [&copy.destination_name, &copy.source_name];
+        names
+            .into_iter()
+            .try_for_each(|name| check_name(name))
+            .map_err(|what| inf.error(copy.position, what))?;
+    }
+    Ok(copies)
 }
 
 /// A file name must be a bare name: a path could leave the folder it is meant for.
@@ -130,7 +139,7 @@ fn clean_folder(text: &str) -> Result<String, String> {
     for part in text.split(['\\', '/']).map(str::trim) {
         match part {
             "" | "." => {}
-            ".." => return Err(format!("folder {text:?} leads out of the package")),
+            ".." => return Err(format!("folder {text:?} leads out of where its files belong")),
             part if part.contains(':') => return Err(format!("folder {text:?} names a drive")),
             part if part.contains(char::is_control) => {
                 return Err(format!("folder {text:?} holds a control character"));
@@ -148,7 +157,7 @@ fn destination(
     at: Position,
     name: &str,
     findings: &mut Vec<Error>,
-) -> (u32, String) {
+) -> Result<(u32, String), Error> {
     const SYSTEM32: u32 = 11;
     const DRIVERS: u32 = 12;
     let entry = inf.section("DestinationDirs").and_then(|section| {
@@ -164,11 +173,11 @@ fn destination(
         let id = inf.field(entry, 0).and_then(|text| parse_number(&text));
         let subdir = inf.field(entry, 1).map_or(Ok(String::new()), |text| clean_folder(&text));
         match (id, subdir) {
-            (Some(id), Ok(subdir)) => return (id, subdir),
+            (Some(id), Ok(subdir)) => return Ok((id, subdir)),
             (Some(id), Err(_)) if directory::lookup(id, Architecture::X86) == Directory::Absolute => {
-                return (id, String::new());
+                return Ok((id, String::new()));
             }
-            (Some(_), Err(what)) => findings.push(inf.error(entry.position, what)),
+            (Some(_), Err(what)) => return Err(inf.error(entry.position, what)),
             (None, _) => findings.push(inf.error(entry.position, "destination without a directory id")),
         }
     }
@@ -179,7 +188,7 @@ fn destination(
     let is_sys = name.to_ascii_lowercase().ends_with(".sys");
     let what = if is_sys { what.replace("System32", "System32\\drivers") } else { what };
     findings.push(inf.error(at, what));
-    (if is_sys { DRIVERS } else { SYSTEM32 }, String::new())
+    Ok((if is_sys { DRIVERS } else { SYSTEM32 }, String::new()))
 }
 
 /// Where `file` lies in the package, for `arch`.

@@ -63,6 +63,8 @@ pub struct Install {
     pub copy_infs: Vec<String>,
     /// `FeatureScore`.
     pub feature_score: u8,
+    /// Why nothing of it can be trusted: a name that leads out of where files belong.
+    pub refused: Option<Error>,
     /// What is odd or missing.
     pub findings: Vec<Error>,
 }
@@ -71,7 +73,7 @@ impl Install {
     /// The service that is the device's function driver.
     #[must_use]
     pub fn function_driver(&self) -> Option<&Service> {
-        self.services.iter().find(|s| s.is_function_driver()).or(None)
+        self.services.iter().find(|s| s.is_function_driver())
     }
 }
 
@@ -105,6 +107,7 @@ pub fn install(
             exclude_ids: Vec::new(),
             copy_infs: Vec::new(),
             feature_score: DEFAULT_FEATURE_SCORE,
+            refused: None,
             findings: Vec::new(),
         },
         includes,
@@ -246,7 +249,13 @@ impl Walk<'_> {
                     continue;
                 }
                 let mut findings = Vec::new();
-                let copies = files::copy_files(inf, &value, field.position, &mut findings);
+                let copies = match files::copy_files(inf, &value, field.position, &mut findings) {
+                    Ok(copies) => copies,
+                    Err(e) => {
+                        self.out.refused.get_or_insert(e);
+                        continue;
+                    }
+                };
                 if Arc::ptr_eq(inf, &self.package_inf) {
                     findings.into_iter().for_each(|e| self.find(e));
                     self.out.copies.extend(copies);
@@ -302,6 +311,7 @@ impl Walk<'_> {
             if let (Some(event_log), Some(lines)) = (service.event_log.as_mut(), lines) {
                 event_log.registry = lines;
             }
+            service.inbox = !Arc::ptr_eq(inf, &self.package_inf);
             // A section reached on two ways, or a later line, replaces an earlier one of the same name.
             self.out.services.retain(|other| !other.name.eq_ignore_ascii_case(&service.name));
             self.out.services.push(service);

@@ -44,6 +44,8 @@ pub struct Service {
     pub registry: Vec<RegLine>,
     /// Its event log, if it has one.
     pub event_log: Option<EventLog>,
+    /// An included INF of Windows adds it: it is the operating system's, not the package's.
+    pub inbox: bool,
     /// Where the AddService line is.
     pub position: Position,
 }
