@@ -68,6 +68,13 @@ impl FastBits {
         self.bits
     }
 
+    /// Number of valid bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count & 63
+    }
+
     /// Consumes as many bits as the low six bits of `entry` say; its bits 6 and 7 must be clear.
     #[inline(always)]
     pub const fn consume(&mut self, entry: u32) {
