@@ -78,7 +78,7 @@ impl FastBits {
     /// Consumes as many bits as the low six bits of `entry` say; its bits 6 and 7 must be clear.
     #[inline(always)]
     pub const fn consume(&mut self, entry: u32) {
-        self.bits <<= entry & 63;
+        self.bits = self.bits.wrapping_shl(entry);
         self.count = self.count.wrapping_sub(entry);
     }
 

@@ -141,11 +141,14 @@ pub unsafe fn copy_match_fast<C: PatternCopy>(cpu: C, to: *mut u8, offset: usize
 /// As for [`copy_match_fast`], with the first 16 bytes of the match written.
 #[inline(always)]
 unsafe fn copy_rest(to: *mut u8, offset: usize, len: usize) {
-    let mut done = VECTOR;
     // SAFETY: reads start `distance` bytes before what is written, at or behind `to - offset`; each step writes 16
     // bytes from a place before the match's end.
     unsafe {
         if offset >= VECTOR {
+            // Two vectors at once: few matches are longer than three, and each further turn is a guess.
+            move_vector(to.add(VECTOR).sub(offset), to.add(VECTOR));
+            move_vector(to.add(2 * VECTOR).sub(offset), to.add(2 * VECTOR));
+            let mut done = 3 * VECTOR;
             while done < len {
                 let at = to.add(done);
                 move_vector(at.sub(offset), at);
@@ -156,7 +159,7 @@ unsafe fn copy_rest(to: *mut u8, offset: usize, len: usize) {
         // 16 − 16 mod offset is the largest multiple within the first vector, at least 8.
         let stride = VECTOR - VECTOR % offset;
         let pattern = to.cast::<[u8; VECTOR]>().read();
-        done = stride;
+        let mut done = stride;
         while done < len {
             to.add(done).cast::<[u8; VECTOR]>().write(pattern);
             done += stride;
