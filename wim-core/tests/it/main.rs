@@ -3,5 +3,6 @@
 mod container;
 mod samples;
 mod tree_load;
+mod tree_overlay;
 mod tree_real_files;
 mod tree_round_trip;
