@@ -43,10 +43,8 @@ pub(crate) fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
 
 /// A file or folder of the real test data; none, with a message, when the data is not there.
 pub(crate) fn real_data(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("WIM_TEST_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("WIM_TEST_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let path = folder.join(name);
     if path.exists() {
         return Some(path);
