@@ -8,6 +8,7 @@ mod drivers_real;
 mod inf_corpus;
 mod samples;
 mod tree_load;
+mod tree_overlay;
 mod tree_real_files;
 mod tree_round_trip;
 mod verify;
