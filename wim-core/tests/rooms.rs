@@ -59,7 +59,8 @@ fn all_sources() -> Vec<(String, Vec<String>, String)> {
     assert!(files.len() > 20, "the sources were not found");
     let describe = |path: PathBuf| {
         let relative = path.strip_prefix(&root).unwrap();
-        let parts: Vec<String> = relative.iter().map(|part| part.to_string_lossy().replace(".rs", "")).collect();
+        let parts: Vec<String> =
+            relative.iter().map(|part| part.to_string_lossy().replace(".rs", "")).collect();
         (relative.display().to_string(), parts, fs::read_to_string(&path).unwrap())
     };
     files.into_iter().map(describe).collect()
@@ -71,14 +72,19 @@ fn rooms_use_only_floors_below_them() {
         let room = &parts[0];
         for path in crate_paths(without_tests(&text)) {
             let used = path.split("::").next().unwrap_or("");
-            assert!(used.is_empty() || used == room || may_use(room).contains(&used), "{file} uses crate::{path}");
+            assert!(
+                used.is_empty() || used == room || may_use(room).contains(&used),
+                "{file} uses crate::{path}"
+            );
         }
     }
 }
 
 #[test]
 fn formats_do_not_know_each_other() {
-    for (file, parts, text) in all_sources().into_iter().filter(|(_, parts, _)| parts[0] == "formats" && parts.len() > 2) {
+    for (file, parts, text) in
+        all_sources().into_iter().filter(|(_, parts, _)| parts[0] == "formats" && parts.len() > 2)
+    {
         for path in crate_paths(without_tests(&text)) {
             if let Some(rest) = path.strip_prefix("formats::") {
                 let other = rest.split("::").next().unwrap_or("");
@@ -90,7 +96,8 @@ fn formats_do_not_know_each_other() {
 
 #[test]
 fn formats_and_image_touch_no_files_threads_or_clock() {
-    let banned = ["std::fs", "std::thread", "rayon", "SystemTime::now", "Instant::now", "println!", "eprintln!"];
+    let banned =
+        ["std::fs", "std::thread", "rayon", "SystemTime::now", "Instant::now", "println!", "eprintln!"];
     for (file, parts, text) in all_sources() {
         let is_pure = parts[0] == "formats" || parts[0] == "image" || parts[0] == "servicing";
         let text = without_tests(&text);
