@@ -3,6 +3,7 @@
 mod container;
 mod samples;
 mod tree_load;
+mod tree_overlay;
 mod tree_real_files;
 mod tree_round_trip;
 mod verify;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::base::{FileTime, ReadAt, Sha1Digest};
+use crate::base::{Error, FileSource, FileTime, ReadAt, Result, Sha1Digest};
 
 /// The bytes of one stream, wherever they lie.
 #[derive(Clone)]
@@ -33,6 +33,83 @@ impl Content {
     pub fn bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self::Bytes(bytes.into())
     }
+
+    /// Size in bytes; none for a blob, whose size the WIM knows.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Blob(_) => None,
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Source(source) => Some(source.size()),
+            Self::HostFile { size, .. } => Some(*size),
+        }
+    }
+
+    /// The bytes as a source; none for a blob.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a host file has changed since it was planned, `Io` when it cannot be opened.
+    pub fn open(&self) -> Result<Option<Arc<dyn ReadAt>>> {
+        Ok(match self {
+            Self::Blob(_) => None,
+            Self::Bytes(bytes) => Some(Arc::new(Shared(Arc::clone(bytes)))),
+            Self::Source(source) => Some(Arc::clone(source)),
+            Self::HostFile { path, size, last_write } => {
+                Some(Arc::new(open_host_file(path, *size, *last_write)?))
+            }
+        })
+    }
+
+    /// The bytes in memory, when they are at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; `Limit` when there are more, `NotFound` for a blob, which only its WIM can read, `Io`.
+    pub fn read(&self, limit: u64) -> Result<Arc<[u8]>> {
+        if let Self::Bytes(bytes) = self {
+            check_limit(bytes.len() as u64, limit)?;
+            return Ok(Arc::clone(bytes));
+        }
+        let source = self.open()?.ok_or_else(|| Error::not_found("a blob is read from its WIM"))?;
+        check_limit(source.size(), limit)?;
+        let length = usize::try_from(source.size()).map_err(|_| Error::limit("does not fit into memory"))?;
+        let mut bytes = vec![0; length];
+        let failed = |e| Error::new(crate::base::ErrorKind::Io, format!("cannot read {self:?}: {e}"));
+        source.read_exact_at(&mut bytes, 0).map_err(failed)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Bytes that several may hold, as a source.
+struct Shared(Arc<[u8]>);
+
+impl ReadAt for Shared {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_exact_at(buf, offset)
+    }
+}
+
+fn check_limit(size: u64, limit: u64) -> Result<()> {
+    if size > limit {
+        return Err(Error::limit(format!("{size} bytes, at most {limit} are read into memory")));
+    }
+    Ok(())
+}
+
+/// Opens a host file that was planned with this size and time.
+fn open_host_file(path: &std::path::Path, size: u64, last_write: FileTime) -> Result<FileSource> {
+    let source = FileSource::open(path)?;
+    let metadata = source.file().metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
+    let modified = metadata.modified().map_err(|e| Error::io(e, "cannot read the time of", path))?;
+    if source.size() != size || FileTime::from_system_time(modified) != last_write {
+        return Err(Error::invalid_input("the file changed while it was being read")
+            .in_file(path.display())
+            .remedy("run the command again when nothing writes to the folder"));
+    }
+    Ok(source)
 }
 
 impl fmt::Debug for Content {

@@ -3,6 +3,10 @@
 //! Integrity table, tables, metadata and names, references between images and blobs, and the digest of every blob. Nothing
 //! stops at the first finding; only an unreadable header or lookup table, or a failing disk, is an error.
 
+mod written;
+
+pub use written::verify_written;
+
 use std::collections::{HashMap, HashSet};
 
 use super::integrity::damaged_slices;
