@@ -1,2 +1,79 @@
-//! The command `wim`.
-fn main() {}
+//! The command `wim`: parses, dispatches, and turns the result into an exit code.
+//!
+//! Everything it does is a job of `wim_core::jobs`; nothing here knows a file format.
+
+mod arguments;
+mod error_report;
+mod exit;
+mod meter;
+mod progress_bar;
+mod progress_json;
+mod session;
+mod shell;
+mod signals;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use wim_core::base::Error;
+
+use crate::exit::{FAILED, Failure};
+use crate::session::{Session, SharedOptions};
+use crate::shell::{Form, Shell, Volume};
+use crate::verbs::Verb;
+
+/// Services Windows images with no Windows and no DISM.
+///
+/// Verbs, operands and options are those of wimlib-imagex wherever it has them. Options may stand before, between and
+/// after operands and may be shortened while they stay unambiguous. Exit codes: 0 done, 1 the answer is no (damage
+/// found, nothing matched), 2 failed or misused, 130 cancelled.
+#[derive(Parser, Debug)]
+#[command(name = "wim", version, infer_long_args = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    shared: SharedOptions,
+}
+
+fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(error) => misuse(&error),
+    }
+}
+
+fn run(cli: Cli) -> ExitCode {
+    let volume = if cli.shared.quiet { Volume::Quiet } else { Volume::Normal };
+    let shell = Shell::new(volume, if cli.shared.json { Form::Json } else { Form::Text });
+    let verdict = signals::install()
+        .map_err(Failure::from)
+        .and_then(|cancel| cli.verb.run(&Session::new(cli.shared, cancel)));
+    match verdict {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => match failure.into_error() {
+            None => ExitCode::SUCCESS,
+            Some(error) => {
+                error_report::report(&shell, &error);
+                ExitCode::from(exit::code_of(&error))
+            }
+        },
+    }
+}
+
+/// Help and version are answers; anything else that clap says is misuse.
+fn misuse(error: &clap::Error) -> ExitCode {
+    // A closed pipe is success, and a standard error that cannot be written leaves nobody to tell.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let error = Error::invalid_input(message.strip_prefix("error: ").unwrap_or(message));
+        let _ = Shell::new(Volume::Normal, Form::Json).json_value(&error_report::object(&error));
+    }
+    ExitCode::from(FAILED)
+}

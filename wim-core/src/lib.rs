@@ -5,9 +5,13 @@
 //! - [`base`]: units, errors, random-access bytes, progress, the parallel pipeline, atomic output.
 //! - [`formats`]: what is on disk, one folder per format.
 //! - [`image`]: an image's tree and edits to it.
+//! - [`servicing`]: registry, drivers and updates: what to change in an image, and why.
 //! - [`transfer`]: bulk reading and writing on all cores.
+//! - [`jobs`]: one file per thing that a user asks for; it joins the rooms below.
 
 pub mod base;
 pub mod formats;
 pub mod image;
+pub mod jobs;
+pub mod servicing;
 pub mod transfer;

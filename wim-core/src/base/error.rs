@@ -172,6 +172,20 @@ impl Error {
         self
     }
 
+    /// The same error again, for a list that outlives its first owner; the cause is left behind.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let Inner { kind, place, message, file, remedy, source: _ } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            place: place.clone(),
+            message: message.clone(),
+            file: file.clone(),
+            remedy: remedy.clone(),
+            source: None,
+        }))
+    }
+
     /// What a caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -8,4 +8,5 @@ pub mod capture;
 pub mod host_name;
 pub mod integrity;
 pub mod read;
+pub mod verify;
 pub mod write;

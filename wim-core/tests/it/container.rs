@@ -55,7 +55,7 @@ fn new_wim<'a>(format: ChunkFormat, contents: &'a [(Sha1Digest, Content)]) -> Ne
         flags: HeaderFlags(HeaderFlags::RP_FIX),
         xml: WimXml::empty(0),
         images: vec![NewImage {
-            metadata: NewMetadata::Bytes(empty_metadata()),
+            metadata: NewMetadata::Bytes(Arc::new(empty_metadata())),
             xml: ImageXml::default(),
             references: contents.iter().map(|(digest, _)| (*digest, 1)).collect(),
         }],
@@ -206,6 +206,46 @@ fn resources_in_the_wanted_form_are_copied_and_others_are_encoded_anew() {
         let read = read_all(&open(&file), 2);
         assert!(blobs.iter().all(|blob| read[&Sha1Digest::of(blob)].as_ref().unwrap() == blob), "{format:?}");
     }
+}
+
+#[test]
+fn a_copy_of_a_copy_is_the_same_file_even_when_one_image_was_new() {
+    let blobs = sample_blobs();
+    let contents = contents(&blobs);
+    let lzx = ChunkFormat::usual(Compression::Lzx);
+    let (file, _) = write_with(2, 64 << 20, new_wim(lzx, &contents[..5])).unwrap();
+    let source = open(&file);
+    let first_image = ImageIndex::new(1).unwrap();
+    let mut wim = new_wim(lzx, &contents[5..7]);
+    wim.sources = vec![&source];
+    wim.images.push(NewImage {
+        metadata: NewMetadata::Copy(&source, first_image),
+        xml: ImageXml::default(),
+        references: contents[..7].iter().map(|(digest, _)| (*digest, 1)).collect(),
+    });
+    let (first, _) = write_with(2, 64 << 20, wim).unwrap();
+    let copied = open(&first);
+    let again = |copied: &WimFile| {
+        let mut wim = new_wim(lzx, &[]);
+        wim.sources = vec![copied];
+        wim.images = [1, 2]
+            .into_iter()
+            .map(|number| NewImage {
+                metadata: NewMetadata::Copy(copied, ImageIndex::new(number).unwrap()),
+                xml: ImageXml::default(),
+                references: contents[..7]
+                    .iter()
+                    .filter(|_| number == 2)
+                    .map(|(digest, _)| (*digest, 2))
+                    .collect(),
+            })
+            .collect();
+        write_with(2, 64 << 20, wim).unwrap().0
+    };
+    let second = again(&copied);
+    let third = again(&open(&second));
+    assert!(second == third);
+    assert_eq!(second.len(), first.len());
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod tree_load;
 mod tree_overlay;
 mod tree_real_files;
 mod tree_round_trip;
+mod verify;

@@ -3,7 +3,10 @@
 //! An ideal code's fractional lengths are used rather than codeword lengths: they move smoothly from pass to pass, and
 //! symbols not seen so far keep a finite cost. Costs are in units of 1/64 bit.
 
-use crate::format::{FIRST_CODED_LEN, MAX_MATCH_LEN, MIN_MATCH_LEN, NUM_ALIGNED_SYMBOLS, NUM_LENGTH_HEADERS, NUM_LENGTH_SYMBOLS, NUM_LITERALS, WindowOrder};
+use crate::format::{
+    FIRST_CODED_LEN, MAX_MATCH_LEN, MIN_MATCH_LEN, NUM_ALIGNED_SYMBOLS, NUM_LENGTH_HEADERS,
+    NUM_LENGTH_SYMBOLS, NUM_LITERALS, WindowOrder,
+};
 use crate::items::{EXTRA_BITS, FIRST_ALIGNED_SLOT, Frequencies, MAIN_ROOM};
 use lz_kit::huffman::{BIT, log2_cost};
 use lz_kit::parse::{PathCosts, PathModel, ROW};

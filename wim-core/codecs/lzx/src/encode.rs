@@ -287,4 +287,6 @@ impl<P: Position> NearOptimal<P> {
         }
     }
 }
-fn env(n: &str, d: u32) -> u32 { std::env::var(n).ok().and_then(|s| s.parse().ok()).unwrap_or(d) }
+fn env(n: &str, d: u32) -> u32 {
+    std::env::var(n).ok().and_then(|s| s.parse().ok()).unwrap_or(d)
+}

@@ -3,10 +3,12 @@
 //! [`read_blobs`] is the bulk reader under verify, extract, apply and recompression; [`WimBlobs`] reads single blobs into
 //! memory. Solid resources are refused by name.
 
+mod blobs;
 mod input;
 mod plan;
 mod worker;
 
+pub use blobs::WimBlobs;
 pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
 pub(crate) use plan::{Batches, Work};
 pub(crate) use worker::{BlobWorker, Piece};

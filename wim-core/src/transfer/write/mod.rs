@@ -20,7 +20,7 @@ use self::encode::encode_blobs;
 use self::output::Output;
 use super::integrity::slice_digests;
 use super::read::{BlobInput, Origin, blob_not_found};
-use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, Result, Sha1Digest, Stage, WriteAt};
+use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, ReadAt, Result, Sha1Digest, Stage, WriteAt};
 use crate::formats::wim::integrity::{IntegrityTable, SLICE_BYTES};
 use crate::formats::wim::{
     BlobEntry, ChunkFormat, Compression, HeaderFlags, ImageXml, ResourceHeader, WimFile, WimHeader,
@@ -71,7 +71,7 @@ pub enum NewMetadata<'a> {
     /// That of an image as it is.
     Copy(&'a WimFile, ImageIndex),
     /// A new metadata resource, uncompressed.
-    Bytes(Vec<u8>),
+    Bytes(Arc<Vec<u8>>),
 }
 
 /// Whether an integrity table is made.
@@ -128,7 +128,7 @@ pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Resul
         header: first_header(&wim),
         output: Output::new(file),
         blobs: Vec::new(),
-        metadata: vec![None; wim.images.len()],
+        metadata: Vec::new(),
         report: WriteReport::default(),
     };
     writer.header.flags.0 |= HeaderFlags::WRITE_IN_PROGRESS;
@@ -143,8 +143,13 @@ struct Plan<'a> {
     references: HashMap<Sha1Digest, u32>,
     copied: Vec<(&'a WimFile, BlobEntry)>,
     encoded: Vec<BlobInput<'a>>,
-    copied_metadata: Vec<(usize, &'a WimFile, BlobEntry)>,
-    encoded_metadata: Vec<(usize, BlobInput<'a>)>,
+    metadata: Vec<Metadata<'a>>,
+}
+
+/// Where the metadata of an image comes from.
+enum Metadata<'a> {
+    Copied(&'a WimFile, BlobEntry),
+    Encoded(BlobInput<'a>),
 }
 
 impl<'a> Plan<'a> {
@@ -156,13 +161,7 @@ impl<'a> Plan<'a> {
                 *total = total.saturating_add(count);
             }
         }
-        let mut plan = Self {
-            references,
-            copied: Vec::new(),
-            encoded: Vec::new(),
-            copied_metadata: Vec::new(),
-            encoded_metadata: Vec::new(),
-        };
+        let mut plan = Self { references, copied: Vec::new(), encoded: Vec::new(), metadata: Vec::new() };
         plan.blobs(wim)?;
         plan.metadata(wim)?;
         plan.check_sizes(wim)?;
@@ -209,23 +208,23 @@ impl<'a> Plan<'a> {
     }
 
     fn metadata(&mut self, wim: &NewWim<'a>) -> Result<()> {
-        for (position, image) in wim.images.iter().enumerate() {
-            match &image.metadata {
+        for image in &wim.images {
+            self.metadata.push(match &image.metadata {
                 NewMetadata::Copy(source, index) => {
                     let entry = *source.metadata_entry(*index)?;
                     if is_copied(wim, source) {
-                        self.copied_metadata.push((position, source, entry));
+                        Metadata::Copied(source, entry)
                     } else {
-                        self.encoded_metadata.push((position, BlobInput::resource(source, entry)));
+                        Metadata::Encoded(BlobInput::resource(source, entry))
                     }
                 }
                 NewMetadata::Bytes(bytes) => {
                     let digest = Sha1Digest::of(bytes);
-                    let origin = Origin::Source(Arc::new(bytes.clone()));
-                    let size = bytes.len() as u64;
-                    self.encoded_metadata.push((position, BlobInput { origin, size, digest }));
+                    let (origin, size) =
+                        (Origin::Source(Arc::clone(bytes) as Arc<dyn ReadAt>), bytes.len() as u64);
+                    Metadata::Encoded(BlobInput { origin, size, digest })
                 }
-            }
+            });
         }
         Ok(())
     }
@@ -252,11 +251,13 @@ impl<'a> Plan<'a> {
     }
 
     fn total_bytes(&self) -> u64 {
-        let copied = self.copied.iter().map(|(_, entry)| entry);
-        let copied = copied.chain(self.copied_metadata.iter().map(|(_, _, entry)| entry));
-        let encoded = self.encoded.iter().chain(self.encoded_metadata.iter().map(|(_, input)| input));
-        let copied = copied.fold(0u64, |sum, entry| sum.saturating_add(entry.header.stored_size));
-        encoded.fold(copied, |sum, input| sum.saturating_add(input.size))
+        let copied = self.copied.iter().map(|(_, entry)| entry.header.stored_size);
+        let encoded = self.encoded.iter().map(|input| input.size);
+        let metadata = self.metadata.iter().map(|metadata| match metadata {
+            Metadata::Copied(_, entry) => entry.header.stored_size,
+            Metadata::Encoded(input) => input.size,
+        });
+        copied.chain(encoded).chain(metadata).fold(0, u64::saturating_add)
     }
 }
 
@@ -301,7 +302,7 @@ struct Writer<'o> {
     header: WimHeader,
     output: Output<'o>,
     blobs: Vec<BlobEntry>,
-    metadata: Vec<Option<BlobEntry>>,
+    metadata: Vec<BlobEntry>,
     report: WriteReport,
 }
 
@@ -326,35 +327,42 @@ impl Writer<'_> {
         })
     }
 
+    /// Metadata resources in image order, so that copying them all again gives the same file.
     fn metadata(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
         let Self { output, metadata, report, .. } = self;
-        let mut add = |position: usize, digest: Sha1Digest, header: ResourceHeader| {
+        let mut add = |digest: Sha1Digest, header: ResourceHeader| {
             let flags = header.flags | ResourceHeader::METADATA;
             let header = ResourceHeader { flags, ..header };
-            metadata[position] = Some(BlobEntry { header, part: 1, reference_count: 1, digest });
+            metadata.push(BlobEntry { header, part: 1, reference_count: 1, digest });
         };
-        let copied: Vec<_> = plan.copied_metadata.iter().map(|&(_, source, entry)| (source, entry)).collect();
-        let blocks = copy_resources(cx, &copied, wim.copy_digests, output, |number, header| {
-            report.copied_resources += 1;
-            report.copied_bytes += header.stored_size;
-            let (position, _, entry) = &plan.copied_metadata[number];
-            add(*position, entry.digest, header);
-        })?;
-        report.copied.extend(blocks);
-        let inputs: Vec<_> = plan.encoded_metadata.iter().map(|(_, input)| input.clone()).collect();
-        encode_blobs(cx, &inputs, wim.format, wim.level, output, |number, header| {
-            report.encoded_resources += 1;
-            report.encoded_bytes += header.size;
-            let (position, input) = &plan.encoded_metadata[number];
-            add(*position, input.digest, header);
-        })
+        for source in &plan.metadata {
+            match source {
+                Metadata::Copied(source, entry) => {
+                    let resource = [(*source, *entry)];
+                    let blocks = copy_resources(cx, &resource, wim.copy_digests, output, |_, header| {
+                        report.copied_resources += 1;
+                        report.copied_bytes += header.stored_size;
+                        add(entry.digest, header);
+                    })?;
+                    report.copied.extend(blocks);
+                }
+                Metadata::Encoded(input) => {
+                    let inputs = std::slice::from_ref(input);
+                    encode_blobs(cx, inputs, wim.format, wim.level, output, |_, header| {
+                        report.encoded_resources += 1;
+                        report.encoded_bytes += header.size;
+                        add(input.digest, header);
+                    })?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Lookup table, XML, integrity table and the true header.
     fn finish(mut self, cx: &Context<'_>, wim: NewWim<'_>) -> Result<WriteReport> {
-        let metadata: Vec<BlobEntry> = self.metadata.iter().flatten().copied().collect();
         self.blobs.sort_by_key(|entry| entry.header.offset);
-        let table: Vec<u8> = metadata.iter().chain(&self.blobs).flat_map(BlobEntry::to_bytes).collect();
+        let table: Vec<u8> = self.metadata.iter().chain(&self.blobs).flat_map(BlobEntry::to_bytes).collect();
         self.header.lookup_table = append_raw_resource(&mut self.output, &table, ResourceHeader::METADATA)?;
         let mut xml = wim.xml;
         *xml.images_mut() = wim.images.into_iter().map(|image| image.xml).collect();
@@ -372,10 +380,10 @@ impl Writer<'_> {
             self.header.integrity = append_raw_resource(&mut self.output, &bytes, 0)?;
         }
         if let Some(boot) = wim.boot {
-            let entry = metadata.get(boot.position()).ok_or_else(|| {
+            let entry = self.metadata.get(boot.position()).ok_or_else(|| {
                 Error::invalid_input(format!(
                     "image {boot} cannot be made bootable: there are {}",
-                    metadata.len()
+                    self.metadata.len()
                 ))
             })?;
             self.header.boot_index = boot.number();

@@ -131,7 +131,9 @@ impl PathFinder {
             let cost = arrival & (u64::from(u32::MAX) << ITEM_BITS);
             self.nodes[node + ROW] = UNREACHED;
             let ahead: &mut [u64] = &mut self.nodes[node..node + ROW];
-            let literal = cost + (u64::from(costs.literal[usize::from(chunk.byte(at))]) << ITEM_BITS) + (1 << CODE_BITS);
+            let literal = cost
+                + (u64::from(costs.literal[usize::from(chunk.byte(at))]) << ITEM_BITS)
+                + (1 << CODE_BITS);
             ahead[1] = ahead[1].min(literal);
             let mut next = M::MIN_LENGTH;
             if M::RECENT {
@@ -146,7 +148,13 @@ impl PathFinder {
                         }
                         let length = chunk.match_length(at - offset, at, 2, limit);
                         longest = longest.max(length);
-                        relax(ahead, &costs.rows[index as usize * ROW..][..ROW], cost + u64::from(index), 2, length);
+                        relax(
+                            ahead,
+                            &costs.rows[index as usize * ROW..][..ROW],
+                            cost + u64::from(index),
+                            2,
+                            length,
+                        );
                     }
                     next = next.max(longest + 1);
                 }

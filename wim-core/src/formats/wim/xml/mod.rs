@@ -93,6 +93,12 @@ impl WimXml {
         &mut self.images
     }
 
+    /// TOTALBYTES of the document: bytes of the WIM up to the end of its lookup table, as its writer counted.
+    #[must_use]
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.root.text_at(&["TOTALBYTES"])?.trim().parse().ok()
+    }
+
     /// True when the images are invented because the document could not be read.
     #[must_use]
     pub fn is_stand_in(&self) -> bool {
@@ -162,6 +168,7 @@ mod tests {
     fn unknown_elements_and_comments_survive_and_images_are_put_in_order() {
         let xml = WimXml::parse(&utf16(DOCUMENT), 0, 2).unwrap();
         assert_eq!(xml.images()[0].name(), Some("A"));
+        assert_eq!(xml.total_bytes(), Some(7));
         assert_eq!(
             xml.to_text(Some(99)),
             "<WIM><TOTALBYTES>99</TOTALBYTES><VENDOR a=\"1 &amp; 2\">x &lt; y</VENDOR>\

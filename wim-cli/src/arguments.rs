@@ -1,0 +1,189 @@
+//! Values and options that several verbs share.
+//!
+//! Options stand before, between and after operands, take their value after `=` or as the next word, and may be shortened
+//! while they stay unambiguous, as with wimlib-imagex (GNU getopt). Options of wimlib-imagex that this version does not
+//! have are refused by name.
+
+use std::marker::PhantomData;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use wim_core::base::{ChunkSize, Error};
+use wim_core::formats::wim::Compression;
+use wim_core::jobs::Level;
+
+/// Bytes as `4096`, `32K`, `256M`, `1G`, also with `iB` or `B` behind the letter.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size; write a number, perhaps with K, M or G behind it");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+/// A chunk size: a power of two from 4K up.
+pub(crate) fn parse_chunk_size(text: &str) -> Result<ChunkSize, String> {
+    let bytes = parse_bytes(text)?;
+    u32::try_from(bytes)
+        .ok()
+        .and_then(ChunkSize::from_bytes)
+        .ok_or_else(|| format!("{text:?} is not a chunk size; write a power of two such as 32K"))
+}
+
+/// `--compress=TYPE[:LEVEL]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CompressionChoice {
+    /// The type.
+    pub(crate) compression: Compression,
+    /// The level, when one was given.
+    pub(crate) level: Option<Level>,
+}
+
+/// Reads `TYPE[:LEVEL]`: the types and aliases of wimlib, a level on its scale or `fast`, `normal`, `max`.
+pub(crate) fn parse_compression(text: &str) -> Result<CompressionChoice, String> {
+    let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level)));
+    let compression = match name.to_ascii_lowercase().as_str() {
+        "none" => Compression::None,
+        "xpress" | "fast" => Compression::Xpress,
+        "lzx" | "maximum" => Compression::Lzx,
+        "lzms" | "recovery" => {
+            return Err(format!("{name} (LZMS) is not supported by this version; use LZX"));
+        }
+        _ => {
+            return Err(format!(
+                "invalid compression type {name:?}; there are none, XPRESS (alias fast) and LZX (alias maximum)"
+            ));
+        }
+    };
+    let level = level.map(parse_level).transpose()?;
+    Ok(CompressionChoice { compression, level })
+}
+
+fn parse_level(text: &str) -> Result<Level, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "fast" => Ok(Level::FAST),
+        "normal" => Ok(Level::NORMAL),
+        "max" => Ok(Level::MAX),
+        number => match number.parse() {
+            Ok(number) if number > 0 => Ok(Level::from_number(number)),
+            _ => Err(format!(
+                "compression level {text:?}: it must be a positive integer, fast, normal or max, as in --compress=lzx:80"
+            )),
+        },
+    }
+}
+
+/// `NAME=VALUE` of `--image-property`.
+pub(crate) fn parse_property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("'--image-property' argument must be in the form NAME=VALUE".to_owned()),
+    }
+}
+
+/// Whether a refused option takes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// No.
+    Nothing,
+    /// Yes.
+    Value,
+}
+
+/// Options of a wimlib-imagex verb that this version does not have.
+pub(crate) trait OptionList {
+    /// Long names without dashes.
+    const REFUSED: &'static [(&'static str, Takes)];
+}
+
+/// Recognises the options of `L` so that they can be refused by name instead of as unknown.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused<L> {
+    given: Option<&'static str>,
+    list: PhantomData<L>,
+}
+
+impl<L> Refused<L> {
+    /// Fails when one of the options was given.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.given {
+            None => Ok(()),
+            Some(name) => Err(Error::unsupported(format!("--{name} is not supported by this version"))
+                .remedy("leave the option out, or use wimlib-imagex for this")),
+        }
+    }
+}
+
+impl<L: OptionList> clap::Args for Refused<L> {
+    fn augment_args(command: Command) -> Command {
+        L::REFUSED.iter().fold(command, |command, &(name, takes)| {
+            let action = match takes {
+                Takes::Nothing => ArgAction::Count,
+                Takes::Value => ArgAction::Append,
+            };
+            command.arg(Arg::new(name).long(name).hide(true).action(action))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<L: OptionList> clap::FromArgMatches for Refused<L> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let is_given =
+            |name: &str| matches.value_source(name) == Some(clap::parser::ValueSource::CommandLine);
+        let given = L::REFUSED.iter().map(|&(name, _)| name).find(|name| is_given(name));
+        Ok(Self { given, list: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_bytes("4096"), Ok(4096));
+        assert_eq!(parse_bytes("32k"), Ok(32 << 10));
+        assert_eq!(parse_bytes("256MiB"), Ok(256 << 20));
+        assert_eq!(parse_bytes("1G"), Ok(1 << 30));
+        for bad in ["", "K", "-1", "1.5M", "1T", "99999999999999999999", "17179869184G"] {
+            assert!(parse_bytes(bad).is_err(), "{bad:?}");
+        }
+        assert!(parse_chunk_size("33000").is_err());
+        assert_eq!(parse_chunk_size("64K").map(ChunkSize::bytes), Ok(65_536));
+    }
+
+    #[test]
+    fn compression_has_wimlibs_names_and_levels() {
+        let parse = |text| parse_compression(text).map(|c| (c.compression, c.level.map(Level::number)));
+        assert_eq!(parse("lzx"), Ok((Compression::Lzx, None)));
+        assert_eq!(parse("Maximum:100"), Ok((Compression::Lzx, Some(100))));
+        assert_eq!(parse("FAST:fast"), Ok((Compression::Xpress, Some(20))));
+        assert_eq!(parse("none"), Ok((Compression::None, None)));
+        for bad in ["bad", "lzx:0", "lzx:", "lzx:-1", "lzx:foo", "lzms", "recovery", ""] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(parse("recovery").is_err_and(|e| e.contains("LZMS")));
+    }
+
+    #[test]
+    fn properties_have_a_name() {
+        assert_eq!(parse_property("A/B=c=d"), Ok(("A/B".into(), "c=d".into())));
+        assert!(parse_property("A").is_err());
+        assert!(parse_property("=A").is_err());
+    }
+}

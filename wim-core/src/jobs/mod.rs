@@ -1,0 +1,12 @@
+//! The top floor: one file per thing that a user asks for.
+//!
+//! A job opens what it is given, joins the rooms below and returns a plain structure for the command to print; the only
+//! rooms that read the host's clock and environment are [`clock`] and [`open`]. No job prints, colours or exits.
+
+pub mod clock;
+pub mod images;
+pub mod info;
+pub mod open;
+pub mod spool;
+
+pub use lz_kit::Level;

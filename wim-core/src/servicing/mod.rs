@@ -1,0 +1,7 @@
+//! Changing what an image does: registry, drivers, updates.
+//!
+//! Everything here sees an image through [`View`](crate::image::edit::View) and answers with
+//! [`Change`](crate::image::edit::Change)s; it never touches a WIM. Planners run in a fixed order and edit the registry
+//! through one [`hive_set::HiveSet`].
+
+pub mod hive_set;

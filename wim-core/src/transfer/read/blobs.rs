@@ -1,0 +1,42 @@
+//! Single blobs of a WIM, read into memory.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::input::blob_not_found;
+use crate::base::{Result, Sha1Digest};
+use crate::formats::wim::resource_reader::read_blob;
+use crate::formats::wim::{ChunkDecoder, WimFile};
+use crate::image::BlobSource;
+
+/// The blobs of one WIM by digest; decoders are kept between reads.
+pub struct WimBlobs<'w> {
+    wim: &'w WimFile,
+    decoders: Mutex<Vec<ChunkDecoder>>,
+}
+
+impl<'w> WimBlobs<'w> {
+    /// The blobs of `wim`.
+    #[must_use]
+    pub fn new(wim: &'w WimFile) -> Self {
+        Self { wim, decoders: Mutex::default() }
+    }
+}
+
+impl BlobSource for WimBlobs<'_> {
+    fn size(&self, digest: &Sha1Digest) -> Option<u64> {
+        self.wim.table().find(digest).map(|entry| entry.header.size)
+    }
+
+    fn read(&self, digest: &Sha1Digest, limit: u64) -> Result<Vec<u8>> {
+        let entry =
+            self.wim.table().find(digest).ok_or_else(|| blob_not_found(digest).in_file(self.wim.name()))?;
+        let idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut decoder = match idle {
+            Some(decoder) => decoder,
+            None => ChunkDecoder::new(self.wim.format())?,
+        };
+        let read = read_blob(&**self.wim.source(), entry, self.wim.format(), &mut decoder, limit);
+        self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
+        read.map_err(|e| e.in_file(self.wim.name()))
+    }
+}

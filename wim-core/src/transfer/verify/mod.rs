@@ -1,0 +1,329 @@
+//! Everything that can be wrong with a WIM file, looked for and listed.
+//!
+//! Integrity table, tables, metadata and names, references between images and blobs, and the digest of every blob. Nothing
+//! stops at the first finding; only an unreadable header or lookup table, or a failing disk, is an error.
+
+mod written;
+
+pub use written::verify_written;
+
+use std::collections::{HashMap, HashSet};
+
+use super::integrity::damaged_slices;
+use super::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Place, Result, Sha1Digest, Stage};
+use crate::formats::wim::WimFile;
+use crate::image::load::load_with_findings;
+use crate::image::{ImageCounts, StreamKind, Tree};
+
+/// Longest path in a finding, in bytes.
+const PATH_BYTES: usize = 512;
+/// Most paths named for one damaged blob.
+const MAX_PATHS: usize = 3;
+/// Most findings of one kind that are listed one by one.
+const MAX_LISTED: usize = 1000;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Odd, but nothing is lost: wrong counts, blobs that nothing refers to.
+    Remark,
+    /// Data is lost or cannot be trusted.
+    Damage,
+}
+
+/// One thing found.
+#[derive(Debug)]
+pub struct VerifyFinding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The image, if it concerns one.
+    pub image: Option<ImageIndex>,
+    /// Paths in that image that it concerns, the first few.
+    pub paths: Vec<String>,
+    /// What it is, where, and what to do.
+    pub error: Error,
+}
+
+/// Whether the integrity table is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntegrityCheck {
+    /// Check it, if there is one.
+    Check,
+    /// Pass it over; the report then calls it absent.
+    Skip,
+}
+
+/// What the integrity table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntegrityStatus {
+    /// There is none.
+    Absent,
+    /// All slices are as stated.
+    Good,
+    /// The table is broken or slices differ.
+    Damaged,
+}
+
+/// What was checked and what was found.
+#[derive(Debug)]
+pub struct VerifyReport {
+    /// What was found, tables first, then images, then blobs.
+    pub findings: Vec<VerifyFinding>,
+    /// Images checked.
+    pub images: usize,
+    /// Blobs read.
+    pub blobs: usize,
+    /// Their uncompressed bytes.
+    pub bytes: u64,
+    /// The integrity table.
+    pub integrity: IntegrityStatus,
+}
+
+impl VerifyReport {
+    /// True when anything is damaged.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Damage)
+    }
+}
+
+/// Checks all of `wim`.
+///
+/// # Errors
+/// `Io` when the file cannot be read, `Unsupported` for LZMS and solid resources, `Limit`, `Cancelled`.
+pub fn verify(cx: &Context<'_>, wim: &WimFile) -> Result<VerifyReport> {
+    verify_with(cx, wim, IntegrityCheck::Check)
+}
+
+/// As [`verify`], with or without the integrity table.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(cx: &Context<'_>, wim: &WimFile, integrity: IntegrityCheck) -> Result<VerifyReport> {
+    let mut check =
+        Check { wim, findings: Vec::new(), references: HashMap::new(), integrity: IntegrityStatus::Absent };
+    for warning in wim.warnings() {
+        // A flag that a stopped program left behind does not by itself say that data is missing.
+        let is_flag = matches!(warning.place(), Place::Field { structure: "WIM header", field: "flags", .. });
+        check.add(if is_flag { Severity::Remark } else { Severity::Damage }, None, warning.duplicate());
+    }
+    if integrity == IntegrityCheck::Check {
+        check.integrity_table(cx)?;
+    }
+    check.images(cx)?;
+    check.table();
+    let (blobs, bytes) = check.blobs(cx)?;
+    check.find_paths()?;
+    let Check { findings, integrity, .. } = check;
+    Ok(VerifyReport { findings, images: wim.image_count(), blobs, bytes, integrity })
+}
+
+struct Check<'w> {
+    wim: &'w WimFile,
+    findings: Vec<VerifyFinding>,
+    references: HashMap<Sha1Digest, u32>,
+    integrity: IntegrityStatus,
+}
+
+impl Check<'_> {
+    fn add(&mut self, severity: Severity, image: Option<ImageIndex>, error: Error) {
+        let error = error.in_file(self.wim.name());
+        self.findings.push(VerifyFinding { severity, image, paths: Vec::new(), error });
+    }
+
+    /// Errors that are findings go on the list; those that stop the job are returned.
+    fn add_or_stop(&mut self, image: Option<ImageIndex>, error: Error) -> Result<()> {
+        match error.kind() {
+            ErrorKind::Format | ErrorKind::Corrupt | ErrorKind::NotFound => {
+                self.add(Severity::Damage, image, error);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    fn integrity_table(&mut self, cx: &Context<'_>) -> Result<()> {
+        let table = match self.wim.read_integrity() {
+            Ok(None) => return Ok(()),
+            Ok(Some(table)) => table,
+            Err(error) => {
+                self.integrity = IntegrityStatus::Damaged;
+                return self.add_or_stop(None, error);
+            }
+        };
+        let damaged = damaged_slices(cx, &**self.wim.source(), self.wim.integrity_span(), &table)?;
+        self.integrity = if damaged.is_empty() { IntegrityStatus::Good } else { IntegrityStatus::Damaged };
+        for (offset, length) in damaged {
+            let error =
+                Error::corrupt(format!("{length} bytes at {offset:#x} differ from the integrity table"))
+                    .remedy("get the file again from its source");
+            self.add(Severity::Damage, None, error);
+        }
+        Ok(())
+    }
+
+    fn images(&mut self, cx: &Context<'_>) -> Result<()> {
+        cx.progress.start(Stage::LoadingImages, self.wim.image_count() as u64);
+        for image in self.wim.images() {
+            cx.cancel.check()?;
+            let loaded = self.wim.read_metadata(image).and_then(|metadata| load_with_findings(&metadata));
+            let (tree, findings) = match loaded {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    self.add_or_stop(
+                        Some(image),
+                        error.in_file(format!("{}: image {image}", self.wim.name())),
+                    )?;
+                    continue;
+                }
+            };
+            for finding in &findings {
+                let severity = if finding.kind.is_damage() { Severity::Damage } else { Severity::Remark };
+                self.add(severity, Some(image), Error::from(finding));
+            }
+            for (digest, count) in tree.blob_references() {
+                let total = self.references.entry(digest).or_default();
+                *total = total.saturating_add(count);
+            }
+            self.counts(image, &tree);
+            cx.progress.advance(1);
+        }
+        Ok(())
+    }
+
+    /// Compares the counts of the XML with those of the tree.
+    fn counts(&mut self, image: ImageIndex, tree: &Tree) {
+        let Some(xml) =
+            self.wim.xml().images().get(image.position()).filter(|_| !self.wim.xml().is_stand_in())
+        else {
+            return;
+        };
+        let size_of =
+            |digest: &Sha1Digest| self.wim.table().find(digest).map_or(0, |entry| entry.header.size);
+        let ImageCounts { directories, files, total_bytes, .. } = tree.counts(&size_of);
+        // Microsoft's own files count directories a little differently, so that number is not compared.
+        let _ = directories;
+        let compared = [("FILECOUNT", files), ("TOTALBYTES", total_bytes)]
+            .map(|(name, actual)| (name, actual, xml.count(name)));
+        for (name, actual, stated) in compared {
+            if let Some(stated) = stated.filter(|&stated| stated != actual) {
+                let message = format!("the XML data says {name} {stated}, the image has {actual}");
+                self.add(Severity::Remark, Some(image), Error::new(ErrorKind::Format, message));
+            }
+        }
+    }
+
+    /// Missing and unused blobs, wrong reference counts, overlapping resources.
+    fn table(&mut self) {
+        let table = self.wim.table();
+        let mut missing: Vec<_> =
+            self.references.keys().filter(|digest| table.find(digest).is_none()).copied().collect();
+        missing.sort_unstable();
+        for digest in missing.iter().take(MAX_LISTED) {
+            self.add(Severity::Damage, None, blob_not_found(digest));
+        }
+        if missing.len() > MAX_LISTED {
+            let message = format!("{} more blobs are not in the file", missing.len() - MAX_LISTED);
+            self.add(Severity::Damage, None, Error::not_found(message));
+        }
+        let unused =
+            table.blobs().iter().filter(|entry| !self.references.contains_key(&entry.digest)).count();
+        let miscounted = |entry: &&crate::formats::wim::BlobEntry| {
+            self.references.get(&entry.digest).is_some_and(|&count| count != entry.reference_count)
+        };
+        let miscounted = table.blobs().iter().filter(miscounted).count();
+        let mut remark = |count: usize, message: String| {
+            if count > 0 {
+                self.add(
+                    Severity::Remark,
+                    None,
+                    Error::new(ErrorKind::Format, message).remedy("wim optimize rewrites the file"),
+                );
+            }
+        };
+        remark(unused, format!("{unused} blobs are in the file, but no image refers to them"));
+        remark(
+            miscounted,
+            format!("{miscounted} blobs have another reference count than the images give them"),
+        );
+        self.overlaps();
+    }
+
+    fn overlaps(&mut self) {
+        let blobs = self.wim.table().blobs().iter().chain(self.wim.table().metadata());
+        let mut spans: Vec<_> = blobs
+            .filter(|entry| !entry.header.is_solid())
+            .filter_map(|entry| Some((entry.header.offset, entry.header.end()?, entry.digest)))
+            .collect();
+        spans.sort_unstable();
+        let overlapping: Vec<_> =
+            spans.windows(2).filter(|pair| pair[1].0 < pair[0].1).map(|pair| pair[1]).collect();
+        for (offset, _, digest) in overlapping.into_iter().take(MAX_LISTED) {
+            let error =
+                Error::format("lookup table", "offset", offset, "the resource overlaps the one before it");
+            self.add(Severity::Damage, None, error.at(Place::Blob(digest)));
+        }
+    }
+
+    /// Reads every blob; gives their number and bytes.
+    fn blobs(&mut self, cx: &Context<'_>) -> Result<(usize, u64)> {
+        let wim = self.wim;
+        let mut inputs: Vec<_> =
+            wim.table().blobs().iter().map(|&entry| BlobInput::resource(wim, entry)).collect();
+        sort_by_offset(&mut inputs);
+        // Sizes of lying entries are found out blob by blob; here they only make the total silly.
+        let total = inputs.iter().fold(0u64, |sum, input| sum.saturating_add(input.size));
+        cx.progress.start(Stage::Verifying, total);
+        let (mut read_bytes, mut damaged) = (0, Vec::new());
+        read_blobs(cx, &inputs, |piece| {
+            match piece.bytes {
+                Ok(bytes) => read_bytes += bytes.len() as u64,
+                Err(error) => damaged.push(error),
+            }
+            Ok(())
+        })?;
+        damaged.into_iter().try_for_each(|error| self.add_or_stop(None, error))?;
+        Ok((inputs.len(), read_bytes))
+    }
+
+    /// Names the files behind damaged and missing blobs.
+    fn find_paths(&mut self) -> Result<()> {
+        let blob_of = |finding: &VerifyFinding| match finding.error.place() {
+            Place::Blob(digest) => Some(*digest),
+            _ => None,
+        };
+        let wanted: HashSet<_> = self.findings.iter().filter_map(blob_of).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut found: HashMap<Sha1Digest, (ImageIndex, Vec<String>)> = HashMap::new();
+        for image in self.wim.images() {
+            let Ok((tree, _)) = self.wim.read_metadata(image).and_then(|m| load_with_findings(&m)) else {
+                continue;
+            };
+            for visit in tree.walk(tree.root()) {
+                for (kind, digest) in tree.inode_of(visit.node).streams.iter() {
+                    if !wanted.contains(&digest) {
+                        continue;
+                    }
+                    let (first, paths) = found.entry(digest).or_insert_with(|| (image, Vec::new()));
+                    if *first == image && paths.len() < MAX_PATHS {
+                        let stream = match kind {
+                            StreamKind::Named(name) => format!(":{name}"),
+                            _ => String::new(),
+                        };
+                        paths.push(tree.path_text(visit.node, PATH_BYTES) + &stream);
+                    }
+                }
+            }
+        }
+        for finding in &mut self.findings {
+            if let Some((image, paths)) = blob_of(finding).and_then(|digest| found.get(&digest)) {
+                finding.image = Some(*image);
+                finding.paths.clone_from(paths);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Reads back what was just written, before it takes its name.
+//!
+//! Quicker than a full verify: copied stretches are compared by the digests they had when they were read, and only blobs
+//! that were encoded anew are decoded.
+
+use std::collections::HashSet;
+
+use crate::base::pipeline::{Budget, Cost, map_in_order};
+use crate::base::{Context, Error, ErrorKind, ReadAt, Result, Sha1Digest, Stage};
+use crate::formats::wim::WimFile;
+use crate::image::load::load_with_findings;
+use crate::transfer::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
+use crate::transfer::write::{CopiedBlock, WriteReport};
+
+impl Cost for CopiedBlock {
+    fn cost(&self) -> u64 {
+        self.length
+    }
+}
+
+/// Checks structure, tables, metadata, the digests of copied bytes and the blobs encoded anew of the file that `report`
+/// came from.
+///
+/// # Errors
+/// `Corrupt` when what lies on the disk is not what was written; what opening and reading gives.
+pub fn verify_written(cx: &Context<'_>, wim: &WimFile, report: &WriteReport) -> Result<()> {
+    if let Some(warning) = wim.warnings().first() {
+        return Err(warning.duplicate());
+    }
+    let table = wim.table();
+    for entry in table.blobs() {
+        entry.check(wim.source().size(), wim.format()).map_err(|e| e.in_file(wim.name()))?;
+    }
+    for image in wim.images() {
+        let (tree, _) = load_with_findings(&wim.read_metadata(image)?)?;
+        let references = tree.blob_references();
+        if let Some(missing) = references.keys().find(|digest| table.find(digest).is_none()) {
+            return Err(blob_not_found(missing).in_file(wim.name()));
+        }
+    }
+    let encoded: HashSet<Sha1Digest> = report.encoded.iter().copied().collect();
+    let entries = table.blobs().iter().filter(|entry| encoded.contains(&entry.digest));
+    let mut inputs: Vec<_> = entries.map(|&entry| BlobInput::resource(wim, entry)).collect();
+    sort_by_offset(&mut inputs);
+    let copied_bytes: u64 = report.copied.iter().map(|block| block.length).sum();
+    let total = inputs.iter().fold(copied_bytes, |sum, input| sum.saturating_add(input.size));
+    cx.progress.start(Stage::Verifying, total);
+    compare_copied(cx, wim, &report.copied)?;
+    read_blobs(cx, &inputs, |piece| piece.bytes.map(|_| ()))
+}
+
+fn compare_copied(cx: &Context<'_>, wim: &WimFile, blocks: &[CopiedBlock]) -> Result<()> {
+    let new_worker = || {
+        let mut buffer = Vec::new();
+        move |block: CopiedBlock| {
+            buffer.resize(usize::try_from(block.length).unwrap_or(usize::MAX), 0);
+            wim.source().read_exact_at(&mut buffer, block.offset).map_err(|e| {
+                Error::new(
+                    ErrorKind::Io,
+                    format!("cannot read back {} bytes at {:#x}: {e}", block.length, block.offset),
+                )
+                .in_file(wim.name())
+            })?;
+            if Sha1Digest::of(&buffer) != block.digest {
+                let message =
+                    format!("{} bytes at {:#x} are not what was written", block.length, block.offset);
+                return Err(Error::corrupt(message).in_file(wim.name()).remedy("check the disk"));
+            }
+            Ok(block.length)
+        }
+    };
+    let budget = Budget::split(cx.memory_bytes(), cx.threads(), Budget::MAX_BATCH_BYTES);
+    map_in_order(cx, &budget, blocks.iter().copied(), new_worker, |length| {
+        cx.progress.advance(length);
+        Ok(())
+    })
+}
