@@ -1,10 +1,12 @@
 //! One file per verb, named as typed: its arguments, one call into `wim_core::jobs`, and the rendering of the result.
 
 pub(crate) mod delete;
+pub(crate) mod demo;
 pub(crate) mod dir;
 pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod optimize;
+pub(crate) mod slipstream;
 pub(crate) mod verify;
 
 use std::fmt::Write as _;
@@ -24,6 +26,8 @@ pub(crate) enum Verb {
     Export(export::Arguments),
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
+    Slipstream(slipstream::Arguments),
+    Demo(demo::Arguments),
 }
 
 impl Verb {
@@ -36,6 +40,8 @@ impl Verb {
             Self::Export(arguments) => arguments.run(session),
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
+            Self::Slipstream(arguments) => arguments.run(session),
+            Self::Demo(arguments) => arguments.run(session),
         }
     }
 }

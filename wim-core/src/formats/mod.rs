@@ -9,5 +9,6 @@
 pub mod hive;
 pub mod inf;
 pub mod pe;
+pub mod reg_file;
 pub mod szdd;
 pub mod wim;

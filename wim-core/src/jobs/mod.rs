@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod delete;
+pub mod demo;
 pub mod dir;
 pub mod export;
 pub mod images;
@@ -12,6 +13,7 @@ pub mod info;
 pub mod open;
 pub mod optimize;
 pub mod rebuild;
+pub mod slipstream;
 pub mod spool;
 pub mod verify;
 

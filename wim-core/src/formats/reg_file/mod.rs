@@ -1,0 +1,10 @@
+//! x
+use crate::base::Result;
+/// x
+pub struct RegFile;
+impl RegFile {
+    /// x
+    pub fn parse(_: &[u8]) -> Result<Self> {
+        Ok(Self)
+    }
+}
