@@ -14,7 +14,7 @@ use lz_kit::bitstream::Forward16Writer;
 use lz_kit::lz77::{
     BinaryTrees, HashChains, MatchLimits, MatchList, PaddedChunk, Position, RecentOffsets, SearchEffort,
 };
-use lz_kit::parse::{PathCosts, PathFinder, first_guess, lazy};
+use lz_kit::parse::{PathCosts, PathFinder, PathInput, first_guess, lazy};
 
 /// Shorter chunks cannot become smaller: a header with three precodes alone has 30 bytes.
 const SMALLEST_CHUNK: usize = 34;
@@ -200,6 +200,7 @@ impl<P: Position> Lazy<P> {
 #[derive(Debug)]
 struct NearOptimal<P> {
     finder: BinaryTrees<P>,
+    hc: HashChains<P>,
     limits: MatchLimits,
     effort: SearchEffort,
     passes: u32,
@@ -219,8 +220,9 @@ impl<P: Position> NearOptimal<P> {
         let span = bytes.min(MAX_SPAN);
         Self {
             finder: BinaryTrees::new(bytes),
-            limits: MatchLimits { max_length: MAX_MATCH_LEN, max_offset: bytes - 3, max_offset_of_two: 2048 },
-            effort: SearchEffort { depth: 24 * number / 50, nice_length: (48 * number / 50) as usize },
+            hc: HashChains::new(bytes),
+            limits: MatchLimits { max_length: MAX_MATCH_LEN, max_offset_of_two: env("OT", 2048) as usize },
+            effort: SearchEffort { depth: env("DEPTH", 24 * number / 50), nice_length: env("NICE", 48 * number / 50) as usize },
             passes: env("PASSES", 2),
             piece_bytes: env("PIECE", 2048) as usize,
             matches: MatchList::new(span),
@@ -249,7 +251,8 @@ impl<P: Position> NearOptimal<P> {
         while at < chunk.len() {
             let end = chunk.len().min(at + MAX_SPAN);
             self.matches.clear();
-            self.finder.list_matches(chunk, at, end, self.limits, self.effort, &mut self.matches);
+            if env("HC", 0) == 1 { self.hc.start(chunk); self.hc.list_matches(chunk, at, end, self.limits, self.effort, &mut self.matches); } else {
+            self.finder.list_matches(chunk, end, self.limits, self.effort, &mut self.matches); }
             self.parse(chunk, at, end, block);
             let mut start = 0;
             for &end in &self.ends {
@@ -273,9 +276,9 @@ impl<P: Position> NearOptimal<P> {
             for block_end in &mut self.ends {
                 let mut frequencies = Frequencies::ZERO;
                 frequencies.add(&items.0[first..*block_end]);
-                set_costs(&mut self.costs, block.window, &frequencies);
+                set_costs(&mut self.costs, block.window, &frequencies, pass);
                 let to = from + frequencies.bytes;
-                (_, recent) = self.paths.find::<Model>(chunk, (from, to), list, recent, &self.costs, next);
+                (_, recent) = self.paths.find::<Model>(PathInput { chunk, start: from, end: to, matches: &self.matches, list_start: at, recent }, &self.costs, next);
                 first = *block_end;
                 *block_end = next.0.len();
                 from = to;
@@ -287,4 +290,4 @@ impl<P: Position> NearOptimal<P> {
         }
     }
 }
-fn env(n: &str, d: u32) -> u32 { std::env::var(n).ok().and_then(|s| s.parse().ok()).unwrap_or(d) }
+fn env(n: &'static str, d: u32) -> u32 { lz_kit::knob(n, d) }

@@ -33,7 +33,7 @@ pub(crate) struct Splitter {
 fn block_cost(f: &Frequencies) -> u64 {
     let (main, main_used) = entropy_cost(&f.main);
     let (length, length_used) = entropy_cost(&f.length);
-    main + length + HEADER_BITS * u64::from(BIT) + u64::from(main_used + length_used) * BITS_PER_SYMBOL
+    main + length + lz_kit::knob("HB",800) as u64 * u64::from(BIT) + u64::from(main_used + length_used) * lz_kit::knob("BPS",256) as u64
 }
 
 fn merged_cost(a: &Frequencies, b: &Frequencies) -> u64 {

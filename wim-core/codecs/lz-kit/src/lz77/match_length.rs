@@ -3,8 +3,30 @@
 //! Matches are extended eight bytes at a time by comparing words; the padding makes the last word readable, and the
 //! caller's limit cuts what lies in it. Nothing here searches: see the match finders next door.
 
+#![expect(unsafe_code, reason = "unchecked loads on proven positions; listed in UNSAFE.md")]
+
 /// Zero bytes kept after the chunk.
 const PADDING: usize = 32;
+
+/// Four bytes at `at` as a little-endian number.
+///
+/// # Safety
+/// `data` points to at least `at + 4` readable bytes.
+#[inline(always)]
+pub(crate) unsafe fn load_u32(data: *const u8, at: usize) -> u32 {
+    // SAFETY: the caller's duty.
+    u32::from_le_bytes(unsafe { data.add(at).cast::<[u8; 4]>().read() })
+}
+
+/// Eight bytes at `at` as a little-endian number.
+///
+/// # Safety
+/// `data` points to at least `at + 8` readable bytes.
+#[inline(always)]
+pub(crate) unsafe fn load_u64(data: *const u8, at: usize) -> u64 {
+    // SAFETY: the caller's duty.
+    u64::from_le_bytes(unsafe { data.add(at).cast::<[u8; 8]>().read() })
+}
 
 /// A copy of one chunk followed by zero bytes.
 #[derive(Debug)]
@@ -37,6 +59,12 @@ impl PaddedChunk {
         self.bytes[..self.len].copy_from_slice(chunk);
         self.bytes[self.len..self.len + PADDING].fill(0);
         true
+    }
+
+    /// Start of the chunk; with the padding, 32 bytes more than [`len`](Self::len) can be read.
+    #[inline(always)]
+    pub(super) fn as_ptr(&self) -> *const u8 {
+        self.bytes.as_ptr()
     }
 
     /// The chunk without its padding.

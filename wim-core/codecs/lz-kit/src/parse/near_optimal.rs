@@ -4,6 +4,8 @@
 //! offsets at a node are those of its cheapest arrival only, which is why the result is not quite optimal. Where the
 //! costs come from, and how often the search is repeated with better ones, is the format's business.
 
+#![expect(unsafe_code, reason = "unchecked access to proven nodes, AVX2; listed in UNSAFE.md")]
+
 use super::lazy::ItemSink;
 use crate::lz77::{MatchList, PaddedChunk, RecentOffsets};
 
@@ -11,6 +13,9 @@ use crate::lz77::{MatchList, PaddedChunk, RecentOffsets};
 pub const MAX_EDGE: usize = 257;
 /// Entries of one row of match costs: lengths 0 to [`MAX_EDGE`], rounded up.
 pub const ROW: usize = 264;
+/// Nodes that one position can reach: a longest match, a literal, a longest match; rounded up.
+const REACH: usize = 2 * ROW;
+const _: () = assert!(MAX_EDGE < ROW && 2 * MAX_EDGE + 1 < REACH);
 
 /// What the path finder must know of a format.
 pub trait PathModel {
@@ -28,165 +33,289 @@ pub struct PathCosts {
     /// Of each literal.
     pub literal: [u16; 256],
     /// Of matches: one row of [`ROW`] lengths for each slot, extra bits included.
-    pub rows: Vec<u16>,
+    pub rows: Vec<[u16; ROW]>,
 }
 
 impl PathCosts {
     /// Room for `slots` offset slots.
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        Self { literal: [0; 256], rows: vec![0; slots * ROW] }
+        Self { literal: [0; 256], rows: vec![[0; ROW]; slots] }
     }
 }
 
-const ITEM_BITS: u32 = 32;
-const CODE_BITS: u32 = 22;
-const CODE_MASK: u32 = (1 << CODE_BITS) - 1;
+/// What to parse: a block, the matches listed for it, and the state at its start.
+#[derive(Clone, Copy, Debug)]
+pub struct PathInput<'a> {
+    /// The whole chunk.
+    pub chunk: &'a PaddedChunk,
+    /// First position of the block.
+    pub start: usize,
+    /// End of the block.
+    pub end: usize,
+    /// Matches of at least `start..end`.
+    pub matches: &'a MatchList,
+    /// Position in the chunk of the list's first position.
+    pub list_start: usize,
+    /// Recent offsets at `start`, none of them greater than that.
+    pub recent: RecentOffsets,
+}
+
+/// A node: the cost of its cheapest arrival in the upper 32 bits; below, nine bits of length and 22 of offset code.
+type Node = u64;
+const COST_SHIFT: u32 = 32;
+const COST_MASK: Node = (u32::MAX as Node) << COST_SHIFT;
+const LENGTH_SHIFT: u32 = 22;
+const CODE_MASK: u32 = (1 << LENGTH_SHIFT) - 1;
+/// Set in an item that is a match, a literal and a match at the same offset.
+const GAP: u32 = 1 << 31;
+const LITERAL: u32 = 1 << LENGTH_SHIFT;
 /// Offsets are stored with this added, so that the recent ones are 0 to 2.
 const CODE_BIAS: usize = 2;
-const UNREACHED: u64 = u64::MAX;
+/// Greater than all costs, also as a signed number.
+const UNREACHED: Node = i64::MAX as Node;
 
 /// Scratch memory of the search.
 #[derive(Debug)]
 pub struct PathFinder {
-    /// Per node: cost of the cheapest arrival in the high half; its length and offset code in the low half.
-    nodes: Vec<u64>,
+    nodes: Vec<Node>,
     queues: Vec<RecentOffsets>,
-    path: Vec<u32>,
+    /// Per node whose item has [`GAP`] set: lengths of the first and of the second match.
+    gaps: Vec<(u16, u16)>,
+    path: Vec<usize>,
+    wide: bool,
 }
 
 impl PathFinder {
     /// Scratch for blocks of at most `max_block_bytes`.
     #[must_use]
     pub fn new(max_block_bytes: usize) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let wide = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("lzcnt");
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide = false;
         Self {
-            nodes: vec![UNREACHED; max_block_bytes + ROW + 1],
+            nodes: vec![UNREACHED; max_block_bytes + REACH + 1],
             queues: vec![RecentOffsets::INITIAL; max_block_bytes + 1],
-            path: Vec::with_capacity(max_block_bytes),
+            gaps: vec![(0, 0); max_block_bytes + REACH],
+            path: Vec::with_capacity(max_block_bytes + 1),
+            wide,
         }
     }
 
     /// Bytes of memory for [`new`](Self::new) with the same argument.
     #[must_use]
     pub const fn scratch_bytes(max_block_bytes: usize) -> usize {
-        8 * (max_block_bytes + ROW + 1) + 8 * (max_block_bytes + 1) + 4 * max_block_bytes
+        28 * (max_block_bytes + REACH + 1)
     }
 
-    /// Sends the items of the cheapest path over `start..end` to `sink`, in order.
-    ///
-    /// `matches` must cover the block, its position 0 being `list_start` in the chunk. Returns the cost of the path in
-    /// units of 1/64 bit and the recent offsets at its end.
+    /// Sends the items of the cheapest path over the block to `sink`, in order; returns the cost of the path in units
+    /// of 1/64 bit and the recent offsets at its end.
     pub fn find<M: PathModel>(
         &mut self,
-        chunk: &PaddedChunk,
-        (start, end): (usize, usize),
-        (matches, list_start): (&MatchList, usize),
-        recent: RecentOffsets,
+        input: PathInput<'_>,
         costs: &PathCosts,
         sink: &mut impl ItemSink,
     ) -> (u64, RecentOffsets) {
-        let total = self.relax_all::<M>(chunk, (start, end), (matches, list_start), recent, costs);
-        let mut node = end - start;
-        self.path.clear();
-        while node > 0 {
-            let item = self.nodes[node] as u32;
-            self.path.push(item);
-            node -= ((item >> CODE_BITS) as usize).max(1);
+        let size = input.end - input.start;
+        assert!(input.end <= input.chunk.len() && size < self.queues.len(), "the block is too long");
+        assert!(input.end - input.list_start <= input.matches.positions(), "the matches do not cover the block");
+        if size == 0 {
+            return (0, input.recent);
         }
-        let mut at = start;
-        for &item in self.path.iter().rev() {
-            let (length, code) = ((item >> CODE_BITS) as usize, (item & CODE_MASK) as usize);
-            if length <= 1 {
-                sink.literal(chunk.byte(at));
-            } else if M::RECENT && code <= CODE_BIAS {
-                sink.repeat(length, code as u32);
+        // SAFETY: the buffers are longer than the block by what they need; the features were detected.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if self.wide {
+                self.relax_all_wide::<M>(input, costs);
             } else {
-                sink.explicit(length, code - CODE_BIAS);
+                self.relax_all::<M, false>(input, costs);
             }
-            at += length;
+            #[cfg(not(target_arch = "x86_64"))]
+            self.relax_all::<M, false>(input, costs);
         }
-        (total, self.queues[end - start])
+        self.follow::<M>(input, sink);
+        (self.nodes[size] >> COST_SHIFT, self.queues[size])
     }
 
-    fn relax_all<M: PathModel>(
-        &mut self,
-        chunk: &PaddedChunk,
-        (start, end): (usize, usize),
-        (matches, list_start): (&MatchList, usize),
-        recent: RecentOffsets,
-        costs: &PathCosts,
-    ) -> u64 {
+    /// Walks back from the end along the cheapest arrivals, then sends the items forwards.
+    fn follow<M: PathModel>(&mut self, input: PathInput<'_>, sink: &mut impl ItemSink) {
+        let mut node = input.end - input.start;
+        self.path.clear();
+        while node > 0 {
+            self.path.push(node);
+            node -= self.arrival_bytes(node);
+        }
+        for &node in self.path.iter().rev() {
+            let item = self.nodes[node] as u32;
+            let bytes = self.arrival_bytes(node);
+            let at = input.start + node - bytes;
+            let code = (item & CODE_MASK) as usize;
+            if bytes == 1 {
+                sink.literal(input.chunk.byte(at));
+                continue;
+            }
+            let first = if item & GAP != 0 { usize::from(self.gaps[node].0) } else { bytes };
+            if M::RECENT && code <= CODE_BIAS {
+                sink.repeat(first, code as u32);
+            } else {
+                sink.explicit(first, code - CODE_BIAS);
+            }
+            if item & GAP != 0 {
+                sink.literal(input.chunk.byte(at + first));
+                sink.repeat(bytes - first - 1, 0);
+            }
+        }
+    }
+
+    /// Bytes between a node and the one it is reached from; at least 1.
+    #[inline(always)]
+    fn arrival_bytes(&self, node: usize) -> usize {
+        let item = self.nodes[node] as u32;
+        if item & GAP != 0 {
+            let (first, second) = self.gaps[node];
+            usize::from(first) + 1 + usize::from(second)
+        } else {
+            ((item >> LENGTH_SHIFT) as usize).max(1)
+        }
+    }
+
+    /// As [`relax_all`](Self::relax_all), compiled for AVX2, BMI2 and LZCNT.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+    unsafe fn relax_all_wide<M: PathModel>(&mut self, input: PathInput<'_>, costs: &PathCosts) {
+        // SAFETY: the caller's duty.
+        unsafe { self.relax_all::<M, true>(input, costs) }
+    }
+
+    /// Fills nodes and queues of the block.
+    ///
+    /// # Safety
+    /// The block is shorter than `queues`, it and `matches` lie as [`find`](Self::find) asserts, and with `WIDE` the
+    /// CPU has AVX2.
+    #[inline(always)]
+    unsafe fn relax_all<M: PathModel, const WIDE: bool>(&mut self, input: PathInput<'_>, costs: &PathCosts) {
+        let PathInput { chunk, start, end, matches, list_start, recent } = input;
         let size = end - start;
-        self.nodes[..ROW].fill(UNREACHED);
-        self.nodes[0] = 0;
-        self.queues[0] = recent;
+        self.nodes[..REACH].fill(UNREACHED);
+        // The start counts as reached by a literal.
+        self.nodes[0] = Node::from(LITERAL);
         let mut queue = recent;
         for node in 0..size {
             let at = start + node;
-            let arrival = self.nodes[node];
-            if M::RECENT && node > 0 {
-                queue = self.queue_at(node, arrival as u32);
-                self.queues[node] = queue;
+            // SAFETY: `node < size`, and there are REACH more nodes and queues enough.
+            let ahead = unsafe { &mut *self.nodes.as_mut_ptr().add(node).cast::<[Node; REACH + 1]>() };
+            let arrival = ahead[0];
+            let by_match = arrival as u32 >> LENGTH_SHIFT != 1;
+            ahead[REACH] = UNREACHED;
+            if M::RECENT {
+                if by_match {
+                    queue = self.queue_after(node);
+                }
+                // SAFETY: as above.
+                unsafe { *self.queues.get_unchecked_mut(node) = queue };
             }
-            let cost = arrival & (u64::from(u32::MAX) << ITEM_BITS);
-            self.nodes[node + ROW] = UNREACHED;
-            let ahead: &mut [u64] = &mut self.nodes[node..node + ROW];
-            let literal = cost + (u64::from(costs.literal[usize::from(chunk.byte(at))]) << ITEM_BITS) + (1 << CODE_BITS);
+            let cost = arrival & COST_MASK;
+            let word = chunk.load_u32(at);
+            let literal = cost + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT) + Node::from(LITERAL);
             ahead[1] = ahead[1].min(literal);
             let mut next = M::MIN_LENGTH;
-            if M::RECENT {
-                let limit = MAX_EDGE.min(chunk.len() - at);
-                if limit >= 2 {
-                    let word = chunk.load_u32(at);
-                    let mut longest = 0;
-                    for index in 0..3 {
-                        let offset = queue.get(index);
-                        if offset > at || (chunk.load_u32(at - offset) ^ word) << 16 != 0 {
-                            continue;
-                        }
-                        let length = chunk.match_length(at - offset, at, 2, limit);
-                        longest = longest.max(length);
-                        relax(ahead, &costs.rows[index as usize * ROW..][..ROW], cost + u64::from(index), 2, length);
-                    }
-                    next = next.max(longest + 1);
+            if M::RECENT && at > 0 {
+                let same = |offset: usize| u32::from((chunk.load_u32(at.wrapping_sub(offset)) ^ word) << 16 == 0);
+                // After a match, R0 could only prolong it: one longer match is cheaper than two.
+                let mut hits = same(queue.get(1)) << 1 | same(queue.get(2)) << 2 | (same(queue.get(0)) & u32::from(!by_match));
+                let limit = MAX_EDGE.min(end - at);
+                while hits != 0 && limit >= 2 {
+                    let index = hits.trailing_zeros();
+                    hits &= hits - 1;
+                    let length = chunk.match_length(at - queue.get(index), at, 2, limit);
+                    relax::<WIDE>(ahead, &costs.rows[index as usize], cost + Node::from(index), 2, length);
+                    next = next.max(length + 1);
                 }
             }
-            for found in matches.at(at - list_start) {
-                let (length, offset) = (found.length(), found.offset());
+            // SAFETY: the list covers the block.
+            let found = unsafe { matches.at_unchecked(at - list_start) };
+            for (i, found_match) in found.iter().enumerate() {
+                let (length, offset) = (found_match.length().min(MAX_EDGE), found_match.offset());
                 if length < next {
                     continue;
                 }
-                let row = &costs.rows[M::slot(offset) * ROW..][..ROW];
-                relax(ahead, row, cost + (offset + CODE_BIAS) as u64, next, length);
+                let row = &costs.rows[M::slot(offset)];
+                let base = cost + (offset + CODE_BIAS) as Node;
+                relax::<WIDE>(ahead, row, base, next, length);
                 next = length + 1;
+                if M::RECENT && (i + 1 == found.len() || crate::lz77::ALLGAPS) {
+                    let beyond = at + length + 1;
+                    let limit = MAX_EDGE.min(end.saturating_sub(beyond));
+                    if limit >= 2 && (chunk.load_u32(beyond) ^ chunk.load_u32(beyond - offset)) << 16 == 0 {
+                        let second = chunk.match_length(beyond - offset, beyond, 2, limit);
+                        let total = Node::from(row[length])
+                            + Node::from(costs.literal[usize::from(chunk.byte(beyond - 1))])
+                            + Node::from(costs.rows[0][second]);
+                        let new = base + (total << COST_SHIFT) + Node::from(GAP);
+                        let target = length + 1 + second;
+                        if new < ahead[target] {
+                            ahead[target] = new;
+                            self.gaps[node + target] = (length as u16, second as u16);
+                        }
+                    }
+                }
             }
         }
-        if M::RECENT && size > 0 {
-            self.queues[size] = self.queue_at(size, self.nodes[size] as u32);
-        }
-        self.nodes[size] >> ITEM_BITS
+        self.queues[size] = if M::RECENT && self.nodes[size] as u32 >> LENGTH_SHIFT != 1 { self.queue_after(size) } else { queue };
     }
 
+    /// Recent offsets at a node reached by a match or a gap match.
     #[inline(always)]
-    fn queue_at(&self, node: usize, item: u32) -> RecentOffsets {
-        let (length, code) = ((item >> CODE_BITS) as usize, item & CODE_MASK);
-        let before = self.queues[node - length];
-        if length == 1 {
-            before
-        } else if code as usize <= CODE_BIAS {
-            before.swap(code)
-        } else {
-            before.push(code as usize - CODE_BIAS)
-        }
+    fn queue_after(&self, node: usize) -> RecentOffsets {
+        let code = self.nodes[node] as u32 & CODE_MASK;
+        let before = self.queues[node - self.arrival_bytes(node)];
+        if code as usize <= CODE_BIAS { before.swap(code) } else { before.push(code as usize - CODE_BIAS) }
     }
 }
 
 /// Offers a match of every length from `from` to `to` to the nodes ahead; `base` is cost and offset code so far.
 #[inline(always)]
-fn relax(ahead: &mut [u64], row: &[u16], base: u64, from: usize, to: usize) {
-    let mut item = base + ((from as u64) << CODE_BITS);
-    for (node, &cost) in ahead[from..=to].iter_mut().zip(&row[from..=to]) {
-        *node = (*node).min(item + (u64::from(cost) << ITEM_BITS));
-        item += 1 << CODE_BITS;
+fn relax<const WIDE: bool>(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node, from: usize, to: usize) {
+    debug_assert!(from <= to && to < ROW);
+    #[cfg(target_arch = "x86_64")]
+    if WIDE && to - from >= 3 {
+        // SAFETY: callers pass WIDE only where AVX2 was detected; `from + 3 <= to < ROW`.
+        unsafe { relax_wide(ahead, row, base, from, to) };
+        return;
+    }
+    for length in from..=to.min(ROW - 1) {
+        let new = base + ((length as Node) << LENGTH_SHIFT) + (Node::from(row[length]) << COST_SHIFT);
+        let old = ahead[length];
+        // SAFETY: a plain store, but one the compiler will not turn into vectors for runs of one or two.
+        unsafe { core::ptr::write_volatile(&raw mut ahead[length], core::hint::select_unpredictable(new < old, new, old)) };
+    }
+}
+
+/// As [`relax`] for at least four lengths: four at a time, the last four overlapping those before.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn relax_wide(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node, from: usize, to: usize) {
+    use core::arch::x86_64::*;
+    let item = |length: usize| _mm256_set1_epi64x((base + ((length as Node) << LENGTH_SHIFT)) as i64);
+    let steps = _mm256_set_epi64x(3 << LENGTH_SHIFT, 2 << LENGTH_SHIFT, 1 << LENGTH_SHIFT, 0);
+    let mut length = from;
+    loop {
+        let last = length + 4 > to;
+        let length_now = if last { to - 3 } else { length };
+        // SAFETY: `from <= length_now` and `length_now + 3 <= to < ROW`.
+        unsafe {
+            let costs = _mm_loadl_epi64(row.as_ptr().add(length_now).cast());
+            let costs = _mm256_slli_epi64::<{ COST_SHIFT as i32 }>(_mm256_cvtepu16_epi64(costs));
+            let new = _mm256_add_epi64(_mm256_add_epi64(item(length_now), steps), costs);
+            let place: *mut __m256i = ahead.as_mut_ptr().add(length_now).cast();
+            let old = _mm256_loadu_si256(place);
+            _mm256_storeu_si256(place, _mm256_blendv_epi8(old, new, _mm256_cmpgt_epi64(old, new)));
+        }
+        if last {
+            return;
+        }
+        length += 4;
     }
 }
