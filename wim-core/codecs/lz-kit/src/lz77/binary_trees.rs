@@ -27,6 +27,8 @@ pub struct BinaryTrees<P> {
     root_bits: u32,
     /// Positions `0..entered` are in the tables, and no others.
     entered: usize,
+    /// Hashes of position `entered`.
+    next: [usize; 3],
 }
 
 /// What kinds of matches are wanted.
@@ -62,6 +64,7 @@ impl<P: Position> BinaryTrees<P> {
             children: vec![[P::NONE; 2]; max_chunk_bytes],
             root_bits,
             entered: 0,
+            next: [0; 3],
         }
     }
 
@@ -95,6 +98,8 @@ impl<P: Position> BinaryTrees<P> {
         assert!(to <= chunk.len() && chunk.len() <= self.children.len(), "the chunk is longer than the tables");
         assert!(limits.max_length <= Match::MAX_LENGTH, "lengths must fit a list entry");
         let depth = effort.depth.clamp(1, 1000);
+        // SAFETY: the padding makes four bytes readable at the end of the chunk.
+        unsafe { self.hash_ahead(chunk.as_ptr(), self.entered.min(chunk.len())) };
         while self.entered < to {
             let at = self.entered;
             let limit = limits.max_length.min(chunk.len() - at);
@@ -149,8 +154,8 @@ impl<P: Position> BinaryTrees<P> {
         // eight bytes readable from any position of the chunk, `limit` bytes further even after a match.
         unsafe {
             let word = load_u32(data, at);
-            let [h2, h3, h4] = self.hashes(word);
-            self.prefetch(data, at + 1);
+            let [h2, h3, h4] = self.next;
+            self.hash_ahead(data, at + 1);
             let newest2 = core::mem::replace(self.head2.get_unchecked_mut(h2), P::at(at)).plus_one();
             let pair3 = self.head3.get_unchecked_mut(h3);
             let [newest3, second3] = *pair3;
@@ -183,22 +188,27 @@ impl<P: Position> BinaryTrees<P> {
         }
     }
 
-    /// Asks for what the first steps at position `at` will read, while the tree before it is still being walked.
+    /// Hashes position `at` and asks for what its first steps will read, while the tree before it is being walked.
     ///
     /// # Safety
     /// Four bytes at `at` are readable.
     #[inline(always)]
-    unsafe fn prefetch(&self, data: *const u8, at: usize) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: every hash is within its table; prefetches may name any address.
+    unsafe fn hash_ahead(&mut self, data: *const u8, at: usize) {
+        // SAFETY: the caller's duty; every hash is within its table.
         unsafe {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let [h2, h3, h4] = self.hashes(load_u32(data, at));
-            let root = self.roots.get_unchecked(h4).plus_one();
-            _mm_prefetch::<_MM_HINT_T0>(self.head2.as_ptr().add(h2).cast());
-            _mm_prefetch::<_MM_HINT_T0>(self.head3.as_ptr().add(h3).cast());
-            _mm_prefetch::<_MM_HINT_T0>(data.wrapping_add(root).cast());
-            _mm_prefetch::<_MM_HINT_T0>(self.children.as_ptr().wrapping_add(root).wrapping_sub(1).cast());
+            let word = load_u32(data, at);
+            self.next = self.hashes(word);
+            #[cfg(target_arch = "x86_64")]
+            {
+                use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                let [h2, h3, h4] = self.next;
+                let root = self.roots.get_unchecked(h4).plus_one();
+                // Prefetches may name any address.
+                _mm_prefetch::<_MM_HINT_T0>(self.head2.as_ptr().add(h2).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.head3.as_ptr().add(h3).cast());
+                _mm_prefetch::<_MM_HINT_T0>(data.wrapping_add(root).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.children.as_ptr().wrapping_add(root).wrapping_sub(1).cast());
+            }
         }
     }
 
@@ -213,8 +223,8 @@ impl<P: Position> BinaryTrees<P> {
         let data = chunk.as_ptr();
         // SAFETY: as in `enter`.
         unsafe {
-            let [h2, h3, h4] = self.hashes(load_u32(data, at));
-            self.prefetch(data, at + 1);
+            let [h2, h3, h4] = self.next;
+            self.hash_ahead(data, at + 1);
             *self.head2.get_unchecked_mut(h2) = P::at(at);
             let pair3 = self.head3.get_unchecked_mut(h3);
             *pair3 = [P::at(at), pair3[0]];

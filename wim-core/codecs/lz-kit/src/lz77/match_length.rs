@@ -28,6 +28,26 @@ pub(crate) unsafe fn load_u64(data: *const u8, at: usize) -> u64 {
     u64::from_le_bytes(unsafe { data.add(at).cast::<[u8; 8]>().read() })
 }
 
+/// Length of the match between `earlier` and `at`, which agree on the first `known` bytes; at most `limit`.
+///
+/// # Safety
+/// `earlier < at`, and `at + max(limit, known) + 8` bytes of `data` are readable.
+#[inline(always)]
+pub(crate) unsafe fn match_length(data: *const u8, earlier: usize, at: usize, known: usize, limit: usize) -> usize {
+    let mut length = known;
+    loop {
+        // SAFETY: the caller's duty.
+        let difference = unsafe { load_u64(data, earlier + length) ^ load_u64(data, at + length) };
+        if difference != 0 {
+            return (length + (difference.trailing_zeros() / 8) as usize).min(limit);
+        }
+        length += 8;
+        if length >= limit {
+            return limit;
+        }
+    }
+}
+
 /// A copy of one chunk followed by zero bytes.
 #[derive(Debug)]
 pub struct PaddedChunk {
@@ -63,7 +83,7 @@ impl PaddedChunk {
 
     /// Start of the chunk; with the padding, 32 bytes more than [`len`](Self::len) can be read.
     #[inline(always)]
-    pub(super) fn as_ptr(&self) -> *const u8 {
+    pub(crate) fn as_ptr(&self) -> *const u8 {
         self.bytes.as_ptr()
     }
 

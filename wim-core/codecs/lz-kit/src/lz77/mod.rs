@@ -13,4 +13,4 @@ pub use match_length::PaddedChunk;
 pub use match_list::{Match, MatchList};
 pub use position::Position;
 pub use recent_offsets::RecentOffsets;
-pub const ALLGAPS: bool = false;
+pub(crate) use match_length::{load_u32, match_length};

@@ -7,7 +7,8 @@
 #![expect(unsafe_code, reason = "unchecked access to proven nodes, AVX2; listed in UNSAFE.md")]
 
 use super::lazy::ItemSink;
-use crate::lz77::{MatchList, PaddedChunk, RecentOffsets};
+use crate::lz77::{MatchList, PaddedChunk, RecentOffsets, load_u32, match_length};
+use core::hint::select_unpredictable as select;
 
 /// Longest match an edge can be; formats with longer ones join neighbours with equal offsets afterwards.
 pub const MAX_EDGE: usize = 257;
@@ -69,6 +70,7 @@ const LENGTH_SHIFT: u32 = 22;
 const CODE_MASK: u32 = (1 << LENGTH_SHIFT) - 1;
 /// Set in an item that is a match, a literal and a match at the same offset.
 const GAP: u32 = 1 << 31;
+const VEC: usize = 7;
 const LITERAL: u32 = 1 << LENGTH_SHIFT;
 /// Offsets are stored with this added, so that the recent ones are 0 to 2.
 const CODE_BIAS: usize = 2;
@@ -120,6 +122,7 @@ impl PathFinder {
         let size = input.end - input.start;
         assert!(input.end <= input.chunk.len() && size < self.queues.len(), "the block is too long");
         assert!(input.end - input.list_start <= input.matches.positions(), "the matches do not cover the block");
+        assert!((0..3).all(|index| input.recent.get(index) <= input.start.max(1)), "a recent offset is too far");
         if size == 0 {
             return (0, input.recent);
         }
@@ -196,7 +199,7 @@ impl PathFinder {
     #[inline(always)]
     unsafe fn relax_all<M: PathModel, const WIDE: bool>(&mut self, input: PathInput<'_>, costs: &PathCosts) {
         let PathInput { chunk, start, end, matches, list_start, recent } = input;
-        let size = end - start;
+        let (size, data) = (end - start, chunk.as_ptr());
         self.nodes[..REACH].fill(UNREACHED);
         // The start counts as reached by a literal.
         self.nodes[0] = Node::from(LITERAL);
@@ -216,43 +219,50 @@ impl PathFinder {
                 unsafe { *self.queues.get_unchecked_mut(node) = queue };
             }
             let cost = arrival & COST_MASK;
-            let word = chunk.load_u32(at);
-            let literal = cost + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT) + Node::from(LITERAL);
-            ahead[1] = ahead[1].min(literal);
-            let mut next = M::MIN_LENGTH;
-            if M::RECENT && at > 0 {
-                let same = |offset: usize| u32::from((chunk.load_u32(at.wrapping_sub(offset)) ^ word) << 16 == 0);
-                // After a match, R0 could only prolong it: one longer match is cheaper than two.
-                let mut hits = same(queue.get(1)) << 1 | same(queue.get(2)) << 2 | (same(queue.get(0)) & u32::from(!by_match));
-                let limit = MAX_EDGE.min(end - at);
-                while hits != 0 && limit >= 2 {
-                    let index = hits.trailing_zeros();
-                    hits &= hits - 1;
-                    let length = chunk.match_length(at - queue.get(index), at, 2, limit);
-                    relax::<WIDE>(ahead, &costs.rows[index as usize], cost + Node::from(index), 2, length);
-                    next = next.max(length + 1);
+            // SAFETY: `at` and all positions below lie in the chunk or, by less than its length, in the padding; recent
+            // offsets are at most `at`, because each was when it was listed or given.
+            unsafe {
+                let word = load_u32(data, at);
+                let literal =
+                    cost + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT) + Node::from(LITERAL);
+                ahead[1] = select(literal < ahead[1], literal, ahead[1]);
+                let mut next = M::MIN_LENGTH;
+                if M::RECENT && at > 0 {
+                    let same = |index: u32| {
+                        u32::from((load_u32(data, at - queue.get(index)) ^ word) << 16 == 0) << index
+                    };
+                    // After a match, R0 could only prolong it: one longer match is cheaper than two.
+                    let mut hits = same(1) | same(2) | (same(0) & u32::from(!by_match));
+                    let limit = MAX_EDGE.min(end - at);
+                    while hits != 0 && limit >= 2 {
+                        let index = hits.trailing_zeros();
+                        hits &= hits - 1;
+                        let length = match_length(data, at - queue.get(index), at, 2, limit);
+                        relax::<WIDE>(ahead, &costs.rows[index as usize], cost + Node::from(index), 2, length);
+                        next = next.max(length + 1);
+                    }
                 }
-            }
-            // SAFETY: the list covers the block.
-            let found = unsafe { matches.at_unchecked(at - list_start) };
-            for (i, found_match) in found.iter().enumerate() {
-                let (length, offset) = (found_match.length().min(MAX_EDGE), found_match.offset());
-                if length < next {
-                    continue;
+                let found = matches.at_unchecked(at - list_start);
+                let Some(longest) = found.last() else { continue };
+                for found in found {
+                    let (length, offset) = (found.length().min(MAX_EDGE), found.offset());
+                    if length < next {
+                        continue;
+                    }
+                    let row = &costs.rows[M::slot(offset)];
+                    relax::<WIDE>(ahead, row, cost + (offset + CODE_BIAS) as Node, next, length);
+                    next = length + 1;
                 }
-                let row = &costs.rows[M::slot(offset)];
-                let base = cost + (offset + CODE_BIAS) as Node;
-                relax::<WIDE>(ahead, row, base, next, length);
-                next = length + 1;
-                if M::RECENT && (i + 1 == found.len() || crate::lz77::ALLGAPS) {
+                let (length, offset) = (longest.length().min(MAX_EDGE), longest.offset());
+                assert!(offset <= at, "a match starts before the chunk");
+                if M::RECENT && next == length + 1 && length + 3 <= end - at {
                     let beyond = at + length + 1;
-                    let limit = MAX_EDGE.min(end.saturating_sub(beyond));
-                    if limit >= 2 && (chunk.load_u32(beyond) ^ chunk.load_u32(beyond - offset)) << 16 == 0 {
-                        let second = chunk.match_length(beyond - offset, beyond, 2, limit);
-                        let total = Node::from(row[length])
-                            + Node::from(costs.literal[usize::from(chunk.byte(beyond - 1))])
+                    if (load_u32(data, beyond) ^ load_u32(data, beyond - offset)) << 16 == 0 {
+                        let second = match_length(data, beyond - offset, beyond, 2, MAX_EDGE.min(end - beyond));
+                        let total = Node::from(costs.rows[M::slot(offset)][length])
+                            + Node::from(costs.literal[usize::from(*data.add(beyond - 1))])
                             + Node::from(costs.rows[0][second]);
-                        let new = base + (total << COST_SHIFT) + Node::from(GAP);
+                        let new = cost + (total << COST_SHIFT) + Node::from(GAP) + (offset + CODE_BIAS) as Node;
                         let target = length + 1 + second;
                         if new < ahead[target] {
                             ahead[target] = new;
@@ -279,16 +289,27 @@ impl PathFinder {
 fn relax<const WIDE: bool>(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node, from: usize, to: usize) {
     debug_assert!(from <= to && to < ROW);
     #[cfg(target_arch = "x86_64")]
-    if WIDE && to - from >= 3 {
+    if WIDE && to - from >= VEC {
         // SAFETY: callers pass WIDE only where AVX2 was detected; `from + 3 <= to < ROW`.
         unsafe { relax_wide(ahead, row, base, from, to) };
         return;
     }
-    for length in from..=to.min(ROW - 1) {
-        let new = base + ((length as Node) << LENGTH_SHIFT) + (Node::from(row[length]) << COST_SHIFT);
-        let old = ahead[length];
-        // SAFETY: a plain store, but one the compiler will not turn into vectors for runs of one or two.
-        unsafe { core::ptr::write_volatile(&raw mut ahead[length], core::hint::select_unpredictable(new < old, new, old)) };
+    let mut item = base + ((from as Node) << LENGTH_SHIFT);
+    let mut length = from;
+    loop {
+        // SAFETY: `length <= to < ROW`.
+        unsafe {
+            let new = item + (Node::from(*row.get_unchecked(length)) << COST_SHIFT);
+            let place: *mut Node = ahead.get_unchecked_mut(length);
+            // Volatile, because vectors do not pay for runs of one or two.
+            let old = *place;
+            core::ptr::write_volatile(place, core::hint::select_unpredictable(new < old, new, old));
+        }
+        item += Node::from(LITERAL);
+        length += 1;
+        if length > to {
+            return;
+        }
     }
 }
 
