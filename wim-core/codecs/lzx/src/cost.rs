@@ -3,9 +3,9 @@
 //! An ideal code's fractional lengths are used rather than codeword lengths: they move smoothly from pass to pass, and
 //! symbols not seen so far keep a finite cost. Costs are in units of 1/64 bit.
 
-use crate::format::{FIRST_CODED_LEN, MAX_MATCH_LEN, MIN_MATCH_LEN, NUM_ALIGNED_SYMBOLS, NUM_LENGTH_HEADERS, NUM_LENGTH_SYMBOLS, NUM_LITERALS, WindowOrder};
+use crate::format::{ALIGNED_LEN_BITS, MAX_ALIGNED_LEN, FIRST_CODED_LEN, MAX_MATCH_LEN, MIN_MATCH_LEN, NUM_ALIGNED_SYMBOLS, NUM_LENGTH_HEADERS, NUM_LENGTH_SYMBOLS, NUM_LITERALS, WindowOrder};
 use crate::items::{EXTRA_BITS, FIRST_ALIGNED_SLOT, Frequencies, MAIN_ROOM, SLOT_ROOM};
-use lz_kit::huffman::{BIT, log2_cost};
+use lz_kit::huffman::{BIT, entropy_cost, log2_cost};
 use lz_kit::parse::{PathCosts, PathModel};
 
 /// Frequencies are scaled by this before the prior is added.
@@ -24,6 +24,12 @@ impl PathModel for Model {
     #[inline(always)]
     fn slot(offset: usize) -> usize {
         crate::format::offset_slot(offset as u32)
+    }
+
+    /// Slots with an aligned part use the upper half of the table, by the low three bits of offset - base.
+    #[inline(always)]
+    fn low(slot: usize, offset: usize) -> usize {
+        ((offset + 2) & 7) | (usize::from(slot >= FIRST_ALIGNED_SLOT) << 3)
     }
 }
 
@@ -64,9 +70,11 @@ pub(crate) fn set_costs(costs: &mut PathCosts, window: WindowOrder, frequencies:
     for (cost, &f) in length.iter_mut().zip(&frequencies.length) {
         *cost = symbol_cost(total, f * SCALE + LENGTH_PRIOR);
     }
+    let aligned = set_aligned_costs(costs, frequencies);
     for slot in 0..window.num_offset_slots() {
         let row = &mut costs.rows[slot];
-        let extra = u32::from(EXTRA_BITS[slot]) * BIT;
+        let coded = if aligned && slot >= FIRST_ALIGNED_SLOT { 3 } else { 0 };
+        let extra = (u32::from(EXTRA_BITS[slot]) - coded) * BIT;
         let headers = &main[NUM_LITERALS + slot * NUM_LENGTH_HEADERS..][..NUM_LENGTH_HEADERS];
         for (cost, &header) in row[MIN_MATCH_LEN..].iter_mut().zip(headers) {
             *cost = header + extra as u16;
@@ -76,8 +84,22 @@ pub(crate) fn set_costs(costs: &mut PathCosts, window: WindowOrder, frequencies:
             *cost = base + length;
         }
     }
-    let _ = (FIRST_ALIGNED_SLOT, NUM_ALIGNED_SYMBOLS);
 }
+/// Sets what the low three bits of offsets cost; false when a verbatim block seems better, where they cost their size.
+fn set_aligned_costs(costs: &mut PathCosts, frequencies: &Frequencies) -> bool {
+    costs.low = [0; 16];
+    let total: u32 = frequencies.aligned.iter().sum();
+    let (coded, _) = entropy_cost(&frequencies.aligned);
+    let header = u64::from(ALIGNED_LEN_BITS * NUM_ALIGNED_SYMBOLS as u32 * BIT);
+    if lz_kit::knob("AL", 1) == 0 || coded + header >= 3 * u64::from(total * BIT) {
+        return false;
+    }
+    for (cost, &f) in costs.low[NUM_ALIGNED_SYMBOLS..].iter_mut().zip(&frequencies.aligned) {
+        *cost = (log2_cost(total * SCALE + 16) - log2_cost(f * SCALE + 2)).clamp(BIT / 4, MAX_ALIGNED_LEN * BIT) as u16;
+    }
+    true
+}
+
 const MATCH_HABITS: [[u16; NUM_LENGTH_HEADERS]; 50] = [
     [351, 628, 246, 263, 211, 250, 84, 648],
     [72, 157, 68, 28, 42, 43, 25, 118],

@@ -6,6 +6,7 @@ mod encode;
 pub mod format;
 mod items;
 mod split;
+mod tune_lengths;
 mod write_block;
 
 pub use encode::Encoder;

@@ -26,6 +26,8 @@ pub trait PathModel {
     const MIN_LENGTH: usize;
     /// Offset slot of an explicit offset: the row of its costs.
     fn slot(offset: usize) -> usize;
+    /// Entry of [`PathCosts::low`] for an explicit offset in that slot, below 16.
+    fn low(slot: usize, offset: usize) -> usize;
 }
 
 /// Costs of all edges, in units of 1/64 bit.
@@ -35,13 +37,15 @@ pub struct PathCosts {
     pub literal: [u16; 256],
     /// Of matches: one row of [`ROW`] lengths for each slot, extra bits included.
     pub rows: Vec<[u16; ROW]>,
+    /// On top of that, by what [`PathModel::low`] says of the offset.
+    pub low: [u16; 16],
 }
 
 impl PathCosts {
     /// Room for `slots` offset slots.
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        Self { literal: [0; 256], rows: vec![[0; ROW]; slots] }
+        Self { literal: [0; 256], rows: vec![[0; ROW]; slots], low: [0; 16] }
     }
 }
 
@@ -86,6 +90,8 @@ pub struct PathFinder {
     gaps: Vec<(u16, u16)>,
     path: Vec<usize>,
     wide: bool,
+    /// Whether gap edges are tried after all matches, not only after the longest.
+    pub thorough: bool,
 }
 
 impl PathFinder {
@@ -102,6 +108,7 @@ impl PathFinder {
             gaps: vec![(0, 0); max_block_bytes + REACH],
             path: Vec::with_capacity(max_block_bytes + 1),
             wide,
+            thorough: crate::knob("THOROUGH", 0) > 0,
         }
     }
 
@@ -238,7 +245,11 @@ impl PathFinder {
                         let index = hits.trailing_zeros();
                         hits &= hits - 1;
                         let length = match_length(data, at - queue.get(index), at, 2, limit);
-                        relax::<WIDE>(ahead, &costs.rows[index as usize], cost + Node::from(index), 2, length);
+                        let row = &costs.rows[index as usize];
+                        relax::<WIDE>(ahead, row, cost + Node::from(index), 2, length);
+                        if self.thorough {
+                            gap(ahead, &mut self.gaps[node..], row, cost + Node::from(index), data, (at, end), (length, queue.get(index)), costs);
+                        }
                         next = next.max(length + 1);
                     }
                 }
@@ -249,26 +260,22 @@ impl PathFinder {
                     if length < next {
                         continue;
                     }
-                    let row = &costs.rows[M::slot(offset)];
-                    relax::<WIDE>(ahead, row, cost + (offset + CODE_BIAS) as Node, next, length);
+                    let slot = M::slot(offset);
+                    let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
+                    let base = cost + low + (offset + CODE_BIAS) as Node;
+                    relax::<WIDE>(ahead, &costs.rows[slot], base, next, length);
+                    if M::RECENT && self.thorough && found != longest {
+                        gap(ahead, &mut self.gaps[node..], &costs.rows[slot], base, data, (at, end), (length, offset), costs);
+                    }
                     next = length + 1;
                 }
                 let (length, offset) = (longest.length().min(MAX_EDGE), longest.offset());
                 assert!(offset <= at, "a match starts before the chunk");
-                if M::RECENT && next == length + 1 && length + 3 <= end - at {
-                    let beyond = at + length + 1;
-                    if (load_u32(data, beyond) ^ load_u32(data, beyond - offset)) << 16 == 0 {
-                        let second = match_length(data, beyond - offset, beyond, 2, MAX_EDGE.min(end - beyond));
-                        let total = Node::from(costs.rows[M::slot(offset)][length])
-                            + Node::from(costs.literal[usize::from(*data.add(beyond - 1))])
-                            + Node::from(costs.rows[0][second]);
-                        let new = cost + (total << COST_SHIFT) + Node::from(GAP) + (offset + CODE_BIAS) as Node;
-                        let target = length + 1 + second;
-                        if new < ahead[target] {
-                            ahead[target] = new;
-                            self.gaps[node + target] = (length as u16, second as u16);
-                        }
-                    }
+                if M::RECENT && next == length + 1 {
+                    let slot = M::slot(offset);
+                    let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
+                    let base = cost + low + (offset + CODE_BIAS) as Node;
+                    gap(ahead, &mut self.gaps[node..], &costs.rows[slot], base, data, (at, end), (length, offset), costs);
                 }
             }
         }
@@ -281,6 +288,44 @@ impl PathFinder {
         let code = self.nodes[node] as u32 & CODE_MASK;
         let before = self.queues[node - self.arrival_bytes(node)];
         if code as usize <= CODE_BIAS { before.swap(code) } else { before.push(code as usize - CODE_BIAS) }
+    }
+}
+
+/// Offers a match of full length, one literal and a match at the same offset as one edge: the node after the literal
+/// may have a cheaper arrival with other recent offsets, and then the plain edges would never find this path.
+///
+/// # Safety
+/// The match is one: `at + length <= end`, `offset <= at`, and the data are padded beyond `end`.
+#[inline(always)]
+unsafe fn gap(
+    ahead: &mut [Node; REACH + 1],
+    gaps: &mut [(u16, u16)],
+    row: &[u16; ROW],
+    base: Node,
+    data: *const u8,
+    (at, end): (usize, usize),
+    (length, offset): (usize, usize),
+    costs: &PathCosts,
+) {
+    if length + 3 > end - at {
+        return;
+    }
+    let beyond = at + length + 1;
+    // SAFETY: `beyond + 2 <= end`, and the second match is limited to the block.
+    unsafe {
+        if (load_u32(data, beyond) ^ load_u32(data, beyond - offset)) << 16 != 0 {
+            return;
+        }
+        let second = match_length(data, beyond - offset, beyond, 2, MAX_EDGE.min(end - beyond));
+        let total = Node::from(row[length])
+            + Node::from(costs.literal[usize::from(*data.add(beyond - 1))])
+            + Node::from(costs.rows[0][second]);
+        let new = base + (total << COST_SHIFT) + Node::from(GAP);
+        let target = length + 1 + second;
+        if new < ahead[target] {
+            ahead[target] = new;
+            gaps[target] = (length as u16, second as u16);
+        }
     }
 }
 
