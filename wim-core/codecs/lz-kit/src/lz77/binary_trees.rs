@@ -169,21 +169,20 @@ impl<P: Position> BinaryTrees<P> {
             let out = spare.as_mut_ptr();
             let mut count = 0;
             let mut best = 1;
-            let offset = at + 1 - newest2;
-            if newest2 > 0 && offset <= limits.max_offset_of_two && (load_u32(data, newest2 - 1) ^ word) << 16 == 0 {
-                *out = Match::new(2, offset);
-                count = 1;
-                best = 2;
-            }
-            for candidate in [newest3, second3] {
-                let candidate = candidate.plus_one();
-                if candidate > 0 && (load_u32(data, candidate - 1) ^ word) << 8 == 0 {
-                    *out.add(count) = Match::new(3, at + 1 - candidate);
-                    count += 1;
-                    best = 3;
-                    break;
-                }
-            }
+            // Each is written always and kept only if it is one: whether it is cannot be predicted.
+            let earlier = newest2.max(1) - 1;
+            *out = Match::new(2, at - earlier);
+            let is_match = (newest2 > 0)
+                & (at - earlier <= limits.max_offset_of_two)
+                & ((load_u32(data, earlier) ^ word) << 16 == 0);
+            count += usize::from(is_match);
+            best += usize::from(is_match);
+            let (first, second) = (newest3.plus_one().max(1) - 1, second3.plus_one().max(1) - 1);
+            let is_first = (newest3 != P::NONE) & ((load_u32(data, first) ^ word) << 8 == 0);
+            let is_second = (second3 != P::NONE) & ((load_u32(data, second) ^ word) << 8 == 0);
+            *out.add(count) = Match::new(3, at - select(is_first, first, second));
+            count += usize::from(is_first | is_second);
+            best = select(is_first | is_second, 3, best);
             self.descend::<true>(data, at, root, (limit, nice), depth, out, (count, best))
         }
     }

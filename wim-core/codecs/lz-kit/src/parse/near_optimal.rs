@@ -16,7 +16,7 @@ pub const MAX_EDGE: usize = 257;
 pub const ROW: usize = 264;
 /// Nodes that one position can reach: a longest match, a literal, a longest match; rounded up.
 const REACH: usize = 2 * ROW;
-const _: () = assert!(MAX_EDGE < ROW && 2 * MAX_EDGE + 1 < REACH);
+const _: () = assert!(MAX_EDGE + 3 < ROW && 2 * MAX_EDGE + 1 < REACH);
 
 /// What the path finder must know of a format.
 pub trait PathModel {
@@ -74,7 +74,6 @@ const LENGTH_SHIFT: u32 = 22;
 const CODE_MASK: u32 = (1 << LENGTH_SHIFT) - 1;
 /// Set in an item that is a match, a literal and a match at the same offset.
 const GAP: u32 = 1 << 31;
-const VEC: usize = 7;
 const LITERAL: u32 = 1 << LENGTH_SHIFT;
 /// Offsets are stored with this added, so that the recent ones are 0 to 2.
 const CODE_BIAS: usize = 2;
@@ -334,9 +333,9 @@ unsafe fn gap(
 fn relax<const WIDE: bool>(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node, from: usize, to: usize) {
     debug_assert!(from <= to && to < ROW);
     #[cfg(target_arch = "x86_64")]
-    if WIDE && to - from >= VEC {
-        // SAFETY: callers pass WIDE only where AVX2 was detected; `from + 3 <= to < ROW`.
-        unsafe { relax_wide(ahead, row, base, from, to) };
+    if WIDE {
+        // SAFETY: callers pass WIDE only where AVX2 was detected; `from <= to <= MAX_EDGE`.
+        unsafe { relax_wide(ahead, row, base, from, to) }
         return;
     }
     let mut item = base + ((from as Node) << LENGTH_SHIFT);
@@ -358,30 +357,41 @@ fn relax<const WIDE: bool>(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base
     }
 }
 
-/// As [`relax`] for at least four lengths: four at a time, the last four overlapping those before.
+/// As [`relax`], four lengths at a time; lanes beyond `to` keep what they had.
+///
+/// # Safety
+/// The CPU has AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn relax_wide(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node, from: usize, to: usize) {
-    use core::arch::x86_64::*;
-    let item = |length: usize| _mm256_set1_epi64x((base + ((length as Node) << LENGTH_SHIFT)) as i64);
-    let steps = _mm256_set_epi64x(3 << LENGTH_SHIFT, 2 << LENGTH_SHIFT, 1 << LENGTH_SHIFT, 0);
+    use core::arch::x86_64::{
+        __m256i, _mm_loadl_epi64, _mm256_add_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpgt_epi64,
+        _mm256_cvtepu16_epi64, _mm256_loadu_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_slli_epi64,
+        _mm256_storeu_si256,
+    };
+    let lanes = _mm256_set_epi64x(3, 2, 1, 0);
+    let first = _mm256_set1_epi64x((base + ((from as Node) << LENGTH_SHIFT)) as i64);
+    let mut item = _mm256_add_epi64(first, _mm256_slli_epi64::<{ LENGTH_SHIFT as i32 }>(lanes));
     let mut length = from;
+    let mut left = (to - from + 1) as i64;
     loop {
-        let last = length + 4 > to;
-        let length_now = if last { to - 3 } else { length };
-        // SAFETY: `from <= length_now` and `length_now + 3 <= to < ROW`.
+        // SAFETY: `length <= to <= MAX_EDGE`, and rows and nodes have three entries more than that.
         unsafe {
-            let costs = _mm_loadl_epi64(row.as_ptr().add(length_now).cast());
+            let costs = _mm_loadl_epi64(row.as_ptr().add(length).cast());
             let costs = _mm256_slli_epi64::<{ COST_SHIFT as i32 }>(_mm256_cvtepu16_epi64(costs));
-            let new = _mm256_add_epi64(_mm256_add_epi64(item(length_now), steps), costs);
-            let place: *mut __m256i = ahead.as_mut_ptr().add(length_now).cast();
+            let new = _mm256_add_epi64(item, costs);
+            let place: *mut __m256i = ahead.as_mut_ptr().add(length).cast();
             let old = _mm256_loadu_si256(place);
-            _mm256_storeu_si256(place, _mm256_blendv_epi8(old, new, _mm256_cmpgt_epi64(old, new)));
+            let wanted = _mm256_cmpgt_epi64(_mm256_set1_epi64x(left), lanes);
+            let better = _mm256_and_si256(_mm256_cmpgt_epi64(old, new), wanted);
+            _mm256_storeu_si256(place, _mm256_blendv_epi8(old, new, better));
         }
-        if last {
+        left -= 4;
+        if left <= 0 {
             return;
         }
         length += 4;
+        item = _mm256_add_epi64(item, _mm256_set1_epi64x(4 << LENGTH_SHIFT));
     }
 }
