@@ -30,10 +30,3 @@ impl Default for Level {
         Self::NORMAL
     }
 }
-
-/// tuning
-pub fn knob(name: &'static str, default: u32) -> u32 {
-    use std::collections::HashMap; use std::sync::{Mutex, OnceLock};
-    static M: OnceLock<Mutex<HashMap<&'static str, u32>>> = OnceLock::new();
-    *M.get_or_init(Default::default).lock().unwrap().entry(name).or_insert_with(|| std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(default))
-}

@@ -8,7 +8,7 @@ mod error;
 mod level;
 
 pub use error::DecodeError;
-pub use level::{Level, knob};
+pub use level::Level;
 
 pub mod bitstream;
 pub mod huffman;

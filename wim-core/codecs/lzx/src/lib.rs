@@ -1,10 +1,11 @@
 //! LZX as WIM stores it: chunks compressed alone, windows of 32 KiB to 2 MiB, E8 translation always on.
 
-pub mod e8;
 mod cost;
+pub mod e8;
 mod encode;
 pub mod format;
 mod items;
+mod near_optimal;
 mod split;
 mod tune_lengths;
 mod write_block;

@@ -61,19 +61,22 @@ impl LengthTuner {
         if self.used.len() < 3 {
             return;
         }
-        // The price of the whole code space, in units of cost; at the upper bound everything is as long as it may be.
-        let (mut low, mut high) = (0u64, 1u64 << 40);
-        for _ in 0..30 {
+        // The price of the whole code space at which all fits. For an ideal code without header it is the sum of the
+        // frequencies times 1 bit / ln 2, and the header moves it little.
+        let total: u64 = self.used.iter().map(|used| u64::from(used.frequency)).sum();
+        let ideal = total * u64::from(BIT) * 3 / 2;
+        let (mut low, mut high) = (ideal / 4, ideal * 2);
+        while self.space(high) > FULL {
+            if high > ideal << 20 {
+                return;
+            }
+            high *= 4;
+        }
+        while high - low > high >> 7 {
             let middle = (low + high) / 2;
             if self.space(middle) <= FULL { high = middle } else { low = middle }
-            if high - low < high >> 8 {
-                break;
-            }
         }
         let mut space = self.space(high);
-        if space > FULL {
-            return;
-        }
         for used in &self.used {
             lengths[usize::from(used.symbol)] = used.best(high);
         }
@@ -85,12 +88,15 @@ impl LengthTuner {
                 let length = lengths[usize::from(used.symbol)];
                 let step = FULL >> length;
                 (length > 1 && step <= left).then(|| {
-                    let saved = i64::from(used.frequency * BIT) + i64::from(used.at(length)) - i64::from(used.at(length - 1));
+                    let saved = i64::from(used.frequency * BIT) + i64::from(used.at(length))
+                        - i64::from(used.at(length - 1));
                     // Per unit of space, scaled so that the division keeps its digits.
                     (saved << 16) / i64::from(step)
                 })
             };
-            let Some(chosen) = self.used.iter().filter(|used| gain(used).is_some()).max_by_key(gain) else { return };
+            let Some(chosen) = self.used.iter().filter(|used| gain(used).is_some()).max_by_key(gain) else {
+                return;
+            };
             let length = &mut lengths[usize::from(chosen.symbol)];
             space += FULL >> *length;
             *length -= 1;
@@ -112,7 +118,9 @@ impl Used {
     /// The cheapest length at a price of the whole code space.
     fn best(&self, price: u64) -> u8 {
         let cost = |length: u8| {
-            u64::from(self.frequency * u32::from(length) * BIT) + u64::from(self.at(length)) + (price >> length)
+            u64::from(self.frequency * u32::from(length) * BIT)
+                + u64::from(self.at(length))
+                + (price >> length)
         };
         (self.first..=self.last).min_by_key(|&length| cost(length)).unwrap_or(self.last)
     }

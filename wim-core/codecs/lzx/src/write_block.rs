@@ -10,8 +10,8 @@ use crate::format::{
     PRECODE_LEN_BITS, PRECODE_REPEAT, PRECODE_ZEROS_LONG, PRECODE_ZEROS_SHORT, WindowOrder,
 };
 use crate::items::{EXTRA_BITS, FIRST_ALIGNED_SLOT, Frequencies, Item, LENGTH_ROOM, MAIN_ROOM};
-use lz_kit::bitstream::Forward16Writer;
 use crate::tune_lengths::LengthTuner;
+use lz_kit::bitstream::Forward16Writer;
 use lz_kit::huffman::{BIT, LengthBuilder, assign_codewords};
 use lz_kit::lz77::RecentOffsets;
 
@@ -171,10 +171,19 @@ impl BlockCodes {
     }
 
     /// Upper bound of the memory held, in bytes.
-    pub(crate) const SCRATCH_BYTES: usize = size_of::<Self>() + LengthBuilder::SCRATCH_BYTES + LengthTuner::SCRATCH_BYTES + 4 * MAIN_ROOM;
+    pub(crate) const SCRATCH_BYTES: usize =
+        size_of::<Self>() + LengthBuilder::SCRATCH_BYTES + LengthTuner::SCRATCH_BYTES + 4 * MAIN_ROOM;
 
     /// Makes the best codes for `frequencies` after a block with lengths `previous`, and chooses the kind of block.
-    pub(crate) fn make(&mut self, window: WindowOrder, frequencies: &Frequencies, previous: &Lengths) {
+    ///
+    /// `rounds` is how often at most the lengths are tuned to cost less together with their header.
+    pub(crate) fn make(
+        &mut self,
+        window: WindowOrder,
+        frequencies: &Frequencies,
+        previous: &Lengths,
+        rounds: u32,
+    ) {
         let mains = window.num_main_symbols();
         self.builder.build(&frequencies.main[..mains], MAX_MAIN_LEN, &mut self.lengths.main[..mains]);
         self.builder.build(
@@ -185,7 +194,7 @@ impl BlockCodes {
         self.builder.build(&frequencies.aligned, MAX_ALIGNED_LEN, &mut self.aligned);
         self.code_lists(window, previous);
         self.choose(frequencies);
-        for _ in 0..lz_kit::knob("TUNE", 2) {
+        for _ in 0..rounds {
             if !self.tune(window, frequencies, previous) {
                 break;
             }
@@ -197,12 +206,20 @@ impl BlockCodes {
         let mains = window.num_main_symbols();
         let before = (self.lengths.clone(), self.kind, self.bits);
         let costs: [[u16; NUM_PRECODE_SYMBOLS]; 3] = core::array::from_fn(|i| self.lists[i].symbol_costs());
-        self.tuner.tune(&frequencies.main[..mains], &mut self.lengths.main[..mains], MAX_MAIN_LEN as u8, |symbol, length| {
-            costs[usize::from(symbol >= NUM_LITERALS)][usize::from(delta(previous.main[symbol], length))]
-        });
-        self.tuner.tune(&frequencies.length[..NUM_LENGTH_SYMBOLS], &mut self.lengths.length[..NUM_LENGTH_SYMBOLS], MAX_LENGTH_LEN as u8, |symbol, length| {
-            costs[2][usize::from(delta(previous.length[symbol], length))]
-        });
+        self.tuner.tune(
+            &frequencies.main[..mains],
+            &mut self.lengths.main[..mains],
+            MAX_MAIN_LEN as u8,
+            |symbol, length| {
+                costs[usize::from(symbol >= NUM_LITERALS)][usize::from(delta(previous.main[symbol], length))]
+            },
+        );
+        self.tuner.tune(
+            &frequencies.length[..NUM_LENGTH_SYMBOLS],
+            &mut self.lengths.length[..NUM_LENGTH_SYMBOLS],
+            MAX_LENGTH_LEN as u8,
+            |symbol, length| costs[2][usize::from(delta(previous.length[symbol], length))],
+        );
         self.code_lists(window, previous);
         self.choose(frequencies);
         if self.bits < before.2 {

@@ -95,7 +95,10 @@ impl<P: Position> BinaryTrees<P> {
         effort: SearchEffort,
         list: &mut MatchList,
     ) {
-        assert!(to <= chunk.len() && chunk.len() <= self.children.len(), "the chunk is longer than the tables");
+        assert!(
+            to <= chunk.len() && chunk.len() <= self.children.len(),
+            "the chunk is longer than the tables"
+        );
         assert!(limits.max_length <= Match::MAX_LENGTH, "lengths must fit a list entry");
         let depth = effort.depth.clamp(1, 1000);
         // SAFETY: the padding makes four bytes readable at the end of the chunk.

@@ -162,7 +162,15 @@ impl<P: Position> HashChains<P> {
     }
 
     /// Lists the matches of positions `from..to`.
-    pub fn list_matches(&mut self, chunk: &PaddedChunk, from: usize, to: usize, limits: MatchLimits, effort: SearchEffort, list: &mut MatchList) {
+    pub fn list_matches(
+        &mut self,
+        chunk: &PaddedChunk,
+        from: usize,
+        to: usize,
+        limits: MatchLimits,
+        effort: SearchEffort,
+        list: &mut MatchList,
+    ) {
         let mut at = from;
         while at < to {
             let limit = limits.max_length.min(chunk.len() - at);
@@ -197,12 +205,16 @@ impl<P: Position> HashChains<P> {
                         if length > best {
                             best = length;
                             list.push(Match::new(length, at - earlier));
-                            if length >= nice { break; }
+                            if length >= nice {
+                                break;
+                            }
                             tail_word = chunk.load_u32(at + best - 3);
                         }
                     }
                     depth -= 1;
-                    if depth == 0 { break; }
+                    if depth == 0 {
+                        break;
+                    }
                     candidate = self.previous[earlier];
                 }
             }

@@ -33,7 +33,13 @@ pub(crate) unsafe fn load_u64(data: *const u8, at: usize) -> u64 {
 /// # Safety
 /// `earlier < at`, and `at + max(limit, known) + 8` bytes of `data` are readable.
 #[inline(always)]
-pub(crate) unsafe fn match_length(data: *const u8, earlier: usize, at: usize, known: usize, limit: usize) -> usize {
+pub(crate) unsafe fn match_length(
+    data: *const u8,
+    earlier: usize,
+    at: usize,
+    known: usize,
+    limit: usize,
+) -> usize {
     let mut length = known;
     loop {
         // SAFETY: the caller's duty.

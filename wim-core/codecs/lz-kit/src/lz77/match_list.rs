@@ -128,7 +128,10 @@ impl MatchList {
         debug_assert!(position < self.positions());
         // SAFETY: the entries of `first` ascend and never pass `used`, which never passes the end of `matches`.
         unsafe {
-            let (from, to) = (*self.first.get_unchecked(position) as usize, *self.first.get_unchecked(position + 1) as usize);
+            let (from, to) = (
+                *self.first.get_unchecked(position) as usize,
+                *self.first.get_unchecked(position + 1) as usize,
+            );
             core::slice::from_raw_parts(self.matches.as_ptr().add(from), to - from)
         }
     }

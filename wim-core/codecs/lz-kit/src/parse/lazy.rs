@@ -42,7 +42,12 @@ const NO_CHOICE: Choice = Choice { length: 0, offset: 0, repeat: u32::MAX, score
 
 /// Longest match of at least three bytes at a recent offset, R0 first; [`NO_CHOICE`] when there is none.
 #[inline(always)]
-pub(super) fn best_repeat<R: LazyRules>(chunk: &PaddedChunk, at: usize, limit: usize, recent: RecentOffsets) -> Choice {
+pub(super) fn best_repeat<R: LazyRules>(
+    chunk: &PaddedChunk,
+    at: usize,
+    limit: usize,
+    recent: RecentOffsets,
+) -> Choice {
     let mut best = NO_CHOICE;
     if limit < 3 {
         return best;

@@ -49,6 +49,23 @@ impl PathCosts {
     }
 }
 
+impl PathCosts {
+    /// Bytes of memory for [`new`](Self::new) with the same argument.
+    #[must_use]
+    pub const fn scratch_bytes(slots: usize) -> usize {
+        size_of::<Self>() + slots * 2 * ROW
+    }
+}
+
+/// Which matches get an edge "match, literal, match at the same offset".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapEdges {
+    /// The longest listed one of each position.
+    Longest,
+    /// All listed ones and the repeats.
+    All,
+}
+
 /// What to parse: a block, the matches listed for it, and the state at its start.
 #[derive(Clone, Copy, Debug)]
 pub struct PathInput<'a> {
@@ -64,6 +81,8 @@ pub struct PathInput<'a> {
     pub list_start: usize,
     /// Recent offsets at `start`, none of them greater than that.
     pub recent: RecentOffsets,
+    /// After which matches a literal and a repeat are tried as one edge with them.
+    pub gaps: GapEdges,
 }
 
 /// A node: the cost of its cheapest arrival in the upper 32 bits; below, nine bits of length and 22 of offset code.
@@ -89,8 +108,6 @@ pub struct PathFinder {
     gaps: Vec<(u16, u16)>,
     path: Vec<usize>,
     wide: bool,
-    /// Whether gap edges are tried after all matches, not only after the longest.
-    pub thorough: bool,
 }
 
 impl PathFinder {
@@ -98,7 +115,9 @@ impl PathFinder {
     #[must_use]
     pub fn new(max_block_bytes: usize) -> Self {
         #[cfg(target_arch = "x86_64")]
-        let wide = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("lzcnt");
+        let wide = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt");
         #[cfg(not(target_arch = "x86_64"))]
         let wide = false;
         Self {
@@ -107,7 +126,6 @@ impl PathFinder {
             gaps: vec![(0, 0); max_block_bytes + REACH],
             path: Vec::with_capacity(max_block_bytes + 1),
             wide,
-            thorough: crate::knob("THOROUGH", 0) > 0,
         }
     }
 
@@ -127,8 +145,14 @@ impl PathFinder {
     ) -> (u64, RecentOffsets) {
         let size = input.end - input.start;
         assert!(input.end <= input.chunk.len() && size < self.queues.len(), "the block is too long");
-        assert!(input.end - input.list_start <= input.matches.positions(), "the matches do not cover the block");
-        assert!((0..3).all(|index| input.recent.get(index) <= input.start.max(1)), "a recent offset is too far");
+        assert!(
+            input.end - input.list_start <= input.matches.positions(),
+            "the matches do not cover the block"
+        );
+        assert!(
+            (0..3).all(|index| input.recent.get(index) <= input.start.max(1)),
+            "a recent offset is too far"
+        );
         if size == 0 {
             return (0, input.recent);
         }
@@ -204,7 +228,8 @@ impl PathFinder {
     /// CPU has AVX2.
     #[inline(always)]
     unsafe fn relax_all<M: PathModel, const WIDE: bool>(&mut self, input: PathInput<'_>, costs: &PathCosts) {
-        let PathInput { chunk, start, end, matches, list_start, recent } = input;
+        let PathInput { chunk, start, end, matches, list_start, recent, gaps } = input;
+        let all_gaps = gaps == GapEdges::All;
         let (size, data) = (end - start, chunk.as_ptr());
         self.nodes[..REACH].fill(UNREACHED);
         // The start counts as reached by a literal.
@@ -229,8 +254,9 @@ impl PathFinder {
             // offsets are at most `at`, because each was when it was listed or given.
             unsafe {
                 let word = load_u32(data, at);
-                let literal =
-                    cost + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT) + Node::from(LITERAL);
+                let literal = cost
+                    + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT)
+                    + Node::from(LITERAL);
                 ahead[1] = select(literal < ahead[1], literal, ahead[1]);
                 let mut next = M::MIN_LENGTH;
                 if M::RECENT && at > 0 {
@@ -246,8 +272,17 @@ impl PathFinder {
                         let length = match_length(data, at - queue.get(index), at, 2, limit);
                         let row = &costs.rows[index as usize];
                         relax::<WIDE>(ahead, row, cost + Node::from(index), 2, length);
-                        if self.thorough {
-                            gap(ahead, &mut self.gaps[node..], row, cost + Node::from(index), data, (at, end), (length, queue.get(index)), costs);
+                        if all_gaps {
+                            gap(
+                                ahead,
+                                &mut self.gaps[node..],
+                                row,
+                                cost + Node::from(index),
+                                data,
+                                (at, end),
+                                (length, queue.get(index)),
+                                costs,
+                            );
                         }
                         next = next.max(length + 1);
                     }
@@ -263,8 +298,17 @@ impl PathFinder {
                     let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
                     let base = cost + low + (offset + CODE_BIAS) as Node;
                     relax::<WIDE>(ahead, &costs.rows[slot], base, next, length);
-                    if M::RECENT && self.thorough && found != longest {
-                        gap(ahead, &mut self.gaps[node..], &costs.rows[slot], base, data, (at, end), (length, offset), costs);
+                    if M::RECENT && all_gaps && found != longest {
+                        gap(
+                            ahead,
+                            &mut self.gaps[node..],
+                            &costs.rows[slot],
+                            base,
+                            data,
+                            (at, end),
+                            (length, offset),
+                            costs,
+                        );
                     }
                     next = length + 1;
                 }
@@ -274,11 +318,24 @@ impl PathFinder {
                     let slot = M::slot(offset);
                     let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
                     let base = cost + low + (offset + CODE_BIAS) as Node;
-                    gap(ahead, &mut self.gaps[node..], &costs.rows[slot], base, data, (at, end), (length, offset), costs);
+                    gap(
+                        ahead,
+                        &mut self.gaps[node..],
+                        &costs.rows[slot],
+                        base,
+                        data,
+                        (at, end),
+                        (length, offset),
+                        costs,
+                    );
                 }
             }
         }
-        self.queues[size] = if M::RECENT && self.nodes[size] as u32 >> LENGTH_SHIFT != 1 { self.queue_after(size) } else { queue };
+        self.queues[size] = if M::RECENT && self.nodes[size] as u32 >> LENGTH_SHIFT != 1 {
+            self.queue_after(size)
+        } else {
+            queue
+        };
     }
 
     /// Recent offsets at a node reached by a match or a gap match.
@@ -330,7 +387,13 @@ unsafe fn gap(
 
 /// Offers a match of every length from `from` to `to` to the nodes ahead; `base` is cost and offset code so far.
 #[inline(always)]
-fn relax<const WIDE: bool>(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node, from: usize, to: usize) {
+fn relax<const WIDE: bool>(
+    ahead: &mut [Node; REACH + 1],
+    row: &[u16; ROW],
+    base: Node,
+    from: usize,
+    to: usize,
+) {
     debug_assert!(from <= to && to < ROW);
     #[cfg(target_arch = "x86_64")]
     if WIDE {
