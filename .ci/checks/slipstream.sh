@@ -125,7 +125,7 @@ PY
   printf 'cd \\ControlSet001\\services\\nvme\nlsval\n' | hive SYSTEM | grep -qi '"ImagePath"=' || fail "service nvme"
   printf 'cd \\ControlSet001\\services\\iusb3xhc\nlsval\n' | hive SYSTEM | grep -qi '"Start"=' || fail "service iusb3xhc"
   printf 'cd \\ControlSet001\\Control\\CriticalDeviceDatabase\nls\n' | hive SYSTEM >"$work/cddb"
-  grep -qi '^PCI#CC_010802' "$work/cddb" || fail "no critical device for NVMe"
+  grep -qi '^PCI#VEN_14A4&DEV_22F1' "$work/cddb" || fail "no critical device for NVMe"
   grep -qi '^IUSB3#ROOT_HUB30' "$work/cddb" || fail "no critical device for the USB 3 root hub"
   printf 'cd \\Microsoft\\Windows\\CurrentVersion\nlsval DevicePath\n' | hive SOFTWARE | tr -d '\0' | grep -qi 'drivers' ||
     fail "DevicePath"
