@@ -10,6 +10,7 @@ mod dir;
 mod export;
 mod info;
 mod optimize;
+mod slipstream;
 mod verify;
 
 use std::ffi::OsStr;

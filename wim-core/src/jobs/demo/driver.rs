@@ -1,7 +1,9 @@
 //! A driver package as vendors ship them: one INF for x86 and x64, a binary for each, sources in sub-folders.
 
+use std::io::Write;
 use std::path::Path;
 
+use super::media::TIME;
 use super::pseudo_pe::program;
 use crate::base::{Architecture, Error, Result};
 
@@ -66,14 +68,21 @@ Disk   = "NVMe driver disk"
 Device = "NVMe controller of the demonstration"
 "#;
 
+/// Writes a file with the time that all of the demo has: what is added to an image brings its time along.
+pub(super) fn write_dated(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+        let mut file = std::fs::File::create(path)?;
+        file.write_all(bytes)?;
+        file.set_modified(TIME.to_system_time())
+    };
+    write().map_err(|e| Error::io(e, "cannot write", path))
+}
+
 /// Writes the package into `folder`.
 pub(super) fn write_package(folder: &Path) -> Result<()> {
     let put = |name: &str, bytes: &[u8]| {
-        let path = name.split('/').fold(folder.to_owned(), |path, part| path.join(part));
-        let parent = path.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent)
-            .and_then(|()| std::fs::write(&path, bytes))
-            .map_err(|e| Error::io(e, "cannot write", &path))
+        write_dated(&name.split('/').fold(folder.to_owned(), |path, part| path.join(part)), bytes)
     };
     put("demonvme.inf", INF.replace('\n', "\r\n").as_bytes())?;
     for (name, architecture) in

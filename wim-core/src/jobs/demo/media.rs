@@ -23,7 +23,7 @@ use crate::transfer::write::{
 };
 
 /// When everything in the images was made: 2010-11-20 21:29:32 UTC, as Service Pack 1 was.
-const TIME: FileTime = FileTime(129_347_657_720_000_000);
+pub(super) const TIME: FileTime = FileTime(129_347_657_720_000_000);
 /// Version of its programs.
 const VERSION: [u16; 4] = [6, 1, 7601, 17514];
 

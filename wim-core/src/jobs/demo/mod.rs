@@ -129,7 +129,7 @@ pub fn demo(cx: &Context<'_>, options: &DemoOptions) -> Result<DemoReport> {
     media::write_media(cx, options.architecture, &mut file)?;
     file.commit()?;
     driver::write_package(&drivers)?;
-    std::fs::write(&reg_file, REG_FILE).map_err(|e| Error::io(e, "cannot write", &reg_file))?;
+    driver::write_dated(&reg_file, REG_FILE.as_bytes())?;
     let before = media_report(cx, &input, started)?;
 
     let mut reading = Vec::new();
