@@ -1,5 +1,6 @@
 //! One file per verb, named as typed: its arguments, one call into `wim_core::jobs`, and the rendering of the result.
 
+pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod dir;
 pub(crate) mod export;
@@ -22,6 +23,7 @@ pub(crate) enum Verb {
     Dir(dir::Arguments),
     Verify(verify::Arguments),
     Export(export::Arguments),
+    Capture(capture::Arguments),
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
 }
@@ -34,6 +36,7 @@ impl Verb {
             Self::Dir(arguments) => arguments.run(session),
             Self::Verify(arguments) => arguments.run(session),
             Self::Export(arguments) => arguments.run(session),
+            Self::Capture(arguments) => arguments.run(session),
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
         }
