@@ -1,9 +1,11 @@
 //! One file per verb, named as typed: its arguments, one call into `wim_core::jobs`, and the rendering of the result.
 
+pub(crate) mod apply;
 pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod dir;
 pub(crate) mod export;
+pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod optimize;
 pub(crate) mod verify;
@@ -21,6 +23,8 @@ use crate::session::Session;
 pub(crate) enum Verb {
     Info(info::Arguments),
     Dir(dir::Arguments),
+    Extract(extract::Arguments),
+    Apply(apply::Arguments),
     Verify(verify::Arguments),
     Export(export::Arguments),
     Capture(capture::Arguments),
@@ -34,6 +38,8 @@ impl Verb {
         match self {
             Self::Info(arguments) => arguments.run(session),
             Self::Dir(arguments) => arguments.run(session),
+            Self::Extract(arguments) => arguments.run(session),
+            Self::Apply(arguments) => arguments.run(session),
             Self::Verify(arguments) => arguments.run(session),
             Self::Export(arguments) => arguments.run(session),
             Self::Capture(arguments) => arguments.run(session),

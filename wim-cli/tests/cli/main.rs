@@ -9,10 +9,12 @@
     reason = "a failed step is a failed test; skipped tests say so"
 )]
 
+mod apply;
 mod capture;
 mod delete;
 mod dir;
 mod export;
+mod extract;
 mod info;
 mod optimize;
 mod verify;
