@@ -10,9 +10,11 @@ pub(crate) mod info;
 pub(crate) mod optimize;
 pub(crate) mod verify;
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use clap::Subcommand;
+use wim_core::base::Error;
 use wim_core::jobs::info::ResourceInfo;
 
 use crate::exit::Verdict;
@@ -30,9 +32,16 @@ pub(crate) enum Verb {
     Capture(capture::Arguments),
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
 }
 
 impl Verb {
+    /// True for an unknown verb with `--json` behind it, where only a known one has options.
+    pub(crate) fn is_unknown_with_json(&self) -> bool {
+        matches!(self, Self::Other(words) if words.iter().any(|word| word == "--json"))
+    }
+
     /// Does it.
     pub(crate) fn run(self, session: &Session) -> Verdict {
         match self {
@@ -45,7 +54,21 @@ impl Verb {
             Self::Capture(arguments) => arguments.run(session),
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
+            Self::Other(words) => Err(unknown_verb(&words).into()),
         }
+    }
+}
+
+/// Verbs of wimlib-imagex that this version does not have.
+const NOT_YET: [&str; 7] = ["append", "join", "mount", "mountrw", "split", "unmount", "update"];
+
+fn unknown_verb(words: &[OsString]) -> Error {
+    let verb = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    if NOT_YET.contains(&verb.as_str()) {
+        Error::unsupported(format!("{verb} is not supported by this version"))
+            .remedy(format!("use wimlib-imagex {verb} for this"))
+    } else {
+        Error::invalid_input(format!("there is no verb {verb:?}")).remedy("list the verbs with: wim --help")
     }
 }
 

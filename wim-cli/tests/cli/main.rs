@@ -15,8 +15,10 @@ mod delete;
 mod dir;
 mod export;
 mod extract;
+mod hostile;
 mod info;
 mod optimize;
+mod shell;
 mod verify;
 
 use std::ffi::OsStr;
