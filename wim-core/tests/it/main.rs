@@ -1,6 +1,11 @@
 //! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
 
 mod container;
+mod driver_image;
+mod driver_packages;
+mod drivers_level_a;
+mod drivers_real;
+mod inf_corpus;
 mod samples;
 mod tree_load;
 mod tree_overlay;
