@@ -32,7 +32,12 @@ pub(crate) type Verdict = Result<Outcome, Failure>;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Core(error)
+        // Files of an image that are written to standard output meet its closing inside a job; there are no other pipes.
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        match cause.map(io::Error::kind) {
+            Some(io::ErrorKind::BrokenPipe) => Self::StdoutClosed,
+            _ => Self::Core(error),
+        }
     }
 }
 

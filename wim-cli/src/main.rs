@@ -46,7 +46,8 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> ExitCode {
     let volume = if cli.shared.quiet { Volume::Quiet } else { Volume::Normal };
-    let shell = Shell::new(volume, if cli.shared.json { Form::Json } else { Form::Text });
+    let wants_json = cli.shared.json || cli.verb.is_unknown_with_json();
+    let shell = Shell::new(volume, if wants_json { Form::Json } else { Form::Text });
     let verdict = signals::install()
         .map_err(Failure::from)
         .and_then(|cancel| cli.verb.run(&Session::new(cli.shared, cancel)));

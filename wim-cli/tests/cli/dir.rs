@@ -55,7 +55,7 @@ fn hostile_files_are_refused_or_warned_about() {
     let ran = wim(&folder, &["dir", "wimlib-cyclic.wim"]).ends_with(2);
     assert!(ran.stderr.contains("subdir offset"), "{}", ran.stderr);
     let ran = wim(&folder, &["dir", "VerifyFail.wim", "--json"]).ends_with(2);
-    assert!(ran.text().contains("\"kind\": \"format\""), "{}", ran.text());
+    assert!(ran.text().contains("\"kind\":\"format\""), "{}", ran.text());
 }
 
 #[test]

@@ -1,0 +1,186 @@
+//! What all verbs share: help, streams, colour, the shapes of JSON answers, verbs that are not there yet.
+
+use crate::{command, sample_tree, wim};
+
+const VERBS: [&str; 9] =
+    ["info", "dir", "extract", "apply", "verify", "export", "delete", "capture", "optimize"];
+
+#[test]
+fn every_verb_has_help_that_documents_its_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let overview = wim(folder.path(), &["--help"]).ends_with(0).text();
+    for verb in VERBS {
+        assert!(overview.contains(&format!("  {verb}")), "{verb} is not in the overview");
+        let help = wim(folder.path(), &[verb, "--help"]).ends_with(0).text();
+        assert!(help.contains("With --json:"), "{verb}: {help}");
+        assert!(help.contains("--threads <N>") && help.contains("--memory <SIZE>"), "{verb}: {help}");
+    }
+    assert!(wim(folder.path(), &["--version"]).ends_with(0).text().starts_with("wim "));
+}
+
+/// The keys of an object, sorted.
+fn keys(value: &serde_json::Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+#[test]
+fn json_answers_keep_their_shape() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    let run = |arguments: &[&str]| {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        wim(folder, &arguments).json()
+    };
+    let written = [
+        "copied_bytes",
+        "copied_resources",
+        "encoded_bytes",
+        "encoded_resources",
+        "file_bytes",
+        "image_count",
+        "path",
+        "replaced_bytes",
+        "schema_version",
+        "verb",
+    ];
+    let capture = run(&["capture", "src", "t.wim"]);
+    let mut captured: Vec<&str> =
+        written.into_iter().chain(["bytes", "directories", "excluded", "files"]).collect();
+    captured.sort_unstable();
+    assert_eq!(keys(&capture), captured);
+    assert_eq!(keys(&run(&["export", "t.wim", "1", "e.wim"])), written);
+    assert_eq!(keys(&run(&["optimize", "e.wim"])), written);
+    assert_eq!(keys(&run(&["delete", "e.wim", "1"])), written);
+    let info = run(&["info", "t.wim"]);
+    assert_eq!(
+        keys(&info),
+        [
+            "attributes",
+            "boot_index",
+            "chunk_size",
+            "compression",
+            "file_bytes",
+            "guid",
+            "image_count",
+            "images",
+            "part_number",
+            "path",
+            "schema_version",
+            "total_bytes",
+            "total_parts",
+            "verb",
+            "version"
+        ]
+    );
+    assert_eq!(
+        keys(&info["images"][0]),
+        [
+            "creation_time",
+            "description",
+            "directory_count",
+            "display_description",
+            "display_name",
+            "file_count",
+            "flags",
+            "hard_link_bytes",
+            "index",
+            "last_modification_time",
+            "name",
+            "total_bytes",
+            "wimboot_compatible",
+            "windows"
+        ]
+    );
+    assert_eq!(
+        keys(&run(&["verify", "t.wim"])),
+        ["blobs", "bytes", "damaged", "findings", "images", "integrity", "path", "schema_version", "verb"]
+    );
+    let applied = [
+        "bytes",
+        "directories",
+        "files",
+        "hard_links",
+        "image",
+        "left_out_encrypted",
+        "left_out_named_streams",
+        "left_out_names",
+        "left_out_reparse_points",
+        "symbolic_links",
+        "target",
+    ];
+    let apply = run(&["apply", "t.wim", "out"]);
+    assert_eq!(keys(&apply), ["applied", "schema_version", "verb"]);
+    assert_eq!(keys(&apply["applied"][0]), applied);
+    let mut extracted: Vec<&str> = applied.into_iter().chain(["schema_version", "verb"]).collect();
+    extracted.sort_unstable();
+    assert_eq!(keys(&run(&["extract", "t.wim", "1", "a.txt", "--dest-dir=out2"])), extracted);
+    let error = run(&["info", "nofile"]);
+    assert_eq!(keys(&error), ["error", "schema_version"]);
+    assert_eq!(keys(&error["error"]), ["file", "hint", "kind", "message", "place"]);
+    for answer in [&capture, &info, &apply, &error] {
+        assert_eq!(answer["schema_version"], 1);
+    }
+}
+
+#[test]
+fn quiet_keeps_answers_and_errors_only() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    let ran = wim(folder, &["capture", "src", "t.wim", "--quiet"]).ends_with(0);
+    assert_eq!((ran.text(), ran.stderr), (String::new(), String::new()));
+    assert_eq!(wim(folder, &["verify", "t.wim", "--quiet"]).ends_with(0).text(), "");
+    assert_eq!(wim(folder, &["--quiet", "apply", "t.wim", "out"]).ends_with(0).text(), "");
+    assert!(wim(folder, &["info", "t.wim", "--quiet"]).ends_with(0).text().starts_with("WIM Information:"));
+    assert!(wim(folder, &["dir", "t.wim", "--quiet"]).ends_with(0).text().contains("/dir/b.txt\n"));
+    assert!(wim(folder, &["info", "nofile", "--quiet"]).ends_with(2).stderr.starts_with("error: "));
+}
+
+#[test]
+fn no_escape_sequences_outside_terminals() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    for arguments in [
+        vec!["capture", "src", "t.wim", "--progress=bar"],
+        vec!["verify", "t.wim"],
+        vec!["info", "nofile"],
+        vec![],
+    ] {
+        let mut command = command(env!("CARGO_BIN_EXE_wim"), folder, &arguments);
+        let output = command.env_remove("NO_COLOR").output().unwrap();
+        assert!(!output.stderr.contains(&0x1B) && !output.stdout.contains(&0x1B), "{arguments:?}");
+    }
+}
+
+#[test]
+fn bad_values_are_refused_before_anything_is_done() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    for option in [
+        "--threads=-1",
+        "--threads=many",
+        "--threads=99999",
+        "--memory=1K",
+        "--memory=lots",
+        "--progress=pictures",
+        "--chunk-size=5",
+        "--compress=",
+    ] {
+        let ran = wim(folder, &["capture", "src", "t.wim", option]).ends_with(2);
+        assert!(ran.stderr.starts_with("error: "), "{option}: {}", ran.stderr);
+        assert!(!folder.join("t.wim").exists(), "{option}");
+    }
+    wim(folder, &["capture", "src", "t.wim", "--threads=0", "--memory", "64MiB"]).ends_with(0);
+}
+
+#[test]
+fn verbs_of_wimlib_that_are_not_there_yet_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for verb in ["append", "join", "mount", "mountrw", "split", "unmount", "update"] {
+        let ran = wim(folder.path(), &[verb, "a.wim", "--rebuild"]).ends_with(2);
+        assert!(ran.stderr.contains(&format!("{verb} is not supported by this version")), "{}", ran.stderr);
+    }
+    let ran = wim(folder.path(), &["frobnicate"]).ends_with(2);
+    assert!(ran.stderr.contains("frobnicate"), "{}", ran.stderr);
+    let json = wim(folder.path(), &["frobnicate", "--json"]).ends_with(2).json();
+    assert_eq!(json["error"]["kind"], "invalid_input");
+}
