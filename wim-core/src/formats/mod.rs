@@ -7,4 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 pub mod hive;
+pub mod inf;
+pub mod pe;
+pub mod szdd;
 pub mod wim;
