@@ -1,6 +1,10 @@
 //! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
 
 mod container;
+mod hive_edits;
+mod hive_files;
+mod hive_hostile;
+mod hive_logs;
 mod samples;
 mod tree_load;
 mod tree_real_files;

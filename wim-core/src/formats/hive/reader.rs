@@ -34,6 +34,8 @@ pub(super) enum State {
     Unchecked,
     /// The checker found nothing; it may be edited.
     Sound,
+    /// Opened in spite of damage; it may be read and rebuilt only.
+    Damaged,
     /// An edit failed halfway; it must not be written.
     Broken,
 }
@@ -265,11 +267,6 @@ impl<'h> KeyRef<'h> {
     pub(super) fn other_bits(&self) -> (u32, u16) {
         let bytes = self.node.bytes();
         (super::cell::le_u32(bytes, super::key::at::ACCESS), le_u16(bytes, 54))
-    }
-
-    /// Its node.
-    pub(super) fn node(&self) -> &KeyNode<'h> {
-        &self.node
     }
 
     /// Number of subkeys that its node claims.
