@@ -7,4 +7,5 @@
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 pub mod hive;
+pub mod reg_file;
 pub mod wim;

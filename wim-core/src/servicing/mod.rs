@@ -5,3 +5,4 @@
 //! through one [`hive_set::HiveSet`].
 
 pub mod hive_set;
+pub mod registry;

@@ -1,5 +1,11 @@
 //! Real hives of the optional test data, unpacked once by the `xz` command; tests skip when either is absent.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that panics has failed, one that skips says so"
+)]
+
 use std::process::{Command, Stdio};
 
 use wim_core::base::ErrorKind;

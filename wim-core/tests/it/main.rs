@@ -5,6 +5,7 @@ mod hive_edits;
 mod hive_files;
 mod hive_hostile;
 mod hive_logs;
+mod reg_files;
 mod samples;
 mod tree_load;
 mod tree_real_files;

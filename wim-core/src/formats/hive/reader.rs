@@ -269,6 +269,12 @@ impl<'h> KeyRef<'h> {
         (super::cell::le_u32(bytes, super::key::at::ACCESS), le_u16(bytes, 54))
     }
 
+    /// The most keys that its hive can hold: a bound for walks that must end in damaged hives too.
+    #[must_use]
+    pub fn limit_of_keys(&self) -> u32 {
+        self.hive.bins.size / super::subkeys::MIN_KEY_CELL_BYTES
+    }
+
     /// Number of subkeys that its node claims.
     #[must_use]
     pub fn subkey_count(&self) -> u32 {
