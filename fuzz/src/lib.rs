@@ -1,1 +1,3 @@
 //! Fuzz oracles: one plain function each.
+
+pub mod drivers;

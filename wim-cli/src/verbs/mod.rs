@@ -1,6 +1,11 @@
 //! One file per verb, named as typed: its arguments, one call into `wim_core::jobs`, and the rendering of the result.
 
+pub(crate) mod delete;
+pub(crate) mod dir;
+pub(crate) mod export;
 pub(crate) mod info;
+pub(crate) mod optimize;
+pub(crate) mod verify;
 
 use std::fmt::Write as _;
 
@@ -14,6 +19,11 @@ use crate::session::Session;
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
     Info(info::Arguments),
+    Dir(dir::Arguments),
+    Verify(verify::Arguments),
+    Export(export::Arguments),
+    Delete(delete::Arguments),
+    Optimize(optimize::Arguments),
 }
 
 impl Verb {
@@ -21,6 +31,11 @@ impl Verb {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         match self {
             Self::Info(arguments) => arguments.run(session),
+            Self::Dir(arguments) => arguments.run(session),
+            Self::Verify(arguments) => arguments.run(session),
+            Self::Export(arguments) => arguments.run(session),
+            Self::Delete(arguments) => arguments.run(session),
+            Self::Optimize(arguments) => arguments.run(session),
         }
     }
 }

@@ -5,7 +5,12 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+mod delete;
+mod dir;
+mod export;
 mod info;
+mod optimize;
+mod verify;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

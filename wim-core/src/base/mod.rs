@@ -3,6 +3,7 @@
 //! Everything above speaks in these types. Nothing here knows a file format, and only [`atomic_file`] and the
 //! file implementation of [`read_at::ReadAt`] touch a file system.
 
+pub mod architecture;
 pub mod atomic_file;
 pub mod cancel;
 pub mod context;
@@ -19,6 +20,7 @@ pub mod units;
 pub mod upcase;
 pub mod utf16;
 
+pub use architecture::Architecture;
 pub use cancel::Cancel;
 pub use context::Context;
 pub use error::{Error, ErrorKind, Place, Result};

@@ -7,5 +7,8 @@
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 pub mod hive;
+pub mod inf;
+pub mod pe;
 pub mod reg_file;
+pub mod szdd;
 pub mod wim;

@@ -202,6 +202,9 @@ impl Loader<'_> {
         if let (Some(id), None) = (fields.security, security) {
             self.note(node, child, FindingKind::BadSecurityId(id.0));
         }
+        // A length that is no multiple of 8 is read as if it were; the padding then belongs to the items.
+        let mut tagged_items = dentry.tagged_items.to_vec();
+        tagged_items.resize(tagged_items.len().next_multiple_of(8), 0);
         let [t0, t1, t2, t3, r0, r1, f0, f1] = fields.union_58.to_le_bytes();
         let reparse = Reparse {
             tag: u32::from_le_bytes([t0, t1, t2, t3]),
@@ -219,7 +222,7 @@ impl Loader<'_> {
             unknown_54: fields.unknown_54,
             reparse: (fields.attributes & REPARSE_POINT != 0).then_some(reparse),
             streams: list,
-            tagged_items: dentry.tagged_items.into(),
+            tagged_items: tagged_items.into(),
             names: 0,
         }
     }

@@ -11,6 +11,7 @@ pub mod blobs;
 pub mod descriptors;
 pub mod edit;
 pub mod findings;
+pub mod glob;
 pub mod load;
 pub mod node;
 pub mod path;

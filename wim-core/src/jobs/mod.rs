@@ -4,9 +4,15 @@
 //! rooms that read the host's clock and environment are [`clock`] and [`open`]. No job prints, colours or exits.
 
 pub mod clock;
+pub mod delete;
+pub mod dir;
+pub mod export;
 pub mod images;
 pub mod info;
 pub mod open;
+pub mod optimize;
+pub mod rebuild;
 pub mod spool;
+pub mod verify;
 
 pub use lz_kit::Level;

@@ -4,5 +4,7 @@
 //! [`Change`](crate::image::edit::Change)s; it never touches a WIM. Planners run in a fixed order and edit the registry
 //! through one [`hive_set::HiveSet`].
 
+pub mod drivers;
 pub mod hive_set;
 pub mod registry;
+pub mod target;

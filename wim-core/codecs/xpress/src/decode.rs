@@ -21,14 +21,18 @@ pub(crate) const ROOT_BITS: u32 = 11;
 /// The table of the one code.
 pub(crate) type Table = DecodeTable<ROOT_BITS, { 1 << ROOT_BITS }>;
 
-/// Flag of a table entry that is a literal.
-pub(crate) const ENTRY_LITERAL: u32 = 1 << 31;
-/// Where a table entry holds the literal byte, or the number of extra offset bits.
-pub(crate) const ENTRY_BYTE_SHIFT: u32 = 8;
-/// Where a match entry holds the match length; [`LONG_LENGTH`] and up mean that length bytes follow.
-pub(crate) const ENTRY_LENGTH_SHIFT: u32 = 16;
-/// Length in a match entry whose symbol says "15 or more".
+/// Flag of a match entry whose length does not fit a vector, or is not all in the symbol.
+pub(crate) const ENTRY_LONG: u32 = 1 << 31;
+/// Where an entry holds the number of extra offset bits; a literal has none.
+pub(crate) const ENTRY_EXTRA_SHIFT: u32 = 8;
+/// Where a literal entry holds the byte.
+pub(crate) const ENTRY_BYTE_SHIFT: u32 = 16;
+/// Where an entry holds how many bytes it writes, 1 for a literal; nothing else is above in an entry that is not long.
+pub(crate) const ENTRY_LENGTH_SHIFT: u32 = 24;
+/// Length in a match entry whose symbol says "15 or more"; length bytes follow.
 pub(crate) const LONG_LENGTH: u32 = (MIN_MATCH_LEN + LENGTH_IN_BYTE) as u32;
+/// Longest match that one vector copies.
+pub(crate) const VECTOR_LENGTH: u32 = 16;
 
 /// What each symbol means, ready for the table: the codeword length is added when the table is built.
 ///
@@ -39,17 +43,22 @@ const SYMBOL_ENTRIES: [u32; NUM_SYMBOLS] = {
     while symbol < NUM_SYMBOLS {
         let value = symbol as u32;
         entries[symbol] = if symbol < NUM_LITERALS {
-            ENTRY_LITERAL | value << ENTRY_BYTE_SHIFT
+            value << ENTRY_BYTE_SHIFT | 1 << ENTRY_LENGTH_SHIFT
         } else {
-            let (length, extra_bits) = (value & 15, (value >> 4) & 15);
-            (length + MIN_MATCH_LEN as u32) << ENTRY_LENGTH_SHIFT
-                | extra_bits << ENTRY_BYTE_SHIFT
-                | extra_bits
+            let (len, extra_bits) = ((value & 15) + MIN_MATCH_LEN as u32, (value >> 4) & 15);
+            let long = if len > VECTOR_LENGTH { ENTRY_LONG } else { 0 };
+            long | len << ENTRY_LENGTH_SHIFT | extra_bits << ENTRY_EXTRA_SHIFT | extra_bits
         };
         symbol += 1;
     }
     entries
 };
+
+/// Whether an entry (no pointer to a subtable) is a literal: no match is one byte long.
+#[inline(always)]
+pub(crate) const fn is_literal(entry: u32) -> bool {
+    entry >> ENTRY_LENGTH_SHIFT == 1
+}
 
 /// A decoder of XPRESS chunks; it holds only scratch, so that decoding a chunk allocates nothing.
 #[derive(Clone, Debug)]
@@ -78,7 +87,10 @@ impl Decoder {
     /// [`DecodeError`] if `compressed` is no such chunk; what `out` then holds is unspecified.
     pub fn decode(&mut self, compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
         let mut reader = self.start(compressed, out)?;
-        let position = fast_loop::decode_items(&self.table, &mut reader, out)?;
+        // The first item must be a literal; with it done, the fast loop has something before every item.
+        let first = out.len().min(1);
+        decode_items(&self.table, &mut reader, &mut out[..first], 0)?;
+        let position = fast_loop::decode_items(&self.table, &mut reader, out, first)?;
         decode_items(&self.table, &mut reader, out, position)
     }
 
@@ -122,13 +134,13 @@ fn decode_items(
         reader.refill();
         let entry = table.look_up(reader.peek())?;
         let bits = entry & ENTRY_BITS_MASK;
-        if entry & ENTRY_LITERAL != 0 {
+        if is_literal(entry) {
             reader.consume(bits)?;
             out[position] = (entry >> ENTRY_BYTE_SHIFT) as u8;
             position += 1;
             continue;
         }
-        let extra_bits = (entry >> ENTRY_BYTE_SHIFT) & 15;
+        let extra_bits = (entry >> ENTRY_EXTRA_SHIFT) & 15;
         reader.consume(bits - extra_bits)?;
         let mut len = (entry >> ENTRY_LENGTH_SHIFT) & 31;
         if len == LONG_LENGTH {

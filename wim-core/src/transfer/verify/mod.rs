@@ -45,6 +45,15 @@ pub struct VerifyFinding {
     pub error: Error,
 }
 
+/// Whether the integrity table is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntegrityCheck {
+    /// Check it, if there is one.
+    Check,
+    /// Pass it over; the report then calls it absent.
+    Skip,
+}
+
 /// What the integrity table says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntegrityStatus {
@@ -84,6 +93,14 @@ impl VerifyReport {
 /// # Errors
 /// `Io` when the file cannot be read, `Unsupported` for LZMS and solid resources, `Limit`, `Cancelled`.
 pub fn verify(cx: &Context<'_>, wim: &WimFile) -> Result<VerifyReport> {
+    verify_with(cx, wim, IntegrityCheck::Check)
+}
+
+/// As [`verify`], with or without the integrity table.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(cx: &Context<'_>, wim: &WimFile, integrity: IntegrityCheck) -> Result<VerifyReport> {
     let mut check =
         Check { wim, findings: Vec::new(), references: HashMap::new(), integrity: IntegrityStatus::Absent };
     for warning in wim.warnings() {
@@ -91,7 +108,9 @@ pub fn verify(cx: &Context<'_>, wim: &WimFile) -> Result<VerifyReport> {
         let is_flag = matches!(warning.place(), Place::Field { structure: "WIM header", field: "flags", .. });
         check.add(if is_flag { Severity::Remark } else { Severity::Damage }, None, warning.duplicate());
     }
-    check.integrity_table(cx)?;
+    if integrity == IntegrityCheck::Check {
+        check.integrity_table(cx)?;
+    }
     check.images(cx)?;
     check.table();
     let (blobs, bytes) = check.blobs(cx)?;
@@ -288,8 +307,8 @@ impl Check<'_> {
                     if !wanted.contains(&digest) {
                         continue;
                     }
-                    let (_, paths) = found.entry(digest).or_insert_with(|| (image, Vec::new()));
-                    if paths.len() < MAX_PATHS {
+                    let (first, paths) = found.entry(digest).or_insert_with(|| (image, Vec::new()));
+                    if *first == image && paths.len() < MAX_PATHS {
                         let stream = match kind {
                             StreamKind::Named(name) => format!(":{name}"),
                             _ => String::new(),

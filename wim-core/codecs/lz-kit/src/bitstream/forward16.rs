@@ -216,7 +216,7 @@ impl<'a> Forward16Reader<'a> {
 /// With w units taken, count + 16 w is count | 48 for every count below 64: no case needs a branch.
 #[inline(always)]
 #[must_use]
-pub const fn top_up(window: [u8; 8], bits: u64, count: u32, position: usize) -> (u64, u32, usize) {
+const fn top_up(window: [u8; 8], bits: u64, count: u32, position: usize) -> (u64, u32, usize) {
     let units = reverse_units(u64::from_le_bytes(window));
     let taken = (63 - count) / UNIT_BITS;
     (bits | units >> count, count + taken * UNIT_BITS, position + 2 * taken as usize)
@@ -224,7 +224,7 @@ pub const fn top_up(window: [u8; 8], bits: u64, count: u32, position: usize) -> 
 
 /// Puts the first (lowest) of four 16-bit units on top.
 #[inline(always)]
-const fn reverse_units(units: u64) -> u64 {
+pub(super) const fn reverse_units(units: u64) -> u64 {
     let halves = units.rotate_left(32);
     (halves & 0x0000_ffff_0000_ffff) << 16 | (halves >> 16) & 0x0000_ffff_0000_ffff
 }

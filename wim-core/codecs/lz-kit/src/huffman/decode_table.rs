@@ -3,7 +3,7 @@
 //! Canonical codes are described in [MS-XCA] 2.2.3 and [MS-PATCH] 2.3; the two-level table is common craft. What an
 //! entry means, beyond its number of bits, is the codec's business.
 
-use super::codewords::{LengthCounts, MAX_CODEWORD_LEN, count_lengths, is_complete};
+use super::codewords::{LengthCounts, MAX_CODEWORD_LEN, is_complete};
 use crate::DecodeError;
 
 /// Bits of an entry that hold how many bits of the stream it stands for.
@@ -52,6 +52,7 @@ pub struct DecodeTable<const ROOT_BITS: u32, const ROOT_ENTRIES: usize> {
     /// The subtables, one behind the other.
     subtables: Box<[u32]>,
     kind: CodeKind,
+    scratch: Box<SortScratch>,
 }
 
 impl<const ROOT_BITS: u32, const ROOT_ENTRIES: usize> DecodeTable<ROOT_BITS, ROOT_ENTRIES> {
@@ -65,6 +66,10 @@ impl<const ROOT_BITS: u32, const ROOT_ENTRIES: usize> DecodeTable<ROOT_BITS, ROO
             root: Box::new([EMPTY; ROOT_ENTRIES]),
             subtables: vec![0; subtable_entries].into_boxed_slice(),
             kind: CodeKind::Empty,
+            scratch: Box::new(SortScratch {
+                lengths: [0; MAX_SYMBOLS + LANES],
+                sorted: [0; MAX_SYMBOLS + LANES],
+            }),
         }
     }
 
@@ -114,84 +119,154 @@ impl<const ROOT_BITS: u32, const ROOT_ENTRIES: usize> DecodeTable<ROOT_BITS, ROO
     /// [`DecodeError::BadCode`] if the code is over-subscribed or incomplete. The table is then that of the empty code.
     pub fn build(&mut self, lengths: &[u8], symbols: &[u32]) -> Result<CodeKind, DecodeError> {
         debug_assert!(lengths.len() <= symbols.len().min(MAX_SYMBOLS), "an entry for each symbol");
-        let counts = count_lengths(lengths);
+        let sorted = SortedSymbols::new(lengths, &mut self.scratch);
+        let counts = sorted.counts;
         let complete = is_complete(&counts);
         if complete != Ok(true) {
             self.root.fill(EMPTY);
             self.kind = CodeKind::Empty;
             return complete.map(|_| CodeKind::Empty);
         }
-        let mut sorted = [0u16; MAX_SYMBOLS];
-        let sorted = sort_symbols(lengths, &counts, &mut sorted);
         self.kind = CodeKind::Complete;
         // Sorted codewords count upwards, so the root is written from its first entry to its last.
-        let (mut next, mut filled) = (0, 0);
+        let mut rest = sorted.symbols;
+        let mut filled = 0;
         for len in 1..=ROOT_BITS {
+            let (these, longer) = rest.split_at(usize::from(counts[len as usize]));
             let copies = ROOT_ENTRIES >> len;
-            for &symbol in &sorted[next..next + usize::from(counts[len as usize])] {
-                let entry = symbols[usize::from(symbol)] + len;
-                self.root[filled..filled + copies].fill(entry);
-                filled += copies;
+            let root = &mut self.root[filled..filled + these.len() * copies];
+            match copies {
+                1 => fill_each::<1>(root, 1, these, symbols, len),
+                2 => fill_each::<2>(root, 1, these, symbols, len),
+                4 => fill_each::<4>(root, 1, these, symbols, len),
+                more => fill_each::<8>(root, more / 8, these, symbols, len),
             }
-            next += usize::from(counts[len as usize]);
+            filled += these.len() * copies;
+            rest = longer;
         }
-        self.build_subtables(&counts, &sorted[next..], symbols, filled);
+        build_subtables::<ROOT_BITS>(&mut self.root[filled..], &mut self.subtables, &counts, rest, symbols);
         Ok(CodeKind::Complete)
     }
+}
 
-    /// Adds subtables for `sorted`, the symbols with codewords longer than the root, from root entry `filled` on.
-    fn build_subtables(&mut self, counts: &LengthCounts, sorted: &[u16], symbols: &[u32], filled: usize) {
-        let mut left = *counts;
-        let mut len = ROOT_BITS as usize + 1;
-        let mut sorted = sorted.iter();
-        let mut start = 0;
-        for pointer in &mut self.root[filled..] {
+/// Writes `repeat` × `N` times the entry of each symbol, all with codewords of `len` bits.
+#[inline(always)]
+fn fill_each<const N: usize>(root: &mut [u32], repeat: usize, sorted: &[u16], symbols: &[u32], len: u32) {
+    for (places, &symbol) in root.as_chunks_mut::<N>().0.chunks_exact_mut(repeat).zip(sorted) {
+        places.fill([symbols[usize::from(symbol)] + len; N]);
+    }
+}
+
+/// Writes subtables for `sorted`, the symbols with codewords longer than the root, and the `pointers` to them.
+fn build_subtables<const ROOT_BITS: u32>(
+    pointers: &mut [u32],
+    subtables: &mut [u32],
+    counts: &LengthCounts,
+    sorted: &[u16],
+    symbols: &[u32],
+) {
+    let mut left = *counts;
+    let mut len = ROOT_BITS as usize + 1;
+    let mut sorted = sorted.iter();
+    let mut start = 0;
+    for pointer in pointers {
+        while len < MAX_CODEWORD_LEN && left[len] == 0 {
+            len += 1;
+        }
+        // The subtable is as deep as codewords are needed to use up the space below this root entry.
+        let mut depth = len - ROOT_BITS as usize;
+        let mut space = usize::from(left[len]);
+        while space < 1 << depth && ROOT_BITS as usize + depth < MAX_CODEWORD_LEN {
+            depth += 1;
+            space = (space << 1) + usize::from(left[ROOT_BITS as usize + depth]);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a few thousand entries, depth at most 15")]
+        let value = ENTRY_SUBTABLE | (start << SUBTABLE_START_SHIFT) as u32 | depth as u32;
+        *pointer = value;
+        let end = start + (1 << depth);
+        while start < end {
             while len < MAX_CODEWORD_LEN && left[len] == 0 {
                 len += 1;
             }
-            // The subtable is as deep as codewords are needed to use up the space below this root entry.
-            let mut depth = len - ROOT_BITS as usize;
-            let mut space = usize::from(left[len]);
-            while space < 1 << depth && ROOT_BITS as usize + depth < MAX_CODEWORD_LEN {
-                depth += 1;
-                space = (space << 1) + usize::from(left[ROOT_BITS as usize + depth]);
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "a few thousand entries, depth at most 15")]
-            let value = ENTRY_SUBTABLE | (start << SUBTABLE_START_SHIFT) as u32 | depth as u32;
-            *pointer = value;
-            let end = start + (1 << depth);
-            while start < end {
-                while len < MAX_CODEWORD_LEN && left[len] == 0 {
-                    len += 1;
-                }
-                let Some(&symbol) = sorted.next() else { return };
-                left[len] -= 1;
-                let copies = (1 << (ROOT_BITS as usize + depth)) >> len;
-                #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
-                let entry = symbols[usize::from(symbol)] + len as u32;
-                self.subtables[start..start + copies].fill(entry);
-                start += copies;
-            }
+            let Some(&symbol) = sorted.next() else { return };
+            left[len] -= 1;
+            let copies = (1 << (ROOT_BITS as usize + depth)) >> len;
+            #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
+            let entry = symbols[usize::from(symbol)] + len as u32;
+            subtables[start..start + copies].fill(entry);
+            start += copies;
         }
     }
 }
 
-/// Orders the symbols that have a codeword by (length, symbol), which is the order of their codewords.
-fn sort_symbols<'a>(lengths: &[u8], counts: &LengthCounts, sorted: &'a mut [u16; MAX_SYMBOLS]) -> &'a [u16] {
-    // Symbols without a codeword go first, so that the loop has no case for them.
-    let mut next = [0u16; MAX_CODEWORD_LEN + 1];
-    for len in 1..=MAX_CODEWORD_LEN {
-        next[len] = next[len - 1] + counts[len - 1];
-    }
-    for (symbol, &len) in lengths.iter().enumerate() {
-        let place = &mut next[usize::from(len).min(MAX_CODEWORD_LEN)];
-        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SYMBOLS symbols")]
-        let symbol = symbol as u16;
-        sorted[usize::from(*place)] = symbol;
-        *place += 1;
-    }
-    &sorted[usize::from(counts[0])..lengths.len()]
+/// Room for sorting the symbols of one code.
+#[derive(Clone, Debug)]
+struct SortScratch {
+    /// Codeword lengths, padded with zeros to a multiple of [`LANES`].
+    lengths: [u8; MAX_SYMBOLS + LANES],
+    sorted: [u16; MAX_SYMBOLS + LANES],
 }
+
+/// Parts of the alphabet that are counted and sorted side by side.
+///
+/// Neighbours often have equal lengths, and then each step waits for the counter that the last one stored. Symbols
+/// from different quarters have counters of their own.
+const LANES: usize = 4;
+
+/// The symbols that have a codeword, in the order of their codewords, which is that of (length, symbol).
+struct SortedSymbols<'a> {
+    symbols: &'a [u16],
+    counts: LengthCounts,
+}
+
+impl<'a> SortedSymbols<'a> {
+    fn new(lengths: &[u8], scratch: &'a mut SortScratch) -> Self {
+        let quarter = lengths.len().div_ceil(LANES);
+        let padded = &mut scratch.lengths[..quarter * LANES];
+        padded[..lengths.len()].copy_from_slice(lengths);
+        padded[lengths.len()..].fill(0);
+        let (ab, cd) = padded.split_at(2 * quarter);
+        let ((a, b), (c, d)) = (ab.split_at(quarter), cd.split_at(quarter));
+        let lanes = || a.iter().zip(b).zip(c.iter().zip(d)).map(|((&a, &b), (&c, &d))| [a, b, c, d]);
+
+        let mut next = [[0u16; 1 << LENGTH_BITS]; LANES];
+        for lens in lanes() {
+            for (counts, len) in next.iter_mut().zip(lens) {
+                counts[usize::from(len & LENGTH_MASK)] += 1;
+            }
+        }
+        // Counts become the places of each lane's first symbol; those without a codeword go first, so that the loop
+        // below has no case for them.
+        let mut counts = [0; MAX_CODEWORD_LEN + 1];
+        let mut place = 0;
+        for (len, count) in counts.iter_mut().enumerate() {
+            for lane in &mut next {
+                let here = lane[len];
+                lane[len] = place;
+                place += here;
+                *count += here;
+            }
+        }
+        let unused = usize::from(counts[0]);
+        let sorted = &mut scratch.sorted[..quarter * LANES];
+        for (index, lens) in lanes().enumerate() {
+            for (lane, (next, len)) in next.iter_mut().zip(lens).enumerate() {
+                let place = &mut next[usize::from(len & LENGTH_MASK)];
+                #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SYMBOLS symbols")]
+                let symbol = (lane * quarter + index) as u16;
+                if let Some(slot) = sorted.get_mut(usize::from(*place)) {
+                    *slot = symbol;
+                }
+                *place += 1;
+            }
+        }
+        Self { symbols: &sorted[unused..], counts }
+    }
+}
+
+/// Bits of a codeword length; the mask lets the compiler see that a length is a valid index.
+const LENGTH_BITS: u32 = 5;
+const LENGTH_MASK: u8 = (1 << LENGTH_BITS) - 1;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,112 @@
+//! Oracles of the formats that driver packages are made of: whatever the bytes, an answer and no panic.
+
+use std::sync::Arc;
+
+use wim_core::base::{Architecture, Place};
+use wim_core::formats::inf::install::install;
+use wim_core::formats::inf::models::models_for;
+use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions, TargetWindows, Version, files};
+use wim_core::formats::pe::PeFile;
+use wim_core::formats::szdd;
+
+/// Windows 7 SP1 amd64 and Windows 11 arm64: one old and one new reader of decorations.
+const TARGETS: [TargetWindows; 2] = [
+    TargetWindows {
+        arch: Architecture::Amd64,
+        major: 6,
+        minor: 1,
+        build: 7601,
+        product_type: 1,
+        suite_mask: 0x100,
+    },
+    TargetWindows {
+        arch: Architecture::Arm64,
+        major: 10,
+        minor: 0,
+        build: 22000,
+        product_type: 1,
+        suite_mask: 0x100,
+    },
+];
+
+/// An INF is read to the end: sections, models, install sections, files. Findings have a line and a column.
+///
+/// # Panics
+/// When a finding has no place, or anything below panics.
+pub fn inf_is_read_whole(bytes: &[u8]) {
+    let Ok(inf) = Inf::parse("fuzz.inf", bytes, ParseOptions::default()) else { return };
+    let inf = Arc::new(inf);
+    for finding in inf.findings() {
+        assert!(matches!(finding.place(), Place::Line { line: 1.., column: 1.. }), "{finding}");
+    }
+    let _ = Version::read(&inf);
+    for target in &TARGETS {
+        let Ok(models) = models_for(&inf, target) else { continue };
+        for model in models.models.iter().take(200) {
+            let Some(found) = install(&inf, &model.install_section, target, &NoIncludes) else { continue };
+            for copy in &found.copies {
+                assert!(!copy.destination_name.contains(['\\', '/', ':']), "{copy:?}");
+                assert!(!copy.source_name.contains(['\\', '/', ':']), "{copy:?}");
+                if let Ok(place) = files::source_path(&inf, &copy.source_name, target.arch) {
+                    assert!(place.folder.split('\\').all(|part| part != ".."), "{place:?}");
+                }
+            }
+        }
+    }
+}
+
+/// A compressed file expands or is refused.
+pub fn szdd_is_expanded_or_refused(bytes: &[u8]) {
+    if let Ok(expanded) = szdd::expand(bytes) {
+        // The densest form is a match of 18 bytes in 17 bits.
+        assert!(expanded.len() <= 9 * bytes.len() + 18, "{} bytes from {}", expanded.len(), bytes.len());
+    }
+}
+
+/// The headers of a program are read or refused.
+pub fn pe_is_read_or_refused(bytes: &[u8]) {
+    if let Ok(pe) = PeFile::parse(bytes) {
+        let _ = (pe.architecture(), pe.file_version(), pe.certificate_table());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every small change of a small INF, and every cut.
+    #[test]
+    fn a_small_inf_in_all_its_neighbours() {
+        let text = "[Version]\nSignature=\"$Windows NT$\"\n[Manufacturer]\n%A%=M,NTamd64.6.1,NTarm64\n\
+            [M.NTamd64.6.1]\n\"d\"=I,PCI\\X&Y,Z\n[I]\nCopyFiles=@a.sys,L\nAddReg=R\nNeeds=I\n[L]\nb.sys,c.sys,,0x20\n\
+            [R]\nHKR,,v,0x10001,1\nHKLM,a\\b,,0x10000,x,\"y\"\n[I.Services]\nAddService=s,2,S,E\n[S]\nStartType=0\n\
+            [DestinationDirs]\nDefaultDestDir=12\n[SourceDisksFiles]\na.sys=1,x\n[Strings]\nA=\"b;c\"\n";
+        let bytes = text.as_bytes();
+        for end in 0..bytes.len() {
+            inf_is_read_whole(&bytes[..end]);
+        }
+        for at in 0..bytes.len() {
+            for byte in [b'[', b']', b'=', b',', b'"', b'%', b'\\', b';', b'\n', b'.', 0, 0xFF] {
+                let mut changed = bytes.to_vec();
+                changed[at] = byte;
+                inf_is_read_whole(&changed);
+            }
+        }
+    }
+
+    #[test]
+    fn small_compressed_files_and_programs() {
+        let szdd = b"SZDD\x88\xF0\x27\x33A\0\x09\0\0\0\x07abc\xF0\xF3";
+        let kwaj = b"KWAJ\x88\xF0\x27\xD1\x02\0\x12\0\x01\0\x02\0\0\0\xFFab";
+        for file in [&szdd[..], &kwaj[..]] {
+            for at in 0..file.len() {
+                for byte in 0..=255 {
+                    let mut changed = file.to_vec();
+                    changed[at] = byte;
+                    szdd_is_expanded_or_refused(&changed);
+                    pe_is_read_or_refused(&changed);
+                }
+            }
+        }
+    }
+}

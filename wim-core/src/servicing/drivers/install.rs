@@ -1,0 +1,304 @@
+//! Adds driver packages to an image: one plan for all packages, one report for each.
+//!
+//! The order of work is that of drivers.md 3.1. A package that is refused leaves no trace: file changes and registry edits go
+//! back to the savepoint taken before it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::boot::{BootCritical, BootStart};
+use super::framework;
+use super::level_a::{Done, LevelA};
+use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue};
+use super::package::{Package, PackageFiles, find_infs};
+use super::report::{Added, CatalogState, DriverReport, How, Outcome};
+use super::select::{self, ImageInfs, NotSelected, Selection};
+use super::store::{self, ImageFiles, Put, Staged, StagedFile, hex};
+use crate::base::{Error, ErrorKind, Result};
+use crate::formats::hive::RegValue;
+use crate::formats::inf::{ParseOptions, encoding};
+use crate::image::edit::{Change, Content, View};
+use crate::servicing::hive_set::{Edit, HiveSet};
+use crate::servicing::target::{ImageTarget, StoreGeneration};
+use sha2::{Digest, Sha256};
+
+/// How drivers are added.
+#[derive(Clone, Debug)]
+pub struct DriverOptions {
+    /// Start type of drivers for the boot disk.
+    pub boot_start: BootStart,
+    /// Which packages are put in place.
+    pub boot_critical: BootCritical,
+    /// Replace newer files, and bindings of devices to other services.
+    pub force: bool,
+    /// Go on when the image lacks the kernel-mode framework a driver needs.
+    pub ignore_framework: bool,
+    /// Code page of INFs in 8-bit text that is not UTF-8.
+    pub code_page: u16,
+}
+
+impl Default for DriverOptions {
+    fn default() -> Self {
+        Self {
+            boot_start: BootStart::AsWritten,
+            boot_critical: BootCritical::ByClass,
+            force: false,
+            ignore_framework: false,
+            code_page: encoding::DEFAULT_CODE_PAGE,
+        }
+    }
+}
+
+/// What adding drivers comes to.
+#[derive(Debug)]
+pub struct DriverPlan {
+    /// One report per INF, in the order they were taken.
+    pub reports: Vec<DriverReport>,
+    /// File changes; registry edits are in the hive set.
+    pub changes: Vec<Change>,
+}
+
+/// Plans adding all packages of `sources` to the image behind `view`.
+///
+/// Registry edits are made through `hives`, under a savepoint per package.
+///
+/// # Errors
+/// What reading the image's manifest or hives gives; a package that cannot be added is reported, not an error.
+pub fn plan(
+    sources: &[&dyn PackageFiles],
+    view: &dyn View,
+    hives: &mut HiveSet<'_>,
+    target: &ImageTarget,
+    options: &DriverOptions,
+) -> Result<DriverPlan> {
+    let parse = ParseOptions { language: target.language, code_page: options.code_page };
+    let mut packages = Vec::new();
+    let mut reports = Vec::new();
+    for &source in sources {
+        for path in find_infs(source) {
+            match Package::open(source, &path, parse) {
+                Ok(package) => packages.push(package),
+                Err(e) => reports.push(unreadable(source, path, &e)),
+            }
+        }
+    }
+    // A base driver before what extends it; else in the order given.
+    packages.sort_by_key(|package| package.version().is_extension());
+    let mut planner = Planner {
+        image: ImageFiles::new(view),
+        manifest: Manifest::load(view)?,
+        includes: ImageInfs::new(view, target.language),
+        target,
+        options,
+        done: BTreeSet::new(),
+    };
+    let loaded = planner.manifest.clone();
+    for package in &packages {
+        reports.extend(planner.add(package, hives)?);
+    }
+    if planner.manifest != loaded {
+        planner.store_manifest()?;
+    }
+    Ok(DriverPlan { reports, changes: planner.image.into_changes() })
+}
+
+fn unreadable(source: &dyn PackageFiles, inf: String, e: &Error) -> DriverReport {
+    let outcome = match e.kind() {
+        ErrorKind::Format => Outcome::Skipped { reason: e.to_string(), decorations: Vec::new() },
+        _ => Outcome::refused(e),
+    };
+    DriverReport {
+        source: source.name().to_owned(),
+        inf,
+        class: None,
+        provider: None,
+        date: None,
+        version: None,
+        catalog: CatalogState::None,
+        outcome,
+        findings: Vec::new(),
+    }
+}
+
+struct Planner<'a> {
+    image: ImageFiles<'a>,
+    manifest: Manifest,
+    includes: ImageInfs<'a>,
+    target: &'a ImageTarget,
+    options: &'a DriverOptions,
+    /// Identities that were dealt with in this job.
+    done: BTreeSet<[u8; 32]>,
+}
+
+impl Planner<'_> {
+    /// Adds one package; no report for one that came before in the same job.
+    fn add(&mut self, package: &Package<'_>, hives: &mut HiveSet<'_>) -> Result<Option<DriverReport>> {
+        let mut findings: Vec<String> = package.inf().findings().iter().map(ToString::to_string).collect();
+        let outcome = match self.choose(package, hives) {
+            Err(NotSelected::NotForThis(reason, decorations)) => Outcome::Skipped { reason, decorations },
+            Err(NotSelected::Refused(e)) => Outcome::refused(&e),
+            Ok((selection, staged)) => {
+                if !self.done.insert(staged.identity) {
+                    return Ok(None);
+                }
+                findings.extend(selection.findings.iter().map(ToString::to_string));
+                self.install(package, &selection, &staged, hives, &mut findings)?
+            }
+        };
+        let version = package.version();
+        Ok(Some(DriverReport {
+            source: package.source().name().to_owned(),
+            inf: package.inf_path().to_owned(),
+            class: version.class.clone(),
+            provider: version.provider.clone(),
+            date: version.driver_ver.map(|v| v.date_text()),
+            version: version.driver_ver.map(|v| v.version_text()),
+            catalog: match package.catalog(self.target.windows.arch) {
+                None => CatalogState::None,
+                Some((name, None)) => CatalogState::Missing { name: name.to_owned() },
+                Some((name, Some(_))) => CatalogState::Present { name: name.to_owned() },
+            },
+            outcome,
+            findings,
+        }))
+    }
+
+    /// Everything that can be decided before the image is touched.
+    fn choose(
+        &self,
+        package: &Package<'_>,
+        hives: &mut HiveSet<'_>,
+    ) -> Result<(Selection, Staged), NotSelected> {
+        if let Some(layout) = &package.version().layout_file {
+            return Err(NotSelected::NotForThis(
+                format!("an INF of Windows itself: its files come from {layout}"),
+                Vec::new(),
+            ));
+        }
+        let windows = &self.target.windows;
+        let class_guid = select::class_guid(package, hives)?;
+        let selection = select::select(package, windows, &self.includes, class_guid)?;
+        if self.target.generation == StoreGeneration::Modern {
+            return Err(NotSelected::Refused(
+                Error::unsupported(format!(
+                    "the image is Windows {}.{}, whose driver store (level B) cannot be written yet",
+                    windows.major, windows.minor
+                ))
+                .remedy("add the driver in the running Windows, or put it beside the setup files as $WinPEDriver$"),
+            ));
+        }
+        if windows.version() < (6, 0) {
+            return Err(NotSelected::Refused(Error::unsupported(format!(
+                "Windows {}.{}: drivers can be added from Windows Vista on",
+                windows.major, windows.minor
+            ))));
+        }
+        let staged = Staged::read(package, &selection, windows.arch)?;
+        store::check_machines(&selection, &staged, windows.arch)?;
+        Ok((selection, staged))
+    }
+
+    fn install(
+        &mut self,
+        package: &Package<'_>,
+        selection: &Selection,
+        staged: &Staged,
+        hives: &mut HiveSet<'_>,
+        findings: &mut Vec<String>,
+    ) -> Result<Outcome> {
+        let windows = &self.target.windows;
+        if let Err(e) = framework::check(selection, &self.image, windows) {
+            if !self.options.ignore_framework {
+                return Ok(Outcome::refused(&e));
+            }
+            findings.push(framework::as_finding(&e));
+        }
+        let identity = hex(&staged.identity);
+        let known = self.manifest.find(&identity).is_some();
+        let level =
+            LevelA { package, selection, staged, target: windows, options: self.options, completing: known };
+        if let Err(e) = level.check() {
+            return Ok(Outcome::refused(&e));
+        }
+        let files_before = self.image.savepoint();
+        let hives_before = hives.savepoint();
+        let edits_before = hives.journal().len();
+        let done = match level.install(&mut self.image, hives) {
+            Ok(done) => done,
+            Err(e) => {
+                self.image.roll_back(files_before);
+                hives.roll_back(hives_before)?;
+                return Ok(Outcome::refused(&e));
+            }
+        };
+        let edits: Vec<ManifestEdit> = hives.journal().iter().skip(edits_before).map(manifest_edit).collect();
+        let unchanged = edits.is_empty() && self.image.changes().len() == files_before.0;
+        if unchanged && known {
+            findings.extend(done.findings);
+            return Ok(Outcome::AlreadyPresent { folder: done.added.folder });
+        }
+        self.record(package, selection, staged, &done, edits);
+        findings.extend(done.findings);
+        Ok(Outcome::Added(done.added))
+    }
+
+    fn record(
+        &mut self,
+        package: &Package<'_>,
+        selection: &Selection,
+        staged: &Staged,
+        done: &Done,
+        registry: Vec<ManifestEdit>,
+    ) {
+        let version = package.version();
+        let Added { how, folder, boot_critical, services, device_ids, .. } = &done.added;
+        self.manifest.record(ManifestEntry {
+            inf: package.inf_name().to_owned(),
+            identity: hex(&staged.identity),
+            how: match how {
+                How::LevelA => "level_a".to_owned(),
+                How::LevelB => "level_b".to_owned(),
+            },
+            folder: folder.clone(),
+            published: None,
+            class: version.class.clone(),
+            class_guid: selection.class_guid.clone(),
+            provider: version.provider.clone(),
+            date: version.driver_ver.map(|v| v.date_text()),
+            version: version.driver_ver.map(|v| v.version_text()),
+            catalog: staged.catalog.clone(),
+            arch: self.target.windows.arch.name().to_owned(),
+            boot_critical: *boot_critical,
+            ids: device_ids.clone(),
+            services: services.iter().map(|service| service.name.clone()).collect(),
+            files: done.files.clone(),
+            registry,
+        });
+    }
+
+    fn store_manifest(&mut self) -> Result<()> {
+        let path = self.image.spelled(manifest::PATH)?;
+        let bytes: Arc<[u8]> = self.manifest.to_bytes()?.into();
+        let file = StagedFile {
+            path: path.to_string(),
+            sha256: Sha256::digest(&bytes).into(),
+            content: Content::Bytes(bytes.clone()),
+            bytes,
+            times: None,
+        };
+        let put = self.image.put(&path, &file, "drivers: the list of those added")?;
+        debug_assert!(put != Put::AlreadyThere, "a changed manifest has changed bytes");
+        Ok(())
+    }
+}
+
+fn manifest_edit(edit: &Edit) -> ManifestEdit {
+    let value = |data: &RegValue| ManifestValue { kind: data.kind, data: hex(&data.data) };
+    ManifestEdit {
+        hive: edit.hive.label().to_owned(),
+        key: edit.key.clone(),
+        value: edit.value.clone(),
+        old: edit.old.as_ref().map(value),
+        new: edit.new.as_ref().map(value),
+    }
+}

@@ -1,0 +1,209 @@
+//! The list of drivers that this project put into an image, kept in the image so that they can be listed and removed exactly.
+//!
+//! The file is `\Windows\INF\wim.drivers.json` (drivers.md 3.6): UTF-8 JSON, entries sorted, the same content giving the same
+//! bytes. It never lists what Windows itself installed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Error, ErrorKind, Result};
+use crate::image::WimPath;
+use crate::image::edit::View;
+
+/// Where the manifest lies.
+pub const PATH: &str = "\\Windows\\INF\\wim.drivers.json";
+/// Version of its shape.
+pub const SCHEMA_VERSION: u32 = 1;
+/// Largest manifest that is read.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// All drivers that were added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The drivers, sorted by INF name and identity.
+    pub drivers: Vec<ManifestEntry>,
+}
+
+/// One driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestEntry {
+    /// File name of the INF.
+    pub inf: String,
+    /// SHA-256 that tells packages apart, in hexadecimal.
+    pub identity: String,
+    /// By which means it was added: `level_a`, `level_b`.
+    pub how: String,
+    /// Its folder in the image.
+    pub folder: String,
+    /// Published name, for those Windows 8 and later know as `oemN.inf`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
+    /// Class name.
+    pub class: Option<String>,
+    /// Class GUID.
+    pub class_guid: String,
+    /// Who made it.
+    pub provider: Option<String>,
+    /// Date.
+    pub date: Option<String>,
+    /// Version.
+    pub version: Option<String>,
+    /// Catalog, if it came with one.
+    pub catalog: Option<String>,
+    /// Architecture it was added for.
+    pub arch: String,
+    /// Its services and devices were put in place.
+    pub boot_critical: bool,
+    /// Device ids.
+    pub ids: Vec<String>,
+    /// Services.
+    pub services: Vec<String>,
+    /// Files it put into the image, sorted by path.
+    pub files: Vec<ManifestFile>,
+    /// Registry values and keys it wrote, in order.
+    pub registry: Vec<ManifestEdit>,
+}
+
+/// A file that a driver put into the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestFile {
+    /// Its path.
+    pub path: String,
+    /// SHA-256 of what was written.
+    pub sha256: String,
+    /// SHA-256 of the file that was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_sha256: Option<String>,
+}
+
+/// A registry edit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestEdit {
+    /// Name of the hive.
+    pub hive: String,
+    /// The key.
+    pub key: String,
+    /// The value; none for an edit of the key itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What was there before; none when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<ManifestValue>,
+    /// What is there now; none when it was deleted, or for a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<ManifestValue>,
+}
+
+/// A registry value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestValue {
+    /// `REG_*` number.
+    #[serde(rename = "type")]
+    pub kind: u32,
+    /// Its data in hexadecimal.
+    pub data: String,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self { schema_version: SCHEMA_VERSION, drivers: Vec::new() }
+    }
+}
+
+impl Manifest {
+    /// The manifest of an image; an empty one when it has none.
+    ///
+    /// # Errors
+    /// `Format` when it cannot be parsed, `Unsupported` when a later version of this project wrote it.
+    pub fn load(view: &dyn View) -> Result<Self> {
+        let path = WimPath::parse(PATH)?;
+        if view.entry(&path).is_none() {
+            return Ok(Self::default());
+        }
+        let bytes = view.read(&path, MAX_BYTES)?;
+        Self::parse(&bytes)
+    }
+
+    /// Parses a manifest.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let damaged = |e: serde_json::Error| {
+            let place = crate::base::Place::Line {
+                line: u32::try_from(e.line()).unwrap_or(u32::MAX),
+                column: u32::try_from(e.column()).unwrap_or(u32::MAX),
+            };
+            Error::new(ErrorKind::Format, format!("the list of added drivers cannot be read: {e}"))
+                .at(place)
+                .in_file(PATH)
+                .remedy("remove the file from the image; its drivers stay, but can then no longer be removed exactly")
+        };
+        let version: SchemaOnly = serde_json::from_slice(bytes).map_err(damaged)?;
+        if version.schema_version > SCHEMA_VERSION {
+            let message = format!("version {} of the list of added drivers", version.schema_version);
+            return Err(Error::unsupported(message)
+                .in_file(PATH)
+                .remedy("use the version that wrote it, or a later one"));
+        }
+        serde_json::from_slice(bytes).map_err(damaged)
+    }
+
+    /// Its bytes; the same content always gives the same.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it cannot be put into words, which no content of these types makes it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::invalid_input(format!("cannot write the list of added drivers: {e}")))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// The entry of an identity.
+    #[must_use]
+    pub fn find(&self, identity: &str) -> Option<&ManifestEntry> {
+        self.drivers.iter().find(|entry| entry.identity == identity)
+    }
+
+    /// Adds an entry; what one of the same identity recorded stays first.
+    pub fn record(&mut self, mut entry: ManifestEntry) {
+        if let Some(index) = self.drivers.iter().position(|other| other.identity == entry.identity) {
+            let old = self.drivers.remove(index);
+            let mut files = old.files;
+            for file in entry.files {
+                if !files.iter().any(|other| other.path.eq_ignore_ascii_case(&file.path)) {
+                    files.push(file);
+                }
+            }
+            entry.files = files;
+            let mut registry = old.registry;
+            registry.append(&mut entry.registry);
+            entry.registry = registry;
+        }
+        entry.files.sort_by_key(|file| file.path.to_lowercase());
+        self.drivers.push(entry);
+        self.drivers
+            .sort_by(|a, b| (a.inf.to_lowercase(), &a.identity).cmp(&(b.inf.to_lowercase(), &b.identity)));
+    }
+}
+
+#[derive(Deserialize)]
+struct SchemaOnly {
+    schema_version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_version_and_damage_are_named() {
+        assert_eq!(Manifest::parse(b"{\"schema_version\": 9}").unwrap_err().kind(), ErrorKind::Unsupported);
+        let e = Manifest::parse(b"{\n \"drivers\"").unwrap_err();
+        assert!(e.to_string().contains("wim.drivers.json: line 2"), "{e}");
+        let empty = Manifest::default();
+        assert_eq!(Manifest::parse(&empty.to_bytes().unwrap()).unwrap(), empty);
+    }
+}

@@ -1,0 +1,275 @@
+//! A driver package as it comes: an INF with the files around it.
+//!
+//! drivers.md 1.7 says how an INF names its files. Packages are read through [`PackageFiles`], so that a folder, an archive and
+//! a test are the same to everything above; nothing here touches a file system.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::{Architecture, Error, FileTime, Result};
+use crate::formats::inf::{FileCopy, Inf, ParseOptions, Version, files};
+use crate::formats::szdd;
+use crate::image::edit::Content;
+
+/// Largest file of a package that is read.
+pub const MAX_FILE: u64 = 512 << 20;
+/// Largest INF.
+const MAX_INF: u64 = 16 << 20;
+
+/// One file of a source of packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageFile {
+    /// Path relative to the source, with backslashes, as spelt there.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last write, if known.
+    pub last_write: Option<FileTime>,
+}
+
+/// A tree of files that holds driver packages.
+pub trait PackageFiles: Send + Sync {
+    /// What messages call it: a host path, say.
+    fn name(&self) -> &str;
+
+    /// All its files, in any order.
+    fn list(&self) -> &[PackageFile];
+
+    /// The bytes of a file of [`Self::list`].
+    ///
+    /// # Errors
+    /// `Limit` when it has more than `limit` bytes, else what reading gives.
+    fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>>;
+
+    /// The same file as the content of an image's file, to be read when it is written.
+    ///
+    /// # Errors
+    /// What looking at the file gives.
+    fn content(&self, file: &PackageFile) -> Result<Content>;
+}
+
+/// Files in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryFiles {
+    name: String,
+    files: Vec<PackageFile>,
+    bytes: HashMap<String, Arc<[u8]>>,
+}
+
+impl MemoryFiles {
+    /// An empty tree of that name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// The tree with one more file; a path with forward slashes is accepted.
+    #[must_use]
+    pub fn with(mut self, path: &str, bytes: impl Into<Arc<[u8]>>) -> Self {
+        let (path, bytes) = (path.replace('/', "\\"), bytes.into());
+        self.files.retain(|file| file.path != path);
+        self.files.push(PackageFile { path: path.clone(), size: bytes.len() as u64, last_write: None });
+        self.bytes.insert(path, bytes);
+        self
+    }
+}
+
+impl PackageFiles for MemoryFiles {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn list(&self) -> &[PackageFile] {
+        &self.files
+    }
+
+    fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
+        match self.bytes.get(&file.path) {
+            Some(bytes) if bytes.len() as u64 <= limit => Ok(bytes.clone()),
+            Some(_) => Err(Error::limit(format!("{} is larger than {limit} bytes", file.path))),
+            None => Err(Error::not_found(format!("{} is not in {}", file.path, self.name))),
+        }
+    }
+
+    fn content(&self, file: &PackageFile) -> Result<Content> {
+        self.read(file, u64::MAX).map(Content::Bytes)
+    }
+}
+
+/// The paths of the INFs of a tree, sorted; what is no driver INF by its name is left out.
+#[must_use]
+pub fn find_infs(files: &dyn PackageFiles) -> Vec<String> {
+    let mut paths: Vec<String> = files
+        .list()
+        .iter()
+        .map(|file| &file.path)
+        .filter(|path| {
+            let name = file_name(path).to_lowercase();
+            name.ends_with(".inf") && name != "autorun.inf"
+        })
+        .cloned()
+        .collect();
+    paths.sort_by_key(|path| (path.to_lowercase(), path.clone()));
+    paths
+}
+
+/// The last component of a path with backslashes.
+#[must_use]
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('\\').next().unwrap_or(path)
+}
+
+/// How a file of a package was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path below the INF's folder where the INF expects it, with backslashes; it is stored there.
+    pub stored_path: String,
+    /// The file of the source.
+    pub file: PackageFile,
+    /// It is compressed (`x.sy_`) and has to be expanded.
+    pub compressed: bool,
+}
+
+/// An INF with the files around it.
+pub struct Package<'a> {
+    source: &'a dyn PackageFiles,
+    inf_path: String,
+    folder: String,
+    inf: Arc<Inf>,
+    inf_bytes: Arc<[u8]>,
+    version: Version,
+    by_path: HashMap<String, usize>,
+}
+
+impl<'a> Package<'a> {
+    /// Reads the INF at `inf_path` of `source`.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there, `Format` when it is no INF of Windows, `Limit` when it is too large.
+    pub fn open(source: &'a dyn PackageFiles, inf_path: &str, options: ParseOptions) -> Result<Self> {
+        let list = source.list();
+        let by_path: HashMap<String, usize> =
+            list.iter().enumerate().map(|(index, file)| (file.path.to_lowercase(), index)).collect();
+        let file = by_path.get(&inf_path.to_lowercase()).and_then(|&index| list.get(index));
+        let file = file.ok_or_else(|| Error::not_found(format!("{inf_path} is not in {}", source.name())))?;
+        let inf_bytes = source.read(file, MAX_INF).map_err(|e| e.in_file(&file.path))?;
+        let inf = Inf::parse(&file.path, &inf_bytes, options)?;
+        let version = Version::read(&inf)?;
+        let folder = file.path.rsplit_once('\\').map_or("", |(folder, _)| folder).to_owned();
+        Ok(Self {
+            source,
+            inf_path: file.path.clone(),
+            folder,
+            inf: Arc::new(inf),
+            inf_bytes,
+            version,
+            by_path,
+        })
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn source(&self) -> &'a dyn PackageFiles {
+        self.source
+    }
+
+    /// Path of the INF in its source.
+    #[must_use]
+    pub fn inf_path(&self) -> &str {
+        &self.inf_path
+    }
+
+    /// File name of the INF.
+    #[must_use]
+    pub fn inf_name(&self) -> &str {
+        file_name(&self.inf_path)
+    }
+
+    /// The INF.
+    #[must_use]
+    pub fn inf(&self) -> &Arc<Inf> {
+        &self.inf
+    }
+
+    /// The bytes of the INF.
+    #[must_use]
+    pub fn inf_bytes(&self) -> &Arc<[u8]> {
+        &self.inf_bytes
+    }
+
+    /// What its `[Version]` says.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The INF as a file of its source.
+    #[must_use]
+    pub fn inf_file(&self) -> Option<&PackageFile> {
+        self.find_path(&self.inf_path)
+    }
+
+    /// The catalog for an architecture: its name, and the file if it is there.
+    #[must_use]
+    pub fn catalog(&self, arch: Architecture) -> Option<(&str, Option<&PackageFile>)> {
+        let name = self.version.catalog(arch)?;
+        Some((name, self.find(name)))
+    }
+
+    /// The file at a path below the INF's folder, found without regard to case.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<&PackageFile> {
+        match self.folder.as_str() {
+            "" => self.find_path(path),
+            folder => self.find_path(&format!("{folder}\\{path}")),
+        }
+    }
+
+    fn find_path(&self, path: &str) -> Option<&PackageFile> {
+        self.by_path.get(&path.to_lowercase()).and_then(|&index| self.source.list().get(index))
+    }
+
+    /// Finds the source of a file that the INF copies; a guess about where it lies goes to `findings`.
+    ///
+    /// # Errors
+    /// `NotFound` when it is nowhere, `Unsupported` when a cabinet holds it, `Format` when the INF sends it outside the package.
+    pub fn source_file(
+        &self,
+        copy: &FileCopy,
+        arch: Architecture,
+        findings: &mut Vec<Error>,
+    ) -> Result<SourceFile> {
+        let place = files::source_path(&self.inf, &copy.source_name, arch)?;
+        let name = &copy.source_name;
+        let stored_path = match place.folder.as_str() {
+            "" => name.clone(),
+            folder => format!("{folder}\\{name}"),
+        };
+        let packed = |path: &str| szdd::compressed_name(path);
+        let found = |file: &PackageFile, compressed| SourceFile {
+            stored_path: stored_path.clone(),
+            file: file.clone(),
+            compressed,
+        };
+        if let Some(file) = self.find(&stored_path) {
+            return Ok(found(file, false));
+        }
+        if let Some(file) = self.find(&packed(&stored_path)) {
+            return Ok(found(file, true));
+        }
+        if let Some(cabinet) = &place.cabinet {
+            let message = format!("{name} lies in the cabinet {cabinet}, which cannot be read yet");
+            return Err(Error::unsupported(message).remedy("unpack the cabinet beside the INF and try again"));
+        }
+        let beside = self.find(name).map(|file| (file, false));
+        if let Some((file, compressed)) = beside.or_else(|| self.find(&packed(name)).map(|file| (file, true)))
+        {
+            let text = format!("{name} should lie in {}, but lies beside the INF", place.folder);
+            findings.push(self.inf.error(copy.position, text));
+            return Ok(found(file, compressed));
+        }
+        Err(Error::not_found(format!("{stored_path} is not in the package"))
+            .at(copy.position.into())
+            .in_file(self.inf.name()))
+    }
+}

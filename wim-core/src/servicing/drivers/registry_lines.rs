@@ -1,0 +1,348 @@
+//! Registry edits of drivers: services, event logs and the lines of AddReg, DelReg and BitReg, in an image's hives.
+//!
+//! Source: drivers.md 1.9 and 1.10. All writes go through [`HiveSet`], which journals them; what concerns a user's hive or
+//! cannot be placed is reported and left out.
+
+use super::boot::{self, BootStart};
+use crate::base::Result;
+use crate::formats::hive::RegValue;
+use crate::formats::inf::registry::{RegAction, RegLine, RegRoot, SetCondition};
+use crate::formats::inf::{Inf, Service};
+use crate::servicing::hive_set::{HiveName, HiveSet};
+
+/// Which values may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// All.
+    All,
+    /// Only those that are absent: a package that is there already is completed, not changed.
+    OnlyMissing,
+}
+
+/// Writes registry values of one package.
+pub struct RegistryWriter<'h, 'v> {
+    hives: &'h mut HiveSet<'v>,
+    /// `ControlSet001` and so on: all that are written to.
+    control_sets: Vec<String>,
+    overwrite: Overwrite,
+    reason: String,
+    findings: Vec<String>,
+}
+
+/// Services\<name>: NOCLOBBER flags of AddService.
+mod keep {
+    pub(super) const DISPLAY_NAME: u32 = 0x8;
+    pub(super) const START_TYPE: u32 = 0x10;
+    pub(super) const ERROR_CONTROL: u32 = 0x20;
+    pub(super) const GROUP: u32 = 0x40;
+    pub(super) const DEPENDENCIES: u32 = 0x80;
+    pub(super) const DESCRIPTION: u32 = 0x100;
+}
+
+impl<'h, 'v> RegistryWriter<'h, 'v> {
+    /// A writer whose edits carry `reason`.
+    ///
+    /// # Errors
+    /// What reading the SYSTEM hive gives.
+    pub fn new(hives: &'h mut HiveSet<'v>, overwrite: Overwrite, reason: &str) -> Result<Self> {
+        let control_sets = hives.control_sets()?.iter().map(|set| format!("ControlSet{set:03}")).collect();
+        Ok(Self { hives, control_sets, overwrite, reason: reason.to_owned(), findings: Vec::new() })
+    }
+
+    /// What could not be written, as text.
+    #[must_use]
+    pub fn into_findings(self) -> Vec<String> {
+        self.findings
+    }
+
+    /// The control sets that are written to, as key names.
+    #[must_use]
+    pub fn control_sets(&self) -> Vec<String> {
+        self.control_sets.clone()
+    }
+
+    /// A value.
+    ///
+    /// # Errors
+    /// What reading the hive gives.
+    pub fn get(&mut self, hive: HiveName, key: &str, value: &str) -> Result<Option<RegValue>> {
+        self.hives.get(hive, key, value)
+    }
+
+    /// Sets a value, unless only missing ones are written and it is there.
+    ///
+    /// # Errors
+    /// What editing the hive gives.
+    pub fn set(&mut self, hive: HiveName, key: &str, value: &str, data: RegValue) -> Result<()> {
+        if self.overwrite == Overwrite::OnlyMissing && self.hives.get(hive, key, value)?.is_some() {
+            return Ok(());
+        }
+        self.hives.set(hive, key, value, data, &self.reason)
+    }
+
+    /// Appends `text` to a list of `separator`-separated paths, once; `default` is the list where there is none.
+    ///
+    /// # Errors
+    /// What editing the hive gives.
+    pub fn append_path(
+        &mut self,
+        hive: HiveName,
+        key: &str,
+        value: &str,
+        default: &str,
+        text: &str,
+    ) -> Result<usize> {
+        let present = self.hives.get(hive, key, value)?;
+        let list = present.as_ref().and_then(RegValue::as_str).unwrap_or_else(|| default.to_owned());
+        if list.split(';').any(|part| part.trim().eq_ignore_ascii_case(text)) {
+            return Ok(list.encode_utf16().count());
+        }
+        let joined =
+            if list.is_empty() { text.to_owned() } else { format!("{};{text}", list.trim_end_matches(';')) };
+        let length = joined.encode_utf16().count();
+        let mut data = RegValue::expand_sz(&joined);
+        if let Some(present) = present {
+            data.kind = present.kind;
+        }
+        self.hives.set(hive, key, value, data, &self.reason)?;
+        Ok(length)
+    }
+
+    /// Writes a service into every control set.
+    ///
+    /// # Errors
+    /// What editing the hive gives.
+    pub fn service(&mut self, inf: &Inf, service: &Service, start: u32) -> Result<()> {
+        let name = &service.name;
+        if let Some(security) = &service.security {
+            self.findings
+                .push(format!("service {name}: its security descriptor {security} is left to Windows"));
+        }
+        for set in self.control_sets.clone() {
+            let key = format!("{set}\\Services\\{name}");
+            let numbers = [
+                ("Type", service.service_type, 0),
+                ("Start", Some(start), keep::START_TYPE),
+                ("ErrorControl", service.error_control, keep::ERROR_CONTROL),
+                ("BootFlags", service.boot_flags, 0),
+            ];
+            for (value, number, flag) in numbers {
+                if let Some(number) = number {
+                    self.set_kept(&key, value, service.flags & flag != 0, RegValue::dword(number))?;
+                }
+            }
+            let win32 = (!service.is_kernel()).then(|| "LocalSystem".to_owned());
+            let texts = [
+                ("Group", service.load_order_group.clone(), keep::GROUP),
+                ("DisplayName", service.display_name.clone(), keep::DISPLAY_NAME),
+                ("Description", service.description.clone(), keep::DESCRIPTION),
+                ("ObjectName", service.start_name.clone().or(win32), 0),
+            ];
+            for (value, text, flag) in texts {
+                if let Some(text) = text {
+                    self.set_kept(&key, value, service.flags & flag != 0, RegValue::sz(&text))?;
+                }
+            }
+            if let Some(path) = image_path(service, start) {
+                self.set(HiveName::System, &key, "ImagePath", RegValue::expand_sz(&path))?;
+            }
+            let lists = [
+                ("DependOnService", &service.depends_on_services),
+                ("DependOnGroup", &service.depends_on_groups),
+            ];
+            for (value, list) in lists {
+                if !list.is_empty() {
+                    let kept = service.flags & keep::DEPENDENCIES != 0;
+                    self.set_kept(&key, value, kept, RegValue::multi_sz(list))?;
+                }
+            }
+            self.lines(inf, &service.registry, &key)?;
+            if let Some(log) = &service.event_log {
+                let key = format!("{set}\\Services\\EventLog\\{}\\{}", log.log, log.source);
+                self.lines(inf, &log.registry, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a value of the SYSTEM hive, unless it is there and `kept` (a NOCLOBBER flag).
+    fn set_kept(&mut self, key: &str, value: &str, kept: bool, data: RegValue) -> Result<()> {
+        if kept && self.hives.get(HiveName::System, key, value)?.is_some() {
+            return Ok(());
+        }
+        self.set(HiveName::System, key, value, data)
+    }
+
+    /// Applies lines whose `HKR` is `relative`, a key of the SYSTEM hive.
+    ///
+    /// # Errors
+    /// What editing the hives gives.
+    pub fn lines(&mut self, inf: &Inf, lines: &[RegLine], relative: &str) -> Result<()> {
+        for line in lines {
+            let places = self.places(line, relative);
+            if places.is_empty() {
+                let what = format!("registry line for {:?} {} is left to Windows", line.root, line.key);
+                self.findings.push(inf.error(line.position, what).to_string());
+            }
+            for (hive, key) in places {
+                self.line(hive, &key, line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The hive and key, or keys in several control sets, that a line is about; none when it is no part of an image's
+    /// machine-wide registry.
+    fn places(&mut self, line: &RegLine, relative: &str) -> Vec<(HiveName, String)> {
+        let below = |prefix: &str| match line.key.as_str() {
+            "" => prefix.to_owned(),
+            key => format!("{prefix}\\{key}"),
+        };
+        match line.root {
+            RegRoot::Relative => vec![(HiveName::System, below(relative))],
+            RegRoot::ClassesRoot => {
+                let prefix = if line.wow64 { "Classes\\Wow6432Node" } else { "Classes" };
+                vec![(HiveName::Software, below(prefix))]
+            }
+            RegRoot::CurrentUser | RegRoot::Users => Vec::new(),
+            RegRoot::LocalMachine => {
+                let Some((root, rest)) = line.key.split_once('\\') else { return Vec::new() };
+                match root.to_ascii_uppercase().as_str() {
+                    "SOFTWARE" if line.wow64 => vec![(HiveName::Software, format!("Wow6432Node\\{rest}"))],
+                    "SOFTWARE" => vec![(HiveName::Software, rest.to_owned())],
+                    "SYSTEM" => match rest.split_once('\\') {
+                        Some((set, tail)) if set.eq_ignore_ascii_case("CurrentControlSet") => self
+                            .control_sets
+                            .iter()
+                            .map(|set| (HiveName::System, format!("{set}\\{tail}")))
+                            .collect(),
+                        _ => vec![(HiveName::System, rest.to_owned())],
+                    },
+                    _ => Vec::new(),
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, hive: HiveName, key: &str, line: &RegLine) -> Result<()> {
+        let value = line.value.as_deref().unwrap_or("");
+        let reason = self.reason.clone();
+        match &line.action {
+            RegAction::CreateKey => self.hives.create_key(hive, key, &reason),
+            RegAction::Set { kind, data, condition } => {
+                let present = self.hives.get(hive, key, value)?.is_some();
+                let wanted = match condition {
+                    SetCondition::Always => true,
+                    SetCondition::IfAbsent => !present,
+                    SetCondition::IfPresent => present,
+                };
+                if !wanted {
+                    return Ok(());
+                }
+                self.set(hive, key, value, RegValue::new(*kind, data.clone()))
+            }
+            RegAction::Append(texts) => {
+                let present = self.hives.get(hive, key, value)?;
+                let mut list = present.and_then(|v| v.as_multi_sz()).unwrap_or_default();
+                let before = list.len();
+                for text in texts {
+                    if !list.iter().any(|other| other.eq_ignore_ascii_case(text)) {
+                        list.push(text.clone());
+                    }
+                }
+                if list.len() == before {
+                    return Ok(());
+                }
+                self.hives.set(hive, key, value, RegValue::multi_sz(&list), &reason)
+            }
+            RegAction::RemoveString(text) => {
+                let Some(present) = self.hives.get(hive, key, value)? else { return Ok(()) };
+                let mut list = present.as_multi_sz().unwrap_or_default();
+                let before = list.len();
+                list.retain(|other| !other.eq_ignore_ascii_case(text));
+                if list.len() == before {
+                    return Ok(());
+                }
+                self.hives.set(hive, key, value, RegValue::multi_sz(&list), &reason)
+            }
+            RegAction::DeleteValue => {
+                if self.hives.get(hive, key, value)?.is_none() {
+                    return Ok(());
+                }
+                self.hives.delete_value(hive, key, value, &reason)
+            }
+            RegAction::DeleteKey => {
+                if !self.hives.key_exists(hive, key)? {
+                    return Ok(());
+                }
+                self.hives.delete_key(hive, key, &reason)
+            }
+            RegAction::Bits { set, mask, byte } => {
+                let Some(mut present) = self.hives.get(hive, key, value)? else { return Ok(()) };
+                let Some(slot) = present.data.get_mut(*byte as usize) else { return Ok(()) };
+                *slot = if *set { *slot | mask } else { *slot & !mask };
+                self.hives.set(hive, key, value, present, &reason)
+            }
+        }
+    }
+}
+
+/// The start type a service gets.
+#[must_use]
+pub fn start_type(service: &Service, class_guid: &str, boot_start: BootStart) -> Option<u32> {
+    let written = service.start_type?;
+    let raise = boot_start == BootStart::Raise
+        && service.is_function_driver()
+        && service.is_kernel()
+        && written == 3
+        && boot::can_hold_the_boot_disk(class_guid);
+    Some(if raise { Service::BOOT_START } else { written })
+}
+
+/// `ImagePath` as Windows writes it: boot-start drivers relative to the Windows folder, other kernel drivers below
+/// `\SystemRoot`, programs with `%SystemRoot%`.
+#[must_use]
+pub fn image_path(service: &Service, start: u32) -> Option<String> {
+    const ROOT: &str = "%SystemRoot%\\";
+    let binary = service.binary.as_deref()?;
+    let Some((root, rest)) = binary.split_at_checked(ROOT.len()) else { return Some(binary.to_owned()) };
+    if !service.is_kernel() || !root.eq_ignore_ascii_case(ROOT) {
+        return Some(binary.to_owned());
+    }
+    Some(if start == Service::BOOT_START { rest.to_owned() } else { format!("\\SystemRoot\\{rest}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(service_type: u32, binary: &str) -> Service {
+        Service {
+            service_type: Some(service_type),
+            start_type: Some(3),
+            flags: Service::FUNCTION_DRIVER,
+            binary: Some(binary.into()),
+            ..Service::default()
+        }
+    }
+
+    #[test]
+    fn image_paths_depend_on_kind_and_start() {
+        let driver = service(1, "%SystemRoot%\\System32\\drivers\\x.sys");
+        assert_eq!(image_path(&driver, 0).unwrap(), "System32\\drivers\\x.sys");
+        assert_eq!(image_path(&driver, 3).unwrap(), "\\SystemRoot\\System32\\drivers\\x.sys");
+        let program = service(0x10, "%SystemRoot%\\System32\\x.exe");
+        assert_eq!(image_path(&program, 2).unwrap(), "%SystemRoot%\\System32\\x.exe");
+        assert_eq!(image_path(&service(1, "C:\\x.sys"), 0).unwrap(), "C:\\x.sys");
+    }
+
+    #[test]
+    fn only_drivers_that_may_hold_the_boot_disk_are_raised() {
+        let usb = boot::class_by_name("USB").unwrap().guid;
+        let mouse = boot::class_by_name("Mouse").unwrap().guid;
+        let driver = service(1, "x.sys");
+        assert_eq!(start_type(&driver, usb, BootStart::Raise), Some(0));
+        assert_eq!(start_type(&driver, usb, BootStart::AsWritten), Some(3));
+        assert_eq!(start_type(&driver, mouse, BootStart::Raise), Some(3));
+    }
+}

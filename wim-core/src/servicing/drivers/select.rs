@@ -1,0 +1,287 @@
+//! What of a package an image needs: the devices for its Windows, their install sections, the files those copy.
+//!
+//! Source: drivers.md 1.4, 1.5 and 3.1. It decides and finds fault; nothing is written here.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::boot;
+use super::package::{Package, SourceFile};
+use crate::base::{Architecture, Error, ErrorKind, Result};
+use crate::formats::inf::decoration::Mismatch;
+use crate::formats::inf::{
+    FileCopy, IncludedInfs, Inf, Install, Models, ParseOptions, TargetWindows, install, models,
+};
+use crate::image::WimPath;
+use crate::image::edit::View;
+use crate::servicing::hive_set::{HiveName, HiveSet};
+
+/// Largest INF of an image that `Include` reads.
+const MAX_INCLUDED_INF: u64 = 16 << 20;
+
+/// One install section with the devices that use it.
+#[derive(Debug)]
+pub struct SelectedInstall {
+    /// All that the section says.
+    pub install: Install,
+    /// Ids of its devices: in the place of a hardware id or not, without those it excludes; in the order of the INF.
+    pub ids: Vec<DeviceId>,
+    /// Names of its devices, in the order of the INF, each once.
+    pub descriptions: Vec<String>,
+}
+
+/// One id of a device line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceId {
+    /// The id as written.
+    pub id: String,
+    /// True for the first id of a line.
+    pub is_hardware_id: bool,
+}
+
+/// A file the package copies, with where it comes from.
+#[derive(Clone, Debug)]
+pub struct SelectedFile {
+    /// The copy line.
+    pub copy: FileCopy,
+    /// Its source.
+    pub source: SourceFile,
+}
+
+/// What of a package applies to an image.
+#[derive(Debug)]
+pub struct Selection {
+    /// Sections of the INF that were taken, and decorations that were not.
+    pub models: Models,
+    /// Install sections in use, each once.
+    pub installs: Vec<SelectedInstall>,
+    /// Files they copy; each pair of source and destination once.
+    pub files: Vec<SelectedFile>,
+    /// Class GUID, upper case with braces.
+    pub class_guid: String,
+    /// True when Windows needs devices of that class to boot.
+    pub boot_critical: bool,
+    /// What is odd.
+    pub findings: Vec<Error>,
+}
+
+impl Selection {
+    /// All ids of all devices, each once, in order.
+    #[must_use]
+    pub fn device_ids(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let ids = self.installs.iter().flat_map(|install| &install.ids);
+        ids.filter(|id| seen.insert(id.id.to_uppercase())).map(|id| id.id.clone()).collect()
+    }
+}
+
+/// Why a package is not for an image.
+#[derive(Debug)]
+pub enum NotSelected {
+    /// It has nothing for this Windows: text, and the decorations found.
+    NotForThis(String, Vec<String>),
+    /// It cannot be used.
+    Refused(Error),
+}
+
+impl From<Error> for NotSelected {
+    fn from(e: Error) -> Self {
+        Self::Refused(e)
+    }
+}
+
+/// The INFs of an image's `\Windows\INF`, opened when they are included, each once.
+pub struct ImageInfs<'a> {
+    view: &'a dyn View,
+    language: u16,
+    opened: RefCell<HashMap<String, Option<Arc<Inf>>>>,
+}
+
+impl<'a> ImageInfs<'a> {
+    /// The INFs of the image behind `view`, with strings of a LANGID.
+    #[must_use]
+    pub fn new(view: &'a dyn View, language: u16) -> Self {
+        Self { view, language, opened: RefCell::default() }
+    }
+}
+
+impl IncludedInfs for ImageInfs<'_> {
+    fn open(&self, name: &str) -> Option<Arc<Inf>> {
+        let key = name.to_lowercase();
+        if let Some(known) = self.opened.borrow().get(&key) {
+            return known.clone();
+        }
+        let path = WimPath::parse("\\Windows\\INF").and_then(|folder| folder.join(name)).ok()?;
+        let options = ParseOptions { language: self.language, ..ParseOptions::default() };
+        let inf = (path.components().len() == 3)
+            .then(|| self.view.read(&path, MAX_INCLUDED_INF).ok())
+            .flatten()
+            .and_then(|bytes| Inf::parse(name, &bytes, options).ok())
+            .map(Arc::new);
+        self.opened.borrow_mut().insert(key, inf.clone());
+        inf
+    }
+}
+
+/// Chooses what of `package` is for `target`.
+///
+/// # Errors
+/// [`NotSelected`] says whether it is for another Windows or cannot be used.
+pub fn select(
+    package: &Package<'_>,
+    target: &TargetWindows,
+    includes: &dyn IncludedInfs,
+    class_guid: String,
+) -> Result<Selection, NotSelected> {
+    let inf = package.inf();
+    let models = models::models_for(inf, target)?;
+    if models.models.is_empty() {
+        return Err(nothing_for(inf, &models, target));
+    }
+    let mut findings = Vec::new();
+    let mut installs: Vec<SelectedInstall> = Vec::new();
+    let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
+    for model in &models.models {
+        let key = model.install_section.to_lowercase();
+        let index = *by_name.entry(key).or_insert_with(|| {
+            match install::install(inf, &model.install_section, target, includes) {
+                Some(install) => {
+                    installs.push(SelectedInstall { install, ids: Vec::new(), descriptions: Vec::new() });
+                    Some(installs.len() - 1)
+                }
+                None => {
+                    let text = format!("install section [{}] is not there", model.install_section);
+                    findings.push(inf.error(model.position, text));
+                    None
+                }
+            }
+        });
+        if let Some(install) = index.and_then(|index| installs.get_mut(index)) {
+            let ids = model.ids.iter().enumerate();
+            install.ids.extend(ids.map(|(n, id)| DeviceId { id: id.clone(), is_hardware_id: n == 0 }));
+            if install.descriptions.last() != Some(&model.description) {
+                install.descriptions.push(model.description.clone());
+            }
+        }
+    }
+    for selected in &mut installs {
+        let excluded = &selected.install.exclude_ids;
+        selected.ids.retain(|id| !excluded.iter().any(|other| other.trim().eq_ignore_ascii_case(&id.id)));
+        findings.append(&mut selected.install.findings);
+        if let Some(e) = selected.install.refused.take() {
+            let remedy = "no package of a vendor does this; do not use it";
+            return Err(NotSelected::Refused(e.remedy(remedy)));
+        }
+    }
+    if installs.is_empty() {
+        return Err(NotSelected::Refused(
+            Error::new(ErrorKind::Format, "none of its devices has an install section").in_file(inf.name()),
+        ));
+    }
+    let files = find_files(package, &installs, target.arch, &mut findings)?;
+    // One finding for all sections that include the same missing INF.
+    let mut said = HashSet::new();
+    findings.retain(|e| said.insert(e.message().to_owned()));
+    let boot_critical = boot::is_boot_critical(&class_guid);
+    Ok(Selection { models, installs, files, class_guid, boot_critical, findings })
+}
+
+fn nothing_for(inf: &Inf, models: &Models, target: &TargetWindows) -> NotSelected {
+    if models.rejected.iter().any(|(_, reason)| *reason == Mismatch::Template) {
+        return NotSelected::Refused(
+            Error::invalid_input("an unstamped template of a driver kit: its $ARCH$ was never filled in")
+                .in_file(inf.name())
+                .remedy("build the driver with its kit and use the INF that the build made"),
+        );
+    }
+    let decorations: Vec<String> = models.rejected.iter().map(|(name, _)| name.clone()).collect();
+    let text = match (models.sections.as_slice(), models.rejected_text().as_str()) {
+        ([], "") => "it names no manufacturer, so it serves no device".to_owned(),
+        ([], rejected) => format!("nothing in it is for {target}: {rejected}"),
+        (sections, _) => {
+            let names: Vec<String> = sections.iter().map(|name| format!("[{name}]")).collect();
+            format!("it serves no device on {target}: {} lists none", names.join(", "))
+        }
+    };
+    NotSelected::NotForThis(text, decorations)
+}
+
+/// The sources of all files; those that are missing are named together.
+fn find_files(
+    package: &Package<'_>,
+    installs: &[SelectedInstall],
+    arch: Architecture,
+    findings: &mut Vec<Error>,
+) -> Result<Vec<SelectedFile>> {
+    let mut files = BTreeMap::new();
+    let mut missing: Vec<String> = Vec::new();
+    for copy in installs.iter().flat_map(|selected| &selected.install.copies) {
+        let key = (
+            copy.source_name.to_lowercase(),
+            copy.dirid,
+            copy.subdir.to_lowercase(),
+            copy.destination_name.to_lowercase(),
+        );
+        if files.contains_key(&key) || missing.iter().any(|name| name.eq_ignore_ascii_case(&copy.source_name))
+        {
+            continue;
+        }
+        match package.source_file(copy, arch, findings) {
+            Ok(source) => {
+                files.insert(key, SelectedFile { copy: copy.clone(), source });
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => missing.push(copy.source_name.clone()),
+            Err(e) => return Err(e),
+        }
+    }
+    if !missing.is_empty() {
+        let message = format!("files missing from the package: {}", missing.join(", "));
+        return Err(Error::not_found(message)
+            .in_file(package.inf_path())
+            .remedy("use the complete package of the vendor, with these files where the INF expects them"));
+    }
+    Ok(files.into_values().collect())
+}
+
+/// The class GUID of a package: its own, else that of its class name here or in the image.
+///
+/// # Errors
+/// `Format` when neither is known; what reading the hive gives.
+pub fn class_guid(package: &Package<'_>, hives: &mut HiveSet<'_>) -> Result<String> {
+    let version = package.version();
+    if let Some(guid) = version.class_guid.as_deref().filter(|guid| is_guid(guid)) {
+        return Ok(guid.to_owned());
+    }
+    let inf = package.inf();
+    let Some(name) = &version.class else {
+        return Err(inf.error(version.position, "[Version] names neither a class nor a class GUID"));
+    };
+    if let Some(class) = boot::class_by_name(name) {
+        return Ok(class.guid.to_owned());
+    }
+    if let Some(&set) = hives.control_sets()?.first() {
+        let key = format!("ControlSet{set:03}\\Control\\Class");
+        for guid in hives.subkeys(HiveName::System, &key)? {
+            let value = hives.get(HiveName::System, &format!("{key}\\{guid}"), "Class")?;
+            if value.and_then(|v| v.as_str()).is_some_and(|class| class.eq_ignore_ascii_case(name)) {
+                return Ok(guid.to_ascii_uppercase());
+            }
+        }
+    }
+    Err(inf.error(version.position, format!("class {name:?} has no GUID in the INF and none in the image")))
+}
+
+/// True for `{8-4-4-4-12}` hexadecimal digits.
+fn is_guid(text: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+    inner.is_some_and(|inner| {
+        let parts: Vec<&str> = inner.split('-').collect();
+        parts.len() == lengths.len()
+            && parts
+                .iter()
+                .zip(lengths)
+                .all(|(p, n)| p.len() == n && p.bytes().all(|b| b.is_ascii_hexdigit()))
+    })
+}

@@ -1,0 +1,186 @@
+//! Captures a directory of the host: a tree, and the contents of its files.
+//!
+//! Scanning is one thread's, hashing is everyone's; equal contents are found here, so that each blob is written once. Plain
+//! files, directories, hard and symbolic links are captured as wimlib does on Unix (wimcapture(1)); security descriptors,
+//! named streams, extended attributes and special files are not.
+//!
+//! The time of last access is not captured, since reading changes it: it is set to that of the last write, so that
+//! capturing twice gives the same image.
+
+mod exclude;
+mod host;
+mod scan;
+
+pub use exclude::{Exclusions, Verdict};
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::base::pipeline::{Budget, Cost, map_in_order};
+use crate::base::{Context, Error, ErrorKind, FileTime, Result, Sha1Digest, Sha1Hasher, Stage};
+use crate::image::edit::Content;
+use crate::image::glob::Case;
+use crate::image::{InodeId, Stream, StreamKind, Streams, Tree};
+
+/// Bytes that are read and hashed at a time.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// How a directory is captured.
+#[derive(Clone, Debug)]
+pub struct CaptureOptions {
+    /// What is left out.
+    pub exclusions: Exclusions,
+    /// What becomes of absolute links into the captured directory.
+    pub absolute_links: AbsoluteLinks,
+    /// Whether symbolic links are captured or followed.
+    pub links: Links,
+}
+
+/// What becomes of absolute links into the captured directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbsoluteLinks {
+    /// Their targets are made to count from the root of the image, which applying undoes (wim-format 17, RPFIX).
+    Fix,
+    /// They are captured as they are.
+    Keep,
+}
+
+/// Whether symbolic links are captured or followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Captured as links.
+    Capture,
+    /// What they point to is captured in their place.
+    Follow,
+}
+
+impl Default for CaptureOptions {
+    /// wimlib's: its default exclusions, links captured, absolute ones fixed up.
+    fn default() -> Self {
+        let case = if cfg!(windows) { Case::Ignored } else { Case::Matters };
+        Self {
+            exclusions: Exclusions::default_config(case),
+            absolute_links: AbsoluteLinks::Fix,
+            links: Links::Capture,
+        }
+    }
+}
+
+/// A captured directory.
+#[derive(Debug)]
+pub struct Captured {
+    /// Its tree.
+    pub tree: Tree,
+    /// Its contents by digest, each once, in the order of a walk of the tree.
+    pub contents: Vec<(Sha1Digest, Content)>,
+    /// Files, directories and bytes that were scanned.
+    pub totals: CaptureTotals,
+}
+
+/// What a capture went through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct CaptureTotals {
+    /// Directories, the root among them.
+    pub directories: u64,
+    /// Names of other files.
+    pub files: u64,
+    /// Bytes of distinct files.
+    pub bytes: u64,
+    /// Files and directories left out by the configuration; what is below a directory is not counted.
+    pub excluded: u64,
+}
+
+/// Captures the directory at `source`.
+///
+/// Special files (devices, pipes, sockets) are left out with a warning each. The files are read again when they are
+/// written; one that changes in between is an error then.
+///
+/// # Errors
+/// `Io` for what cannot be read, `InvalidInput` when `source` is no directory, a file changes during the capture, or a name
+/// cannot stand in an image; `Cancelled`.
+pub fn capture(cx: &Context<'_>, source: &Path, options: &CaptureOptions) -> Result<Captured> {
+    let scanned = scan::scan(cx, source, options)?;
+    let scan::Scanned { mut tree, files, link_data, totals } = scanned;
+    let digests = hash_files(cx, &files)?;
+    let mut contents = Vec::new();
+    let mut listed = HashSet::new();
+    let mut by_inode: Vec<Option<(Sha1Digest, Content)>> = vec![None; tree.inode_bound()];
+    for (file, digest) in files.into_iter().zip(digests) {
+        tree.inode_mut(file.inode).streams = Streams::data(digest);
+        let inode = file.inode;
+        by_inode[inode.index()] = Some((digest, file.content()));
+    }
+    for (inode, data) in link_data {
+        let digest = Sha1Digest::of(&data);
+        tree.inode_mut(inode).streams =
+            Streams::from_list(vec![Stream { kind: StreamKind::Reparse, digest }]);
+        by_inode[inode.index()] = Some((digest, Content::bytes(data)));
+    }
+    for visit in tree.walk(tree.root()) {
+        let content = by_inode[tree.node(visit.node).inode.index()].take();
+        contents.extend(content.filter(|(digest, _)| !digest.is_zero() && listed.insert(*digest)));
+    }
+    Ok(Captured { tree, contents, totals })
+}
+
+/// A file to be hashed, as the scan saw it.
+struct FoundFile {
+    inode: InodeId,
+    path: PathBuf,
+    size: u64,
+    last_write: FileTime,
+}
+
+impl FoundFile {
+    fn content(self) -> Content {
+        Content::HostFile { path: self.path, size: self.size, last_write: self.last_write }
+    }
+}
+
+impl Cost for &FoundFile {
+    fn cost(&self) -> u64 {
+        self.size.min(BUFFER_BYTES as u64)
+    }
+}
+
+/// The digests of files, in their order; zeros for empty ones.
+fn hash_files(cx: &Context<'_>, files: &[FoundFile]) -> Result<Vec<Sha1Digest>> {
+    cx.progress.start(Stage::Hashing, files.iter().map(|file| file.size).sum());
+    let budget = Budget::split(cx.memory_bytes(), cx.threads(), BUFFER_BYTES as u64);
+    let mut digests = Vec::with_capacity(files.len());
+    let new_worker = || {
+        let mut buffer = Vec::new();
+        move |file: &FoundFile| hash_file(cx, file, &mut buffer)
+    };
+    map_in_order(cx, &budget, files.iter(), new_worker, |digest| {
+        digests.push(digest);
+        Ok(())
+    })?;
+    Ok(digests)
+}
+
+fn hash_file(cx: &Context<'_>, file: &FoundFile, buffer: &mut Vec<u8>) -> Result<Sha1Digest> {
+    if file.size == 0 {
+        return Ok(Sha1Digest::ZERO);
+    }
+    let content = Content::HostFile { path: file.path.clone(), size: file.size, last_write: file.last_write };
+    let Some(source) = content.open()? else { return Ok(Sha1Digest::ZERO) };
+    let mut hasher = Sha1Hasher::new();
+    let mut offset = 0;
+    buffer.resize(BUFFER_BYTES, 0);
+    while offset < file.size {
+        cx.cancel.check()?;
+        let length = buffer.len().min(usize::try_from(file.size - offset).unwrap_or(usize::MAX));
+        let piece = &mut buffer[..length];
+        source.read_exact_at(piece, offset).map_err(|e| match e.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                Error::invalid_input("the file shrank while it was being read").in_file(file.path.display())
+            }
+            _ => Error::new(ErrorKind::Io, format!("cannot read: {e}")).in_file(file.path.display()),
+        })?;
+        hasher.update(piece);
+        offset += length as u64;
+        cx.progress.advance(length as u64);
+    }
+    Ok(hasher.finish())
+}

@@ -1,0 +1,266 @@
+//! Goes through a directory of the host and makes its tree, without reading file contents.
+//!
+//! Directories are visited one after another in NTFS order, so that the same directory always gives the same tree. Links
+//! are never followed below the root unless asked for.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+
+use super::exclude::Verdict;
+use super::host::{self, Kind};
+use super::{AbsoluteLinks, CaptureOptions, CaptureTotals, FoundFile, Links};
+use crate::base::{Context, Error, Result, Stage, WimString};
+use crate::formats::wim::attributes::{DIRECTORY, NORMAL};
+use crate::formats::wim::reparse::{LinkTarget, NOT_FIXED, SYMLINK};
+use crate::image::{Inode, InodeId, NodeId, Reparse, Tree, tree};
+use crate::transfer::host_name;
+
+/// A directory, scanned.
+pub(super) struct Scanned {
+    pub(super) tree: Tree,
+    pub(super) files: Vec<FoundFile>,
+    /// Reparse data of symbolic links.
+    pub(super) link_data: Vec<(InodeId, Vec<u8>)>,
+    pub(super) totals: CaptureTotals,
+}
+
+struct Scanner<'a> {
+    cx: &'a Context<'a>,
+    options: &'a CaptureOptions,
+    /// The captured directory, with all links resolved.
+    root: PathBuf,
+    out: Scanned,
+    /// Files with several names that were met.
+    links: HashMap<(u64, u64), InodeId>,
+    open: Vec<OpenDirectory>,
+}
+
+struct OpenDirectory {
+    path: PathBuf,
+    node: NodeId,
+    names: Vec<WimString>,
+    is_excluded: bool,
+}
+
+pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) -> Result<Scanned> {
+    let metadata = std::fs::metadata(source).map_err(|e| Error::io(e, "cannot open", source))?;
+    if !metadata.is_dir() {
+        return Err(Error::invalid_input("not a directory").in_file(source.display()));
+    }
+    let root = source.canonicalize().map_err(|e| Error::io(e, "cannot resolve", source))?;
+    cx.progress.start(Stage::Scanning, 0);
+    let mut tree = Tree::new_empty();
+    tree.set_root(host::attributes(&metadata, Kind::Directory) & !NORMAL, host::times(&metadata));
+    let first =
+        OpenDirectory { path: source.to_owned(), node: tree.root(), names: Vec::new(), is_excluded: false };
+    let totals = CaptureTotals { directories: 1, ..CaptureTotals::default() };
+    let out = Scanned { tree, files: Vec::new(), link_data: Vec::new(), totals };
+    let mut scanner = Scanner { cx, options, root, out, links: HashMap::new(), open: vec![first] };
+    while let Some(directory) = scanner.open.pop() {
+        cx.cancel.check()?;
+        scanner.directory(directory)?;
+    }
+    Ok(scanner.out)
+}
+
+impl Scanner<'_> {
+    fn directory(&mut self, directory: OpenDirectory) -> Result<()> {
+        let mut entries: Vec<(WimString, PathBuf)> = Vec::new();
+        let failed = |e| Error::io(e, "cannot list", &directory.path);
+        for entry in std::fs::read_dir(&directory.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().and_then(host_name::to_image).ok_or_else(|| {
+                Error::invalid_input("the file name is not UTF-8, so that an image cannot hold it")
+                    .in_file(path.display())
+                    .remedy("rename the file")
+            })?;
+            entries.push((name, path));
+        }
+        entries.sort_by(|(a, _), (b, _)| a.ntfs_cmp(b));
+        let mut opened = Vec::new();
+        for (name, path) in entries {
+            if let Some(directory) = self.entry(&directory, name, path)? {
+                opened.push(directory);
+            }
+        }
+        self.open.extend(opened.into_iter().rev());
+        Ok(())
+    }
+
+    /// Adds one entry; gives it back when it is a directory to go into.
+    fn entry(
+        &mut self,
+        parent: &OpenDirectory,
+        name: WimString,
+        path: PathBuf,
+    ) -> Result<Option<OpenDirectory>> {
+        let mut names = parent.names.clone();
+        names.push(name.clone());
+        let exclusions = &self.options.exclusions;
+        let verdict = match parent.is_excluded {
+            true => exclusions.verdict_inside_excluded(&names),
+            false => exclusions.verdict(&names),
+        };
+        if verdict == Verdict::Exclude {
+            self.out.totals.excluded += 1;
+            return Ok(None);
+        }
+        let metadata = self.metadata(&path)?;
+        let kind = host::kind(&metadata);
+        if verdict == Verdict::Descend && kind != Kind::Directory {
+            self.out.totals.excluded += 1;
+            return Ok(None);
+        }
+        if kind == Kind::Special {
+            self.cx.progress.warn(
+                &Error::unsupported("neither file, directory nor symbolic link; left out")
+                    .in_file(path.display()),
+            );
+            return Ok(None);
+        }
+        if !tree::is_valid_name(&name) {
+            return Err(Error::invalid_input("an image cannot hold this file name")
+                .in_file(path.display())
+                .remedy("rename the file, or leave it out with a capture configuration"));
+        }
+        self.warn_of_twin(parent.node, &name, &path);
+        self.cx.progress.advance(1);
+        let identity = host::link_identity(&metadata).filter(|_| kind == Kind::File);
+        if let Some(&inode) = identity.and_then(|identity| self.links.get(&identity)) {
+            self.out.totals.files += 1;
+            return self.out.tree.add_name(parent.node, name, inode).map(|_| None);
+        }
+        let inode = Inode {
+            attributes: host::attributes(&metadata, kind),
+            times: host::times(&metadata),
+            ..Inode::default()
+        };
+        if kind == Kind::Directory {
+            self.out.totals.directories += 1;
+            let node = self.out.tree.add(parent.node, name, inode)?;
+            return Ok(Some(OpenDirectory { path, node, names, is_excluded: verdict == Verdict::Descend }));
+        }
+        self.out.totals.files += 1;
+        if kind == Kind::Link {
+            return self.link(parent.node, name, &path, inode).map(|()| None);
+        }
+        let last_write = inode.times.last_write;
+        let node = self.out.tree.add(parent.node, name, inode)?;
+        let inode = self.out.tree.node(node).inode;
+        if let Some(identity) = identity {
+            self.links.insert(identity, inode);
+        }
+        self.out.totals.bytes += metadata.len();
+        self.out.files.push(FoundFile { inode, path, size: metadata.len(), last_write });
+        Ok(None)
+    }
+
+    fn metadata(&self, path: &Path) -> Result<Metadata> {
+        let failed = |e| Error::io(e, "cannot examine", path);
+        if self.options.links == Links::Capture {
+            return std::fs::symlink_metadata(path).map_err(failed);
+        }
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        // A followed link to a directory above itself would go on for ever.
+        if metadata.is_dir() && std::fs::symlink_metadata(path).map_err(failed)?.is_symlink() {
+            let target = path.canonicalize().map_err(failed)?;
+            let leads_here = |above: &Path| above.canonicalize().is_ok_and(|above| above == target);
+            if path.ancestors().skip(1).any(leads_here) {
+                return Err(Error::invalid_input("the link leads to a directory that contains it")
+                    .in_file(path.display())
+                    .remedy("capture links as links, or leave this one out"));
+            }
+        }
+        Ok(metadata)
+    }
+
+    /// Windows would show only one of two names that differ in case.
+    fn warn_of_twin(&self, directory: NodeId, name: &WimString, path: &Path) {
+        if let Some(twin) = self.out.tree.child(directory, name) {
+            let twin = &self.out.tree.node(twin).name;
+            let message = format!("Windows takes {name} and {twin} for the same name");
+            self.cx.progress.warn(&Error::invalid_input(message).in_file(path.display()));
+        }
+    }
+
+    /// Adds a symbolic link as the reparse point that wimlib makes of it.
+    fn link(&mut self, directory: NodeId, name: WimString, path: &Path, inode: Inode) -> Result<()> {
+        let target = std::fs::read_link(path).map_err(|e| Error::io(e, "cannot read the link", path))?;
+        let fixed = match self.options.absolute_links {
+            AbsoluteLinks::Fix => self.inside_root(&target),
+            AbsoluteLinks::Keep => None,
+        };
+        let text = match &fixed {
+            Some(rest) => host_name::to_image(rest.as_os_str()),
+            None => host_name::to_image(target.as_os_str()),
+        };
+        let cannot = |why: &str| Error::invalid_input(why).in_file(path.display()).remedy("remove the link");
+        let text = text.ok_or_else(|| cannot("the target of the link is not UTF-8"))?;
+        let data = link_target(&text, target.is_absolute())
+            .to_symlink_data()
+            .ok_or_else(|| cannot("the target of the link is too long for an image"))?;
+        let leads_to_directory = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        let flags = if fixed.is_some() { 0 } else { NOT_FIXED };
+        let inode = Inode {
+            attributes: inode.attributes | if leads_to_directory { DIRECTORY } else { 0 },
+            reparse: Some(Reparse { tag: SYMLINK, reserved: 0, flags }),
+            ..inode
+        };
+        let node = self.out.tree.add(directory, name, inode)?;
+        self.out.link_data.push((self.out.tree.node(node).inode, data));
+        if let Some(rest) = fixed {
+            let message =
+                format!("the absolute link now counts from the root of the image: /{}", rest.display());
+            self.cx.progress.warn(&Error::invalid_input(message).in_file(path.display()));
+        }
+        Ok(())
+    }
+
+    /// The part of an absolute target below the captured directory; none when it does not lead into it.
+    fn inside_root(&self, target: &Path) -> Option<PathBuf> {
+        if !target.is_absolute() {
+            return None;
+        }
+        let inside = |prefix: &&Path| prefix.canonicalize().is_ok_and(|prefix| prefix == self.root);
+        // From the top, as wimlib looks for it: the rest may lead anywhere.
+        let prefixes: Vec<&Path> = target.ancestors().collect();
+        let prefix = prefixes.into_iter().rev().find(inside)?;
+        target.strip_prefix(prefix).ok().map(Path::to_path_buf)
+    }
+}
+
+/// The reparse names of a link: as it is but for separators, or from the root of drive C when it is absolute.
+fn link_target(text: &WimString, is_absolute: bool) -> LinkTarget {
+    const SLASH: u16 = b'/' as u16;
+    const BACKSLASH: u16 = b'\\' as u16;
+    let text: Vec<u16> = text.iter().map(|&unit| if unit == SLASH { BACKSLASH } else { unit }).collect();
+    if !is_absolute {
+        let name = WimString::from(text);
+        return LinkTarget { substitute: name.clone(), print: name, is_relative: true };
+    }
+    // The rest of a fixed target has no separator before it, that of another has one.
+    let start = text.iter().position(|&unit| unit != BACKSLASH).unwrap_or(text.len());
+    let rest = &text[start..];
+    let separator: &[u16] = if rest.is_empty() { &[] } else { &[BACKSLASH] };
+    let drive = [u16::from(b'C'), u16::from(b':')];
+    let print: Vec<u16> = [&drive, separator, rest].concat();
+    let substitute = ["\\??\\".encode_utf16().collect(), print.clone()].concat();
+    LinkTarget { substitute: substitute.into(), print: print.into(), is_relative: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_written_as_wimlib_writes_them() {
+        let text = |target: &LinkTarget| (target.substitute.to_text(), target.print.to_text());
+        let absolute = |path: &str| text(&link_target(&path.into(), true));
+        assert_eq!(absolute("/etc/passwd"), ("\\??\\C:\\etc\\passwd".into(), "C:\\etc\\passwd".into()));
+        assert_eq!(absolute("dir/f"), ("\\??\\C:\\dir\\f".into(), "C:\\dir\\f".into()));
+        assert_eq!(absolute(""), ("\\??\\C:".into(), "C:".into()));
+        let relative = link_target(&"sub/../f".into(), false);
+        assert_eq!((text(&relative).0.as_str(), relative.is_relative), ("sub\\..\\f", true));
+    }
+}

@@ -1,0 +1,490 @@
+//! Drivers added to Windows 7: the golden expectations of drivers.md 9 for level A, over images and packages made here.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use std::collections::BTreeSet;
+
+use crate::driver_image::{program, seven, windows};
+use crate::driver_packages::{
+    TSTOR, TUSB3, tbad_bytes, text, tmiss, tnet, tstor, tusb3, tx86, wrong_machine,
+};
+use wim_core::base::Architecture::{Amd64, X86};
+use wim_core::base::ErrorKind;
+use wim_core::formats::hive::RegValue;
+use wim_core::formats::inf::install::install;
+use wim_core::formats::inf::models::{manufacturers, models_for};
+use wim_core::formats::inf::registry::RegAction;
+use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions};
+use wim_core::servicing::drivers::manifest::{self, Manifest};
+use wim_core::servicing::drivers::report::{Added, How};
+use wim_core::servicing::drivers::{
+    BootCritical, BootStart, DriverOptions, DriverPlan, MemoryFiles, Outcome,
+};
+use wim_core::servicing::hive_set::HiveName::{Software, System};
+
+const CDDB: &str = "ControlSet001\\Control\\CriticalDeviceDatabase";
+const CURRENT_VERSION: &str = "Microsoft\\Windows\\CurrentVersion";
+const SCSI_ADAPTER: &str = "{4D36E97B-E325-11CE-BFC1-08002BE10318}";
+
+fn outcome(plan: &DriverPlan) -> &Outcome {
+    assert_eq!(plan.reports.len(), 1, "{:?}", plan.reports);
+    &plan.reports[0].outcome
+}
+
+fn added(plan: &DriverPlan) -> &Added {
+    match outcome(plan) {
+        Outcome::Added(added) => added,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refusal(plan: &DriverPlan) -> (ErrorKind, &str) {
+    match outcome(plan) {
+        Outcome::Refused { kind, reason, .. } => (*kind, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn t1_on_windows_7_amd64_is_as_drivers_md_9_1_says() {
+    let mut image = seven(Amd64);
+    let before: BTreeSet<String> = image.files().into_iter().collect();
+    let plan = image.add_one(&tstor());
+    let added = added(&plan);
+    assert_eq!((added.how, added.boot_critical), (How::LevelA, true));
+    assert_eq!(plan.reports[0].findings, Vec::<String>::new());
+
+    let folder = added.folder.rsplit('\\').next().unwrap().to_owned();
+    assert!(folder.starts_with("tstor_") && folder.len() == "tstor_".len() + 8, "{folder}");
+    let new: BTreeSet<String> = image.files().into_iter().filter(|path| !before.contains(path)).collect();
+    let expected = [
+        format!("\\Windows\\Drivers\\{folder}\\tstor.inf"),
+        format!("\\Windows\\Drivers\\{folder}\\tstor.cat"),
+        format!("\\Windows\\Drivers\\{folder}\\x64\\tstor.sys"),
+        // The folder's spelling in the image, not the one of the INF.
+        "\\Windows\\System32\\DRIVERS\\tstor.sys".to_owned(),
+        "\\Windows\\inf\\wim.drivers.json".to_owned(),
+    ];
+    assert_eq!(new, expected.into_iter().collect());
+    let amd64 = program(Amd64, [1, 2, 3, 4]);
+    assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *amd64);
+    assert_eq!(*image.bytes(&format!("\\Windows\\Drivers\\{folder}\\tstor.inf")).unwrap(), *TSTOR.as_bytes());
+
+    let device_path = RegValue::expand_sz(&format!("%SystemRoot%\\inf;%SystemRoot%\\Drivers\\{folder}"));
+    assert_eq!(image.value(Software, CURRENT_VERSION, "DevicePath"), Some(device_path));
+    let service = "ControlSet001\\Services\\tstor";
+    for (key, value, data) in [
+        (service.to_owned(), "Type", RegValue::dword(1)),
+        (service.to_owned(), "Start", RegValue::dword(0)),
+        (service.to_owned(), "ErrorControl", RegValue::dword(1)),
+        (service.to_owned(), "Group", RegValue::sz("SCSI miniport")),
+        (service.to_owned(), "ImagePath", RegValue::expand_sz("System32\\drivers\\tstor.sys")),
+        (format!("{service}\\Parameters"), "BusType", RegValue::dword(10)),
+        (format!("{service}\\Parameters\\PnpInterface"), "5", RegValue::dword(1)),
+    ] {
+        assert_eq!(image.value(System, &key, value), Some(data), "{key} {value}");
+    }
+    let log = "ControlSet001\\Services\\EventLog\\System\\tstor";
+    let message = RegValue::expand_sz("%SystemRoot%\\System32\\IoLogMsg.dll");
+    assert_eq!(image.value(System, log, "EventMessageFile"), Some(message));
+    assert_eq!(image.value(System, log, "TypesSupported"), Some(RegValue::dword(7)));
+    for id in ["PCI#VEN_1234&DEV_0001&SUBSYS_00011234", "PCI#VEN_1234&DEV_0001"] {
+        let key = format!("{CDDB}\\{id}");
+        assert_eq!(image.value(System, &key, "Service"), Some(RegValue::sz("tstor")));
+        assert_eq!(image.value(System, &key, "ClassGUID"), Some(RegValue::sz(SCSI_ADAPTER)));
+    }
+    assert_eq!(image.subkeys(System, CDDB).len(), 3);
+    assert!(image.registry(System).keys().all(|(_, value)| value != "=MSISupported"));
+}
+
+#[test]
+fn a_second_run_changes_nothing_and_says_so() {
+    let mut image = seven(Amd64);
+    image.add_one(&tstor());
+    let once = image.clone();
+    let plan = image.add_one(&tstor());
+    assert!(matches!(outcome(&plan), Outcome::AlreadyPresent { .. }), "{plan:?}");
+    assert!(plan.changes.is_empty(), "{:?}", plan.changes);
+    assert_eq!(image.files(), once.files());
+    assert!(image == once, "hives differ after a second run");
+}
+
+#[test]
+fn what_was_lost_since_is_completed_and_nothing_else_touched() {
+    let mut image = seven(Amd64);
+    image.add_one(&tstor());
+    let service = "ControlSet001\\Services\\tstor";
+    image.edit(&[(System, service, "Group", RegValue::sz("mine"))]);
+    let whole = image.clone();
+    let lost = wim_core::image::edit::Change {
+        path: wim_core::image::WimPath::parse("\\Windows\\System32\\drivers\\tstor.sys").unwrap(),
+        action: wim_core::image::edit::Action::Remove,
+        reason: "test".into(),
+    };
+    image.apply(&[lost]);
+    let plan = image.add_one(&tstor());
+    assert!(added(&plan).completed);
+    assert!(image.bytes("\\Windows\\System32\\drivers\\tstor.sys").is_some());
+    assert_eq!(image.value(System, service, "Group"), Some(RegValue::sz("mine")));
+    assert_eq!(image.files(), whole.files());
+}
+
+#[test]
+fn both_control_sets_are_written_when_default_differs() {
+    let mut image = seven(X86);
+    image.edit(&[
+        (System, "Select", "Default", RegValue::dword(2)),
+        (System, "ControlSet002\\Control", "x", RegValue::dword(0)),
+    ]);
+    image.add_one(&tstor());
+    for set in ["ControlSet001", "ControlSet002"] {
+        let key = format!("{set}\\Services\\tstor");
+        assert_eq!(image.value(System, &key, "Start"), Some(RegValue::dword(0)), "{set}");
+        let key = format!("{set}\\Control\\CriticalDeviceDatabase\\PCI#VEN_1234&DEV_0001");
+        assert_eq!(image.value(System, &key, "Service"), Some(RegValue::sz("tstor")), "{set}");
+    }
+    assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *program(X86, [1, 2, 3, 4]));
+}
+
+#[test]
+fn t2_needs_its_framework() {
+    let mut image = seven(Amd64);
+    let wdf = "\\Windows\\System32\\drivers\\Wdf01000.sys";
+    image.put(wdf, program(Amd64, [1, 9, 7600, 16385]));
+    let untouched = image.clone();
+    let plan = image.add_one(&tusb3());
+    let (kind, reason) = refusal(&plan);
+    assert_eq!(kind, ErrorKind::InvalidInput);
+    assert!(reason.contains("tusb3xhc") && reason.contains("1.11") && reason.contains("1.9"), "{reason}");
+    let Outcome::Refused { remedy, .. } = outcome(&plan) else { panic!() };
+    assert!(remedy.as_ref().unwrap().contains("KB2685811"));
+    assert!(image == untouched);
+
+    let options = DriverOptions { ignore_framework: true, ..DriverOptions::default() };
+    let plan = image.clone().add(&[&tusb3()], &options);
+    added(&plan);
+    assert!(plan.reports[0].findings.iter().any(|f| f.contains("1.11")));
+
+    image.put(wdf, program(Amd64, [1, 11, 9200, 16384]));
+    let plan = image.add_one(&tusb3());
+    let services: Vec<(String, u32)> =
+        added(&plan).services.iter().map(|s| (s.name.clone(), s.start)).collect();
+    assert_eq!(services, [("tusb3xhc".to_owned(), 3), ("tusb3sw".to_owned(), 0)]);
+    let of =
+        |name: &str, value: &str| image.value(System, &format!("ControlSet001\\Services\\{name}"), value);
+    let path = RegValue::expand_sz("\\SystemRoot\\System32\\drivers\\tusb3xhc.sys");
+    assert_eq!(of("tusb3xhc", "ImagePath"), Some(path));
+    assert_eq!(of("tusb3sw", "ImagePath"), Some(RegValue::expand_sz("System32\\drivers\\tusb3sw.sys")));
+    assert_eq!(of("tusb3xhc\\Parameters\\Wdf", "KmdfLibraryVersion"), Some(RegValue::sz("1.11")));
+    assert_eq!(*image.bytes("\\Windows\\System32\\tco2.dll").unwrap(), *program(Amd64, [2, 0, 0, 1]));
+    assert!(image.bytes("\\Windows\\System32\\tco.dll").is_none());
+    // The package keeps the name its source has, and the INF its spelling.
+    assert!(image.bytes(&format!("{}\\tco.dll", added(&plan).folder)).is_some());
+    assert!(image.files().iter().any(|path| path.ends_with("\\TUSB3.INF")));
+    let ids: BTreeSet<String> = image.subkeys(System, CDDB).into_iter().collect();
+    let expected = [
+        "PCI#CC_0101",
+        "PCI#VEN_1234&DEV_0330",
+        "PCI#VEN_1234&DEV_0330&REV_01",
+        "PCI#VEN_1234&DEV_0330&REV_02",
+    ];
+    assert_eq!(ids, expected.into_iter().map(str::to_owned).collect());
+}
+
+#[test]
+fn t2_boot_start_is_raised_on_request_only_for_the_function_driver() {
+    let mut image = seven(Amd64);
+    image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
+    let options = DriverOptions { boot_start: BootStart::Raise, ..DriverOptions::default() };
+    let plan = image.add(&[&tusb3()], &options);
+    let starts: Vec<u32> = added(&plan).services.iter().map(|s| s.start).collect();
+    assert_eq!(starts, [0, 0]);
+    let path = image.value(System, "ControlSet001\\Services\\tusb3xhc", "ImagePath");
+    assert_eq!(path, Some(RegValue::expand_sz("System32\\drivers\\tusb3xhc.sys")));
+}
+
+#[test]
+fn t3_on_windows_7_is_offered_but_not_put_in_place() {
+    let mut image = seven(Amd64);
+    let system = image.registry(System);
+    let plan = image.add_one(&tnet());
+    let report = added(&plan);
+    assert!(!report.boot_critical);
+    assert_eq!(report.device_ids, ["PCI\\VEN_1234&DEV_0200"]);
+    assert!(report.services.is_empty() && report.files.is_empty());
+    assert!(image.bytes("\\Windows\\System32\\drivers\\tnet.sys").is_none());
+    assert!(image.bytes(&format!("{}\\tnet.sys", report.folder)).is_some());
+    assert_eq!(image.registry(System), system);
+    let path = image.value(Software, CURRENT_VERSION, "DevicePath").unwrap().as_str().unwrap();
+    assert!(path.contains(";%SystemRoot%\\Drivers\\tnet_"), "{path}");
+
+    let mut image = seven(Amd64);
+    let options = DriverOptions { boot_critical: BootCritical::Always, ..DriverOptions::default() };
+    let plan = image.add(&[&tnet()], &options);
+    assert_eq!(added(&plan).services.len(), 1);
+    assert!(image.bytes("\\Windows\\System32\\drivers\\tnet.sys").is_some());
+    // What it excludes is not bound.
+    assert_eq!(image.value(System, &format!("{CDDB}\\PCI#VEN_1234&CC_0200"), "Service"), None);
+}
+
+#[test]
+fn t4_t7_and_other_windows_are_skipped_with_what_was_found() {
+    let mut image = seven(Amd64);
+    let untouched = image.clone();
+    let plan = image.add_one(&text());
+    assert!(matches!(outcome(&plan), Outcome::Skipped { .. }), "{plan:?}");
+    let plan = image.add_one(&tx86());
+    let Outcome::Skipped { reason, decorations } = outcome(&plan) else { panic!("{plan:?}") };
+    assert_eq!(decorations, &["NTx86.6.1"]);
+    assert!(reason.contains("nothing in it is for amd64 6.1.7601: NTx86.6.1 (it is for x86)"), "{reason}");
+    assert!(image == untouched);
+
+    let plan = windows(Amd64, (6, 0, 6002)).add_one(&tstor());
+    let Outcome::Skipped { reason, .. } = outcome(&plan) else { panic!("{plan:?}") };
+    assert!(reason.contains("needs Windows 6.1 or later"), "{reason}");
+}
+
+#[test]
+fn t5_is_read_to_the_end() {
+    let inf = Inf::parse("tbad.inf", &tbad_bytes(), ParseOptions::default()).unwrap();
+    assert!(inf.findings().is_empty(), "{:?}", inf.findings());
+    let version = wim_core::formats::inf::Version::read(&inf).unwrap();
+    assert_eq!(version.class.as_deref(), Some("SCSIAdapter"));
+    assert_eq!(version.provider.as_deref(), Some("Wer, wenn nicht wir"));
+    assert_eq!(version.driver_ver.unwrap().to_string(), "1.2.0.0 2020-01-02");
+    let lines = manufacturers(&inf);
+    assert_eq!((lines.len(), lines[0].name.as_str()), (1, "A;B"));
+    assert_eq!(lines[0].decorations, ["NTx86", "NTamd64"]);
+    let inf = std::sync::Arc::new(inf);
+    let target = seven(Amd64).target().windows;
+    let models = models_for(&inf, &target).unwrap().models;
+    let found: Vec<(&str, Vec<&str>)> =
+        models.iter().map(|m| (m.description.as_str(), m.ids.iter().map(String::as_str).collect())).collect();
+    assert_eq!(
+        found,
+        [("%Unknown%", vec!["PCI\\VEN_1&DEV_2"]), ("Say \"hi\"", vec!["PCI\\VEN_1&DEV_3", "PCI\\VEN_1"])]
+    );
+    let lines = install(&inf, "Inst", &target, &NoIncludes).unwrap().software;
+    let data = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let set = |n: usize| match &lines[n].action {
+        RegAction::Set { kind, data, .. } => (*kind, data.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(set(0), (1, data("C:\\Some\\\0")));
+    assert_eq!(set(1), (7, data("a,b\0c\0\0")));
+    let german =
+        Inf::parse("tbad.inf", &tbad_bytes(), ParseOptions { language: 0x0407, ..ParseOptions::default() });
+    let version = wim_core::formats::inf::Version::read(&german.unwrap()).unwrap();
+    assert_eq!(version.provider.as_deref(), Some("Niemand"));
+}
+
+#[test]
+fn t6_is_refused_by_the_name_of_what_is_missing() {
+    let mut image = seven(Amd64);
+    let untouched = image.clone();
+    let plan = image.add_one(&tmiss());
+    let (kind, reason) = refusal(&plan);
+    assert_eq!(kind, ErrorKind::NotFound);
+    assert!(reason.contains("tmiss.sys"), "{reason}");
+    assert!(plan.changes.is_empty() && image == untouched);
+    // The x86 file is there.
+    added(&seven(X86).add_one(&tmiss()));
+}
+
+#[test]
+fn a_binary_for_another_machine_is_refused_whatever_the_inf_says() {
+    let mut image = seven(Amd64);
+    let untouched = image.clone();
+    let plan = image.add_one(&wrong_machine());
+    let (_, reason) = refusal(&plan);
+    assert!(reason.contains("tstor.sys is a driver for arm64, the image is amd64"), "{reason}");
+    assert!(image == untouched);
+}
+
+#[test]
+fn newer_files_and_other_bindings_stay_unless_forced() {
+    let mut image = seven(Amd64);
+    let newer = program(Amd64, [9, 0, 0, 0]);
+    image.put("\\Windows\\System32\\drivers\\tstor.sys", newer.clone());
+    image.edit(&[(System, &format!("{CDDB}\\PCI#VEN_1234&DEV_0001"), "Service", RegValue::sz("other"))]);
+    let mut forced = image.clone();
+    let plan = image.add_one(&tstor());
+    added(&plan);
+    let findings = &plan.reports[0].findings;
+    assert!(findings.iter().any(|f| f.contains("version 9.0.0.0 and stays")), "{findings:?}");
+    assert!(findings.iter().any(|f| f.contains("bound to service other already")), "{findings:?}");
+    assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *newer);
+
+    let options = DriverOptions { force: true, ..DriverOptions::default() };
+    forced.add(&[&tstor()], &options);
+    assert_eq!(
+        *forced.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(),
+        *program(Amd64, [1, 2, 3, 4])
+    );
+    let service = forced.value(System, &format!("{CDDB}\\PCI#VEN_1234&DEV_0001"), "Service");
+    assert_eq!(service, Some(RegValue::sz("tstor")));
+}
+
+#[test]
+fn one_refused_package_leaves_no_trace_beside_one_that_is_added() {
+    let mut alone = seven(Amd64);
+    alone.add_one(&tstor());
+    let mut image = seven(Amd64);
+    // A device path that has no room left for the second package.
+    let plan = image.add(&[&tmiss(), &tstor(), &wrong_machine()], &DriverOptions::default());
+    assert_eq!(plan.reports.len(), 3);
+    assert!(image == alone);
+}
+
+#[test]
+fn a_device_path_without_room_refuses_and_takes_everything_back() {
+    let mut image = seven(Amd64);
+    let long = format!("%SystemRoot%\\inf;{}", "C:\\x".repeat(990));
+    image.edit(&[(Software, CURRENT_VERSION, "DevicePath", RegValue::expand_sz(&long))]);
+    let untouched = image.clone();
+    let plan = image.add_one(&tstor());
+    assert_eq!(refusal(&plan).0, ErrorKind::Limit);
+    assert!(image == untouched);
+}
+
+#[test]
+fn packages_in_any_order_give_the_same_services_and_devices() {
+    let ordered = |names: [usize; 2]| {
+        let mut image = seven(Amd64);
+        let packages = [tstor(), tnet()];
+        for n in names {
+            image.add_one(&packages[n]);
+        }
+        let mut registry = image.registry(System);
+        registry.extend(image.registry(Software));
+        // The order of the device path is that of adding; its parts are the same.
+        let path = registry.get_mut(&(CURRENT_VERSION.to_owned(), "=DevicePath".to_owned())).unwrap();
+        let mut parts: Vec<String> = path.as_str().unwrap().split(';').map(str::to_owned).collect();
+        parts.sort();
+        *path = RegValue::sz(&parts.join(";"));
+        (registry, image.files())
+    };
+    assert_eq!(ordered([0, 1]), ordered([1, 0]));
+}
+
+#[test]
+fn compressed_and_flat_files_are_found() {
+    // SZDD of literals only.
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let mut packed = b"SZDD\x88\xF0\x27\x33A\0".to_vec();
+    packed.extend(u32::try_from(sys.len()).unwrap().to_le_bytes());
+    for eight in sys.chunks(8) {
+        packed.push(0xFF);
+        packed.extend(eight);
+    }
+    let package =
+        MemoryFiles::new("packed").with("d/tstor.inf", TSTOR.as_bytes()).with("d/X64/TSTOR.SY_", packed);
+    let mut image = seven(Amd64);
+    let plan = image.add_one(&package);
+    let folder = &added(&plan).folder;
+    assert_eq!(*image.bytes(&format!("{folder}\\x64\\tstor.sys")).unwrap(), *sys);
+    assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *sys);
+
+    let package = MemoryFiles::new("flat").with("tstor.inf", TSTOR.as_bytes()).with("tstor.sys", sys.clone());
+    let plan = seven(Amd64).add_one(&package);
+    added(&plan);
+    assert!(plan.reports[0].findings.iter().any(|f| f.contains("lies beside the INF")), "{:?}", plan.reports);
+}
+
+#[test]
+fn an_inbox_section_brings_the_function_driver() {
+    let inf = TUSB3
+        .replace("[X.NT.Services]\n", "[X.NT.Services]\nInclude=machine.inf\nNeeds=PCI_DRV.Services\n")
+        .replace("AddService=tusb3xhc,%SPSVCINST_ASSOCSERVICE%,xhc.service\n", "")
+        .replace("KmdfLibraryVersion=1.11", "KmdfLibraryVersion=1.9");
+    let package = MemoryFiles::new("switch")
+        .with("switch.inf", inf.into_bytes())
+        .with("tusb3xhc.sys", program(Amd64, [2, 0, 0, 0]))
+        .with("tusb3sw.sys", program(Amd64, [2, 0, 0, 0]))
+        .with("tco.dll", program(Amd64, [2, 0, 0, 1]));
+    let mut image = seven(Amd64);
+    let plan = image.clone().add_one(&package);
+    assert!(
+        plan.reports[0].findings.iter().any(|f| f.contains("includes machine.inf")),
+        "{:?}",
+        plan.reports
+    );
+    assert!(plan.reports[0].findings.iter().any(|f| f.contains("no function driver")), "{:?}", plan.reports);
+
+    let machine = "[Version]\nSignature=\"$Windows NT$\"\n[PCI_DRV.Services]\nAddService=pci,2,pci.service\n\
+        [pci.service]\nServiceType=1\nStartType=0\nErrorControl=3\nServiceBinary=%12%\\pci.sys\n";
+    image.put("\\Windows\\inf\\machine.inf", machine.as_bytes());
+    let plan = image.add_one(&package);
+    assert_eq!(added(&plan).services.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["tusb3sw"]);
+    let key = format!("{CDDB}\\PCI#VEN_1234&DEV_0330");
+    assert_eq!(image.value(System, &key, "Service"), Some(RegValue::sz("pci")));
+    assert_eq!(image.value(System, "ControlSet001\\Services\\pci", "Start"), None);
+}
+
+#[test]
+fn the_manifest_lists_everything_that_was_written() {
+    let mut image = seven(Amd64);
+    let plan = image.add_one(&tstor());
+    let bytes = image.bytes(manifest::PATH).unwrap();
+    let manifest = Manifest::parse(&bytes).unwrap();
+    assert_eq!(manifest.to_bytes().unwrap(), *bytes);
+    assert_eq!(manifest.drivers.len(), 1);
+    let entry = &manifest.drivers[0];
+    assert_eq!(entry.folder, added(&plan).folder);
+    assert_eq!(
+        (entry.inf.as_str(), entry.how.as_str(), entry.arch.as_str()),
+        ("tstor.inf", "level_a", "amd64")
+    );
+    assert_eq!(entry.version.as_deref(), Some("1.2.3.4"));
+    assert_eq!(entry.files.len(), 4);
+    assert!(entry.files.iter().all(|file| image.bytes(&file.path).is_some() && file.sha256.len() == 64));
+    let device_path = entry.registry.iter().find(|e| e.value.as_deref() == Some("DevicePath")).unwrap();
+    assert_eq!(device_path.hive, "SOFTWARE");
+    assert!(device_path.old.is_some() && device_path.new.is_some());
+}
+
+#[test]
+fn windows_8_and_later_are_refused_by_name_for_now() {
+    let mut image = windows(Amd64, (6, 3, 9600));
+    let plan = image.add_one(&tstor());
+    let (kind, reason) = refusal(&plan);
+    assert_eq!(kind, ErrorKind::Unsupported);
+    assert!(reason.contains("level B"), "{reason}");
+}
+
+#[test]
+fn an_unstamped_template_is_called_one() {
+    let inf = TSTOR.replace("NTx86.6.1,NTamd64.6.1", "NT$ARCH$");
+    let package = MemoryFiles::new("template").with("t.inf", inf.into_bytes());
+    let plan = seven(Amd64).add_one(&package);
+    assert!(refusal(&plan).1.contains("template"), "{plan:?}");
+}
+
+#[test]
+fn an_inf_cannot_reach_outside_its_folder_or_the_image() {
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let files = |inf: String| {
+        MemoryFiles::new("evil")
+            .with("a/tstor.inf", inf.into_bytes())
+            .with("a/x64/tstor.sys", sys.clone())
+            .with("secret.sys", sys.clone())
+    };
+    for (from, to) in [
+        ("tstor.sys=1,\\x64", "tstor.sys=1,..\\"),
+        ("tstor.sys=1,\\x64", "tstor.sys=1,C:\\x"),
+        ("1=%D%", "1=%D%,,,..\\.."),
+        ("@tstor.sys", "@..\\..\\secret.sys"),
+        ("DefaultDestDir=12", "DefaultDestDir=12,..\\..\\.."),
+    ] {
+        let mut image = seven(Amd64);
+        let untouched = image.clone();
+        let plan = image.add_one(&files(TSTOR.replace(from, to)));
+        let (kind, reason) = refusal(&plan);
+        assert_eq!(kind, ErrorKind::Format, "{reason}");
+        assert!(image == untouched);
+    }
+}

@@ -1,0 +1,201 @@
+//! Real vendors' packages added to Windows 7: the real SYSTEM hive of an x86 machine beside a SOFTWARE hive made here.
+//!
+//! What is expected was read by hand out of each INF.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::driver_image::{MemoryImage, program, seven};
+use crate::inf_corpus::files_below;
+use crate::samples::real_data;
+use wim_core::base::Architecture::{Amd64, X86};
+use wim_core::formats::hive::RegValue;
+use wim_core::servicing::drivers::{MemoryFiles, Outcome};
+use wim_core::servicing::hive_set::HiveName::{Software, System};
+
+/// A package folder of the real data.
+fn package(name: &str) -> Option<MemoryFiles> {
+    let root = real_data(&format!("drivers/{name}"))?;
+    let mut files = MemoryFiles::new(name);
+    for path in files_below(&root) {
+        let relative = path.strip_prefix(&root).unwrap_or(Path::new("")).display().to_string();
+        files = files.with(&relative, std::fs::read(&path).unwrap());
+    }
+    Some(files)
+}
+
+/// An x86 Windows 7 with the real SYSTEM hive; none, with a note, when it or `xz` is absent.
+fn real_seven() -> Option<MemoryImage> {
+    let path = real_data("hives/win7-SYSTEM.xz")?;
+    let output = Command::new("xz").arg("-dc").arg(&path).output();
+    let Some(output) = output.ok().filter(|output| output.status.success()) else {
+        println!("skipped: xz cannot unpack {}", path.display());
+        return None;
+    };
+    let mut image = seven(X86);
+    image.put("\\Windows\\System32\\config\\SYSTEM", output.stdout);
+    Some(image)
+}
+
+fn set(image: &MemoryImage) -> Vec<String> {
+    let current = image.value(System, "Select", "Current").unwrap().as_dword().unwrap();
+    let default = image.value(System, "Select", "Default").unwrap().as_dword().unwrap();
+    let mut sets = vec![format!("ControlSet{current:03}")];
+    if default != current {
+        sets.push(format!("ControlSet{default:03}"));
+    }
+    sets
+}
+
+#[test]
+fn samsung_nvme_on_the_real_windows_7_hive() {
+    let (Some(mut image), Some(package)) = (real_seven(), package("nvme-samsung-1.4.0.0-x86")) else {
+        return;
+    };
+    let target = image.target();
+    assert_eq!((target.windows.arch, target.windows.version()), (X86, (6, 1)));
+    let plan = image.add_one(&package);
+    println!("{plan:#?}");
+    let Outcome::Added(added) = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert!(added.boot_critical);
+    assert_eq!(added.device_ids, ["PCI\\VEN_14A4&DEV_22F1"]);
+    for set in set(&image) {
+        let key = format!("{set}\\Services\\nvme");
+        for (name, data) in [
+            ("Type", RegValue::dword(1)),
+            ("Start", RegValue::dword(0)),
+            ("ErrorControl", RegValue::dword(1)),
+            ("Group", RegValue::sz("SCSI miniport")),
+            ("ImagePath", RegValue::expand_sz("System32\\drivers\\nvme.sys")),
+        ] {
+            assert_eq!(image.value(System, &key, name), Some(data), "{key} {name}");
+        }
+        let parameters = format!("{key}\\Parameters");
+        assert_eq!(image.value(System, &parameters, "BusType"), Some(RegValue::dword(0x11)));
+        let device = format!("{parameters}\\Device");
+        for (name, number) in
+            [("Namespaces", 0x10), ("MaxTXSize", 0x20000), ("AdQEntries", 0x80), ("IoQEntries", 0x400)]
+        {
+            assert_eq!(image.value(System, &device, name), Some(RegValue::dword(number)), "{name}");
+        }
+        let id = format!("{set}\\Control\\CriticalDeviceDatabase\\PCI#VEN_14A4&DEV_22F1");
+        assert_eq!(image.value(System, &id, "Service"), Some(RegValue::sz("nvme")));
+        let log = format!("{set}\\Services\\EventLog\\System\\nvme");
+        let text = RegValue::expand_sz("%SystemRoot%\\System32\\IoLogMsg.dll");
+        assert_eq!(image.value(System, &log, "EventMessageFile"), Some(text));
+    }
+    let once = image.clone();
+    let again = image.add_one(&package);
+    assert!(matches!(again.reports[0].outcome, Outcome::AlreadyPresent { .. }), "{again:?}");
+    assert!(image == once);
+}
+
+#[test]
+fn intel_usb_3_on_the_real_windows_7_hive() {
+    let (Some(mut image), Some(package)) = (real_seven(), package("usb3-intel-5.0.4.43-x86")) else { return };
+    // iusb3hcs takes its function driver from Windows' own machine.inf.
+    let machine = "[Version]\nSignature=\"$Windows NT$\"\n[PCI_DRV]\n[PCI_DRV.Services]\nAddService=pci,2,pci.service\n\
+        [pci.service]\nServiceType=1\nStartType=0\nErrorControl=3\nServiceBinary=%12%\\pci.sys\n";
+    image.put("\\Windows\\inf\\machine.inf", machine.as_bytes());
+    image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(X86, [1, 9, 7600, 16385]));
+    let before = image.clone();
+    let plan = image.add_one(&package);
+    println!("{:#?}", plan.reports);
+    assert_eq!(plan.reports.len(), 3);
+    for report in &plan.reports {
+        let Outcome::Added(added) = &report.outcome else { panic!("{report:?}") };
+        assert!(added.boot_critical);
+    }
+    for set in set(&image) {
+        let service =
+            |name: &str, value: &str| image.value(System, &format!("{set}\\Services\\{name}"), value);
+        for (name, start, group, path) in [
+            ("iusb3xhc", 3, "Base", "\\SystemRoot\\System32\\drivers\\iusb3xhc.sys"),
+            ("iusb3hub", 3, "Base", "\\SystemRoot\\System32\\drivers\\iusb3hub.sys"),
+            ("iusb3hcs", 0, "Boot Bus Extender", "System32\\drivers\\iusb3hcs.sys"),
+        ] {
+            assert_eq!(service(name, "Type"), Some(RegValue::dword(1)), "{name}");
+            assert_eq!(service(name, "Start"), Some(RegValue::dword(start)), "{name}");
+            assert_eq!(service(name, "Group"), Some(RegValue::sz(group)), "{name}");
+            assert_eq!(service(name, "ImagePath"), Some(RegValue::expand_sz(path)), "{name}");
+        }
+        assert_eq!(service("iusb3hcs\\Parameters\\Wdf", "KmdfLibraryVersion"), Some(RegValue::sz("1.9")));
+        let id = format!("{set}\\Control\\CriticalDeviceDatabase\\PCI#VEN_8086&DEV_8C31&REV_05");
+        assert_eq!(image.value(System, &id, "Service"), Some(RegValue::sz("iusb3xhc")));
+        let guid = RegValue::sz("{36FC9E60-C465-11CF-8056-444553540000}");
+        assert_eq!(image.value(System, &id, "ClassGUID"), Some(guid));
+        let hub = format!("{set}\\Control\\CriticalDeviceDatabase\\IUSB3#ROOT_HUB30");
+        assert_eq!(image.value(System, &hub, "Service"), Some(RegValue::sz("iusb3hub")));
+        // Windows' own binding of the root bus stays as it was.
+        let bus = format!("{set}\\Control\\CriticalDeviceDatabase\\*PNP0A08");
+        assert_eq!(image.value(System, &bus, "Service"), before.value(System, &bus, "Service"));
+    }
+    let path = image.value(Software, "Microsoft\\Windows\\CurrentVersion", "DevicePath").unwrap();
+    assert_eq!(path.as_str().unwrap().split(';').count(), 4);
+    let once = image.clone();
+    let again = image.add_one(&package);
+    assert!(again.reports.iter().all(|r| matches!(r.outcome, Outcome::AlreadyPresent { .. })), "{again:?}");
+    assert!(image == once);
+}
+
+#[test]
+fn samsung_1_4_8_3_offers_x86_but_brings_amd64() {
+    let (Some(mut image), Some(package)) = (real_seven(), package("nvme-samsung-1.4.8.3-x64")) else {
+        return;
+    };
+    let untouched = image.clone();
+    let plan = image.add_one(&package);
+    let Outcome::Refused { reason, remedy, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert!(reason.contains("is a driver for amd64, the image is x86"), "{reason}");
+    assert!(remedy.is_some() && image == untouched);
+    let plan = seven(Amd64).add_one(&package);
+    assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
+}
+
+/// Every package on an image of its architecture: what becomes of it, as one table.
+#[test]
+fn every_package_on_windows_7() {
+    let Some(root) = real_data("drivers") else { return };
+    let mut names: Vec<_> =
+        std::fs::read_dir(&root).unwrap().flatten().filter(|e| e.path().is_dir()).collect();
+    names.sort_by_key(std::fs::DirEntry::file_name);
+    let mut table = String::new();
+    for entry in names {
+        let name = entry.file_name().into_string().unwrap();
+        let files = package(&name).unwrap();
+        for arch in [X86, Amd64] {
+            let mut image = seven(arch);
+            image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(arch, [1, 11, 9200, 16384]));
+            for report in image.add_one(&files).reports {
+                let outcome = match &report.outcome {
+                    Outcome::Added(added) => {
+                        let services: Vec<String> =
+                            added.services.iter().map(|s| format!("{}={}", s.name, s.start)).collect();
+                        let kind = if added.boot_critical { "boot-critical" } else { "offered" };
+                        format!(
+                            "added, {kind}, {} ids, [{}], {} files in place",
+                            added.device_ids.len(),
+                            services.join(" "),
+                            added.files.len()
+                        )
+                    }
+                    Outcome::AlreadyPresent { .. } => "already present".to_owned(),
+                    Outcome::Refused { reason, .. } => format!("REFUSED {reason}"),
+                    Outcome::Skipped { reason, .. } => format!("skipped: {reason}"),
+                };
+                table += &format!("{name} {arch} {}: {outcome}\n", report.inf);
+                for finding in &report.findings {
+                    table += &format!("    {finding}\n");
+                }
+            }
+        }
+    }
+    println!("{table}");
+    assert!(!table.contains("already present"));
+}
