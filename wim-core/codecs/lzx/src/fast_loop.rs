@@ -5,15 +5,15 @@
 
 #![expect(unsafe_code, reason = "unchecked loads and stores within a proved budget; listed in UNSAFE.md")]
 
+use std::hint;
 use std::ops::Range;
-use std::{hint, slice};
 
 use lz_kit::DecodeError;
 use lz_kit::bitstream::{FastBits, Forward16Reader};
 use lz_kit::huffman::ENTRY_SUBTABLE;
 #[cfg(target_arch = "x86_64")]
 use lz_kit::lz77::copy_match::Ssse3;
-use lz_kit::lz77::copy_match::{COPY_OVERRUN, PatternCopy, Portable, copy_match, copy_match_fast};
+use lz_kit::lz77::copy_match::{COPY_OVERRUN, PatternCopy, Portable, copy_match_exactly, copy_match_fast};
 
 use crate::block_header::{
     ALIGNED_ROOT_BITS, Codes, LENGTH_ROOT_BITS, MAIN_ALIGNED, MAIN_BYTE_SHIFT, MAIN_CLASS_SHIFT,
@@ -102,7 +102,10 @@ unsafe fn decode_items_on<C: RecentQueue>(
     block: Range<usize>,
 ) -> Result<usize, DecodeError> {
     let data = reader.data();
-    if data.len() < STEP_IN || block.len() < STEP_OUT || block.start == 0 || block.end > out.len() {
+    // A literal is checked as a match with the first recent offset would be. That offset lies within the output from the
+    // start of a chunk on, unless a raw block has set it.
+    let literals_pass = (1..=block.start).contains(&(recent[0] as usize));
+    if data.len() < STEP_IN || block.len() < STEP_OUT || block.end > out.len() || !literals_pass {
         return Ok(block.start);
     }
     let last_in = data[data.len() - STEP_IN..].as_ptr();
@@ -123,7 +126,7 @@ unsafe fn decode_items_on<C: RecentQueue>(
             bits.consume(entry);
             let entry_2 = look_up(&bits);
             // SAFETY: see above.
-            unsafe { to.put_plain(cpu, &mut queue, entry, before.peek())? };
+            queue = unsafe { to.put_plain(cpu, queue, entry, before.peek())? };
             if bits.lack(entry_2) {
                 continue;
             }
@@ -133,14 +136,14 @@ unsafe fn decode_items_on<C: RecentQueue>(
                 bits.consume(entry);
                 let entry_3 = look_up(&bits);
                 // SAFETY: see above.
-                unsafe { to.put_plain(cpu, &mut queue, entry, before.peek())? };
+                queue = unsafe { to.put_plain(cpu, queue, entry, before.peek())? };
                 if bits.lack(entry_3) {
                     continue;
                 }
                 entry = entry_3;
                 if is_plain(entry) {
                     // SAFETY: see above.
-                    unsafe { to.put_plain(cpu, &mut queue, entry, bits.peek())? };
+                    queue = unsafe { to.put_plain(cpu, queue, entry, bits.peek())? };
                     bits.consume(entry);
                     continue;
                 }
@@ -152,16 +155,24 @@ unsafe fn decode_items_on<C: RecentQueue>(
             entry = codes.main.look_up_below(look_up(&bits), bits.peek())?;
             if is_plain(entry) {
                 // SAFETY: see above.
-                unsafe { to.put_plain(cpu, &mut queue, entry, bits.peek())? };
+                queue = unsafe { to.put_plain(cpu, queue, entry, bits.peek())? };
                 bits.consume(entry);
                 continue;
             }
         }
         // SAFETY: see above.
         unsafe {
-            let (len, formatted) = read_match(codes, &mut bits, entry)?;
-            let offset = cpu.pick(&mut queue, entry, formatted);
-            to.put_match(cpu, offset as usize, len, block.end)?;
+            if entry & MAIN_LONG == 0 {
+                let (len, formatted) = read_aligned(codes, &mut bits, entry)?;
+                let (next, offset) = cpu.pick(queue, entry, formatted);
+                queue = next;
+                to.put_far(offset, len)?;
+            } else {
+                let (len, formatted) = read_long(codes, &mut bits, entry)?;
+                let (next, offset) = cpu.pick(queue, entry, formatted);
+                queue = next;
+                to.put_long(cpu, offset, len, block.end)?;
+            }
         }
     }
     bits.give_back(reader);
@@ -175,39 +186,67 @@ const fn is_plain(entry: u32) -> bool {
     entry & (MAIN_LONG | MAIN_ALIGNED | ENTRY_SUBTABLE) == 0
 }
 
-/// Reads a match whose entry is on top of `bits`; returns its length, and its offset plus two if that is explicit.
+/// Reads a match that ends with an aligned-offset symbol and whose entry is on top of `bits`.
+///
+/// Returns its length, at most 8, and its offset plus two.
+#[inline(always)]
+fn read_aligned(codes: &Codes, bits: &mut FastBits, entry: u32) -> Result<(usize, u32), DecodeError> {
+    let high = formatted_offset(entry, bits.peek());
+    bits.consume(entry);
+    let symbol = codes.aligned.root()[(bits.peek() >> (64 - ALIGNED_ROOT_BITS)) as usize];
+    if symbol & ENTRY_SUBTABLE != 0 {
+        return Err(DecodeError::EmptyCode);
+    }
+    bits.consume(symbol & 63);
+    Ok((length(entry), high << 3 | symbol >> SYMBOL_SHIFT))
+}
+
+/// Reads a match with a length symbol, whose entry is on top of `bits`; returns its length, and its offset plus two if
+/// that is explicit.
 ///
 /// # Safety
 /// At least 48 bits are valid, and a refill's bytes can be read.
 #[inline(always)]
-unsafe fn read_match(codes: &Codes, bits: &mut FastBits, entry: u32) -> Result<(usize, u32), DecodeError> {
+unsafe fn read_long(codes: &Codes, bits: &mut FastBits, entry: u32) -> Result<(usize, u32), DecodeError> {
+    bits.consume(entry & 63);
+    let mut symbol = codes.length.root()[(bits.peek() >> (64 - LENGTH_ROOT_BITS)) as usize];
+    if symbol & ENTRY_SUBTABLE != 0 {
+        symbol = codes.length.look_up_below(symbol, bits.peek())?;
+    }
+    bits.consume(symbol & 63);
+    let len = length(entry) + (symbol >> SYMBOL_SHIFT) as usize;
+    // SAFETY: the caller's duty.
+    unsafe { bits.refill() };
+
     let extra_bits = (entry >> MAIN_EXTRA_SHIFT) & 31;
-    let mut len = (entry >> MAIN_LENGTH_SHIFT) & 15;
-    if entry & MAIN_LONG != 0 {
-        bits.consume(entry & 63);
-        let mut symbol = codes.length.root()[(bits.peek() >> (64 - LENGTH_ROOT_BITS)) as usize];
-        if symbol & ENTRY_SUBTABLE != 0 {
-            symbol = codes.length.look_up_below(symbol, bits.peek())?;
-        }
-        bits.consume(symbol & 63);
-        len += symbol >> SYMBOL_SHIFT;
-        // SAFETY: the caller's duty.
-        unsafe { bits.refill() };
-    } else {
-        bits.consume((entry & 63) - extra_bits);
-    }
-    let mut formatted = (entry >> MAIN_BYTE_SHIFT) & 0xff;
-    formatted = formatted << extra_bits | (bits.peek() >> 1 >> (63 - extra_bits)) as u32;
+    let high =
+        ((entry >> MAIN_BYTE_SHIFT) & 0xff) << extra_bits | (bits.peek() >> 1 >> (63 - extra_bits)) as u32;
     bits.consume(extra_bits);
-    if entry & MAIN_ALIGNED != 0 {
-        let symbol = codes.aligned.root()[(bits.peek() >> (64 - ALIGNED_ROOT_BITS)) as usize];
-        if symbol & ENTRY_SUBTABLE != 0 {
-            return Err(DecodeError::EmptyCode);
-        }
-        bits.consume(symbol & 63);
-        formatted = formatted << 3 | symbol >> SYMBOL_SHIFT;
+    // Every other match here is aligned, in an aligned block: too even to guess, so both cases go the same way.
+    let aligned = (entry / MAIN_ALIGNED) & 1;
+    let symbol =
+        codes.aligned.root()[(bits.peek() >> (64 - ALIGNED_ROOT_BITS)) as usize] & aligned.wrapping_neg();
+    if symbol & ENTRY_SUBTABLE != 0 {
+        return Err(DecodeError::EmptyCode);
     }
-    Ok((len as usize, formatted))
+    bits.consume(symbol & 63);
+    Ok((len, high << (3 * aligned) | symbol >> SYMBOL_SHIFT))
+}
+
+/// The match length in a main entry, without that of a length symbol; 1 for a literal.
+#[inline(always)]
+const fn length(entry: u32) -> usize {
+    ((entry >> MAIN_LENGTH_SHIFT) & 15) as usize
+}
+
+/// An explicit offset plus two, less what an aligned-offset symbol adds, from an entry that is on top of `bits`.
+///
+/// Codeword and extra bits are counted together, so the extra bits are the last of them.
+#[inline(always)]
+fn formatted_offset(entry: u32, bits: u64) -> u32 {
+    let extra_bits = (entry >> MAIN_EXTRA_SHIFT) & 31;
+    let extra = bits.rotate_left(entry) & ((1 << extra_bits) - 1);
+    (((entry >> MAIN_BYTE_SHIFT) & 0xff) << extra_bits) + extra as u32
 }
 
 /// The recent offsets, kept in the way that suits one processor.
@@ -219,13 +258,13 @@ trait RecentQueue: PatternCopy {
 
     fn store(self, queue: Self::Queue) -> RecentOffsets;
 
-    /// The offset of an item of this main entry, with the queue brought up to date.
+    /// The queue after an item of this main entry, and the item's offset, which is then the first in it.
     ///
     /// `formatted` is two more than the offset if that is explicit, and anything otherwise.
     ///
     /// # Safety
     /// The processor has what the implementation needs.
-    unsafe fn pick(self, queue: &mut Self::Queue, entry: u32, formatted: u32) -> u32;
+    unsafe fn pick(self, queue: Self::Queue, entry: u32, formatted: u32) -> (Self::Queue, usize);
 }
 
 /// For each class, which of the recent offsets (3: the explicit one) become the recent offsets.
@@ -245,11 +284,11 @@ impl RecentQueue for Portable {
     }
 
     #[inline(always)]
-    unsafe fn pick(self, queue: &mut RecentOffsets, entry: u32, formatted: u32) -> u32 {
-        let [first, second, third] = *queue;
+    unsafe fn pick(self, queue: RecentOffsets, entry: u32, formatted: u32) -> (RecentOffsets, usize) {
+        let [first, second, third] = queue;
         let candidates = [first, second, third, formatted.wrapping_sub(2)];
-        *queue = ORDERS[((entry >> MAIN_CLASS_SHIFT) & 3) as usize].map(|index| candidates[index]);
-        queue[0]
+        let queue = ORDERS[((entry >> MAIN_CLASS_SHIFT) & 3) as usize].map(|index| candidates[index]);
+        (queue, queue[0] as usize)
     }
 }
 
@@ -288,7 +327,7 @@ impl RecentQueue for Ssse3 {
     }
 
     #[inline(always)]
-    unsafe fn pick(self, queue: &mut Self::Queue, entry: u32, formatted: u32) -> u32 {
+    unsafe fn pick(self, queue: Self::Queue, entry: u32, formatted: u32) -> (Self::Queue, usize) {
         // SAFETY: the caller has seen that there is AVX.
         unsafe { pick_avx(queue, entry, formatted) }
     }
@@ -298,14 +337,18 @@ impl RecentQueue for Ssse3 {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx")]
 #[inline]
-fn pick_avx(queue: &mut std::arch::x86_64::__m128i, entry: u32, formatted: u32) -> u32 {
+fn pick_avx(
+    queue: std::arch::x86_64::__m128i,
+    entry: u32,
+    formatted: u32,
+) -> (std::arch::x86_64::__m128i, usize) {
     use std::arch::x86_64::{_mm_cvtsi128_si32, _mm_insert_epi32, _mm_loadu_si128, _mm_shuffle_epi8};
     let order = &SHUFFLES[((entry >> MAIN_CLASS_SHIFT) & 3) as usize];
     // SAFETY: 16 bytes of the table.
     let order = unsafe { _mm_loadu_si128(order.as_ptr().cast()) };
-    let candidates = _mm_insert_epi32::<3>(*queue, formatted.wrapping_sub(2).cast_signed());
-    *queue = _mm_shuffle_epi8(candidates, order);
-    _mm_cvtsi128_si32(*queue).cast_unsigned()
+    let candidates = _mm_insert_epi32::<3>(queue, formatted.wrapping_sub(2).cast_signed());
+    let queue = _mm_shuffle_epi8(candidates, order);
+    (queue, _mm_cvtsi128_si32(queue).cast_unsigned() as usize)
 }
 
 /// The output, written through a pointer.
@@ -318,7 +361,7 @@ struct Target {
 }
 
 impl Target {
-    /// Writes a plain item whose codeword is on top of `bits`.
+    /// Writes a plain item whose codeword is on top of `bits`; returns the queue after it.
     ///
     /// Literals and matches take the same way, because which one comes next is what cannot be predicted: a literal is
     /// a match of length 1 whose source is [`LITERALS`].
@@ -329,56 +372,49 @@ impl Target {
     unsafe fn put_plain<C: RecentQueue>(
         &mut self,
         cpu: C,
-        queue: &mut C::Queue,
+        queue: C::Queue,
         entry: u32,
         bits: u64,
-    ) -> Result<(), DecodeError> {
-        let len = ((entry >> MAIN_LENGTH_SHIFT) & 15) as usize;
-        let byte = (entry >> MAIN_BYTE_SHIFT) & 0xff;
-        let extra_bits = (entry >> MAIN_EXTRA_SHIFT) & 0xff;
-        // SAFETY: no slot has more than 17.
-        unsafe { hint::assert_unchecked(extra_bits < 32) };
-        // Codeword and extra bits are counted together, so the extra bits are the last of them.
-        let extra = bits.rotate_left(entry) & ((1 << extra_bits) - 1);
-        let formatted = (byte << extra_bits) + extra as u32;
+    ) -> Result<C::Queue, DecodeError> {
+        let len = length(entry);
         // SAFETY: the caller's duty; the position is within the output.
-        let (offset, to) =
-            unsafe { (cpu.pick(queue, entry, formatted) as usize, self.first.add(self.position)) };
+        let ((queue, offset), to) =
+            unsafe { (cpu.pick(queue, entry, formatted_offset(entry, bits)), self.first.add(self.position)) };
         if offset < len || offset > self.position {
-            // SAFETY: the caller's duty.
-            unsafe { self.put_rare(cpu, to, offset, entry)? };
+            // No literal comes here: the first recent offset was good for a match before.
+            hint::cold_path();
+            if offset > self.position {
+                return Err(DecodeError::BadOffset);
+            }
+            // SAFETY: `offset` bytes lie before, and 16 bytes fit.
+            unsafe { cpu.copy_vector(to, offset) };
         } else {
+            let byte = (entry >> MAIN_BYTE_SHIFT) & 0xff;
             let literal = LITERALS.as_ptr().wrapping_add(byte as usize);
             let from = hint::select_unpredictable(len == 1, literal, to.wrapping_sub(offset).cast_const());
             // SAFETY: the source is a vector in LITERALS, or starts within what was written; 16 bytes fit.
-            unsafe { to.cast::<[u8; VECTOR]>().write(from.cast::<[u8; VECTOR]>().read()) };
+            unsafe { to.cast::<[u8; 8]>().write(from.cast::<[u8; 8]>().read()) };
         }
         self.position += len;
-        Ok(())
+        Ok(queue)
     }
 
-    /// The item of [`Self::put_plain`] if it overlaps itself, is wrong, or follows a raw block with odd offsets.
+    /// Writes a match of at most 8 bytes whose offset has extra bits for an aligned-offset symbol: 14 at least.
     ///
     /// # Safety
-    /// As there.
-    #[cold]
-    #[inline(never)]
-    unsafe fn put_rare<C: PatternCopy>(
-        &self,
-        cpu: C,
-        to: *mut u8,
-        offset: usize,
-        entry: u32,
-    ) -> Result<(), DecodeError> {
-        if (entry >> MAIN_LENGTH_SHIFT) & 15 == 1 {
-            // SAFETY: 16 bytes fit. A literal does not care what the first recent offset is.
-            unsafe { to.write((entry >> MAIN_BYTE_SHIFT) as u8) };
-        } else if offset > self.position {
+    /// 16 bytes fit.
+    #[inline(always)]
+    unsafe fn put_far(&mut self, offset: usize, len: usize) -> Result<(), DecodeError> {
+        debug_assert!(len <= 8 && offset > 8, "no overlap");
+        if offset > self.position {
             return Err(DecodeError::BadOffset);
-        } else {
-            // SAFETY: `offset` bytes lie before, and 16 bytes fit.
-            unsafe { cpu.copy_vector(to, offset) };
         }
+        // SAFETY: `offset` bytes lie before, 8 of them are copied, and they fit.
+        unsafe {
+            let to = self.first.add(self.position);
+            to.cast::<[u8; 8]>().write(to.sub(offset).cast::<[u8; 8]>().read());
+        }
+        self.position += len;
         Ok(())
     }
 
@@ -387,7 +423,7 @@ impl Target {
     /// # Safety
     /// The processor has what `cpu` needs; the position is at most `end`, and that at most the size.
     #[inline(always)]
-    unsafe fn put_match<C: PatternCopy>(
+    unsafe fn put_long<C: PatternCopy>(
         &mut self,
         cpu: C,
         offset: usize,
@@ -404,9 +440,8 @@ impl Target {
             // SAFETY: there are `offset` bytes before, and room for the match and the overrun.
             unsafe { copy_match_fast(cpu, self.first.add(self.position), offset, len) };
         } else {
-            // SAFETY: the output as it was given, which nothing else uses meanwhile.
-            let out = unsafe { slice::from_raw_parts_mut(self.first, self.size) };
-            copy_match(out, self.position, offset, len);
+            // SAFETY: there are `offset` bytes before, and room for the match.
+            unsafe { copy_match_exactly(self.first.add(self.position), offset, len) };
         }
         self.position += len;
         Ok(())

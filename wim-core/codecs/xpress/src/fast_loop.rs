@@ -5,14 +5,14 @@
 
 #![expect(unsafe_code, reason = "unchecked loads and stores within a proved budget; listed in UNSAFE.md")]
 
-use std::{hint, slice};
+use std::hint;
 
 use lz_kit::DecodeError;
 use lz_kit::bitstream::{FastBits, Forward16Reader};
 use lz_kit::huffman::ENTRY_SUBTABLE;
 #[cfg(target_arch = "x86_64")]
 use lz_kit::lz77::copy_match::Ssse3;
-use lz_kit::lz77::copy_match::{COPY_OVERRUN, PatternCopy, Portable, copy_match, copy_match_fast};
+use lz_kit::lz77::copy_match::{COPY_OVERRUN, PatternCopy, Portable, copy_match_exactly, copy_match_fast};
 
 use crate::decode::{
     ENTRY_BYTE_SHIFT, ENTRY_EXTRA_SHIFT, ENTRY_LENGTH_SHIFT, ENTRY_LONG, LONG_LENGTH, ROOT_BITS, Table,
@@ -229,9 +229,8 @@ impl Target {
             // SAFETY: there are `offset` bytes before, and room for the match and the overrun.
             unsafe { copy_match_fast(cpu, self.first.add(self.position), offset, len) };
         } else {
-            // SAFETY: the output as it was given, which nothing else uses meanwhile.
-            let out = unsafe { slice::from_raw_parts_mut(self.first, self.size) };
-            copy_match(out, self.position, offset, len);
+            // SAFETY: there are `offset` bytes before, and room for the match.
+            unsafe { copy_match_exactly(self.first.add(self.position), offset, len) };
         }
         self.position += len;
         Ok(())
