@@ -18,8 +18,8 @@ mod extract;
 mod hostile;
 mod info;
 mod optimize;
-mod slipstream;
 mod shell;
+mod slipstream;
 mod verify;
 
 use std::ffi::OsStr;

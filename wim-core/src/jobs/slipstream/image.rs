@@ -12,7 +12,7 @@ use crate::image::{ImageCounts, WimPath, load, store};
 use crate::jobs::clock;
 use crate::servicing::drivers::{self, DriverReport, PackageFiles};
 use crate::servicing::hive_set::{Edit, HiveOptions, HiveSet};
-use crate::servicing::registry;
+use crate::servicing::registry::{self, PathMap};
 use crate::servicing::target::{ImageHints, ImageTarget, find_target};
 use crate::transfer::read::WimBlobs;
 use crate::transfer::write::{NewImage, NewMetadata};
@@ -61,7 +61,7 @@ pub(super) fn service<'w>(
         (target, reports) = (Some(found), plan.reports);
     }
     for (name, reg_file) in &edits.reg_files {
-        registry::import(reg_file, &mut hives, name).map_err(in_image)?;
+        registry::import(&mut hives, reg_file, &PathMap::default(), name).map_err(in_image)?;
     }
     let (changes, journal) = hives.finish().map_err(in_image)?;
     overlay.apply_all(changes).map_err(in_image)?;

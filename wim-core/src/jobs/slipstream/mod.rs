@@ -25,7 +25,7 @@ use super::open;
 use super::spool::Spool;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Result, Stage};
-use crate::formats::reg_file::RegFile;
+use crate::formats::reg_file::{RegFile, UnknownLines};
 use crate::formats::wim::{ChunkFormat, WimFile};
 use crate::image::WimPath;
 use crate::servicing::drivers::DriverOptions;
@@ -134,7 +134,8 @@ impl Edits {
             options.drivers.iter().map(|folder| PackageFolder::scan(folder)).collect::<Result<_>>()?;
         let read_reg = |path: &PathBuf| {
             let bytes = std::fs::read(path).map_err(|e| Error::io(e, "cannot read", path))?;
-            let parsed = RegFile::parse(&bytes).map_err(|e| e.in_file(path.display()))?;
+            let parsed =
+                RegFile::parse(&bytes, None, UnknownLines::Refuse).map_err(|e| e.in_file(path.display()))?;
             Ok((path.display().to_string(), parsed))
         };
         let reg_files = options.reg_files.iter().map(read_reg).collect::<Result<_>>()?;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::image::ServicedImage;
 use super::{Mode, SlipstreamOptions};
 use crate::base::ImageIndex;
+use crate::formats::hive::RegValue;
 use crate::formats::wim::WimFile;
 use crate::image::edit::EffectKind;
 use crate::jobs::images::{architecture_name, describe};
@@ -203,10 +204,7 @@ fn file_changes(serviced: &ServicedImage<'_>) -> Vec<FileChange> {
 
 impl RegistryChange {
     fn new(edit: &Edit) -> Self {
-        let value = |data: &crate::formats::hive::RegValue| RegistryValue {
-            kind: data.kind,
-            text: format!("{data:?}"),
-        };
+        let value = |data: &RegValue| RegistryValue { kind: data.kind, text: value_text(data) };
         Self {
             hive: edit.hive.label().to_owned(),
             key: edit.key.clone(),
@@ -216,4 +214,13 @@ impl RegistryChange {
             reason: edit.reason.clone(),
         }
     }
+}
+
+/// Strings and numbers as people write them, anything else as its type and bytes.
+fn value_text(data: &RegValue) -> String {
+    let number = || data.as_dword().map(u64::from).or_else(|| data.as_qword());
+    data.as_str()
+        .or_else(|| data.as_multi_sz().map(|texts| texts.join("; ")))
+        .or_else(|| number().map(|number| number.to_string()))
+        .unwrap_or_else(|| format!("{data:?}"))
 }
