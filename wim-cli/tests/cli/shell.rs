@@ -173,6 +173,37 @@ fn bad_values_are_refused_before_anything_is_done() {
 }
 
 #[test]
+fn the_last_of_an_option_given_twice_wins() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    let arguments = [
+        "capture",
+        "--compress=LZX",
+        "src",
+        "--check",
+        "t.wim",
+        "--compress",
+        "fast",
+        "--check",
+        "--",
+        "-Name",
+    ];
+    wim(folder, &arguments).ends_with(0);
+    let json = wim(folder, &["info", "t.wim", "--json", "--json"]).ends_with(0).json();
+    assert_eq!((&json["compression"], &json["images"][0]["name"]), (&"XPRESS".into(), &"-Name".into()));
+    for (options, has_table) in [
+        (["--check", "--nocheck"], false),
+        (["--nocheck", "--check"], true),
+        (["--nocheck", "--include-i"], true),
+    ] {
+        let line: Vec<&str> = ["optimize", "t.wim"].into_iter().chain(options).collect();
+        wim(folder, &line).ends_with(0);
+        let json = wim(folder, &["info", "t.wim", "--json"]).ends_with(0).json();
+        assert_eq!(json["attributes"][0] == "Integrity info", has_table, "{options:?}");
+    }
+}
+
+#[test]
 fn verbs_of_wimlib_that_are_not_there_yet_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     for verb in ["append", "join", "mount", "mountrw", "split", "unmount", "update"] {
