@@ -53,7 +53,7 @@ pub fn set(image: &mut ImageXml, path: &str, value: &str) -> Result<()> {
 /// Refuses a text that XML cannot hold: the file would be written, but its XML could not be read again.
 ///
 /// # Errors
-/// `InvalidInput` for control characters other than tab and line feed, and for U+FFFE and U+FFFF.
+/// `InvalidInput` for control characters other than tab, line feed and carriage return, and for U+FFFE and U+FFFF.
 pub(super) fn check_text(what: &str, text: &str) -> Result<()> {
     match text.chars().find(|&c| !is_xml(c)) {
         None => Ok(()),
@@ -69,9 +69,9 @@ pub(super) fn xml_text(text: &str) -> String {
     text.chars().map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
-/// True for what XML 1.0 can hold and gives back as it was; a carriage return would come back as a line feed.
+/// True for what XML 1.0 can hold.
 fn is_xml(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\u{20}'..='\u{FFFD}' | '\u{10000}'..) && !matches!(c, '\u{7F}'..='\u{9F}')
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
 /// The place among `element`'s children of the `index`-th one called `name`, else how many there are.
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn texts_that_xml_cannot_hold_are_refused() {
         let mut image = ImageXml::default();
-        for bad in ["a\0", "\u{1}", "\r\n", "\u{FFFF}", "\u{1B}[2J"] {
+        for bad in ["a\0", "\u{1}", "\u{FFFF}", "\u{1B}[2J"] {
             assert!(set(&mut image, "A", bad).is_err(), "{bad:?}");
             assert!(!xml_text(bad).contains(|c: char| c.is_control() && c != '\n'), "{bad:?}");
         }
