@@ -3,11 +3,13 @@
 pub(crate) mod apply;
 pub(crate) mod capture;
 pub(crate) mod delete;
+pub(crate) mod demo;
 pub(crate) mod dir;
 pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod optimize;
+pub(crate) mod slipstream;
 pub(crate) mod verify;
 
 use std::ffi::OsString;
@@ -32,6 +34,8 @@ pub(crate) enum Verb {
     Capture(capture::Arguments),
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
+    Slipstream(slipstream::Arguments),
+    Demo(demo::Arguments),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
@@ -54,6 +58,8 @@ impl Verb {
             Self::Capture(arguments) => arguments.run(session),
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
+            Self::Slipstream(arguments) => arguments.run(session),
+            Self::Demo(arguments) => arguments.run(session),
             Self::Other(words) => Err(unknown_verb(&words).into()),
         }
     }

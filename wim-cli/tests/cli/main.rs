@@ -19,6 +19,7 @@ mod hostile;
 mod info;
 mod optimize;
 mod shell;
+mod slipstream;
 mod verify;
 
 use std::ffi::OsStr;

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+pub mod catalog;
 pub mod hive;
 pub mod inf;
 pub mod pe;
+pub mod reg_file;
 pub mod szdd;
 pub mod wim;

@@ -8,9 +8,11 @@ mod encode;
 mod fast_loop;
 pub mod format;
 mod items;
+mod near_optimal;
 #[cfg(any(test, feature = "reference"))]
 pub mod reference;
 mod split;
+mod tune_lengths;
 mod write_block;
 
 pub use decode::Decoder;

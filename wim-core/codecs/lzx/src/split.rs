@@ -7,10 +7,14 @@
 use crate::items::{Frequencies, Item};
 use lz_kit::huffman::{BIT, entropy_cost};
 
-/// Estimated bits of a block header beside its code lengths: type, size, three precodes.
-const HEADER_BITS: u64 = 3 + 17 + 3 * 80;
+/// Estimated bits of a block header beside its code lengths. Its type, size and three precodes take some 260 bits; the
+/// rest stands for what a split costs the parser, which it leaves with less to learn from (tuned on PE files).
+const HEADER_BITS: u64 = 700;
 /// Estimated bits for one used symbol in the lists of code lengths, in units of 1/64 bit.
 const BITS_PER_SYMBOL: u64 = 4 * BIT as u64;
+
+/// Bits of an uncompressed block beside its bytes, at most.
+const RAW_HEADER_BITS: u64 = 3 + 25 + 16 + 96 + 8;
 
 /// A run of items that will be one block.
 #[derive(Debug)]
@@ -33,7 +37,13 @@ pub(crate) struct Splitter {
 fn block_cost(f: &Frequencies) -> u64 {
     let (main, main_used) = entropy_cost(&f.main);
     let (length, length_used) = entropy_cost(&f.length);
-    main + length + HEADER_BITS * u64::from(BIT) + u64::from(main_used + length_used) * BITS_PER_SYMBOL
+    let coded = main
+        + length
+        + f.extra_bits * u64::from(BIT)
+        + HEADER_BITS * u64::from(BIT)
+        + u64::from(main_used + length_used) * BITS_PER_SYMBOL;
+    // Or the bytes as they are, after a short header.
+    coded.min((8 * f.bytes as u64 + RAW_HEADER_BITS) * u64::from(BIT))
 }
 
 fn merged_cost(a: &Frequencies, b: &Frequencies) -> u64 {

@@ -4,7 +4,9 @@
 //! matches only the newest position is known. It returns the longest match it meets, not all lengths: parsers that
 //! weigh lengths against offsets use the binary trees.
 
+use super::binary_trees::MatchLimits;
 use super::match_length::PaddedChunk;
+use super::match_list::{Match, MatchList};
 use super::position::Position;
 
 const HASH3_BITS: u32 = 12;
@@ -24,6 +26,7 @@ pub struct SearchEffort {
 /// Chains over one chunk; every position must be searched or skipped, in order.
 #[derive(Debug)]
 pub struct HashChains<P> {
+    head2: Vec<P>,
     head3: Vec<P>,
     head4: Vec<P>,
     previous: Vec<P>,
@@ -59,6 +62,7 @@ impl<P: Position> HashChains<P> {
         debug_assert!(max_chunk_bytes <= P::MAX_CHUNK);
         let hash4_bits = hash4_bits(max_chunk_bytes);
         Self {
+            head2: vec![P::NONE; 1 << 11],
             head3: vec![P::NONE; 1 << HASH3_BITS],
             head4: vec![P::NONE; 1 << hash4_bits],
             previous: vec![P::NONE; max_chunk_bytes],
@@ -75,6 +79,7 @@ impl<P: Position> HashChains<P> {
 
     /// Forgets the previous chunk.
     pub fn start(&mut self, chunk: &PaddedChunk) {
+        self.head2.fill(P::NONE);
         self.head3.fill(P::NONE);
         self.head4.fill(P::NONE);
         self.hash_ahead(chunk, 0);
@@ -154,5 +159,78 @@ impl<P: Position> HashChains<P> {
             candidate = self.previous[earlier];
         }
         best
+    }
+
+    /// Lists the matches of positions `from..to`.
+    pub fn list_matches(
+        &mut self,
+        chunk: &PaddedChunk,
+        from: usize,
+        to: usize,
+        limits: MatchLimits,
+        effort: SearchEffort,
+        list: &mut MatchList,
+    ) {
+        let mut at = from;
+        while at < to {
+            let limit = limits.max_length.min(chunk.len() - at);
+            let nice = effort.nice_length.min(limit);
+            let word = chunk.load_u32(at);
+            let h2 = ((word << 16).wrapping_mul(0x9E37_79B1) >> (32 - 11)) as usize;
+            let newest = core::mem::replace(&mut self.head2[h2], P::at(at)).plus_one();
+            let mut best = 1;
+            if newest > 0 && limit >= 2 {
+                let offset = at + 1 - newest;
+                if offset <= limits.max_offset_of_two && (chunk.load_u32(newest - 1) ^ word) << 16 == 0 {
+                    list.push(Match::new(2, offset));
+                    best = 2;
+                }
+            }
+            let (candidate3, mut candidate) = self.insert(chunk, at);
+            if limit >= 3 {
+                if let Some(earlier) = candidate3.plus_one().checked_sub(1) {
+                    if (chunk.load_u32(earlier) ^ word) << 8 == 0 {
+                        list.push(Match::new(3, at - earlier));
+                        best = 3;
+                    }
+                }
+            }
+            if limit >= 4 {
+                let mut depth = effort.depth;
+                best = best.max(3);
+                let mut tail_word = word;
+                while let Some(earlier) = candidate.plus_one().checked_sub(1) {
+                    if chunk.load_u32(earlier + best - 3) == tail_word && chunk.load_u32(earlier) == word {
+                        let length = chunk.match_length(earlier, at, 4, limit);
+                        if length > best {
+                            best = length;
+                            list.push(Match::new(length, at - earlier));
+                            if length >= nice {
+                                break;
+                            }
+                            tail_word = chunk.load_u32(at + best - 3);
+                        }
+                    }
+                    depth -= 1;
+                    if depth == 0 {
+                        break;
+                    }
+                    candidate = self.previous[earlier];
+                }
+            }
+            list.next_position();
+            at += 1;
+            if best >= nice && best >= 4 {
+                let inside = (best - 1).min(to - at);
+                for position in at..at + inside {
+                    self.insert(chunk, position);
+                    let word = chunk.load_u32(position);
+                    let h2 = ((word << 16).wrapping_mul(0x9E37_79B1) >> (32 - 11)) as usize;
+                    self.head2[h2] = P::at(position);
+                }
+                list.skip(inside);
+                at += inside;
+            }
+        }
     }
 }
