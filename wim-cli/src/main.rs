@@ -29,7 +29,7 @@ use crate::verbs::Verb;
 /// after operands and may be shortened while they stay unambiguous. Exit codes: 0 done, 1 the answer is no (damage
 /// found, nothing matched), 2 failed or misused, 130 cancelled.
 #[derive(Parser, Debug)]
-#[command(name = "wim", version, infer_long_args = true, max_term_width = 110)]
+#[command(name = "wim", version, infer_long_args = true, args_override_self = true, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -139,6 +139,32 @@ fn nothing_leaves_the_target() {
 }
 
 #[test]
+fn data_that_is_not_in_the_file_is_a_failure() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    wim(folder, &["capture", "src", "base.wim"]).ends_with(0);
+    std::fs::write(folder.join("src/new"), "only in the delta").unwrap();
+    let delta = ["capture", "src", "delta.wim", "--delta-from=base.wim", "--quiet"];
+    let Some(made) = wimlib(folder, &delta) else { return };
+    made.ends_with(0);
+    wim(folder, &["dir", "delta.wim"]).ends_with(0);
+    wim(folder, &["extract", "delta.wim", "1", "new", "--dest-dir=out"]).ends_with(0);
+    let ran = wim(folder, &["verify", "delta.wim"]).ends_with(1);
+    assert!(ran.text().contains("the blob is not in the file"), "{}", ran.text());
+    for arguments in [
+        vec!["apply", "delta.wim", "out2"],
+        vec!["extract", "delta.wim", "1", "a.txt", "--to-stdout"],
+        vec!["export", "delta.wim", "1", "e.wim"],
+        vec!["optimize", "delta.wim"],
+    ] {
+        let ran = wim(folder, &arguments).ends_with(2);
+        assert!(ran.stderr.contains("not in the file"), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("hint: "), "{arguments:?}: {}", ran.stderr);
+    }
+    assert!(!folder.join("e.wim").exists());
+}
+
+#[test]
 fn misuse_is_told() {
     let folder = sample_tree();
     let folder = folder.path();

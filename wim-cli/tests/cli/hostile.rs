@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{noise, sample_tree, wim};
+use crate::{noise, sample_tree, wim, wimlib};
 
 /// Verbs that read `bad.wim`, with what they write going to `out`.
 const VERBS: [&[&str]; 8] = [
@@ -96,6 +96,48 @@ fn lying_sizes_do_not_take_memory() {
             }
             try_all(folder.path(), &bytes, &format!("entry {entry}, field at {offset} is {value:#x}"));
         }
+    }
+}
+
+#[test]
+fn files_of_later_versions_are_refused_by_name() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    for (options, word) in [
+        (vec!["--solid"], "solid resource"),
+        (vec!["--compress=LZMS"], "LZMS"),
+        (vec!["--pipable", "--compress=XPRESS"], "pipable"),
+    ] {
+        let capture = ["capture", "src", "t.wim", "--quiet"];
+        let line: Vec<&str> = capture.into_iter().chain(options.iter().copied()).collect();
+        let Some(made) = wimlib(folder, &line) else { return };
+        made.ends_with(0);
+        for verb in [
+            vec!["verify", "t.wim"],
+            vec!["apply", "t.wim", "out"],
+            vec!["extract", "t.wim", "1", "a.txt", "--dest-dir=out"],
+            vec!["export", "t.wim", "1", "e.wim"],
+            vec!["export", "t.wim", "1", "e.wim", "--compress=LZX"],
+            vec!["optimize", "t.wim"],
+        ] {
+            let ran = wim(folder, &verb).ends_with(2);
+            let is_named = ran.stderr.contains(word) || ran.stderr.contains("LZMS");
+            assert!(is_named && ran.stderr.contains("hint: "), "{options:?} {verb:?}: {}", ran.stderr);
+            assert_eq!(names(folder), ["src", "t.wim"], "{options:?} {verb:?}");
+        }
+    }
+}
+
+#[test]
+fn a_capture_of_the_folder_of_its_target_is_whole() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    for images in 0..3 {
+        wim(folder, &["capture", ".", "t.wim", "--check", "--compress=none"]).ends_with(0);
+        wim(folder, &["verify", "t.wim"]).ends_with(0);
+        let listed = wim(folder, &["dir", "t.wim"]).ends_with(0).text();
+        assert_eq!(listed.contains("/t.wim"), images > 0, "the file of the run before is captured: {listed}");
+        assert!(!listed.contains("wim-tmp"), "{listed}");
     }
 }
 

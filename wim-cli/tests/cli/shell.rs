@@ -23,6 +23,42 @@ fn keys(value: &serde_json::Value) -> Vec<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
+/// The fields of `extract`, and of each image of `apply`.
+const APPLIED: [&str; 11] = [
+    "bytes",
+    "directories",
+    "files",
+    "hard_links",
+    "image",
+    "left_out_encrypted",
+    "left_out_named_streams",
+    "left_out_names",
+    "left_out_reparse_points",
+    "symbolic_links",
+    "target",
+];
+
+/// The fields of verbs that write a WIM.
+const WRITTEN: [&str; 8] = [
+    "copied_bytes",
+    "copied_resources",
+    "encoded_bytes",
+    "encoded_resources",
+    "file_bytes",
+    "image_count",
+    "path",
+    "replaced_bytes",
+];
+
+/// Asserts that `answer` has the envelope's fields and `fields`, and no others.
+#[track_caller]
+fn has_shape(answer: &serde_json::Value, fields: &[&str]) {
+    let mut all: Vec<&str> = fields.iter().copied().chain(["schema_version", "verb"]).collect();
+    all.sort_unstable();
+    assert_eq!(keys(answer), all);
+    assert_eq!(answer["schema_version"], 1);
+}
+
 #[test]
 fn json_answers_keep_their_shape() {
     let folder = sample_tree();
@@ -31,95 +67,42 @@ fn json_answers_keep_their_shape() {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
         wim(folder, &arguments).json()
     };
-    let written = [
-        "copied_bytes",
-        "copied_resources",
-        "encoded_bytes",
-        "encoded_resources",
-        "file_bytes",
-        "image_count",
-        "path",
-        "replaced_bytes",
-        "schema_version",
-        "verb",
-    ];
-    let capture = run(&["capture", "src", "t.wim"]);
-    let mut captured: Vec<&str> =
-        written.into_iter().chain(["bytes", "directories", "excluded", "files"]).collect();
-    captured.sort_unstable();
-    assert_eq!(keys(&capture), captured);
-    assert_eq!(keys(&run(&["export", "t.wim", "1", "e.wim"])), written);
-    assert_eq!(keys(&run(&["optimize", "e.wim"])), written);
-    assert_eq!(keys(&run(&["delete", "e.wim", "1"])), written);
-    let info = run(&["info", "t.wim"]);
-    assert_eq!(
-        keys(&info),
-        [
-            "attributes",
-            "boot_index",
-            "chunk_size",
-            "compression",
-            "file_bytes",
-            "guid",
-            "image_count",
-            "images",
-            "part_number",
-            "path",
-            "schema_version",
-            "total_bytes",
-            "total_parts",
-            "verb",
-            "version"
-        ]
-    );
-    assert_eq!(
-        keys(&info["images"][0]),
-        [
-            "creation_time",
-            "description",
-            "directory_count",
-            "display_description",
-            "display_name",
-            "file_count",
-            "flags",
-            "hard_link_bytes",
-            "index",
-            "last_modification_time",
-            "name",
-            "total_bytes",
-            "wimboot_compatible",
-            "windows"
-        ]
-    );
-    assert_eq!(
-        keys(&run(&["verify", "t.wim"])),
-        ["blobs", "bytes", "damaged", "findings", "images", "integrity", "path", "schema_version", "verb"]
-    );
-    let applied = [
-        "bytes",
-        "directories",
-        "files",
-        "hard_links",
-        "image",
-        "left_out_encrypted",
-        "left_out_named_streams",
-        "left_out_names",
-        "left_out_reparse_points",
-        "symbolic_links",
-        "target",
-    ];
+    let captured = [&WRITTEN[..], &["bytes", "directories", "excluded", "files"]].concat();
+    has_shape(&run(&["capture", "src", "t.wim"]), &captured);
+    has_shape(&run(&["export", "t.wim", "1", "e.wim"]), &WRITTEN);
+    has_shape(&run(&["optimize", "e.wim"]), &WRITTEN);
+    has_shape(&run(&["delete", "e.wim", "1"]), &WRITTEN);
+    let verified = ["blobs", "bytes", "damaged", "findings", "images", "integrity", "path"];
+    has_shape(&run(&["verify", "t.wim"]), &verified);
     let apply = run(&["apply", "t.wim", "out"]);
-    assert_eq!(keys(&apply), ["applied", "schema_version", "verb"]);
-    assert_eq!(keys(&apply["applied"][0]), applied);
-    let mut extracted: Vec<&str> = applied.into_iter().chain(["schema_version", "verb"]).collect();
-    extracted.sort_unstable();
-    assert_eq!(keys(&run(&["extract", "t.wim", "1", "a.txt", "--dest-dir=out2"])), extracted);
+    has_shape(&apply, &["applied"]);
+    assert_eq!(keys(&apply["applied"][0]), APPLIED);
+    has_shape(&run(&["extract", "t.wim", "1", "a.txt", "--dest-dir=out2"]), &APPLIED);
     let error = run(&["info", "nofile"]);
     assert_eq!(keys(&error), ["error", "schema_version"]);
     assert_eq!(keys(&error["error"]), ["file", "hint", "kind", "message", "place"]);
-    for answer in [&capture, &info, &apply, &error] {
-        assert_eq!(answer["schema_version"], 1);
-    }
+}
+
+#[test]
+fn the_json_of_info_keeps_its_shape() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    wim(folder, &["capture", "src", "t.wim"]).ends_with(0);
+    let info = wim(folder, &["info", "t.wim", "--json"]).ends_with(0).json();
+    let mut fields = vec!["attributes", "boot_index", "chunk_size", "compression", "file_bytes", "guid"];
+    fields.extend(["image_count", "images", "part_number", "path", "total_bytes", "total_parts", "version"]);
+    has_shape(&info, &fields);
+    let mut fields = vec!["creation_time", "description", "directory_count", "display_description"];
+    fields.extend([
+        "display_name",
+        "file_count",
+        "flags",
+        "hard_link_bytes",
+        "index",
+        "last_modification_time",
+    ]);
+    fields.extend(["name", "total_bytes", "wimboot_compatible", "windows"]);
+    assert_eq!(keys(&info["images"][0]), fields);
 }
 
 #[test]
@@ -170,6 +153,37 @@ fn bad_values_are_refused_before_anything_is_done() {
         assert!(!folder.join("t.wim").exists(), "{option}");
     }
     wim(folder, &["capture", "src", "t.wim", "--threads=0", "--memory", "64MiB"]).ends_with(0);
+}
+
+#[test]
+fn the_last_of_an_option_given_twice_wins() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    let arguments = [
+        "capture",
+        "--compress=LZX",
+        "src",
+        "--check",
+        "t.wim",
+        "--compress",
+        "fast",
+        "--check",
+        "--",
+        "-Name",
+    ];
+    wim(folder, &arguments).ends_with(0);
+    let json = wim(folder, &["info", "t.wim", "--json", "--json"]).ends_with(0).json();
+    assert_eq!((&json["compression"], &json["images"][0]["name"]), (&"XPRESS".into(), &"-Name".into()));
+    for (options, has_table) in [
+        (["--check", "--nocheck"], false),
+        (["--nocheck", "--check"], true),
+        (["--nocheck", "--include-i"], true),
+    ] {
+        let line: Vec<&str> = ["optimize", "t.wim"].into_iter().chain(options).collect();
+        wim(folder, &line).ends_with(0);
+        let json = wim(folder, &["info", "t.wim", "--json"]).ends_with(0).json();
+        assert_eq!(json["attributes"][0] == "Integrity info", has_table, "{options:?}");
+    }
 }
 
 #[test]

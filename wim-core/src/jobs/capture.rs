@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::clock::job_time;
-use super::properties;
+use super::properties::{self, check_text, xml_text};
 use super::rebuild::{CompressionOptions, IntegrityChoice, Written, write_file};
 use super::text_file::read_text;
 use crate::base::atomic_file::IfExists;
@@ -137,7 +137,10 @@ fn last_name(source: &Path) -> String {
 /// The image's XML with what is said of it, in wimlib's order: counts and times have their places behind the name.
 fn described(source: &Path, options: &ImageOptions) -> Result<ImageXml> {
     let mut xml = ImageXml::default();
-    xml.set("NAME", &options.name.clone().unwrap_or_else(|| last_name(source)));
+    if let Some(name) = &options.name {
+        check_text("NAME", name)?;
+    }
+    xml.set("NAME", &options.name.clone().unwrap_or_else(|| xml_text(&last_name(source))));
     let now = job_time()?;
     for count in ["DIRCOUNT", "FILECOUNT", "TOTALBYTES", "HARDLINKBYTES"] {
         xml.set(count, "0");
@@ -150,10 +153,12 @@ fn described(source: &Path, options: &ImageOptions) -> Result<ImageXml> {
 
 fn set_texts(xml: &mut ImageXml, options: &ImageOptions) -> Result<()> {
     if let Some(flags) = &options.flags {
+        check_text("FLAGS", flags)?;
         xml.set("FLAGS", flags);
     }
     options.properties.iter().try_for_each(|(path, value)| properties::set(xml, path, value))?;
     if let Some(description) = &options.description {
+        check_text("DESCRIPTION", description)?;
         xml.set("DESCRIPTION", description);
     }
     Ok(())

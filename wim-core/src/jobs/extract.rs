@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::apply::Applied;
-use super::dir::typed_path;
+use super::dir::{NothingFits, typed_path};
 use super::images;
 use super::open::{Check, load_image, open};
 use super::text_file::read_text;
@@ -163,7 +163,9 @@ fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> 
     if !found.is_empty() {
         return Ok(found);
     }
-    let error = Error::not_found("no matches for this path").at(Place::Path(path.to_owned()));
+    let error = Error::not_found("no matches for this path")
+        .at(Place::Path(path.to_owned()))
+        .with_source(NothingFits);
     match options.unmatched {
         Unmatched::Fail => {
             Err(error.remedy("list the paths with wim dir, or skip missing ones with --nullglob"))

@@ -13,8 +13,9 @@ const MAX_INDEX: usize = 10_000;
 /// Sets the property at `path` of `image`; an empty value removes the element.
 ///
 /// # Errors
-/// `InvalidInput` for a path with bad syntax, and for an index that leaves a gap.
+/// `InvalidInput` for a path with bad syntax, an index that leaves a gap, and a value that XML cannot hold.
 pub fn set(image: &mut ImageXml, path: &str, value: &str) -> Result<()> {
+    check_text(path, value)?;
     let steps = path.split('/').map(|step| parse_step(path, step)).collect::<Result<Vec<_>>>()?;
     let mut element = image.element_mut();
     for (number, &(name, index)) in steps.iter().enumerate() {
@@ -49,6 +50,30 @@ pub fn set(image: &mut ImageXml, path: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a text that XML cannot hold: the file would be written, but its XML could not be read again.
+///
+/// # Errors
+/// `InvalidInput` for control characters other than tab, line feed and carriage return, and for U+FFFE and U+FFFF.
+pub(super) fn check_text(what: &str, text: &str) -> Result<()> {
+    match text.chars().find(|&c| !is_xml(c)) {
+        None => Ok(()),
+        Some(bad) => Err(Error::invalid_input(format!(
+            "{what}: the character U+{:04X} cannot stand in the XML of a WIM",
+            u32::from(bad)
+        ))),
+    }
+}
+
+/// The text with U+FFFD for what XML cannot hold.
+pub(super) fn xml_text(text: &str) -> String {
+    text.chars().map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// True for what XML 1.0 can hold.
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{FFFD}' | '\u{10000}'..)
+}
+
 /// The place among `element`'s children of the `index`-th one called `name`, else how many there are.
 fn nth_child(element: &Element, name: &str, index: usize) -> std::result::Result<usize, usize> {
     let is_named = |node: &Node| matches!(node, Node::Element(child) if child.name == name);
@@ -75,6 +100,8 @@ fn parse_step<'p>(path: &str, step: &'p str) -> Result<(&'p str, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::formats::wim::WimXml;
 
@@ -113,5 +140,30 @@ mod tests {
             assert!(set(&mut image, bad, "x").is_err(), "{bad:?}");
         }
         assert_eq!(text(&image), "<WIM><IMAGE INDEX=\"1\"></IMAGE></WIM>");
+    }
+
+    #[test]
+    fn texts_that_xml_cannot_hold_are_refused() {
+        let mut image = ImageXml::default();
+        for bad in ["a\0", "\u{1}", "\u{FFFF}", "\u{1B}[2J"] {
+            assert!(set(&mut image, "A", bad).is_err(), "{bad:?}");
+            assert!(!xml_text(bad).contains(|c: char| c.is_control() && c != '\n'), "{bad:?}");
+        }
+        assert_eq!(text(&image), "<WIM><IMAGE INDEX=\"1\"></IMAGE></WIM>");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_set_is_read_back(path in "[A-C/\\[\\]0-3]{1,8}", value in any::<String>()) {
+            let mut image = ImageXml::default();
+            if set(&mut image, &path, &value).is_ok() {
+                let mut xml = WimXml::empty(1);
+                xml.images_mut()[0] = image;
+                let again = WimXml::parse(&xml.to_bytes(0), 0, 1).unwrap();
+                // Every accepted path of a fresh image is a chain of first elements.
+                let names: Vec<&str> = path.split('/').map(|step| step.split('[').next().unwrap_or(step)).collect();
+                prop_assert_eq!(again.images()[0].element().text_at(&names).unwrap_or(""), value.as_str());
+            }
+        }
     }
 }
