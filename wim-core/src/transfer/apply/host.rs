@@ -61,6 +61,9 @@ pub(super) trait NewFile {
     /// The open file.
     fn file(&mut self) -> &mut File;
 
+    /// Takes the room for `size` bytes at once, where the system can: less work for it, and a full disk is told early.
+    fn reserve(&mut self, size: u64) -> std::io::Result<()>;
+
     /// Gives the file its times and its place.
     fn finish(self, attributes: u32, times: Times) -> Result<()>;
 }
