@@ -4,13 +4,12 @@
 //! [`DecodeError`] and [`Level`]. The formats themselves live in the packages `xpress` and `lzx`; nothing here
 //! knows about WIM files, threads or I/O.
 
+pub mod bitstream;
 mod error;
+pub mod huffman;
 mod level;
+pub mod lz77;
+pub mod parse;
 
 pub use error::DecodeError;
 pub use level::Level;
-
-pub mod bitstream;
-pub mod huffman;
-pub mod lz77;
-pub mod parse;

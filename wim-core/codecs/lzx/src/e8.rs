@@ -11,7 +11,7 @@ const OPCODE: u8 = 0xe8;
 /// Bytes of an opcode and its operand.
 const CALL_BYTES: usize = 5;
 /// Bytes looked at together by the scan.
-const BLOCK_BYTES: usize = 32;
+const BLOCK_BYTES: usize = 64;
 
 /// Makes call operands of a WIM chunk absolute: what an encoder does first.
 pub fn translate(chunk: &mut [u8]) {
@@ -71,7 +71,7 @@ fn for_each_call(data: &mut [u8], change: impl Fn(usize, i32) -> i32) {
                 next = start + after;
                 break;
             }
-            hits &= u32::MAX << after;
+            hits &= u64::MAX << after;
         }
         start = next;
     }
@@ -89,26 +89,31 @@ fn for_each_call(data: &mut [u8], change: impl Fn(usize, i32) -> i32) {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "SSE2 compare and movemask; listed in UNSAFE.md")]
 #[inline(always)]
-fn opcode_mask(block: &[u8; BLOCK_BYTES]) -> u32 {
+fn opcode_mask(block: &[u8; BLOCK_BYTES]) -> u64 {
     use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
-    // SAFETY: SSE2 is part of x86-64; both unaligned loads lie within the 32 bytes of `block`.
-    unsafe {
-        let opcode = _mm_set1_epi8(OPCODE.cast_signed());
-        let low = _mm_cmpeq_epi8(_mm_loadu_si128(block.as_ptr().cast()), opcode);
-        let high = _mm_cmpeq_epi8(_mm_loadu_si128(block.as_ptr().add(16).cast()), opcode);
-        (_mm_movemask_epi8(low) | _mm_movemask_epi8(high) << 16).cast_unsigned()
+    let mut mask = 0;
+    for (index, vector) in block.as_chunks::<16>().0.iter().enumerate() {
+        // SAFETY: SSE2 is part of x86-64; the unaligned load is of the 16 bytes of `vector`.
+        let hits = unsafe {
+            _mm_movemask_epi8(_mm_cmpeq_epi8(
+                _mm_loadu_si128(vector.as_ptr().cast()),
+                _mm_set1_epi8(OPCODE.cast_signed()),
+            ))
+        };
+        mask |= u64::from(hits.cast_unsigned()) << (16 * index);
     }
+    mask
 }
 
 /// One bit for each byte that is an opcode, the first byte in bit 0.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn opcode_mask(block: &[u8; BLOCK_BYTES]) -> u32 {
+fn opcode_mask(block: &[u8; BLOCK_BYTES]) -> u64 {
     // A whole-block test first, which compilers turn into vector code: opcodes are rare.
     if !block.iter().fold(false, |any, &byte| any | (byte == OPCODE)) {
         return 0;
     }
-    block.iter().enumerate().fold(0, |mask, (index, &byte)| mask | u32::from(byte == OPCODE) << index)
+    block.iter().enumerate().fold(0, |mask, (index, &byte)| mask | u64::from(byte == OPCODE) << index)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::format::{
 };
 use lz_kit::Level;
 use lz_kit::bitstream::Interleaved16Writer;
-use lz_kit::huffman::{LengthBuilder, assign_codewords};
+use lz_kit::huffman::LengthBuilder;
+use lz_kit::huffman::codewords::assign;
 use lz_kit::lz77::{
     BinaryTrees, HashChains, MatchLimits, MatchList, PaddedChunk, RecentOffsets, SearchEffort,
 };
@@ -262,7 +263,7 @@ impl ItemSink for Items {
 /// Writes the table of lengths, the items and the end symbol.
 fn write(items: &Items, lengths: &[u8; NUM_SYMBOLS], out: &mut [u8]) -> Option<usize> {
     let mut codewords = [0; NUM_SYMBOLS];
-    assign_codewords(lengths, &mut codewords);
+    assign(lengths, &mut codewords);
     for (byte, pair) in out.iter_mut().zip(lengths.chunks_exact(2)) {
         *byte = pair[0] | pair[1] << 4;
     }

@@ -1,5 +1,9 @@
-//! Bit streams made of 16-bit little-endian units.
+//! Bit streams of 16-bit little-endian units, bits taken from each unit most significant first.
 
+mod fast_bits;
+mod forward16;
 mod forward16_writer;
 
+pub use fast_bits::FastBits;
+pub use forward16::Forward16Reader;
 pub use forward16_writer::{Forward16Writer, Interleaved16Writer};

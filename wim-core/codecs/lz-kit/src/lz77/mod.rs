@@ -1,6 +1,7 @@
 //! Finding and describing repetitions inside one chunk.
 
 mod binary_trees;
+pub mod copy_match;
 mod hash_chains;
 mod match_length;
 mod match_list;
