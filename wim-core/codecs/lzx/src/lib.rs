@@ -1,13 +1,21 @@
 //! LZX as WIM stores it: chunks compressed alone, windows of 32 KiB to 2 MiB, E8 translation always on.
 
 mod block_header;
+mod cost;
 mod decode;
 pub mod e8;
+mod encode;
 mod fast_loop;
 pub mod format;
+mod items;
+mod near_optimal;
 #[cfg(any(test, feature = "reference"))]
 pub mod reference;
+mod split;
+mod tune_lengths;
+mod write_block;
 
 pub use decode::Decoder;
+pub use encode::Encoder;
 pub use format::WindowOrder;
-pub use lz_kit::DecodeError;
+pub use lz_kit::{DecodeError, Level};

@@ -24,6 +24,9 @@ pub struct LengthBuilder {
 }
 
 impl LengthBuilder {
+    /// Upper bound of the memory one builder holds, in bytes: four lists of symbols and the package-merge flags.
+    pub const SCRATCH_BYTES: usize = 4 * 2 * MAX_SYMBOLS * 4 + MAX_LIMIT * 2 * MAX_SYMBOLS;
+
     /// Scratch for codes of at most [`MAX_SYMBOLS`] symbols.
     #[must_use]
     pub fn new() -> Self {

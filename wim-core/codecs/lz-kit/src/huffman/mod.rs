@@ -1,10 +1,13 @@
 //! Canonical Huffman codes: lengths from frequencies, codewords from lengths, tables that decode them.
 
 mod build_lengths;
+mod entropy;
+
+pub use build_lengths::{LengthBuilder, MAX_SYMBOLS};
+pub use entropy::{BIT, entropy_cost, log2_cost};
 pub mod codewords;
 mod decode_table;
 
-pub use build_lengths::{LengthBuilder, MAX_SYMBOLS};
 pub use decode_table::{
     CodeKind, DecodeTable, ENTRY_BITS_MASK, ENTRY_SUBTABLE, SUBTABLE_START_SHIFT, table_entries,
 };

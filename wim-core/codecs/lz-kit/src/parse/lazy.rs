@@ -31,18 +31,23 @@ pub trait LazyRules {
 
 /// A match under consideration; `repeat` is `u32::MAX` for an explicit offset.
 #[derive(Clone, Copy)]
-struct Choice {
-    length: usize,
-    offset: usize,
-    repeat: u32,
-    score: usize,
+pub(super) struct Choice {
+    pub(super) length: usize,
+    pub(super) offset: usize,
+    pub(super) repeat: u32,
+    pub(super) score: usize,
 }
 
 const NO_CHOICE: Choice = Choice { length: 0, offset: 0, repeat: u32::MAX, score: 0 };
 
 /// Longest match of at least three bytes at a recent offset, R0 first; [`NO_CHOICE`] when there is none.
 #[inline(always)]
-fn best_repeat<R: LazyRules>(chunk: &PaddedChunk, at: usize, limit: usize, recent: RecentOffsets) -> Choice {
+pub(super) fn best_repeat<R: LazyRules>(
+    chunk: &PaddedChunk,
+    at: usize,
+    limit: usize,
+    recent: RecentOffsets,
+) -> Choice {
     let mut best = NO_CHOICE;
     if limit < 3 {
         return best;
@@ -64,6 +69,9 @@ fn best_repeat<R: LazyRules>(chunk: &PaddedChunk, at: usize, limit: usize, recen
     best
 }
 
+/// The best match at the finder's next position that scores more than `beat`; [`NO_CHOICE`] when there is none.
+///
+/// Recent offsets are tried only where an explicit match was found: elsewhere they rarely pay for the time.
 #[inline(always)]
 fn search<P: Position, R: LazyRules>(
     finder: &mut HashChains<P>,
@@ -74,18 +82,19 @@ fn search<P: Position, R: LazyRules>(
     effort: SearchEffort,
 ) -> Choice {
     let limit = R::MAX_LENGTH.min(chunk.len() - at);
-    let mut best = NO_CHOICE;
+    let (length, offset) = finder.find(chunk, beat, limit, effort);
+    if offset == 0 {
+        return NO_CHOICE;
+    }
+    let mut choice = NO_CHOICE;
     if R::RECENT {
-        best = best_repeat::<R>(chunk, at, limit, recent);
+        choice = best_repeat::<R>(chunk, at, limit, recent);
     }
-    let (length, offset) = finder.find(chunk, at, beat.max(best.length), limit, effort);
-    if offset > 0 && R::pays(length, offset) {
-        let score = R::explicit_score(length, offset);
-        if score > best.score {
-            best = Choice { length, offset, repeat: u32::MAX, score };
-        }
+    let score = R::explicit_score(length, offset);
+    if score > choice.score && R::pays(length, offset) {
+        choice = Choice { length, offset, repeat: u32::MAX, score };
     }
-    best
+    choice
 }
 
 /// Parses the whole chunk. Deterministic in (chunk, effort, rules).
@@ -108,8 +117,9 @@ pub fn lazy<P: Position, R: LazyRules>(
             at += 1;
             continue;
         }
+        // A repeat is so cheap that looking further seldom pays.
         let mut entered = at + 1;
-        while current.length < effort.nice_length && entered < end {
+        while current.repeat == u32::MAX && current.length < effort.nice_length && entered < end {
             let beat = (current.length - 1).max(2);
             let next = search::<P, R>(finder, chunk, entered, beat, recent, second);
             entered += 1;
@@ -131,7 +141,7 @@ pub fn lazy<P: Position, R: LazyRules>(
         }
         at += current.length;
         if entered < at {
-            finder.skip(chunk, entered, at - entered);
+            finder.skip(chunk, at);
         }
     }
 }

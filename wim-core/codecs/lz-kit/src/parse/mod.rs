@@ -1,7 +1,11 @@
 //! Choosing which matches to use: greedily, with one position of look-ahead, or by cheapest path.
 
+mod first_guess;
 mod greedy;
 mod lazy;
+mod near_optimal;
 
+pub use first_guess::first_guess;
 pub use greedy::greedy;
 pub use lazy::{ItemSink, LazyRules, lazy};
+pub use near_optimal::{GapEdges, MAX_EDGE, PathCosts, PathFinder, PathInput, PathModel, ROW};

@@ -1,0 +1,460 @@
+//! Near-optimal parsing: the cheapest path through a block under given costs.
+//!
+//! Positions are nodes; literals, repeats of a recent offset and listed matches of every length are edges. The recent
+//! offsets at a node are those of its cheapest arrival only, which is why the result is not quite optimal. Where the
+//! costs come from, and how often the search is repeated with better ones, is the format's business.
+
+#![expect(unsafe_code, reason = "unchecked access to proven nodes, AVX2; listed in UNSAFE.md")]
+
+use super::lazy::ItemSink;
+use crate::lz77::{MatchList, PaddedChunk, RecentOffsets, load_u32, match_length};
+use core::hint::select_unpredictable as select;
+
+/// Longest match an edge can be; formats with longer ones join neighbours with equal offsets afterwards.
+pub const MAX_EDGE: usize = 257;
+/// Entries of one row of match costs: lengths 0 to [`MAX_EDGE`], rounded up.
+pub const ROW: usize = 264;
+/// Nodes that one position can reach: a longest match, a literal, a longest match; rounded up.
+const REACH: usize = 2 * ROW;
+const _: () = assert!(MAX_EDGE + 3 < ROW && 2 * MAX_EDGE + 1 < REACH);
+
+/// What the path finder must know of a format.
+pub trait PathModel {
+    /// Whether the format has recent offsets, as slots 0 to 2.
+    const RECENT: bool;
+    /// Shortest match, in bytes.
+    const MIN_LENGTH: usize;
+    /// Offset slot of an explicit offset: the row of its costs.
+    fn slot(offset: usize) -> usize;
+    /// Entry of [`PathCosts::low`] for an explicit offset in that slot, below 16.
+    fn low(slot: usize, offset: usize) -> usize;
+}
+
+/// Costs of all edges, in units of 1/64 bit.
+#[derive(Debug)]
+pub struct PathCosts {
+    /// Of each literal.
+    pub literal: [u16; 256],
+    /// Of matches: one row of [`ROW`] lengths for each slot, extra bits included.
+    pub rows: Vec<[u16; ROW]>,
+    /// On top of that, by what [`PathModel::low`] says of the offset.
+    pub low: [u16; 16],
+}
+
+impl PathCosts {
+    /// Room for `slots` offset slots.
+    #[must_use]
+    pub fn new(slots: usize) -> Self {
+        Self { literal: [0; 256], rows: vec![[0; ROW]; slots], low: [0; 16] }
+    }
+}
+
+impl PathCosts {
+    /// Bytes of memory for [`new`](Self::new) with the same argument.
+    #[must_use]
+    pub const fn scratch_bytes(slots: usize) -> usize {
+        size_of::<Self>() + slots * 2 * ROW
+    }
+}
+
+/// Which matches get an edge "match, literal, match at the same offset".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapEdges {
+    /// The longest listed one of each position.
+    Longest,
+    /// All listed ones and the repeats.
+    All,
+}
+
+/// What to parse: a block, the matches listed for it, and the state at its start.
+#[derive(Clone, Copy, Debug)]
+pub struct PathInput<'a> {
+    /// The whole chunk.
+    pub chunk: &'a PaddedChunk,
+    /// First position of the block.
+    pub start: usize,
+    /// End of the block.
+    pub end: usize,
+    /// Matches of at least `start..end`.
+    pub matches: &'a MatchList,
+    /// Position in the chunk of the list's first position.
+    pub list_start: usize,
+    /// Recent offsets at `start`, none of them greater than that.
+    pub recent: RecentOffsets,
+    /// After which matches a literal and a repeat are tried as one edge with them.
+    pub gaps: GapEdges,
+}
+
+/// A node: the cost of its cheapest arrival in the upper 32 bits; below, nine bits of length and 22 of offset code.
+type Node = u64;
+const COST_SHIFT: u32 = 32;
+const COST_MASK: Node = (u32::MAX as Node) << COST_SHIFT;
+const LENGTH_SHIFT: u32 = 22;
+const CODE_MASK: u32 = (1 << LENGTH_SHIFT) - 1;
+/// Set in an item that is a match, a literal and a match at the same offset.
+const GAP: u32 = 1 << 31;
+const LITERAL: u32 = 1 << LENGTH_SHIFT;
+/// Offsets are stored with this added, so that the recent ones are 0 to 2.
+const CODE_BIAS: usize = 2;
+/// Greater than all costs, also as a signed number.
+const UNREACHED: Node = i64::MAX as Node;
+
+/// Scratch memory of the search.
+#[derive(Debug)]
+pub struct PathFinder {
+    nodes: Vec<Node>,
+    queues: Vec<RecentOffsets>,
+    /// Per node whose item has [`GAP`] set: lengths of the first and of the second match.
+    gaps: Vec<(u16, u16)>,
+    path: Vec<usize>,
+    wide: bool,
+}
+
+impl PathFinder {
+    /// Scratch for blocks of at most `max_block_bytes`.
+    #[must_use]
+    pub fn new(max_block_bytes: usize) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let wide = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt");
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide = false;
+        Self {
+            nodes: vec![UNREACHED; max_block_bytes + REACH + 1],
+            queues: vec![RecentOffsets::INITIAL; max_block_bytes + 1],
+            gaps: vec![(0, 0); max_block_bytes + REACH],
+            path: Vec::with_capacity(max_block_bytes + 1),
+            wide,
+        }
+    }
+
+    /// Bytes of memory for [`new`](Self::new) with the same argument.
+    #[must_use]
+    pub const fn scratch_bytes(max_block_bytes: usize) -> usize {
+        28 * (max_block_bytes + REACH + 1)
+    }
+
+    /// Sends the items of the cheapest path over the block to `sink`, in order; returns the cost of the path in units
+    /// of 1/64 bit and the recent offsets at its end.
+    pub fn find<M: PathModel>(
+        &mut self,
+        input: PathInput<'_>,
+        costs: &PathCosts,
+        sink: &mut impl ItemSink,
+    ) -> (u64, RecentOffsets) {
+        let size = input.end - input.start;
+        assert!(input.end <= input.chunk.len() && size < self.queues.len(), "the block is too long");
+        assert!(
+            input.end - input.list_start <= input.matches.positions(),
+            "the matches do not cover the block"
+        );
+        assert!(
+            (0..3).all(|index| input.recent.get(index) <= input.start.max(1)),
+            "a recent offset is too far"
+        );
+        if size == 0 {
+            return (0, input.recent);
+        }
+        // SAFETY: the buffers are longer than the block by what they need; the features were detected.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if self.wide {
+                self.relax_all_wide::<M>(input, costs);
+            } else {
+                self.relax_all::<M, false>(input, costs);
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            self.relax_all::<M, false>(input, costs);
+        }
+        self.follow::<M>(input, sink);
+        (self.nodes[size] >> COST_SHIFT, self.queues[size])
+    }
+
+    /// Walks back from the end along the cheapest arrivals, then sends the items forwards.
+    fn follow<M: PathModel>(&mut self, input: PathInput<'_>, sink: &mut impl ItemSink) {
+        let mut node = input.end - input.start;
+        self.path.clear();
+        while node > 0 {
+            self.path.push(node);
+            node -= self.arrival_bytes(node);
+        }
+        for &node in self.path.iter().rev() {
+            let item = self.nodes[node] as u32;
+            let bytes = self.arrival_bytes(node);
+            let at = input.start + node - bytes;
+            let code = (item & CODE_MASK) as usize;
+            if bytes == 1 {
+                sink.literal(input.chunk.byte(at));
+                continue;
+            }
+            let first = if item & GAP != 0 { usize::from(self.gaps[node].0) } else { bytes };
+            if M::RECENT && code <= CODE_BIAS {
+                sink.repeat(first, code as u32);
+            } else {
+                sink.explicit(first, code - CODE_BIAS);
+            }
+            if item & GAP != 0 {
+                sink.literal(input.chunk.byte(at + first));
+                sink.repeat(bytes - first - 1, 0);
+            }
+        }
+    }
+
+    /// Bytes between a node and the one it is reached from; at least 1.
+    #[inline(always)]
+    fn arrival_bytes(&self, node: usize) -> usize {
+        let item = self.nodes[node] as u32;
+        if item & GAP != 0 {
+            let (first, second) = self.gaps[node];
+            usize::from(first) + 1 + usize::from(second)
+        } else {
+            ((item >> LENGTH_SHIFT) as usize).max(1)
+        }
+    }
+
+    /// As [`relax_all`](Self::relax_all), compiled for AVX2, BMI2 and LZCNT.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+    unsafe fn relax_all_wide<M: PathModel>(&mut self, input: PathInput<'_>, costs: &PathCosts) {
+        // SAFETY: the caller's duty.
+        unsafe { self.relax_all::<M, true>(input, costs) }
+    }
+
+    /// Fills nodes and queues of the block.
+    ///
+    /// # Safety
+    /// The block is shorter than `queues`, it and `matches` lie as [`find`](Self::find) asserts, and with `WIDE` the
+    /// CPU has AVX2.
+    #[inline(always)]
+    unsafe fn relax_all<M: PathModel, const WIDE: bool>(&mut self, input: PathInput<'_>, costs: &PathCosts) {
+        let PathInput { chunk, start, end, matches, list_start, recent, gaps } = input;
+        let all_gaps = gaps == GapEdges::All;
+        let (size, data) = (end - start, chunk.as_ptr());
+        self.nodes[..REACH].fill(UNREACHED);
+        // The start counts as reached by a literal.
+        self.nodes[0] = Node::from(LITERAL);
+        let mut queue = recent;
+        for node in 0..size {
+            let at = start + node;
+            // SAFETY: `node < size`, and there are REACH more nodes and queues enough.
+            let ahead = unsafe { &mut *self.nodes.as_mut_ptr().add(node).cast::<[Node; REACH + 1]>() };
+            let arrival = ahead[0];
+            let by_match = arrival as u32 >> LENGTH_SHIFT != 1;
+            ahead[REACH] = UNREACHED;
+            if M::RECENT {
+                if by_match {
+                    queue = self.queue_after(node);
+                }
+                // SAFETY: as above.
+                unsafe { *self.queues.get_unchecked_mut(node) = queue };
+            }
+            let cost = arrival & COST_MASK;
+            // SAFETY: `at` and all positions below lie in the chunk or, by less than its length, in the padding; recent
+            // offsets are at most `at`, because each was when it was listed or given.
+            unsafe {
+                let word = load_u32(data, at);
+                let literal = cost
+                    + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT)
+                    + Node::from(LITERAL);
+                ahead[1] = select(literal < ahead[1], literal, ahead[1]);
+                let mut next = M::MIN_LENGTH;
+                if M::RECENT && at > 0 {
+                    let same = |index: u32| {
+                        u32::from((load_u32(data, at - queue.get(index)) ^ word) << 16 == 0) << index
+                    };
+                    // After a match, R0 could only prolong it: one longer match is cheaper than two.
+                    let mut hits = same(1) | same(2) | (same(0) & u32::from(!by_match));
+                    let limit = MAX_EDGE.min(end - at);
+                    while hits != 0 && limit >= 2 {
+                        let index = hits.trailing_zeros();
+                        hits &= hits - 1;
+                        let length = match_length(data, at - queue.get(index), at, 2, limit);
+                        let row = &costs.rows[index as usize];
+                        relax::<WIDE>(ahead, row, cost + Node::from(index), 2, length);
+                        if all_gaps {
+                            gap(
+                                ahead,
+                                &mut self.gaps[node..],
+                                row,
+                                cost + Node::from(index),
+                                data,
+                                (at, end),
+                                (length, queue.get(index)),
+                                costs,
+                            );
+                        }
+                        next = next.max(length + 1);
+                    }
+                }
+                let found = matches.at_unchecked(at - list_start);
+                let Some(longest) = found.last() else { continue };
+                for found in found {
+                    let (length, offset) = (found.length().min(MAX_EDGE), found.offset());
+                    if length < next {
+                        continue;
+                    }
+                    let slot = M::slot(offset);
+                    let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
+                    let base = cost + low + (offset + CODE_BIAS) as Node;
+                    relax::<WIDE>(ahead, &costs.rows[slot], base, next, length);
+                    if M::RECENT && all_gaps && found != longest {
+                        gap(
+                            ahead,
+                            &mut self.gaps[node..],
+                            &costs.rows[slot],
+                            base,
+                            data,
+                            (at, end),
+                            (length, offset),
+                            costs,
+                        );
+                    }
+                    next = length + 1;
+                }
+                let (length, offset) = (longest.length().min(MAX_EDGE), longest.offset());
+                assert!(offset <= at, "a match starts before the chunk");
+                if M::RECENT && next == length + 1 {
+                    let slot = M::slot(offset);
+                    let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
+                    let base = cost + low + (offset + CODE_BIAS) as Node;
+                    gap(
+                        ahead,
+                        &mut self.gaps[node..],
+                        &costs.rows[slot],
+                        base,
+                        data,
+                        (at, end),
+                        (length, offset),
+                        costs,
+                    );
+                }
+            }
+        }
+        self.queues[size] = if M::RECENT && self.nodes[size] as u32 >> LENGTH_SHIFT != 1 {
+            self.queue_after(size)
+        } else {
+            queue
+        };
+    }
+
+    /// Recent offsets at a node reached by a match or a gap match.
+    #[inline(always)]
+    fn queue_after(&self, node: usize) -> RecentOffsets {
+        let code = self.nodes[node] as u32 & CODE_MASK;
+        let before = self.queues[node - self.arrival_bytes(node)];
+        if code as usize <= CODE_BIAS { before.swap(code) } else { before.push(code as usize - CODE_BIAS) }
+    }
+}
+
+/// Offers a match of full length, one literal and a match at the same offset as one edge: the node after the literal
+/// may have a cheaper arrival with other recent offsets, and then the plain edges would never find this path.
+///
+/// # Safety
+/// The match is one: `at + length <= end`, `offset <= at`, and the data are padded beyond `end`.
+#[inline(always)]
+unsafe fn gap(
+    ahead: &mut [Node; REACH + 1],
+    gaps: &mut [(u16, u16)],
+    row: &[u16; ROW],
+    base: Node,
+    data: *const u8,
+    (at, end): (usize, usize),
+    (length, offset): (usize, usize),
+    costs: &PathCosts,
+) {
+    if length + 3 > end - at {
+        return;
+    }
+    let beyond = at + length + 1;
+    // SAFETY: `beyond + 2 <= end`, and the second match is limited to the block.
+    unsafe {
+        if (load_u32(data, beyond) ^ load_u32(data, beyond - offset)) << 16 != 0 {
+            return;
+        }
+        let second = match_length(data, beyond - offset, beyond, 2, MAX_EDGE.min(end - beyond));
+        let total = Node::from(row[length])
+            + Node::from(costs.literal[usize::from(*data.add(beyond - 1))])
+            + Node::from(costs.rows[0][second]);
+        let new = base + (total << COST_SHIFT) + Node::from(GAP);
+        let target = length + 1 + second;
+        if new < ahead[target] {
+            ahead[target] = new;
+            gaps[target] = (length as u16, second as u16);
+        }
+    }
+}
+
+/// Offers a match of every length from `from` to `to` to the nodes ahead; `base` is cost and offset code so far.
+#[inline(always)]
+fn relax<const WIDE: bool>(
+    ahead: &mut [Node; REACH + 1],
+    row: &[u16; ROW],
+    base: Node,
+    from: usize,
+    to: usize,
+) {
+    debug_assert!(from <= to && to < ROW);
+    #[cfg(target_arch = "x86_64")]
+    if WIDE {
+        // SAFETY: callers pass WIDE only where AVX2 was detected; `from <= to <= MAX_EDGE`.
+        unsafe { relax_wide(ahead, row, base, from, to) }
+        return;
+    }
+    let mut item = base + ((from as Node) << LENGTH_SHIFT);
+    let mut length = from;
+    loop {
+        // SAFETY: `length <= to < ROW`.
+        unsafe {
+            let new = item + (Node::from(*row.get_unchecked(length)) << COST_SHIFT);
+            let place: *mut Node = ahead.get_unchecked_mut(length);
+            // Volatile, because vectors do not pay for runs of one or two.
+            let old = *place;
+            core::ptr::write_volatile(place, core::hint::select_unpredictable(new < old, new, old));
+        }
+        item += Node::from(LITERAL);
+        length += 1;
+        if length > to {
+            return;
+        }
+    }
+}
+
+/// As [`relax`], four lengths at a time; lanes beyond `to` keep what they had.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn relax_wide(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node, from: usize, to: usize) {
+    use core::arch::x86_64::{
+        __m256i, _mm_loadl_epi64, _mm256_add_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpgt_epi64,
+        _mm256_cvtepu16_epi64, _mm256_loadu_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_slli_epi64,
+        _mm256_storeu_si256,
+    };
+    let lanes = _mm256_set_epi64x(3, 2, 1, 0);
+    let first = _mm256_set1_epi64x((base + ((from as Node) << LENGTH_SHIFT)) as i64);
+    let mut item = _mm256_add_epi64(first, _mm256_slli_epi64::<{ LENGTH_SHIFT as i32 }>(lanes));
+    let mut length = from;
+    let mut left = (to - from + 1) as i64;
+    loop {
+        // SAFETY: `length <= to <= MAX_EDGE`, and rows and nodes have three entries more than that.
+        unsafe {
+            let costs = _mm_loadl_epi64(row.as_ptr().add(length).cast());
+            let costs = _mm256_slli_epi64::<{ COST_SHIFT as i32 }>(_mm256_cvtepu16_epi64(costs));
+            let new = _mm256_add_epi64(item, costs);
+            let place: *mut __m256i = ahead.as_mut_ptr().add(length).cast();
+            let old = _mm256_loadu_si256(place);
+            let wanted = _mm256_cmpgt_epi64(_mm256_set1_epi64x(left), lanes);
+            let better = _mm256_and_si256(_mm256_cmpgt_epi64(old, new), wanted);
+            _mm256_storeu_si256(place, _mm256_blendv_epi8(old, new, better));
+        }
+        left -= 4;
+        if left <= 0 {
+            return;
+        }
+        length += 4;
+        item = _mm256_add_epi64(item, _mm256_set1_epi64x(4 << LENGTH_SHIFT));
+    }
+}

@@ -1,0 +1,199 @@
+//! LZX encoder for WIM chunks: E8 translation, parsing, block boundaries, codes, bits.
+//!
+//! The format is [MS-PATCH]'s with WIM's block header and fixed E8 file size. Chunks that would not become smaller are
+//! refused, not stored: the container keeps those raw.
+
+use crate::e8;
+use crate::format::{OFFSET_BASE, WindowOrder};
+use crate::items::{Frequencies, Item, Items, Rules};
+use crate::near_optimal::NearOptimal;
+use crate::split::Splitter;
+use crate::write_block::{BlockCodes, Kind, Lengths};
+use lz_kit::Level;
+use lz_kit::bitstream::Forward16Writer;
+use lz_kit::lz77::{HashChains, PaddedChunk, Position, RecentOffsets, SearchEffort};
+use lz_kit::parse::lazy;
+
+/// Shorter chunks cannot become smaller: a header with three precodes alone has 30 bytes.
+const SMALLEST_CHUNK: usize = 34;
+/// Levels from here on parse near-optimally.
+const FIRST_NEAR_OPTIMAL: u32 = 35;
+
+/// Compresses chunks one by one; each result depends on the chunk, the window and the level alone.
+#[derive(Debug)]
+pub struct Encoder {
+    chunk: PaddedChunk,
+    parser: Parser,
+    block: BlockMaker,
+}
+
+/// How the level parses, in the table width of the window.
+#[derive(Debug)]
+enum Parser {
+    Lazy16(Box<Lazy<u16>>),
+    Lazy32(Box<Lazy<u32>>),
+    Near16(Box<NearOptimal<u16>>),
+    Near32(Box<NearOptimal<u32>>),
+}
+
+impl Encoder {
+    /// An encoder for chunks of at most `window` bytes.
+    #[must_use]
+    pub fn new(window: WindowOrder, level: Level) -> Self {
+        let bytes = window.bytes() as usize;
+        let narrow = bytes <= <u16 as Position>::MAX_CHUNK;
+        let parser = match (level.number() < FIRST_NEAR_OPTIMAL, narrow) {
+            (true, true) => Parser::Lazy16(Box::new(Lazy::new(window, level))),
+            (true, false) => Parser::Lazy32(Box::new(Lazy::new(window, level))),
+            (false, true) => Parser::Near16(Box::new(NearOptimal::new(window, level))),
+            (false, false) => Parser::Near32(Box::new(NearOptimal::new(window, level))),
+        };
+        Self { chunk: PaddedChunk::new(bytes), parser, block: BlockMaker::new(window, level) }
+    }
+
+    /// Bytes of memory that an encoder made with the same arguments holds.
+    #[must_use]
+    pub fn scratch_bytes(window: WindowOrder, level: Level) -> usize {
+        let bytes = window.bytes() as usize;
+        let narrow = bytes <= <u16 as Position>::MAX_CHUNK;
+        let parser = match (level.number() < FIRST_NEAR_OPTIMAL, narrow) {
+            (true, true) => Lazy::<u16>::scratch_bytes(window),
+            (true, false) => Lazy::<u32>::scratch_bytes(window),
+            (false, true) => NearOptimal::<u16>::scratch_bytes(window),
+            (false, false) => NearOptimal::<u32>::scratch_bytes(window),
+        };
+        size_of::<Self>() + PaddedChunk::scratch_bytes(bytes) + parser + BlockMaker::SCRATCH_BYTES
+    }
+
+    /// Compresses one chunk. None: it does not fit into `out`, or is longer than the window.
+    ///
+    /// Callers pass `chunk.len() - 1` bytes: a chunk that would not shrink is stored raw.
+    pub fn encode(&mut self, chunk: &[u8], out: &mut [u8]) -> Option<usize> {
+        if chunk.len() < SMALLEST_CHUNK || !self.chunk.set(chunk) {
+            return None;
+        }
+        e8::translate(self.chunk.bytes_mut());
+        let mut writer = Forward16Writer::new(out);
+        self.block.start();
+        match &mut self.parser {
+            Parser::Lazy16(lazy) => lazy.encode(&self.chunk, &mut self.block, &mut writer),
+            Parser::Lazy32(lazy) => lazy.encode(&self.chunk, &mut self.block, &mut writer),
+            Parser::Near16(near) => near.encode(&self.chunk, &mut self.block, &mut writer),
+            Parser::Near32(near) => near.encode(&self.chunk, &mut self.block, &mut writer),
+        }
+        writer.finish()
+    }
+}
+
+/// Makes and writes blocks; keeps what one block inherits from the one before.
+#[derive(Debug)]
+pub(crate) struct BlockMaker {
+    pub(crate) window: WindowOrder,
+    codes: BlockCodes,
+    previous: Lengths,
+    /// Recent offsets at the end of the last block.
+    pub(crate) recent: RecentOffsets,
+    at: usize,
+    tune_rounds: u32,
+}
+
+impl BlockMaker {
+    const SCRATCH_BYTES: usize = BlockCodes::SCRATCH_BYTES + size_of::<Self>();
+
+    fn new(window: WindowOrder, level: Level) -> Self {
+        Self {
+            window,
+            codes: BlockCodes::new(),
+            previous: Lengths::ZERO,
+            recent: RecentOffsets::INITIAL,
+            at: 0,
+            tune_rounds: match level.number() {
+                0..35 => 0,
+                35..60 => 1,
+                60..85 => 2,
+                _ => 3,
+            },
+        }
+    }
+
+    fn start(&mut self) {
+        self.previous = Lengths::ZERO;
+        self.recent = RecentOffsets::INITIAL;
+        self.at = 0;
+    }
+
+    /// Writes the next items of the chunk as one block.
+    pub(crate) fn write(&mut self, chunk: &PaddedChunk, items: &[Item], writer: &mut Forward16Writer<'_>) {
+        let mut frequencies = Frequencies::ZERO;
+        frequencies.add(items);
+        self.recent = recent_after(self.recent, items);
+        self.codes.make(self.window, &frequencies, &self.previous, self.tune_rounds);
+        let bytes = &chunk.bytes()[self.at..self.at + frequencies.bytes];
+        self.codes.write(self.window, items, bytes, self.recent, writer);
+        if self.codes.kind != Kind::Uncompressed {
+            self.previous.clone_from(&self.codes.lengths);
+        }
+        self.at += frequencies.bytes;
+    }
+}
+
+/// The recent offsets after `items`.
+fn recent_after(mut recent: RecentOffsets, items: &[Item]) -> RecentOffsets {
+    for item in items {
+        if item.is_match() {
+            let slot = item.slot();
+            recent = if slot < 3 {
+                recent.swap(slot as u32)
+            } else {
+                recent.push((OFFSET_BASE[slot] + item.extra) as usize)
+            };
+        }
+    }
+    recent
+}
+
+/// Levels below [`FIRST_NEAR_OPTIMAL`].
+#[derive(Debug)]
+struct Lazy<P> {
+    finder: HashChains<P>,
+    effort: SearchEffort,
+    items: Items,
+    splitter: Splitter,
+    ends: Vec<usize>,
+}
+
+impl<P: Position> Lazy<P> {
+    /// Blocks end at multiples of about this many bytes.
+    const PIECE_BYTES: usize = 4096;
+
+    fn new(window: WindowOrder, level: Level) -> Self {
+        let bytes = window.bytes() as usize;
+        let number = level.number().max(1);
+        Self {
+            finder: HashChains::new(bytes),
+            effort: SearchEffort { depth: 3 * number, nice_length: (72 * number / 20) as usize },
+            items: Items(Vec::with_capacity(bytes)),
+            splitter: Splitter::default(),
+            ends: Vec::new(),
+        }
+    }
+
+    fn scratch_bytes(window: WindowOrder) -> usize {
+        let bytes = window.bytes() as usize;
+        size_of::<Self>()
+            + HashChains::<P>::scratch_bytes(bytes)
+            + bytes * size_of::<Item>()
+            + Splitter::scratch_bytes(bytes, Self::PIECE_BYTES)
+    }
+
+    fn encode(&mut self, chunk: &PaddedChunk, block: &mut BlockMaker, writer: &mut Forward16Writer<'_>) {
+        self.items.0.clear();
+        lazy::<P, Rules>(chunk, &mut self.finder, self.effort, &mut self.items);
+        self.splitter.split(&self.items.0, block.window, Self::PIECE_BYTES, &mut self.ends);
+        let mut start = 0;
+        for &end in &self.ends {
+            block.write(chunk, &self.items.0[start..end], writer);
+            start = end;
+        }
+    }
+}
