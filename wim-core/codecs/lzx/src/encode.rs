@@ -189,7 +189,7 @@ impl<P: Position> Lazy<P> {
     fn encode(&mut self, chunk: &PaddedChunk, block: &mut BlockMaker, writer: &mut Forward16Writer<'_>) {
         self.items.0.clear();
         lazy::<P, Rules>(chunk, &mut self.finder, self.effort, &mut self.items);
-        self.splitter.split(&self.items.0, Self::PIECE_BYTES, &mut self.ends);
+        self.splitter.split(&self.items.0, block.window, Self::PIECE_BYTES, &mut self.ends);
         let mut start = 0;
         for &end in &self.ends {
             block.write(chunk, &self.items.0[start..end], writer);

@@ -380,12 +380,12 @@ impl Target {
         // SAFETY: the caller's duty; the position is within the output.
         let ((queue, offset), to) =
             unsafe { (cpu.pick(queue, entry, formatted_offset(entry, bits)), self.first.add(self.position)) };
-        if offset < len || offset > self.position {
-            // No literal comes here: the first recent offset was good for a match before.
+        // No literal fails here: the first recent offset was good for a match before.
+        if offset > self.position {
+            return Err(DecodeError::BadOffset);
+        }
+        if offset < len {
             hint::cold_path();
-            if offset > self.position {
-                return Err(DecodeError::BadOffset);
-            }
             // SAFETY: `offset` bytes lie before, and 16 bytes fit.
             unsafe { cpu.copy_vector(to, offset) };
         } else {

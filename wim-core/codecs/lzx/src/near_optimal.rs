@@ -128,7 +128,7 @@ impl<P: Position> NearOptimal<P> {
         let [items, next] = &mut self.items;
         items.0.clear();
         first_guess::<Rules>(chunk, (start, end), (&self.matches, start), block.recent, items);
-        self.splitter.split(&items.0, self.plan.piece_bytes, &mut self.ends);
+        self.splitter.split(&items.0, block.window, self.plan.piece_bytes, &mut self.ends);
         for pass in 0..self.plan.passes {
             let last = pass + 1 == self.plan.passes;
             next.0.clear();

@@ -4,6 +4,7 @@
 //! smaller than two. The estimate is an ideal code's size plus a header grown from the number of used symbols: nothing
 //! is coded here.
 
+use crate::format::{NUM_LENGTH_SYMBOLS, WindowOrder};
 use crate::items::{Frequencies, Item};
 use lz_kit::huffman::{BIT, entropy_cost};
 
@@ -34,9 +35,9 @@ pub(crate) struct Splitter {
 }
 
 /// Estimated size of a block, in units of 1/64 bit.
-fn block_cost(f: &Frequencies) -> u64 {
-    let (main, main_used) = entropy_cost(&f.main);
-    let (length, length_used) = entropy_cost(&f.length);
+fn block_cost(f: &Frequencies, mains: usize) -> u64 {
+    let (main, main_used) = entropy_cost(&f.main[..mains]);
+    let (length, length_used) = entropy_cost(&f.length[..NUM_LENGTH_SYMBOLS]);
     let coded = main
         + length
         + f.extra_bits * u64::from(BIT)
@@ -46,10 +47,10 @@ fn block_cost(f: &Frequencies) -> u64 {
     coded.min((8 * f.bytes as u64 + RAW_HEADER_BITS) * u64::from(BIT))
 }
 
-fn merged_cost(a: &Frequencies, b: &Frequencies) -> u64 {
+fn merged_cost(a: &Frequencies, b: &Frequencies, mains: usize) -> u64 {
     let mut both = a.clone();
     both.merge(b);
-    block_cost(&both)
+    block_cost(&both, mains)
 }
 
 impl Splitter {
@@ -58,7 +59,14 @@ impl Splitter {
     }
 
     /// Sets `ends` to the ends of the blocks as indices into `items`, cutting at multiples of `piece_bytes` at best.
-    pub(crate) fn split(&mut self, items: &[Item], piece_bytes: usize, ends: &mut Vec<usize>) {
+    pub(crate) fn split(
+        &mut self,
+        items: &[Item],
+        window: WindowOrder,
+        piece_bytes: usize,
+        ends: &mut Vec<usize>,
+    ) {
+        let mains = window.num_main_symbols();
         self.pieces.clear();
         ends.clear();
         let (mut start, mut bytes) = (0, 0);
@@ -67,14 +75,14 @@ impl Splitter {
             if bytes >= piece_bytes || i + 1 == items.len() {
                 let mut frequencies = Frequencies::ZERO;
                 frequencies.add(&items[start..=i]);
-                let cost = block_cost(&frequencies);
+                let cost = block_cost(&frequencies, mains);
                 self.pieces.push(Piece { frequencies, cost, end: i + 1, merged_cost: 0 });
                 (start, bytes) = (i + 1, 0);
             }
         }
         for i in 1..self.pieces.len() {
             self.pieces[i - 1].merged_cost =
-                merged_cost(&self.pieces[i - 1].frequencies, &self.pieces[i].frequencies);
+                merged_cost(&self.pieces[i - 1].frequencies, &self.pieces[i].frequencies, mains);
         }
         while let Some(best) = self.best_merge() {
             let gone = self.pieces.remove(best + 1);
@@ -84,11 +92,11 @@ impl Splitter {
             piece.end = gone.end;
             if best + 1 < self.pieces.len() {
                 self.pieces[best].merged_cost =
-                    merged_cost(&self.pieces[best].frequencies, &self.pieces[best + 1].frequencies);
+                    merged_cost(&self.pieces[best].frequencies, &self.pieces[best + 1].frequencies, mains);
             }
             if best > 0 {
                 self.pieces[best - 1].merged_cost =
-                    merged_cost(&self.pieces[best - 1].frequencies, &self.pieces[best].frequencies);
+                    merged_cost(&self.pieces[best - 1].frequencies, &self.pieces[best].frequencies, mains);
             }
         }
         ends.extend(self.pieces.iter().map(|piece| piece.end));

@@ -12,7 +12,8 @@ use crate::format::{
 use crate::items::{EXTRA_BITS, FIRST_ALIGNED_SLOT, Frequencies, Item, LENGTH_ROOM, MAIN_ROOM};
 use crate::tune_lengths::LengthTuner;
 use lz_kit::bitstream::Forward16Writer;
-use lz_kit::huffman::{BIT, LengthBuilder, assign_codewords};
+use lz_kit::huffman::codewords::assign;
+use lz_kit::huffman::{BIT, LengthBuilder};
 use lz_kit::lz77::RecentOffsets;
 
 /// Codeword lengths of the main and the length code: what the next block's lengths are compared with.
@@ -116,7 +117,7 @@ impl CodedList {
 
     fn write(&self, writer: &mut Forward16Writer<'_>) {
         let mut codewords = [0; NUM_PRECODE_SYMBOLS];
-        assign_codewords(&self.precode, &mut codewords);
+        assign(&self.precode, &mut codewords);
         for &len in &self.precode {
             writer.put(u32::from(len), PRECODE_LEN_BITS);
             writer.flush();
@@ -325,15 +326,15 @@ impl BlockCodes {
         let mut length = [(0u16, 0u8); LENGTH_ROOM];
         let mut aligned = [0u16; NUM_ALIGNED_SYMBOLS];
         let mut codewords = [0u16; MAIN_ROOM];
-        assign_codewords(&self.lengths.main, &mut codewords);
+        assign(&self.lengths.main, &mut codewords);
         for (code, (&word, &len)) in main.iter_mut().zip(codewords.iter().zip(&self.lengths.main)) {
             *code = (word, len);
         }
-        assign_codewords(&self.lengths.length, &mut codewords[..LENGTH_ROOM]);
+        assign(&self.lengths.length, &mut codewords[..LENGTH_ROOM]);
         for (code, (&word, &len)) in length.iter_mut().zip(codewords.iter().zip(&self.lengths.length)) {
             *code = (word, len);
         }
-        assign_codewords(&self.aligned, &mut aligned);
+        assign(&self.aligned, &mut aligned);
         for item in items {
             let (word, len) = main[usize::from(item.main) % MAIN_ROOM];
             writer.put(u32::from(word), u32::from(len));

@@ -49,6 +49,17 @@ pub fn log2_cost(n: u32) -> u32 {
     u32::from(LOG2[(n >> shift) as usize]) + shift * BIT
 }
 
+/// `WEIGHTED[n]` is n log2(n) in units of 1/64 bit, for the frequencies that nearly all symbols have.
+static WEIGHTED: [u32; 1024] = {
+    let mut table = [0; 1024];
+    let mut n = 0;
+    while n < 1024 {
+        table[n] = n as u32 * LOG2[n] as u32;
+        n += 1;
+    }
+    table
+};
+
 /// Bits, in units of 1/64 bit, that an ideal code spends on symbols with these frequencies, and how many are used.
 #[must_use]
 pub fn entropy_cost(frequencies: &[u32]) -> (u64, u32) {
@@ -56,13 +67,12 @@ pub fn entropy_cost(frequencies: &[u32]) -> (u64, u32) {
     for &n in frequencies {
         total += n;
         used += u32::from(n > 0);
-        weighted += u64::from(n) * u64::from(log2_cost(n));
+        weighted += match WEIGHTED.get(n as usize) {
+            Some(&product) => u64::from(product),
+            None => u64::from(n) * u64::from(log2_cost(n)),
+        };
     }
-    (
-        u64::from(total) * u64::from(log2_cost(total))
-            - weighted.min(u64::from(total) * u64::from(log2_cost(total))),
-        used,
-    )
+    ((u64::from(total) * u64::from(log2_cost(total))).saturating_sub(weighted), used)
 }
 
 #[cfg(test)]
