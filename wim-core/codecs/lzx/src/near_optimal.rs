@@ -29,7 +29,9 @@ pub(crate) struct NearOptimal<P> {
     paths: PathFinder,
     costs: PathCosts,
     codes: BlockCodes,
-    items: [Items; 2],
+    guess: Items,
+    pilot: Items,
+    items: Items,
     splitter: Splitter,
     ends: Vec<usize>,
 }
@@ -82,7 +84,9 @@ impl<P: Position> NearOptimal<P> {
             paths: PathFinder::new(span),
             costs: PathCosts::new(window.num_offset_slots()),
             codes: BlockCodes::new(),
-            items: [Items(Vec::with_capacity(span)), Items(Vec::with_capacity(span))],
+            guess: Items(Vec::with_capacity(span)),
+            pilot: Items(Vec::with_capacity(span)),
+            items: Items(Vec::with_capacity(span)),
             splitter: Splitter::default(),
             ends: Vec::new(),
         }
@@ -97,7 +101,7 @@ impl<P: Position> NearOptimal<P> {
             + PathFinder::scratch_bytes(span)
             + BlockCodes::SCRATCH_BYTES
             + PathCosts::scratch_bytes(window.num_offset_slots())
-            + 2 * span * size_of::<Item>()
+            + 3 * span * size_of::<Item>()
             + Splitter::scratch_bytes(span, Plan::MIN_PIECE_BYTES)
     }
 
@@ -116,50 +120,55 @@ impl<P: Position> NearOptimal<P> {
             self.parse(chunk, at, end, block);
             let mut start = 0;
             for &end in &self.ends {
-                block.write(chunk, &self.items[0].0[start..end], writer);
+                block.write(chunk, &self.items.0[start..end], writer);
                 start = end;
             }
             at = end;
         }
     }
 
-    /// Parses a span into `items[0]` and sets the ends of its blocks there.
+    /// Parses a span into `items` and sets the ends of its blocks there.
     fn parse(&mut self, chunk: &PaddedChunk, start: usize, end: usize, block: &BlockMaker) {
-        let [items, next] = &mut self.items;
-        items.0.clear();
-        first_guess::<Rules>(chunk, (start, end), (&self.matches, start), block.recent, items);
-        self.splitter.split(&items.0, block.window, self.plan.piece_bytes, &mut self.ends);
-        for pass in 0..self.plan.passes {
-            let last = pass + 1 == self.plan.passes;
-            next.0.clear();
-            let (mut first, mut from, mut recent) = (0, start, block.recent);
-            for block_end in &mut self.ends {
-                let mut frequencies = Frequencies::ZERO;
-                frequencies.add(&items.0[first..*block_end]);
-                let source = match (pass, last) {
-                    (0, _) => Source::Guess,
-                    (_, false) => Source::Parse,
-                    (_, true) => {
-                        self.codes.make(block.window, &frequencies, &Lengths::ZERO, 2);
-                        Source::Codes(&self.codes.lengths)
-                    }
-                };
+        self.guess.0.clear();
+        self.items.0.clear();
+        first_guess::<Rules>(chunk, (start, end), (&self.matches, start), block.recent, &mut self.guess);
+        self.splitter.split(&self.guess.0, block.window, self.plan.piece_bytes, &mut self.ends);
+        let (mut first, mut input) = (
+            0,
+            PathInput {
+                chunk,
+                start,
+                end,
+                matches: &self.matches,
+                list_start: start,
+                recent: block.recent,
+                gaps: GapEdges::Longest,
+            },
+        );
+        for block_end in &mut self.ends {
+            let mut frequencies = Frequencies::ZERO;
+            frequencies.add(&self.guess.0[first..*block_end]);
+            let block_bytes = frequencies.bytes;
+            let mut source = Source::Guess;
+            (input.end, input.gaps) = (input.start + block_bytes, GapEdges::Longest);
+            for _ in 1..self.plan.passes {
                 set_costs(&mut self.costs, block.window, &frequencies, source);
-                let input = PathInput {
-                    chunk,
-                    start: from,
-                    end: from + frequencies.bytes,
-                    matches: &self.matches,
-                    list_start: start,
-                    recent,
-                    gaps: if last { self.plan.gaps } else { GapEdges::Longest },
-                };
-                (_, recent) = self.paths.find::<Model>(input, &self.costs, next);
-                first = *block_end;
-                *block_end = next.0.len();
-                from = input.end;
+                self.pilot.0.clear();
+                self.paths.find::<Model>(input, &self.costs, &mut self.pilot);
+                frequencies = Frequencies::ZERO;
+                frequencies.add(&self.pilot.0);
+                source = Source::Parse;
             }
-            core::mem::swap(items, next);
+            if self.plan.passes > 1 {
+                self.codes.make(block.window, &frequencies, &Lengths::ZERO, 2);
+                source = Source::Codes(&self.codes.lengths);
+            }
+            set_costs(&mut self.costs, block.window, &frequencies, source);
+            input.gaps = self.plan.gaps;
+            (_, input.recent) = self.paths.find::<Model>(input, &self.costs, &mut self.items);
+            input.start = input.end;
+            first = *block_end;
+            *block_end = self.items.0.len();
         }
     }
 }

@@ -113,3 +113,26 @@ impl Splitter {
             .map(|(_, i)| i)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two halves with different literals become two blocks, equal halves one.
+    #[test]
+    fn blocks_end_where_the_data_change() {
+        let half = |base: u8, seed: usize| {
+            (0..16384).map(move |i| Item::literal(base + ((i * 7919 + seed * 104_729) / 13 % 50) as u8))
+        };
+        let mut splitter = Splitter::default();
+        let mut ends = Vec::new();
+        let different: Vec<Item> = half(0, 1).chain(half(128, 2)).collect();
+        splitter.split(&different, WindowOrder::MIN, 2048, &mut ends);
+        assert_eq!(ends, [16384, 32768]);
+        let same: Vec<Item> = half(0, 1).chain(half(0, 2)).collect();
+        splitter.split(&same, WindowOrder::MIN, 2048, &mut ends);
+        assert_eq!(ends, [32768]);
+        splitter.split(&[], WindowOrder::MIN, 2048, &mut ends);
+        assert!(ends.is_empty());
+    }
+}

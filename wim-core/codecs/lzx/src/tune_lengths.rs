@@ -125,3 +125,45 @@ impl Used {
         (self.first..=self.last).min_by_key(|&length| cost(length)).unwrap_or(self.last)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(lengths: &[u8]) -> u32 {
+        lengths.iter().filter(|&&len| len > 0).map(|&len| FULL >> len).sum()
+    }
+
+    #[test]
+    fn tuned_codes_stay_complete_and_cost_no_more() {
+        let mut state = 3u32;
+        for symbols in [3, 10, 100, 600] {
+            let frequencies: Vec<u32> = (0..symbols)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 16) >> (state >> 8 & 15)
+                })
+                .collect();
+            let mut lengths = vec![0; symbols];
+            lz_kit::huffman::LengthBuilder::new().build(&frequencies, 16, &mut lengths);
+            let header = |_: usize, length: u8| u16::from(length.abs_diff(8)) * 60;
+            let cost = |lengths: &[u8]| -> u64 {
+                let body: u64 =
+                    frequencies.iter().zip(lengths).map(|(&f, &l)| u64::from(f * u32::from(l) * BIT)).sum();
+                body + lengths.iter().filter(|&&l| l > 0).map(|&l| u64::from(header(0, l))).sum::<u64>()
+            };
+            let before = lengths.clone();
+            LengthTuner::default().tune(&frequencies, &mut lengths, 16, header);
+            assert_eq!(space(&lengths), space(&before), "{symbols} symbols");
+            assert!(lengths.iter().zip(&before).all(|(&new, &old)| (new == 0) == (old == 0) && new <= 16));
+            assert!(cost(&lengths) <= cost(&before) + 64 * symbols as u64, "{symbols} symbols");
+        }
+    }
+
+    #[test]
+    fn tiny_codes_are_left_alone() {
+        let mut lengths = [1, 0, 1];
+        LengthTuner::default().tune(&[5, 0, 1], &mut lengths, 16, |_, _| 0);
+        assert_eq!(lengths, [1, 0, 1]);
+    }
+}

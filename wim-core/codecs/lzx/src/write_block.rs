@@ -313,9 +313,9 @@ impl BlockCodes {
             list.write(writer);
         }
         if self.kind == Kind::Aligned {
-            self.write_items::<true>(items, writer)
+            self.write_items::<true>(items, writer);
         } else {
-            self.write_items::<false>(items, writer)
+            self.write_items::<false>(items, writer);
         }
     }
 

@@ -24,7 +24,7 @@ static LOG2: [u16; TABLE_LEN] = {
 const fn log2_slowly(n: u64) -> u16 {
     let integer = 63 - n.leading_zeros();
     let mut mantissa = n << (31 - integer);
-    let mut digits = 0;
+    let mut digits: u16 = 0;
     let mut i = 0;
     while i < 7 {
         mantissa = (mantissa * mantissa) >> 31;
@@ -35,7 +35,7 @@ const fn log2_slowly(n: u64) -> u16 {
         }
         i += 1;
     }
-    (integer as u16) * 64 + (digits + 1) / 2
+    (integer as u16) * 64 + digits.div_ceil(2)
 }
 
 /// log2(`n`) in units of 1/64 bit; 0 for 0.

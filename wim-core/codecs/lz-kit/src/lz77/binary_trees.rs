@@ -186,7 +186,7 @@ impl<P: Position> BinaryTrees<P> {
             *out.add(count) = Match::new(3, at - select(is_first, first, second));
             count += usize::from(is_first | is_second);
             best = select(is_first | is_second, 3, best);
-            self.descend::<true>(data, at, root, (limit, nice), depth, out, (count, best))
+            self.descend::<true>(data, at, root, (limit, nice, depth), out, (count, best))
         }
     }
 
@@ -235,7 +235,7 @@ impl<P: Position> BinaryTrees<P> {
                 *self.children.get_unchecked_mut(at) = [P::NONE; 2];
                 return;
             }
-            self.descend::<false>(data, at, root, (nice, nice), depth, core::ptr::null_mut(), (0, 1));
+            self.descend::<false>(data, at, root, (nice, nice, depth), core::ptr::null_mut(), (0, 1));
         }
     }
 
@@ -254,8 +254,7 @@ impl<P: Position> BinaryTrees<P> {
         data: *const u8,
         at: usize,
         root: P,
-        (limit, nice): (usize, usize),
-        mut depth: u32,
+        (limit, nice, mut depth): (usize, usize, u32),
         out: *mut Match,
         (mut count, mut best): (usize, usize),
     ) -> (usize, usize) {
@@ -263,6 +262,7 @@ impl<P: Position> BinaryTrees<P> {
         let (mut open_less, mut open_more) = (2 * at, 2 * at + 1);
         let (mut shared_less, mut shared_more) = (0usize, 0usize);
         let mut node = root;
+        debug_assert!(depth > 0 && nice >= 4 && nice <= limit);
         // SAFETY: see above; open ends are children of `at` or of an earlier position.
         unsafe {
             while node != P::NONE {
@@ -313,5 +313,85 @@ impl<P: Position> BinaryTrees<P> {
             *children.add(open_more) = P::NONE;
         }
         (count, best)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: MatchLimits = MatchLimits { max_length: 257, max_offset_of_two: 2048 };
+
+    fn noise(len: usize, alphabet: u32, seed: u32) -> Vec<u8> {
+        let mut state = seed;
+        (0..len)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((state >> 16) % alphabet) as u8
+            })
+            .collect()
+    }
+
+    fn list_of<P: Position>(bytes: &[u8], effort: SearchEffort) -> MatchList {
+        let mut chunk = PaddedChunk::new(bytes.len());
+        assert!(chunk.set(bytes));
+        let mut trees = BinaryTrees::<P>::new(bytes.len());
+        let mut list = MatchList::new(bytes.len());
+        trees.start();
+        list.clear();
+        // In two spans, as large windows do.
+        trees.list_matches(&chunk, bytes.len() / 3, LIMITS, effort, &mut list);
+        trees.list_matches(&chunk, bytes.len(), LIMITS, effort, &mut list);
+        assert_eq!(list.positions(), bytes.len());
+        list
+    }
+
+    /// Length of the match between two positions.
+    fn common(bytes: &[u8], a: usize, b: usize) -> usize {
+        (0..(bytes.len() - b).min(257)).take_while(|&i| bytes[a + i] == bytes[b + i]).count()
+    }
+
+    #[test]
+    fn listed_matches_are_matches_in_ascending_order() {
+        for alphabet in [2, 4, 30, 256] {
+            let bytes = noise(5000, alphabet, alphabet);
+            for depth in [1, 5, 100] {
+                let list = list_of::<u16>(&bytes, SearchEffort { depth, nice_length: 40 });
+                for at in 0..bytes.len() {
+                    for pair in list.at(at).windows(2) {
+                        assert!(pair[0].length() < pair[1].length() && pair[0].offset() <= pair[1].offset());
+                    }
+                    for found in list.at(at) {
+                        assert!(found.length() <= common(&bytes, at - found.offset(), at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// With depth to spare the longest match is found, and from four bytes on the nearest of its length.
+    #[test]
+    fn the_longest_match_is_found() {
+        for alphabet in [6, 20] {
+            let bytes = noise(2000, alphabet, 9);
+            let list = list_of::<u32>(&bytes, SearchEffort { depth: 300, nice_length: 257 });
+            for at in 0..bytes.len() {
+                let best = (0..at)
+                    .rev()
+                    .map(|from| (common(&bytes, from, at), at - from))
+                    .max_by_key(|&(len, offset)| (len, usize::MAX - offset));
+                let Some((length, offset)) = best.filter(|&(length, _)| length >= 4) else { continue };
+                let found = list.at(at).last().expect("there is one");
+                assert_eq!((found.length(), found.offset()), (length, offset), "at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_matches_are_listed_once_and_cover_their_inside() {
+        let list = list_of::<u16>(&[5; 1000], SearchEffort { depth: 10, nice_length: 50 });
+        assert_eq!(list.at(1).last().map(|found| (found.length(), found.offset())), Some((257, 1)));
+        assert!((2..257).all(|at| list.at(at).is_empty()));
+        assert_eq!(list.at(333).last().map(|found| found.offset()), Some(1));
     }
 }

@@ -71,8 +71,8 @@ impl MatchList {
     }
 
     /// Adds a match at the current position, longer than those before it.
-    #[inline(always)]
-    pub fn push(&mut self, found: Match) {
+    #[cfg(test)]
+    pub(crate) fn push(&mut self, found: Match) {
         if let Some(slot) = self.matches.get_mut(self.used) {
             *slot = found;
             self.used += 1;
@@ -94,12 +94,12 @@ impl MatchList {
 
     /// Ends the current position and begins the next.
     #[inline(always)]
-    pub fn next_position(&mut self) {
+    pub(crate) fn next_position(&mut self) {
         self.first.push(self.used as u32);
     }
 
     /// Ends the current position and gives the next `count - 1` ones no matches.
-    pub fn skip(&mut self, count: usize) {
+    pub(crate) fn skip(&mut self, count: usize) {
         let end = self.used as u32;
         self.first.resize(self.first.len() + count, end);
     }
@@ -107,14 +107,14 @@ impl MatchList {
     /// Positions ended so far.
     #[inline(always)]
     #[must_use]
-    pub fn positions(&self) -> usize {
+    pub(crate) fn positions(&self) -> usize {
         self.first.len().saturating_sub(1)
     }
 
     /// The matches of position `position`, shortest first.
     #[inline(always)]
     #[must_use]
-    pub fn at(&self, position: usize) -> &[Match] {
+    pub(crate) fn at(&self, position: usize) -> &[Match] {
         &self.matches[self.first[position] as usize..self.first[position + 1] as usize]
     }
 
@@ -124,7 +124,7 @@ impl MatchList {
     /// `position` is below [`positions`](Self::positions).
     #[inline(always)]
     #[must_use]
-    pub unsafe fn at_unchecked(&self, position: usize) -> &[Match] {
+    pub(crate) unsafe fn at_unchecked(&self, position: usize) -> &[Match] {
         debug_assert!(position < self.positions());
         // SAFETY: the entries of `first` ascend and never pass `used`, which never passes the end of `matches`.
         unsafe {

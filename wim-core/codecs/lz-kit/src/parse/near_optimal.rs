@@ -278,8 +278,7 @@ impl PathFinder {
                                 &mut self.gaps[node..],
                                 row,
                                 cost + Node::from(index),
-                                data,
-                                (at, end),
+                                (data, at, end),
                                 (length, queue.get(index)),
                                 costs,
                             );
@@ -294,6 +293,7 @@ impl PathFinder {
                     if length < next {
                         continue;
                     }
+                    assert!(offset <= at, "a match starts before the chunk");
                     let slot = M::slot(offset);
                     let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
                     let base = cost + low + (offset + CODE_BIAS) as Node;
@@ -304,8 +304,7 @@ impl PathFinder {
                             &mut self.gaps[node..],
                             &costs.rows[slot],
                             base,
-                            data,
-                            (at, end),
+                            (data, at, end),
                             (length, offset),
                             costs,
                         );
@@ -313,8 +312,7 @@ impl PathFinder {
                     next = length + 1;
                 }
                 let (length, offset) = (longest.length().min(MAX_EDGE), longest.offset());
-                assert!(offset <= at, "a match starts before the chunk");
-                if M::RECENT && next == length + 1 {
+                if M::RECENT && next == length + 1 && offset <= at {
                     let slot = M::slot(offset);
                     let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
                     let base = cost + low + (offset + CODE_BIAS) as Node;
@@ -323,8 +321,7 @@ impl PathFinder {
                         &mut self.gaps[node..],
                         &costs.rows[slot],
                         base,
-                        data,
-                        (at, end),
+                        (data, at, end),
                         (length, offset),
                         costs,
                     );
@@ -358,8 +355,7 @@ unsafe fn gap(
     gaps: &mut [(u16, u16)],
     row: &[u16; ROW],
     base: Node,
-    data: *const u8,
-    (at, end): (usize, usize),
+    (data, at, end): (*const u8, usize, usize),
     (length, offset): (usize, usize),
     costs: &PathCosts,
 ) {
@@ -456,5 +452,136 @@ unsafe fn relax_wide(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node
         }
         length += 4;
         item = _mm256_add_epi64(item, _mm256_set1_epi64x(4 << LENGTH_SHIFT));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lz77::{BinaryTrees, MatchLimits, SearchEffort};
+
+    /// Slots by magnitude, after the three recent ones.
+    struct Model;
+
+    impl PathModel for Model {
+        const RECENT: bool = true;
+        const MIN_LENGTH: usize = 2;
+
+        fn slot(offset: usize) -> usize {
+            3 + offset.ilog2() as usize
+        }
+
+        fn low(_slot: usize, offset: usize) -> usize {
+            offset % 16
+        }
+    }
+
+    /// Rebuilds the data and adds up the costs, following the recent offsets as a decoder does.
+    struct Replay<'a> {
+        costs: &'a PathCosts,
+        recent: RecentOffsets,
+        out: Vec<u8>,
+        cost: u64,
+    }
+
+    impl Replay<'_> {
+        fn copy(&mut self, length: usize, offset: usize) {
+            for _ in 0..length {
+                self.out.push(self.out[self.out.len() - offset]);
+            }
+        }
+    }
+
+    impl ItemSink for Replay<'_> {
+        fn literal(&mut self, byte: u8) {
+            self.out.push(byte);
+            self.cost += u64::from(self.costs.literal[usize::from(byte)]);
+        }
+
+        fn explicit(&mut self, length: usize, offset: usize) {
+            let slot = Model::slot(offset);
+            self.cost += u64::from(self.costs.rows[slot][length]) + u64::from(self.costs.low[offset % 16]);
+            self.copy(length, offset);
+            self.recent = self.recent.push(offset);
+        }
+
+        fn repeat(&mut self, length: usize, index: u32) {
+            self.cost += u64::from(self.costs.rows[index as usize][length]);
+            self.copy(length, self.recent.get(index));
+            self.recent = self.recent.swap(index);
+        }
+    }
+
+    fn costs() -> PathCosts {
+        let mut costs = PathCosts::new(20);
+        costs.literal = core::array::from_fn(|byte| 400 + (byte % 7) as u16 * 20);
+        for (slot, row) in costs.rows.iter_mut().enumerate() {
+            let offset_cost = if slot < 3 { 100 + 40 * slot } else { 200 + 64 * slot };
+            for (length, cost) in row.iter_mut().enumerate() {
+                *cost = (offset_cost + 30 * length.min(20)) as u16;
+            }
+        }
+        costs.low = core::array::from_fn(|low| low as u16 * 3);
+        costs
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut state = 7u32;
+        let mut bytes: Vec<u8> = Vec::new();
+        while bytes.len() < 4000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (kind, value) = (state >> 30, state >> 8);
+            if kind == 0 || bytes.len() < 50 {
+                bytes.push(value as u8 & 15);
+            } else {
+                let from = value as usize % (bytes.len() - 20);
+                let length = 3 + (state >> 24) as usize % 17;
+                bytes.extend_from_within(from..from + length);
+            }
+        }
+        bytes
+    }
+
+    fn cost_of(wide: bool, gaps: GapEdges) -> u64 {
+        let bytes = sample();
+        let mut chunk = PaddedChunk::new(bytes.len());
+        assert!(chunk.set(&bytes));
+        let mut list = MatchList::new(bytes.len());
+        list.clear();
+        let mut trees = BinaryTrees::<u16>::new(bytes.len());
+        trees.start();
+        let effort = SearchEffort { depth: 50, nice_length: 60 };
+        let limits = MatchLimits { max_length: MAX_EDGE, max_offset_of_two: 500 };
+        trees.list_matches(&chunk, bytes.len(), limits, effort, &mut list);
+        let costs = costs();
+        let mut finder = PathFinder::new(bytes.len());
+        finder.wide &= wide;
+        let mut replay = Replay { costs: &costs, recent: RecentOffsets::INITIAL, out: Vec::new(), cost: 0 };
+        // In two blocks, so that the recent offsets are handed over.
+        let (mut recent, mut total) = (RecentOffsets::INITIAL, 0);
+        for (start, end) in [(0, 1501), (1501, bytes.len())] {
+            let input = PathInput { chunk: &chunk, start, end, matches: &list, list_start: 0, recent, gaps };
+            let (cost, after) = finder.find::<Model>(input, &costs, &mut replay);
+            (recent, total) = (after, total + cost);
+            assert_eq!(recent, replay.recent);
+        }
+        assert!(replay.out == bytes);
+        assert_eq!(replay.cost, total, "what the path is said to cost is what its items cost");
+        total
+    }
+
+    #[test]
+    fn paths_rebuild_the_data_and_cost_what_they_claim() {
+        let plain = cost_of(false, GapEdges::Longest);
+        assert!(cost_of(false, GapEdges::All) <= plain + plain / 1000);
+        let literals: u64 = sample().iter().map(|&b| u64::from(costs().literal[usize::from(b)])).sum();
+        assert!(plain < literals / 2);
+    }
+
+    #[test]
+    fn wide_and_narrow_steps_agree() {
+        for gaps in [GapEdges::Longest, GapEdges::All] {
+            assert_eq!(cost_of(true, gaps), cost_of(false, gaps));
+        }
     }
 }
