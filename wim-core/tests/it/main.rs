@@ -5,6 +5,7 @@ mod driver_image;
 mod driver_packages;
 mod drivers_level_a;
 mod drivers_real;
+mod drivers_remove;
 mod inf_corpus;
 mod samples;
 mod tree_load;
