@@ -6,10 +6,13 @@
 
 use std::marker::PhantomData;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use wim_core::base::{ChunkSize, Error};
 use wim_core::formats::wim::Compression;
 use wim_core::jobs::Level;
+use wim_core::jobs::open::Check;
+use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice};
+use wim_core::transfer::write::Recompress;
 
 /// Bytes as `4096`, `32K`, `256M`, `1G`, also with `iB` or `B` behind the letter.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -87,6 +90,70 @@ pub(crate) fn parse_property(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// How a written file is compressed.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CompressionArguments {
+    /// Compression: none, XPRESS (alias fast) or LZX (alias maximum); LEVEL is a number (20 quick, 50 default, 100
+    /// thorough), fast, normal or max
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_compression)]
+    pub(crate) compress: Option<CompressionChoice>,
+    /// Chunk size, as in 32K
+    #[arg(long, value_name = "SIZE", value_parser = parse_chunk_size)]
+    pub(crate) chunk_size: Option<ChunkSize>,
+}
+
+impl CompressionArguments {
+    /// The options for a job.
+    pub(crate) fn options(&self, recompress: Recompress) -> CompressionOptions {
+        CompressionOptions {
+            compression: self.compress.map(|choice| choice.compression),
+            level: self.compress.and_then(|choice| choice.level),
+            chunk_size: self.chunk_size,
+            recompress,
+        }
+    }
+}
+
+/// What becomes of the integrity table.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct IntegrityArguments {
+    /// Verify integrity tables beforehand and make one in the written file
+    #[arg(long, overrides_with = "nocheck")]
+    check: bool,
+    /// Leave the integrity table out of the written file
+    #[arg(long, overrides_with_all = ["check", "include_integrity"])]
+    nocheck: bool,
+    /// Make an integrity table, but verify nothing beforehand
+    #[arg(long, overrides_with = "nocheck")]
+    include_integrity: bool,
+}
+
+impl IntegrityArguments {
+    /// What to check beforehand.
+    pub(crate) fn check(&self) -> Check {
+        check_of(self.check)
+    }
+
+    /// What to write.
+    pub(crate) fn choice(&self) -> IntegrityChoice {
+        match (self.check || self.include_integrity, self.nocheck) {
+            (true, _) => IntegrityChoice::Make,
+            (false, true) => IntegrityChoice::Omit,
+            (false, false) => IntegrityChoice::AsBefore,
+        }
+    }
+}
+
+/// `--check` of a verb that only reads, as a choice.
+pub(crate) fn check_of(flag: bool) -> Check {
+    if flag { Check::Integrity } else { Check::Nothing }
+}
+
+/// `--recompress` as a choice.
+pub(crate) fn recompress(flag: bool) -> Recompress {
+    if flag { Recompress::Always } else { Recompress::WhenNeeded }
+}
+
 /// Whether a refused option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
@@ -120,7 +187,7 @@ impl<L> Refused<L> {
     }
 }
 
-impl<L: OptionList> clap::Args for Refused<L> {
+impl<L: OptionList> Args for Refused<L> {
     fn augment_args(command: Command) -> Command {
         L::REFUSED.iter().fold(command, |command, &(name, takes)| {
             let action = match takes {

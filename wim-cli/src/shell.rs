@@ -3,6 +3,7 @@
 //! Colour appears on terminals only, and not when `NO_COLOR` is set (no-color.org). With `--json` the answer is one JSON
 //! object; `--quiet` drops talk and every answer that only says that the work is done.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
@@ -59,12 +60,13 @@ impl Shell {
     /// Prints an answer that the user asked for; `--quiet` does not drop it. A terminal gets no control characters.
     pub(crate) fn answer(&self, text: &str) -> io::Result<()> {
         let mut out = self.stdout();
-        if self.is_terminal {
-            out.write_all(printable(text).as_bytes())?;
-        } else {
-            out.write_all(text.as_bytes())?;
-        }
+        out.write_all(self.visible(text).as_bytes())?;
         out.flush()
+    }
+
+    /// Text for standard output: without control characters on a terminal, as it is for programs.
+    pub(crate) fn visible<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.is_terminal { Cow::Owned(printable(text)) } else { Cow::Borrowed(text) }
     }
 
     /// Prints a line that only says what is being done or that it is done.
@@ -89,9 +91,9 @@ impl Shell {
         self.answer(&format!("{text}\n"))
     }
 
-    /// Prints a JSON value as it is.
+    /// Prints a JSON value on one line, so that it can end a list of lines.
     pub(crate) fn json_value(&self, value: &Value) -> io::Result<()> {
-        self.answer(&format!("{value:#}\n"))
+        self.answer(&format!("{value}\n"))
     }
 
     /// Prints `error: …` or `warning: …` to standard error. A standard error that cannot be written is ignored: there is

@@ -11,7 +11,7 @@ use wim_core::formats::wim::{HeaderFlags, ResourceHeader, WimFile, WimHeader};
 use wim_core::jobs::info::{ImageInfo, ResourceInfo, WimInfo, WindowsInfo};
 use wim_core::jobs::{images, info, open};
 
-use crate::arguments::{OptionList, Refused, Takes};
+use crate::arguments::{OptionList, Refused, Takes, check_of};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 use crate::verbs::resource_lines;
@@ -41,7 +41,10 @@ pub(crate) struct Arguments {
     /// Write the XML document to FILE as it is
     #[arg(long, value_name = "FILE")]
     extract_xml: Option<PathBuf>,
-    #[arg(hide = true, allow_hyphen_values = true)]
+    /// Verify the integrity table beforehand, if there is one
+    #[arg(long)]
+    check: bool,
+    #[arg(hide = true)]
     new_name: Vec<String>,
     #[command(flatten)]
     refused: Refused<InfoOptions>,
@@ -76,7 +79,7 @@ impl Arguments {
                 .remedy("give one IMAGE only, or use wimlib-imagex info for this")
                 .into());
         }
-        let wim = session.run(|cx| open::open(&self.wimfile, cx))?;
+        let wim = session.run(|cx| open::open(&self.wimfile, check_of(self.check), cx))?;
         let chosen = match self.image.as_deref() {
             Some(text) if !images::is_all(text) => Some(images::choose_one(&wim, Some(text))?),
             _ => None,

@@ -10,5 +10,6 @@ pub mod catalog;
 pub mod hive;
 pub mod inf;
 pub mod pe;
+pub mod reg_file;
 pub mod szdd;
 pub mod wim;

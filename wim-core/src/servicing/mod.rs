@@ -6,4 +6,5 @@
 
 pub mod drivers;
 pub mod hive_set;
+pub mod registry;
 pub mod target;

@@ -3,6 +3,7 @@
 //! Everything runs through [`map_in_order`](crate::base::pipeline::map_in_order), within the memory of the caller's
 //! [`Context`](crate::base::Context). Only [`write`] makes WIM files; nothing here parses a hive or a driver.
 
+pub mod apply;
 pub mod capture;
 pub mod host_name;
 pub mod integrity;

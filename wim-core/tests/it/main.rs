@@ -1,12 +1,21 @@
 //! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
+
+mod capture_apply;
 mod container;
 mod driver_image;
 mod driver_packages;
 mod drivers_level_a;
 mod drivers_real;
 mod drivers_remove;
+mod hive_edits;
+mod hive_files;
+mod hive_hostile;
+mod hive_logs;
 mod inf_corpus;
+mod reg_files;
+mod sample_wim;
 mod samples;
 mod tree_load;
 mod tree_overlay;

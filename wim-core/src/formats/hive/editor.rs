@@ -10,7 +10,7 @@ use super::key::{MAX_KEY_NAME_UNITS, NewKey, at};
 use super::name;
 use super::reader::{MAX_DEPTH, State, components};
 use super::value::{self, DataPlace, MAX_RESIDENT_BYTES, MAX_VALUE_NAME_UNITS, RESIDENT};
-use super::{Hive, HiveVersion, RegValue, key_flags};
+use super::{Hive, HiveVersion, RegValue, Severity, key_flags};
 use crate::base::upcase::upcase;
 use crate::base::{Error, FileTime, Result};
 
@@ -148,6 +148,7 @@ impl Hive {
     /// Goes back to the very bytes that the hive had at `savepoint`, or at the first one after it.
     pub fn roll_back(&mut self, savepoint: u32) {
         self.bins.roll_back(savepoint);
+        // Only an edit of a sound hive can fail halfway.
         if self.state == State::Broken {
             self.state = State::Sound;
         }
@@ -188,7 +189,20 @@ impl Hive {
         match self.state {
             State::Sound => Ok(()),
             State::Broken => Err(Error::invalid_input("an earlier edit of this hive failed halfway")),
+            State::Damaged => {
+                Err(Error::invalid_input("the hive was opened in spite of damage and is not edited")
+                    .remedy("repair it first: wim reg compact --force-repair"))
+            }
             State::Unchecked => {
+                let report = self.check();
+                let mut errors = report.findings.iter().filter(|f| f.severity == Severity::Error);
+                if let Some(first) = errors.next() {
+                    let more = errors.count();
+                    return Err(Error::corrupt(format!(
+                        "the hive is damaged and is not edited: {first} (and {more} more findings)"
+                    ))
+                    .remedy("see wim reg check for all of it, and wim reg compact --force-repair"));
+                }
                 self.state = State::Sound;
                 Ok(())
             }
@@ -447,7 +461,7 @@ impl Bins {
     }
 
     /// Puts data into the value at `offset`, in the place it has if that fits, and frees what is no longer needed.
-    fn replace_data(&mut self, offset: u32, data: &[u8], version: HiveVersion) -> Result<()> {
+    pub(super) fn replace_data(&mut self, offset: u32, data: &[u8], version: HiveVersion) -> Result<()> {
         if data.len() >= RESIDENT as usize {
             return Err(Error::limit(format!("a value of {} bytes", data.len())));
         }

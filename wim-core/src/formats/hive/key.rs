@@ -19,6 +19,7 @@ pub(super) mod at {
     pub(in super::super) const ACCESS: usize = 12;
     pub(in super::super) const PARENT: usize = 16;
     pub(in super::super) const SUBKEY_COUNT: usize = 20;
+    pub(in super::super) const VOLATILE_SUBKEY_COUNT: usize = 24;
     pub(in super::super) const SUBKEYS: usize = 28;
     pub(in super::super) const VOLATILE_SUBKEYS: usize = 32;
     pub(in super::super) const VALUE_COUNT: usize = 36;

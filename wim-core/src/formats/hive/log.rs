@@ -90,14 +90,15 @@ fn replay_old(
     refused: &mut Vec<String>,
 ) -> Result<Option<u32>> {
     for log in logs {
-        // With a bad base block, the first bin has a copy of the time.
-        let time = match primary {
-            Some(base) => base.last_written.0,
-            None => le_u64(bytes, BASE_BLOCK_BYTES + 20),
+        // A torn base block may still have its time, and the first bin has a copy, perhaps of an earlier write.
+        let log_time = log.base.last_written.0;
+        let is_same_moment = match primary {
+            Some(base) => base.last_written.0 == log_time,
+            None => le_u64(bytes, 12) == log_time || le_u64(bytes, BASE_BLOCK_BYTES + 20) == log_time,
         };
         if !log.base.is_clean() {
             refused.push("the log was not completed".to_owned());
-        } else if log.base.last_written.0 != time {
+        } else if !is_same_moment {
             refused.push(
                 "the log's last-written time is not the hive's: it belongs to another moment".to_owned(),
             );

@@ -53,9 +53,20 @@ impl<'a> Name<'a> {
     /// The units upcased, for comparing with [`Self::cmp_upcased`].
     #[must_use]
     pub fn upcased(&self) -> Vec<u16> {
-        let mut units = self.units();
-        units.iter_mut().for_each(|unit| *unit = upcase(*unit));
+        let mut units = Vec::new();
+        self.upcase_into(&mut units);
         units
+    }
+
+    /// Puts the upcased units into `out`, replacing what is there.
+    pub(super) fn upcase_into(&self, out: &mut Vec<u16>) {
+        out.clear();
+        match self {
+            Self::Latin1(bytes) => out.extend(bytes.iter().map(|&b| upcase(u16::from(b)))),
+            Self::Utf16(bytes) => {
+                out.extend(bytes.as_chunks().0.iter().map(|&b| upcase(u16::from_le_bytes(b))));
+            }
+        }
     }
 
     /// An owned copy.

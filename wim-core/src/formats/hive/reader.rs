@@ -34,6 +34,8 @@ pub(super) enum State {
     Unchecked,
     /// The checker found nothing; it may be edited.
     Sound,
+    /// Opened in spite of damage; it may be read and rebuilt only.
+    Damaged,
     /// An edit failed halfway; it must not be written.
     Broken,
 }
@@ -267,9 +269,10 @@ impl<'h> KeyRef<'h> {
         (super::cell::le_u32(bytes, super::key::at::ACCESS), le_u16(bytes, 54))
     }
 
-    /// Its node.
-    pub(super) fn node(&self) -> &KeyNode<'h> {
-        &self.node
+    /// The most keys that its hive can hold: a bound for walks that must end in damaged hives too.
+    #[must_use]
+    pub fn limit_of_keys(&self) -> u32 {
+        self.hive.bins.size / super::subkeys::MIN_KEY_CELL_BYTES
     }
 
     /// Number of subkeys that its node claims.

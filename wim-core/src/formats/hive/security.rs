@@ -123,6 +123,14 @@ impl Bins {
             self.hold_security(found)?;
             return Ok(found);
         }
+        self.add_security(anchor, descriptor)
+    }
+
+    /// A new record after `anchor` with count 1; callers know that the ring has none of this descriptor.
+    ///
+    /// # Errors
+    /// `Format` when the ring is broken, `Limit` when the hive would become too large.
+    pub(super) fn add_security(&mut self, anchor: u32, descriptor: &[u8]) -> Result<u32> {
         let next = self.security(anchor)?.next;
         self.security(next)?;
         let new = self.new_security(descriptor, anchor)?;

@@ -152,7 +152,7 @@ impl Bins {
         Ok(entries)
     }
 
-    fn encode_entry(&self, kind: ListKind, key: u32) -> Result<Vec<u8>> {
+    pub(super) fn encode_entry(&self, kind: ListKind, key: u32) -> Result<Vec<u8>> {
         let mut entry = key.to_le_bytes().to_vec();
         match kind {
             ListKind::Index | ListKind::Root => {}
@@ -215,7 +215,7 @@ impl Bins {
         self.write_count(list, count.saturating_sub(1))
     }
 
-    fn write_count(&mut self, list: u32, count: usize) -> Result<()> {
+    pub(super) fn write_count(&mut self, list: u32, count: usize) -> Result<()> {
         let count = u16::try_from(count).map_err(|_| {
             Error::limit(format!("a key with {} lists of subkeys is too large", len_u32(count)))
         })?;

@@ -12,7 +12,7 @@ use crate::base::Result;
 /// Bytes before the entries.
 pub(super) const LIST_HEADER_BYTES: usize = 4;
 /// Smallest cell that a key node can take; bounds how many keys a hive of a size can have.
-const MIN_KEY_CELL_BYTES: u32 = 80;
+pub(super) const MIN_KEY_CELL_BYTES: u32 = 80;
 
 /// Kind of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ impl Default for CreateOptions {
 
 /// Owner and group Administrators; full access for Administrators and SYSTEM, read for Everyone; all of it inherited by
 /// subkeys: what the roots of Windows' own machine hives grant.
-fn default_security() -> Vec<u8> {
+pub(super) fn default_security() -> Vec<u8> {
     const KEY_ALL_ACCESS: u32 = 0x000F_003F;
     const KEY_READ: u32 = 0x0002_0019;
     const CONTAINER_INHERIT: u8 = 2;

@@ -17,6 +17,7 @@ pub mod resource_header;
 pub mod resource_reader;
 pub mod security;
 pub mod streams;
+pub mod tagged_items;
 pub mod xml;
 
 pub use chunk_codec::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression};

@@ -1,0 +1,66 @@
+//! `wim optimize`: a file written anew, without holes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use wim_core::jobs::optimize;
+
+use crate::arguments::{CompressionArguments, IntegrityArguments, OptionList, Refused, Takes, recompress};
+use crate::exit::{Outcome, Verdict};
+use crate::session::Session;
+
+/// Rewrite a WIM file without holes and unused data, and compress it again when asked to
+///
+/// The file is written beside itself and then renamed. With --json: path, image_count, file_bytes, replaced_bytes, and
+/// how many resources and bytes were copied and encoded.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The WIM file
+    wimfile: PathBuf,
+    /// Compress everything again
+    #[arg(long)]
+    recompress: bool,
+    #[command(flatten)]
+    compression: CompressionArguments,
+    #[command(flatten)]
+    integrity: IntegrityArguments,
+    /// Accepted for scripts; files are never pipable here
+    #[arg(long, hide = true)]
+    not_pipable: bool,
+    #[command(flatten)]
+    refused: Refused<OptimizeOptions>,
+}
+
+#[derive(Clone, Debug)]
+struct OptimizeOptions;
+
+impl OptionList for OptimizeOptions {
+    const REFUSED: &'static [(&'static str, Takes)] = &[
+        ("solid", Takes::Nothing),
+        ("solid-compress", Takes::Value),
+        ("solid-chunk-size", Takes::Value),
+        ("pipable", Takes::Nothing),
+        ("unsafe-compact", Takes::Nothing),
+    ];
+}
+
+impl Arguments {
+    pub(crate) fn run(self, session: &Session) -> Verdict {
+        self.refused.check()?;
+        // As in wimlib, naming a type asks for everything to be compressed with it.
+        let recompress = recompress(self.recompress || self.compression.compress.is_some());
+        let options = self.compression.options(recompress);
+        let (integrity, check) = (self.integrity.choice(), self.integrity.check());
+        let written = session.run(|cx| optimize::run(cx, &self.wimfile, &options, integrity, check))?;
+        if session.shell.is_json() {
+            session.shell.json("optimize", &written)?;
+            return Ok(Outcome::Done);
+        }
+        let (before, after) = (written.replaced_bytes, written.file_bytes);
+        let saved = (i128::from(before) - i128::from(after)).div_euclid(1024);
+        session.shell.say(&format!("\"{}\" original size: {} KiB", written.path, before / 1024))?;
+        session.shell.say(&format!("\"{}\" optimized size: {} KiB", written.path, after / 1024))?;
+        session.shell.say(&format!("Space saved: {saved} KiB"))?;
+        Ok(Outcome::Done)
+    }
+}

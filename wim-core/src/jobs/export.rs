@@ -1,0 +1,165 @@
+//! Images copied from one WIM file into another, new or existing.
+//!
+//! Blobs that the target has already are not copied again. An existing target is written anew, whole or not at all.
+
+use std::path::Path;
+
+use super::images;
+use super::open::{Check, check_writable, open};
+use super::properties::check_text;
+use super::rebuild::{
+    CompressionOptions, IntegrityChoice, Written, existing_image, existing_images, write_file,
+};
+use crate::base::atomic_file::IfExists;
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Result, Stage};
+use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimXml};
+use crate::transfer::write::{CopyDigests, NewImage, NewWim};
+
+/// How images are exported.
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// NAME of the exported image; none keeps its own, an empty one leaves it unnamed.
+    pub name: Option<String>,
+    /// DESCRIPTION of the exported image; none keeps its own.
+    pub description: Option<String>,
+    /// How the target is compressed.
+    pub compression: CompressionOptions,
+    /// What becomes of the integrity table.
+    pub integrity: IntegrityChoice,
+    /// What is checked before.
+    pub check: Check,
+    /// Which image is made bootable.
+    pub boot: Boot,
+}
+
+/// Which image is made bootable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// The target's bootable image stays.
+    AsBefore,
+    /// The exported one, or of several the one that was bootable in the source.
+    Exported,
+}
+
+/// Exports the images of the file at `source` that `text` names to the file at `target`.
+///
+/// # Errors
+/// `NotFound` for an image that is not there; `InvalidInput` when a name is taken, several images are to have one name,
+/// the compression differs from that of an existing target, or `boot` names no image; else what reading and writing
+/// give. The target is then as it was.
+pub fn run(
+    cx: &Context<'_>,
+    source: &Path,
+    text: &str,
+    target: &Path,
+    options: &ExportOptions,
+) -> Result<Written> {
+    let from = open(source, options.check, cx)?;
+    let chosen = images::choose(&from, text)?;
+    // One image named with "all" counts as all, as in wimlib: it cannot be renamed.
+    let is_single = chosen.len() == 1 && !images::is_all(text);
+    if !is_single && (options.name.is_some() || options.description.is_some()) {
+        return Err(Error::invalid_input("a name or description cannot be given to several images")
+            .remedy("export them one by one"));
+    }
+    if from.xml().is_stand_in() && options.name.is_none() {
+        let message = "its XML data cannot be read, so that the names of its images are not known";
+        return Err(Error::new(ErrorKind::Format, message)
+            .in_file(from.name())
+            .remedy("export the images one by one, by number, with a name for each behind the target"));
+    }
+    let existing = if target.exists() { Some(open(target, options.check, cx)?) } else { None };
+    if let Some(wim) = &existing {
+        check_target(wim, options)?;
+    }
+    let mut new = target_plan(cx, &from, existing.as_ref(), options)?;
+    let before = new.images.len();
+    cx.progress.start(Stage::LoadingImages, chosen.len() as u64);
+    for &image in &chosen {
+        let mut exported = existing_image(&from, image, cx)?;
+        rename(&mut exported.xml, options)?;
+        check_name(&exported.xml, &new.images, target)?;
+        new.images.push(exported);
+        cx.progress.advance(1);
+    }
+    if options.boot == Boot::Exported {
+        let position = boot_position(&from, &chosen, is_single)?;
+        new.boot = Some(ImageIndex::from_position(before + position));
+    }
+    write_file(cx, new, target, if existing.is_some() { IfExists::Replace } else { IfExists::Refuse })
+}
+
+fn check_target(wim: &WimFile, options: &ExportOptions) -> Result<()> {
+    check_writable(wim)?;
+    match options.compression.compression {
+        Some(wanted) if wanted != wim.format().compression() => Err(Error::invalid_input(format!(
+            "its compression is {}; an export into it cannot have {wanted}",
+            wim.format().compression()
+        ))
+        .in_file(wim.name())
+        .remedy("leave --compress out, or change the file with: wim optimize --compress")),
+        _ => Ok(()),
+    }
+}
+
+/// The target without the exported images.
+fn target_plan<'w>(
+    cx: &Context<'_>,
+    from: &'w WimFile,
+    existing: Option<&'w WimFile>,
+    options: &ExportOptions,
+) -> Result<NewWim<'w>> {
+    let sources: Vec<&WimFile> = existing.into_iter().chain([from]).collect();
+    let format = options.compression.format(existing.unwrap_or(from).format())?;
+    let carried = from.header().flags.0 & HeaderFlags::RP_FIX;
+    Ok(NewWim {
+        format,
+        level: options.compression.level.unwrap_or_default(),
+        guid: existing.map(|wim| wim.header().guid),
+        flags: HeaderFlags(existing.map_or(0, |wim| wim.header().flags.0) | carried),
+        xml: existing.map_or_else(|| WimXml::empty(0), |wim| wim.xml().clone()),
+        images: existing.map_or_else(|| Ok(Vec::new()), |wim| existing_images(wim, &[], cx))?,
+        sources,
+        contents: &[],
+        boot: existing.and_then(WimFile::boot_index),
+        integrity: options.integrity.resolve(existing),
+        recompress: options.compression.recompress,
+        copy_digests: CopyDigests::Drop,
+    })
+}
+
+fn rename(xml: &mut ImageXml, options: &ExportOptions) -> Result<()> {
+    for (element, text) in [("NAME", &options.name), ("DESCRIPTION", &options.description)] {
+        if let Some(text) = text {
+            check_text(element, text)?;
+            xml.set(element, text);
+        }
+    }
+    Ok(())
+}
+
+/// Two images of one file cannot have one name; none at all is no name.
+fn check_name(xml: &ImageXml, others: &[NewImage<'_>], target: &Path) -> Result<()> {
+    match xml.name() {
+        Some(name) if others.iter().any(|other| other.xml.name() == Some(name)) => {
+            Err(Error::invalid_input(format!("there is already an image named {name:?}"))
+                .in_file(target.display())
+                .remedy("give the image another name behind the target"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The place among `chosen` of the image to be made bootable.
+fn boot_position(from: &WimFile, chosen: &[ImageIndex], is_single: bool) -> Result<usize> {
+    if is_single {
+        return Ok(0);
+    }
+    from.boot_index().and_then(|boot| chosen.iter().position(|&image| image == boot)).ok_or_else(|| {
+        Error::invalid_input(
+            "--boot was given for several images, but none of them is bootable in the source",
+        )
+        .in_file(from.name())
+        .remedy("leave --boot out, or export the image to be booted by itself with --boot")
+    })
+}

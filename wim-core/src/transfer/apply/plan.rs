@@ -1,0 +1,249 @@
+//! What is to be made where, decided before anything is made.
+//!
+//! Every name is checked against the rules of the host here, so that the steps that follow handle good names only. A plan
+//! knows nodes and directories of the target, no bytes and no files.
+
+use std::collections::{HashMap, HashSet};
+
+use super::host::DirectoryId;
+use super::{Layout, LeftOut};
+use crate::base::{Error, Place, Progress, Result, Sha1Digest, WimString};
+use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
+use crate::image::{InodeId, NodeId, StreamKind, Tree};
+use crate::transfer::host_name::NameRules;
+
+/// A name to be made: its directory and the node whose name it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) directory: DirectoryId,
+    pub(super) node: NodeId,
+}
+
+/// A file and all its names.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedFile {
+    pub(super) inode: InodeId,
+    pub(super) spots: Vec<Spot>,
+}
+
+/// What is to be made.
+pub(super) struct Plan {
+    /// Directories in the order in which they are made; the first stands for the target.
+    pub(super) directories: Vec<Spot>,
+    pub(super) files: Vec<PlannedFile>,
+    pub(super) links: Vec<Spot>,
+    pub(super) left_out: LeftOut,
+    /// True when the target gets the times of the root.
+    pub(super) is_image: bool,
+}
+
+impl Plan {
+    /// A whole image.
+    pub(super) fn of_image(tree: &Tree, rules: NameRules, progress: &dyn Progress) -> Self {
+        let mut planner = Planner::new(tree, rules, progress);
+        planner.below(tree.root(), 0);
+        planner.plan.is_image = true;
+        planner.plan
+    }
+
+    /// Files and directories of an image, with all below them.
+    pub(super) fn of_nodes(
+        tree: &Tree,
+        nodes: &[NodeId],
+        layout: Layout,
+        rules: NameRules,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let mut planner = Planner::new(tree, rules, progress);
+        let mut chosen: HashSet<NodeId> = HashSet::new();
+        let mut names: Vec<WimString> = Vec::new();
+        // What lies inside another chosen directory comes with it when paths are kept.
+        let all: HashSet<NodeId> = nodes.iter().copied().collect();
+        for &node in nodes {
+            if !chosen.insert(node) || layout == Layout::KeepPaths && planner.is_inside(node, &all) {
+                continue;
+            }
+            if node == tree.root() {
+                planner.below(node, 0);
+                continue;
+            }
+            let directory = match layout {
+                Layout::KeepPaths => planner.directories_above(node),
+                Layout::Flat => {
+                    names.push(tree.node(node).name.clone());
+                    Some(0)
+                }
+            };
+            if let Some(directory) = directory {
+                planner.add(node, directory);
+            }
+        }
+        names.sort_by(|a, b| a.ntfs_cmp(b));
+        let twin = names.windows(2).find(|pair| match rules {
+            NameRules::Unix => pair[0] == pair[1],
+            NameRules::Windows => pair[0].eq_ignore_case(&pair[1]),
+        });
+        if let Some([name, _]) = twin {
+            return Err(Error::invalid_input(format!("two of the files would both become {name}"))
+                .remedy("keep the directory structure, or extract them one after another"));
+        }
+        Ok(planner.plan)
+    }
+
+    /// The files of each blob, by their place in the list; empty files have none.
+    pub(super) fn files_by_digest(&self, tree: &Tree) -> HashMap<Sha1Digest, Vec<usize>> {
+        let mut files: HashMap<Sha1Digest, Vec<usize>> = HashMap::new();
+        for (index, file) in self.files.iter().enumerate() {
+            let digest = tree.inode(file.inode).data();
+            if !digest.is_zero() {
+                files.entry(digest).or_default().push(index);
+            }
+        }
+        files
+    }
+}
+
+struct Planner<'a> {
+    tree: &'a Tree,
+    rules: NameRules,
+    progress: &'a dyn Progress,
+    plan: Plan,
+    /// The target directory of each directory made for its path.
+    above: HashMap<NodeId, DirectoryId>,
+    /// The place in the list of each file.
+    file_of: HashMap<InodeId, usize>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(tree: &'a Tree, rules: NameRules, progress: &'a dyn Progress) -> Self {
+        let plan = Plan {
+            directories: vec![Spot { directory: 0, node: tree.root() }],
+            files: Vec::new(),
+            links: Vec::new(),
+            left_out: LeftOut::default(),
+            is_image: false,
+        };
+        Self { tree, rules, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
+    }
+
+    /// True when a directory above `node` is one of `nodes`.
+    fn is_inside(&self, node: NodeId, nodes: &HashSet<NodeId>) -> bool {
+        let parent = |node: &NodeId| self.tree.node(*node).parent;
+        std::iter::successors(parent(&node), parent).any(|above| nodes.contains(&above))
+    }
+
+    /// The target directory for the parent of `node`, with those above it; none when a name among them is refused.
+    fn directories_above(&mut self, node: NodeId) -> Option<DirectoryId> {
+        let mut line = Vec::new();
+        let mut at = self.tree.node(node).parent;
+        while let Some(node) = at.filter(|&node| node != self.tree.root()) {
+            line.push(node);
+            at = self.tree.node(node).parent;
+        }
+        let mut directory = 0;
+        for node in line.into_iter().rev() {
+            directory = match self.above.get(&node) {
+                Some(&known) => known,
+                None => {
+                    if !self.is_allowed(node) {
+                        return None;
+                    }
+                    let made = self.directory(node, directory);
+                    self.above.insert(node, made);
+                    made
+                }
+            };
+        }
+        Some(directory)
+    }
+
+    fn directory(&mut self, node: NodeId, parent: DirectoryId) -> DirectoryId {
+        // Nodes are fewer than 2^32, and each becomes one directory at most.
+        let id = DirectoryId::try_from(self.plan.directories.len()).unwrap_or(DirectoryId::MAX);
+        self.plan.directories.push(Spot { directory: parent, node });
+        id
+    }
+
+    /// Adds everything below `directory` of the image.
+    fn below(&mut self, directory: NodeId, target: DirectoryId) {
+        let mut open = vec![(directory, target)];
+        while let Some((directory, target)) = open.pop() {
+            let mut last: Option<NodeId> = None;
+            let mut made = Vec::new();
+            for &child in self.tree.children(directory) {
+                if last.is_some_and(|last| self.are_twins(last, child)) {
+                    self.refuse(child, "this system takes it for the same name as one beside it; left out");
+                    continue;
+                }
+                if let Some(target) = self.one(child, target) {
+                    made.push((child, target));
+                }
+                last = Some(child);
+            }
+            open.extend(made.into_iter().rev());
+        }
+    }
+
+    /// Adds a node with everything below it.
+    fn add(&mut self, node: NodeId, target: DirectoryId) {
+        if let Some(target) = self.one(node, target) {
+            self.below(node, target);
+        }
+    }
+
+    /// Adds one node; gives the target directory when it is one.
+    fn one(&mut self, node: NodeId, target: DirectoryId) -> Option<DirectoryId> {
+        if !self.is_allowed(node) {
+            return None;
+        }
+        let id = self.tree.node(node).inode;
+        let inode = self.tree.inode(id);
+        let named =
+            inode.streams.iter().filter(|(kind, _)| matches!(kind, StreamKind::Named(_))).count() as u64;
+        let is_first_name = !self.file_of.contains_key(&id);
+        if is_first_name {
+            self.plan.left_out.named_streams += named;
+        }
+        let spot = Spot { directory: target, node };
+        if inode.is_directory() {
+            return Some(self.directory(node, target));
+        }
+        if !inode.streams.get(&StreamKind::Efs).is_zero() {
+            self.plan.left_out.encrypted += 1;
+            return None;
+        }
+        match inode.reparse {
+            Some(reparse) if matches!(reparse.tag, SYMLINK | MOUNT_POINT) => self.plan.links.push(spot),
+            Some(_) => self.plan.left_out.reparse_points += 1,
+            None => {
+                let files = &mut self.plan.files;
+                let index = *self.file_of.entry(id).or_insert(files.len());
+                match files.get_mut(index) {
+                    Some(file) => file.spots.push(spot),
+                    None => files.push(PlannedFile { inode: id, spots: vec![spot] }),
+                }
+            }
+        }
+        None
+    }
+
+    fn is_allowed(&mut self, node: NodeId) -> bool {
+        let is_allowed = self.rules.allow(&self.tree.node(node).name);
+        if !is_allowed {
+            self.refuse(node, "this system cannot have a file of this name; left out");
+        }
+        is_allowed
+    }
+
+    fn refuse(&mut self, node: NodeId, why: &str) {
+        self.plan.left_out.names += 1;
+        let path = self.tree.path_of(node).to_string();
+        self.progress.warn(&Error::unsupported(why).at(Place::Path(path)));
+    }
+
+    /// True when the host takes both names of one directory for the same; equal ones are neighbours in NTFS order.
+    fn are_twins(&self, a: NodeId, b: NodeId) -> bool {
+        let ignores_case = self.rules == NameRules::Windows || cfg!(target_os = "macos");
+        ignores_case && self.tree.node(a).name.eq_ignore_case(&self.tree.node(b).name)
+    }
+}

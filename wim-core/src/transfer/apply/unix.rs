@@ -1,0 +1,297 @@
+//! Files on Unix, by handles of their directories.
+//!
+//! A directory is only ever opened by its name in an open directory, and never through a link, so that nothing that happens
+//! below the target while it is filled leads outside; paths may also be longer than the system takes in one piece. A few
+//! hundred handles are kept open.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use super::host::{
+    DirectoryId, Host, LinkKind, NewFile, TEMPORARY_TRIES, directory_in_the_way, file_in_the_way,
+    temporary_name,
+};
+use crate::base::{Error, FileTime, Result};
+use crate::image::edit::Times;
+
+/// Handles of directories that are kept; the usual limit of a process is 1024.
+const MAX_OPEN: usize = 256;
+
+/// Below this a file system finds room as quickly by itself.
+#[cfg(target_os = "linux")]
+const RESERVE_BYTES: u64 = 16 << 10;
+
+/// How a directory is opened: as one, and never through a link.
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+pub(super) struct UnixHost {
+    target: PathBuf,
+    root: Rc<OwnedFd>,
+    directories: Vec<Directory>,
+    open: HashMap<DirectoryId, Rc<OwnedFd>>,
+    /// The open ones, oldest first.
+    order: VecDeque<DirectoryId>,
+    temporaries: u32,
+}
+
+struct Directory {
+    parent: DirectoryId,
+    name: OsString,
+}
+
+impl UnixHost {
+    /// The path of something, for errors.
+    fn path(&self, mut directory: DirectoryId, name: &OsStr) -> PathBuf {
+        let mut names = vec![name.to_owned()];
+        while let Some(entry) = self.directories.get(directory as usize).filter(|_| directory != 0) {
+            names.push(entry.name.clone());
+            directory = entry.parent;
+        }
+        names.iter().rev().fold(self.target.clone(), |path, name| path.join(name))
+    }
+
+    fn fails(&self, errno: Errno, doing: &str, directory: DirectoryId, name: &OsStr) -> Error {
+        Error::io(errno.into(), doing, &self.path(directory, name))
+    }
+
+    /// The handle of a directory, opened name by name from the nearest one above that is open.
+    fn handle(&mut self, directory: DirectoryId) -> Result<Rc<OwnedFd>> {
+        let mut missing = Vec::new();
+        let mut at = directory;
+        let mut handle = loop {
+            if at == 0 {
+                break Rc::clone(&self.root);
+            }
+            if let Some(handle) = self.open.get(&at) {
+                break Rc::clone(handle);
+            }
+            missing.push(at);
+            at = self.directories[at as usize].parent;
+        };
+        for id in missing.into_iter().rev() {
+            let Directory { parent, name } = &self.directories[id as usize];
+            let opened = rustix::fs::openat(&*handle, name.as_os_str(), DIRECTORY, Mode::empty());
+            handle = Rc::new(opened.map_err(|e| self.fails(e, "cannot open the directory", *parent, name))?);
+            self.keep(id, &handle);
+        }
+        Ok(handle)
+    }
+
+    fn keep(&mut self, id: DirectoryId, handle: &Rc<OwnedFd>) {
+        if self.order.len() >= MAX_OPEN {
+            let oldest = self.order.pop_front();
+            oldest.and_then(|oldest| self.open.remove(&oldest));
+        }
+        self.open.insert(id, Rc::clone(handle));
+        self.order.push_back(id);
+    }
+
+    fn kind_of(handle: &OwnedFd, name: &OsStr) -> Option<FileType> {
+        let stat = rustix::fs::statat(handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(FileType::from_raw_mode(stat.st_mode))
+    }
+
+    /// Runs `make` under temporary names until one is free.
+    fn with_temporary<T>(
+        &mut self,
+        mut make: impl FnMut(&OsStr) -> std::result::Result<T, Errno>,
+    ) -> std::result::Result<(OsString, T), Errno> {
+        for _ in 0..TEMPORARY_TRIES {
+            self.temporaries = self.temporaries.wrapping_add(1);
+            let name = temporary_name(self.temporaries);
+            match make(&name) {
+                Err(Errno::EXIST) => {}
+                done => return done.map(|value| (name, value)),
+            }
+        }
+        Err(Errno::EXIST)
+    }
+
+    /// Makes something under `name` that is not a file: right there, or beside what is there and then in its place.
+    fn place(
+        &mut self,
+        handle: &OwnedFd,
+        name: &OsStr,
+        mut make: impl FnMut(&OsStr) -> std::result::Result<(), Errno>,
+    ) -> std::result::Result<(), Errno> {
+        match make(name) {
+            Err(Errno::EXIST) if Self::kind_of(handle, name) == Some(FileType::Directory) => {
+                Err(Errno::ISDIR)
+            }
+            Err(Errno::EXIST) => {
+                let (temporary, ()) = self.with_temporary(make)?;
+                let renamed = rustix::fs::renameat(handle, &*temporary, handle, name);
+                // Renaming a link of a file onto another link of it leaves both.
+                let _ = rustix::fs::unlinkat(handle, &*temporary, AtFlags::empty());
+                renamed
+            }
+            done => done,
+        }
+    }
+}
+
+impl Host for UnixHost {
+    type NewFile = UnixFile;
+
+    fn open(target: &Path) -> Result<Self> {
+        std::fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the directory", target))?;
+        // The target itself may be a link: that is the user's choice.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(target, flags, Mode::empty())
+            .map_err(|e| Error::io(e.into(), "cannot open the directory", target))?;
+        Ok(Self {
+            target: target.to_owned(),
+            root: Rc::new(root),
+            directories: vec![Directory { parent: 0, name: OsString::new() }],
+            open: HashMap::new(),
+            order: VecDeque::new(),
+            temporaries: 0,
+        })
+    }
+
+    fn absolute_root(&self) -> Result<PathBuf> {
+        self.target.canonicalize().map_err(|e| Error::io(e, "cannot resolve", &self.target))
+    }
+
+    fn make_directory(&mut self, parent: DirectoryId, name: &OsStr) -> Result<DirectoryId> {
+        let handle = self.handle(parent)?;
+        match rustix::fs::mkdirat(&*handle, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => {}
+            Err(Errno::EXIST) if Self::kind_of(&handle, name) == Some(FileType::Directory) => {}
+            Err(Errno::EXIST) => return Err(file_in_the_way(&self.path(parent, name))),
+            Err(e) => return Err(self.fails(e, "cannot make the directory", parent, name)),
+        }
+        let id = DirectoryId::try_from(self.directories.len())
+            .map_err(|_| Error::limit("more directories than can be counted"))?;
+        self.directories.push(Directory { parent, name: name.to_owned() });
+        Ok(id)
+    }
+
+    fn create(&mut self, directory: DirectoryId, name: &OsStr) -> Result<UnixFile> {
+        let handle = self.handle(directory)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |name: &OsStr| rustix::fs::openat(&*handle, name, flags, Mode::from_raw_mode(0o666));
+        let made = match open(name) {
+            Err(Errno::EXIST) if Self::kind_of(&handle, name) == Some(FileType::Directory) => {
+                return Err(directory_in_the_way(&self.path(directory, name)));
+            }
+            Err(Errno::EXIST) => self.with_temporary(open).map(|(temporary, file)| (Some(temporary), file)),
+            made => made.map(|file| (None, file)),
+        };
+        let (temporary, file) = made.map_err(|e| self.fails(e, "cannot make the file", directory, name))?;
+        let path = self.path(directory, name);
+        Ok(UnixFile { file: file.into(), handle, name: name.to_owned(), temporary, path, is_done: false })
+    }
+
+    fn reopen(&mut self, directory: DirectoryId, name: &OsStr) -> Result<File> {
+        let handle = self.handle(directory)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&*handle, name, flags, Mode::empty());
+        file.map(File::from).map_err(|e| self.fails(e, "cannot open", directory, name))
+    }
+
+    fn hard_link(&mut self, from: (DirectoryId, &OsStr), to: (DirectoryId, &OsStr)) -> Result<bool> {
+        let (source, target) = (self.handle(from.0)?, self.handle(to.0)?);
+        let link = |name: &OsStr| rustix::fs::linkat(&*source, from.1, &*target, name, AtFlags::empty());
+        match self.place(&target, to.1, link) {
+            Ok(()) => Ok(true),
+            Err(Errno::PERM | Errno::MLINK | Errno::XDEV | Errno::NOTSUP | Errno::NOSYS) => Ok(false),
+            Err(Errno::ISDIR) => Err(directory_in_the_way(&self.path(to.0, to.1))),
+            Err(e) => Err(self.fails(e, "cannot make the hard link", to.0, to.1)),
+        }
+    }
+
+    fn symbolic_link(
+        &mut self,
+        text: &OsStr,
+        _: LinkKind,
+        (directory, name): (DirectoryId, &OsStr),
+        times: Times,
+    ) -> Result<()> {
+        let handle = self.handle(directory)?;
+        let link = |name: &OsStr| {
+            rustix::fs::symlinkat(text, &*handle, name)?;
+            // Times of a link are a nicety that some file systems do not have.
+            let _ = rustix::fs::utimensat(&*handle, name, &timestamps(times), AtFlags::SYMLINK_NOFOLLOW);
+            Ok(())
+        };
+        match self.place(&handle, name, link) {
+            Ok(()) => Ok(()),
+            Err(Errno::ISDIR) => Err(directory_in_the_way(&self.path(directory, name))),
+            Err(e) => Err(self.fails(e, "cannot make the symbolic link", directory, name)),
+        }
+    }
+
+    fn set_directory_times(&mut self, directory: DirectoryId, times: Times) -> Result<()> {
+        let handle = self.handle(directory)?;
+        rustix::fs::futimens(&*handle, &timestamps(times))
+            .map_err(|e| self.fails(e, "cannot set the times of", directory, OsStr::new("")))
+    }
+}
+
+pub(super) struct UnixFile {
+    file: File,
+    handle: Rc<OwnedFd>,
+    name: OsString,
+    temporary: Option<OsString>,
+    path: PathBuf,
+    is_done: bool,
+}
+
+impl NewFile for UnixFile {
+    fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    fn reserve(&mut self, size: u64) -> std::io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if size >= RESERVE_BYTES {
+            match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, size) {
+                Err(Errno::NOSPC) => return Err(Errno::NOSPC.into()),
+                // Not every file system can.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = size;
+        Ok(())
+    }
+
+    fn finish(mut self, _: u32, times: Times) -> Result<()> {
+        let fails = |e: Errno, doing| Error::io(e.into(), doing, &self.path);
+        rustix::fs::futimens(&self.file, &timestamps(times))
+            .map_err(|e| fails(e, "cannot set the times of"))?;
+        if let Some(temporary) = &self.temporary {
+            rustix::fs::renameat(&*self.handle, temporary.as_os_str(), &*self.handle, self.name.as_os_str())
+                .map_err(|e| fails(e, "cannot replace"))?;
+        }
+        self.is_done = true;
+        Ok(())
+    }
+}
+
+impl Drop for UnixFile {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let name = self.temporary.as_ref().unwrap_or(&self.name);
+            // Nothing more can be done when this fails as well.
+            let _ = rustix::fs::unlinkat(&*self.handle, name.as_os_str(), AtFlags::empty());
+        }
+    }
+}
+
+fn timestamps(times: Times) -> Timestamps {
+    let time = |time: FileTime| {
+        let (seconds, nanoseconds) = time.to_unix();
+        Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() }
+    };
+    Timestamps { last_access: time(times.last_access), last_modification: time(times.last_write) }
+}

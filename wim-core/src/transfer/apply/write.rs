@@ -1,0 +1,248 @@
+//! Makes what a plan says: directories, files from pieces of blobs, further names, links, times.
+//!
+//! One blob at a time arrives in order, so that one file is open at a time; others with the same content are written along
+//! when the blob is small, and copied from the first when it is large.
+
+use std::ffi::OsStr;
+use std::io::{Seek, SeekFrom, Write};
+
+use super::ApplyReport;
+use super::host::{Host, LinkKind, NewFile};
+use super::plan::{Plan, Spot};
+use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest};
+use crate::formats::wim::attributes::{DIRECTORY, SPARSE};
+use crate::image::{NodeId, StreamKind, Tree};
+use crate::transfer::host_name;
+use crate::transfer::read::BlobPiece;
+
+/// Zeros of a sparse file are left out in blocks of this many bytes.
+const HOLE_BYTES: usize = 64 << 10;
+
+pub(super) struct Writer<'a, 'c, H: Host> {
+    cx: &'a Context<'c>,
+    tree: &'a Tree,
+    host: H,
+    plan: Plan,
+    /// The file that a blob in several pieces goes to.
+    open: Option<H::NewFile>,
+    report: ApplyReport,
+}
+
+impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
+    pub(super) fn new(cx: &'a Context<'c>, tree: &'a Tree, host: H, plan: Plan) -> Self {
+        let report = ApplyReport { left_out: plan.left_out, ..ApplyReport::default() };
+        Self { cx, tree, host, plan, open: None, report }
+    }
+
+    pub(super) fn make_directories(&mut self) -> Result<()> {
+        for (index, spot) in self.plan.directories.iter().enumerate().skip(1) {
+            self.cx.cancel.check()?;
+            let name = host_name::to_host(&self.tree.node(spot.node).name);
+            let id = self.host.make_directory(spot.directory, &name).map_err(|e| self.blame(e, spot.node))?;
+            debug_assert_eq!(id as usize, index, "hosts count as plans do");
+            self.report.directories += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn make_empty_files(&mut self) -> Result<()> {
+        for file in 0..self.plan.files.len() {
+            if self.tree.inode(self.plan.files[file].inode).data().is_zero() {
+                self.cx.cancel.check()?;
+                self.whole(file, &[]).map_err(|e| self.blame(e, self.plan.files[file].spots[0].node))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a piece of the blob of `size` bytes that `files` have as their content.
+    pub(super) fn piece(&mut self, piece: BlobPiece<'_>, size: u64, files: &[usize]) -> Result<()> {
+        let Some((&first, others)) = files.split_first() else { return Ok(()) };
+        let node = self.plan.files[first].spots[0].node;
+        let done = self.piece_of(piece, size, first, others);
+        done.map_err(|e| {
+            // Removed before the error is told.
+            self.open = None;
+            self.blame(e, node)
+        })
+    }
+
+    fn piece_of(&mut self, piece: BlobPiece<'_>, size: u64, first: usize, others: &[usize]) -> Result<()> {
+        let bytes = piece.bytes?;
+        if piece.start == 0 && piece.is_last {
+            self.whole(first, bytes)?;
+            return others.iter().try_for_each(|&file| self.whole(file, bytes));
+        }
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.create(first, size)?,
+        };
+        let is_sparse = self.is_sparse(first);
+        write_piece(open.file(), bytes, is_sparse).map_err(|e| self.cannot_write(e, first))?;
+        if !piece.is_last {
+            self.open = Some(open);
+            return Ok(());
+        }
+        self.finish_file(open, first, size)?;
+        others.iter().try_for_each(|&file| self.copy(first, file, size))
+    }
+
+    /// Writes a file whose content is at hand, with all its names.
+    fn whole(&mut self, file: usize, bytes: &[u8]) -> Result<()> {
+        let mut new = self.create(file, bytes.len() as u64)?;
+        let is_sparse = self.is_sparse(file);
+        write_piece(new.file(), bytes, is_sparse).map_err(|e| self.cannot_write(e, file))?;
+        self.finish_file(new, file, bytes.len() as u64)
+    }
+
+    /// Copies a file of this run.
+    fn copy(&mut self, from: usize, to: usize, size: u64) -> Result<()> {
+        let spot = self.plan.files[from].spots[0];
+        let mut source = self.host.reopen(spot.directory, &self.name(spot))?;
+        let mut new = self.create(to, size)?;
+        std::io::copy(&mut source, new.file()).map_err(|e| self.cannot_write(e, to))?;
+        self.finish_file(new, to, size)
+    }
+
+    /// Begins a file of `size` bytes.
+    fn create(&mut self, file: usize, size: u64) -> Result<H::NewFile> {
+        let spot = self.plan.files[file].spots[0];
+        let name = self.name(spot);
+        let mut new = self.host.create(spot.directory, &name)?;
+        if !self.is_sparse(file) {
+            new.reserve(size).map_err(|e| self.cannot_write(e, file))?;
+        }
+        Ok(new)
+    }
+
+    /// Ends a file of `size` bytes and gives it its other names.
+    fn finish_file(&mut self, mut new: H::NewFile, file: usize, size: u64) -> Result<()> {
+        if self.is_sparse(file) {
+            // The last bytes may be a hole, which nothing has written.
+            new.file().set_len(size).map_err(|e| self.cannot_write(e, file))?;
+        }
+        let inode = self.tree.inode(self.plan.files[file].inode);
+        new.finish(inode.attributes, inode.times)?;
+        self.report.files += 1;
+        self.report.bytes = self.report.bytes.saturating_add(size);
+        let first = self.plan.files[file].spots[0];
+        let first_name = self.name(first);
+        for index in 1..self.plan.files[file].spots.len() {
+            let spot = self.plan.files[file].spots[index];
+            let name = self.name(spot);
+            if self.host.hard_link((first.directory, &first_name), (spot.directory, &name))? {
+                self.report.hard_links += 1;
+            } else {
+                self.copy_name((first, &first_name), (spot, &name), size)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where no hard links can be had, a second name is a second file.
+    fn copy_name(&mut self, from: (Spot, &OsStr), to: (Spot, &OsStr), size: u64) -> Result<()> {
+        let mut source = self.host.reopen(from.0.directory, from.1)?;
+        let mut new = self.host.create(to.0.directory, to.1)?;
+        std::io::copy(&mut source, new.file())
+            .map_err(|e| Error::new(ErrorKind::Io, format!("cannot write: {e}")))?;
+        let inode = self.tree.inode_of(to.0.node);
+        new.finish(inode.attributes, inode.times)?;
+        self.report.files += 1;
+        self.report.bytes = self.report.bytes.saturating_add(size);
+        Ok(())
+    }
+
+    /// The reparse data of each link, in order; zeros for one that has none.
+    pub(super) fn link_digests(&self) -> impl Iterator<Item = Sha1Digest> + '_ {
+        self.plan.links.iter().map(|spot| self.tree.inode_of(spot.node).streams.get(&StreamKind::Reparse))
+    }
+
+    pub(super) fn node_of_link(&self, link: usize) -> NodeId {
+        self.plan.links[link].node
+    }
+
+    pub(super) fn make_link(&mut self, link: usize, text: &OsStr) -> Result<()> {
+        self.cx.cancel.check()?;
+        let spot = self.plan.links[link];
+        let inode = self.tree.inode_of(spot.node);
+        let kind = if inode.attributes & DIRECTORY != 0 { LinkKind::Directory } else { LinkKind::File };
+        let name = self.name(spot);
+        self.host
+            .symbolic_link(text, kind, (spot.directory, &name), inode.times)
+            .map_err(|e| self.blame(e, spot.node))?;
+        self.report.symbolic_links += 1;
+        Ok(())
+    }
+
+    pub(super) fn leave_out_links(&mut self, count: u64) {
+        self.report.left_out.reparse_points += count;
+    }
+
+    /// Sets the times of directories, those inside others first.
+    pub(super) fn set_directory_times(&mut self) -> Result<()> {
+        for index in (0..self.plan.directories.len()).rev() {
+            let spot = self.plan.directories[index];
+            if index == 0 && !self.plan.is_image {
+                continue;
+            }
+            self.cx.cancel.check()?;
+            let times = self.tree.inode_of(spot.node).times;
+            let id = u32::try_from(index).unwrap_or(u32::MAX);
+            self.host.set_directory_times(id, times).map_err(|e| self.blame(e, spot.node))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> ApplyReport {
+        self.report
+    }
+
+    fn name(&self, spot: Spot) -> std::ffi::OsString {
+        host_name::to_host(&self.tree.node(spot.node).name)
+    }
+
+    fn is_sparse(&self, file: usize) -> bool {
+        self.tree.inode(self.plan.files[file].inode).attributes & SPARSE != 0
+    }
+
+    fn cannot_write(&self, error: std::io::Error, file: usize) -> Error {
+        let path = self.tree.path_of(self.plan.files[file].spots[0].node);
+        Error::new(ErrorKind::Io, format!("cannot write: {error}"))
+            .at(Place::Path(path.to_string()))
+            .with_source(error)
+    }
+
+    /// The error with the path in the image that it is about.
+    fn blame(&self, error: Error, node: NodeId) -> Error {
+        blame(self.tree, error, node)
+    }
+}
+
+/// The error with the path in the image that it is about; a damaged blob is named behind it.
+pub(super) fn blame(tree: &Tree, error: Error, node: NodeId) -> Error {
+    let path = Place::Path(tree.path_of(node).to_string());
+    let Place::Blob(digest) = *error.place() else { return error.or_at(path) };
+    let mut with_path = Error::new(error.kind(), format!("{} (blob {digest})", error.message())).at(path);
+    if let Some(file) = error.file() {
+        with_path = with_path.in_file(file);
+    }
+    match error.remedy_text() {
+        Some(remedy) => with_path.remedy(remedy),
+        None => with_path,
+    }
+}
+
+/// Writes at the end of `file`; of a sparse file, blocks of zeros are left out.
+fn write_piece(file: &mut std::fs::File, bytes: &[u8], is_sparse: bool) -> std::io::Result<()> {
+    if !is_sparse {
+        return file.write_all(bytes);
+    }
+    for block in bytes.chunks(HOLE_BYTES) {
+        if block.iter().all(|&byte| byte == 0) {
+            file.seek(SeekFrom::Current(block.len() as i64))?;
+        } else {
+            file.write_all(block)?;
+        }
+    }
+    Ok(())
+}
