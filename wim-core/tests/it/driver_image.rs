@@ -13,7 +13,7 @@ use wim_core::base::{Architecture, Error, Result, Sha1Digest, WimString};
 use wim_core::formats::hive::{CreateOptions, Hive, HiveVersion, RegValue};
 use wim_core::image::WimPath;
 use wim_core::image::edit::{Action, Change, Content, EntryInfo, Times, View};
-use wim_core::servicing::drivers::{DriverOptions, DriverPlan, PackageFiles, plan};
+use wim_core::servicing::drivers::{DriverOptions, DriverPlan, PackageFiles, plan, plan_removal};
 use wim_core::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use wim_core::servicing::target::{ImageHints, ImageTarget, find_target};
 
@@ -133,6 +133,19 @@ impl MemoryImage {
         self.apply(&plan.changes);
         self.apply(&changes);
         plan
+    }
+
+    /// Removes drivers by name; what stays and why is returned.
+    pub(crate) fn remove_drivers(&mut self, names: &[&str]) -> Result<Vec<String>> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let (plan, changes) = {
+            let mut hives = HiveSet::new(self, HiveOptions::default());
+            let plan = plan_removal(&names, self, &mut hives)?;
+            (plan, hives.finish()?.0)
+        };
+        self.apply(&plan.changes);
+        self.apply(&changes);
+        Ok(plan.findings)
     }
 
     /// [`Self::add`] of one package with the usual options.

@@ -9,6 +9,7 @@ mod driver_image;
 mod driver_packages;
 mod drivers_level_a;
 mod drivers_real;
+mod drivers_remove;
 mod hive_edits;
 mod hive_files;
 mod hive_hostile;

@@ -11,18 +11,18 @@ use super::framework;
 use super::level_a::{Done, LevelA};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue};
 use super::package::{Package, PackageFiles, find_infs};
+use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
 use super::sha2_updates;
 use super::signature::{self, SignatureReport};
-use super::store::{self, ImageFiles, Put, Staged, StagedFile, hex, refusal};
+use super::store::{self, ImageFiles, Put, Staged, hex, refusal};
 use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::{ParseOptions, Service, encoding};
-use crate::image::edit::{Change, Content, View};
+use crate::image::edit::{Change, View};
 use crate::servicing::hive_set::{Edit, HiveSet};
 use crate::servicing::target::{ImageTarget, StoreGeneration};
-use sha2::{Digest, Sha256};
 
 /// How drivers are added.
 #[derive(Clone, Debug)]
@@ -307,8 +307,15 @@ impl Planner<'_> {
         }
         let identity = hex(&staged.identity);
         let known = self.manifest.find(&identity).is_some();
-        let level =
-            LevelA { package, selection, staged, target: windows, options: self.options, completing: known };
+        let level = LevelA {
+            package,
+            selection,
+            staged,
+            target: windows,
+            options: self.options,
+            manifest: &self.manifest,
+            completing: known,
+        };
         if let Err(e) = level.check() {
             return Ok(Outcome::refused(&e));
         }
@@ -324,7 +331,7 @@ impl Planner<'_> {
             }
         };
         let edits: Vec<ManifestEdit> = hives.journal().iter().skip(edits_before).map(manifest_edit).collect();
-        let unchanged = edits.is_empty() && self.image.changes().len() == files_before.0;
+        let unchanged = edits.is_empty() && self.image.changes_since(&files_before) == 0;
         if unchanged && known {
             findings.extend(done.findings);
             return Ok(Outcome::AlreadyPresent { folder: done.added.folder });
@@ -340,13 +347,18 @@ impl Planner<'_> {
         selection: &Selection,
         staged: &Staged,
         done: &Done,
-        registry: Vec<ManifestEdit>,
+        mut registry: Vec<ManifestEdit>,
     ) {
+        let kept: Vec<ManifestEdit> = done.kept.iter().map(kept_edit).collect();
+        let shared = self.manifest.shared_edits(&registry, &kept);
+        registry.splice(0..0, shared);
         let version = package.version();
         let Added { how, folder, boot_critical, services, device_ids, .. } = &done.added;
         self.manifest.record(ManifestEntry {
             inf: package.inf_name().to_owned(),
             identity: hex(&staged.identity),
+            // Set when it is recorded.
+            order: 0,
             how: match how {
                 How::LevelA => "level_a".to_owned(),
                 How::LevelB => "level_b".to_owned(),
@@ -371,16 +383,20 @@ impl Planner<'_> {
     fn store_manifest(&mut self) -> Result<()> {
         let path = self.image.spelled(manifest::PATH)?;
         let bytes: Arc<[u8]> = self.manifest.to_bytes()?.into();
-        let file = StagedFile {
-            path: path.to_string(),
-            sha256: Sha256::digest(&bytes).into(),
-            content: Content::Bytes(bytes.clone()),
-            bytes,
-            times: None,
-        };
-        let put = self.image.put(&path, &file, "drivers: the list of those added")?;
+        let put = self.image.put_bytes(&path, bytes, "drivers: the list of those added")?;
         debug_assert!(put != Put::AlreadyThere, "a changed manifest has changed bytes");
         Ok(())
+    }
+}
+
+/// The record of a value that was so already.
+fn kept_edit(kept: &KeptValue) -> ManifestEdit {
+    ManifestEdit {
+        hive: kept.hive.label().to_owned(),
+        key: kept.key.clone(),
+        value: Some(kept.value.clone()),
+        old: None,
+        new: Some(ManifestValue { kind: kept.data.kind, data: hex(&kept.data.data) }),
     }
 }
 

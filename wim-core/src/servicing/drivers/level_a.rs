@@ -6,8 +6,9 @@
 
 use super::DriverOptions;
 use super::boot::{self, BootCritical};
+use super::manifest::{Manifest, ManifestFile};
 use super::package::Package;
-use super::registry_lines::{Overwrite, RegistryWriter, start_type};
+use super::registry_lines::{KeptValue, Overwrite, RegistryWriter, start_type};
 use super::report::{Added, How, ServiceReport};
 use super::select::{SelectedFile, SelectedInstall, Selection};
 use super::store::{ImageFiles, Put, Staged, StagedFile, file_version, hex, refusal};
@@ -15,18 +16,20 @@ use crate::base::{Error, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::{Directory, FileCopy, TargetWindows};
 use crate::image::WimPath;
-use crate::servicing::drivers::manifest::ManifestFile;
 use crate::servicing::hive_set::{HiveName, HiveSet};
 
 /// Where the package folders lie, as a path in the image and as the device path names it.
-const FOLDER: &str = "\\Windows\\Drivers";
-const DEVICE_PATH_PREFIX: &str = "%SystemRoot%\\Drivers";
+pub(super) const FOLDER: &str = "\\Windows\\Drivers";
+pub(super) const DEVICE_PATH_PREFIX: &str = "%SystemRoot%\\Drivers";
 /// Where the device path is, and what it is on a fresh Windows.
 const CURRENT_VERSION: &str = "Microsoft\\Windows\\CurrentVersion";
-const DEVICE_PATH: &str = "DevicePath";
+pub(super) const DEVICE_PATH: &str = "DevicePath";
 const DEFAULT_DEVICE_PATH: &str = "%SystemRoot%\\inf";
 /// Longest device path in characters. UNVERIFIED: no limit is documented; this is what fits the buffers seen.
 const MAX_DEVICE_PATH: usize = 4000;
+
+/// Folder inside a package's folder that keeps the files of Windows that it replaced.
+pub(super) const REPLACED_FOLDER: &str = "replaced";
 
 /// Directory ids whose files are put in place: Windows, System32, drivers, INF.
 const REFLECTED_DIRIDS: [u32; 4] = [10, 11, 12, 17];
@@ -38,6 +41,8 @@ pub(super) struct LevelA<'a, 'p> {
     pub(super) staged: &'a Staged,
     pub(super) target: &'a TargetWindows,
     pub(super) options: &'a DriverOptions,
+    /// What was added before.
+    pub(super) manifest: &'a Manifest,
     /// What the image has of it already is left as it is.
     pub(super) completing: bool,
 }
@@ -47,6 +52,8 @@ pub(super) struct Done {
     pub(super) added: Added,
     pub(super) files: Vec<ManifestFile>,
     pub(super) findings: Vec<String>,
+    /// Registry values that were so already.
+    pub(super) kept: Vec<KeptValue>,
 }
 
 impl LevelA<'_, '_> {
@@ -101,6 +108,7 @@ impl LevelA<'_, '_> {
             },
             files: Vec::new(),
             findings: Vec::new(),
+            kept: Vec::new(),
         };
         self.copy_package(image, &folder, &reason, &mut done)?;
         let overwrite = if self.completing { Overwrite::OnlyMissing } else { Overwrite::All };
@@ -120,14 +128,16 @@ impl LevelA<'_, '_> {
         }
         if reflect {
             for file in &self.selection.files {
-                self.reflect_file(image, file, &reason, &mut done)?;
+                self.reflect_file(image, &folder, file, &reason, &mut done)?;
             }
             self.write_services(&mut registry, &mut done)?;
             for selected in &self.selection.installs {
                 self.register_devices(&mut registry, selected, &mut done)?;
             }
         }
-        done.findings.extend(registry.into_findings());
+        let (findings, kept) = registry.finish();
+        done.findings.extend(findings);
+        done.kept = kept;
         Ok(done)
     }
 
@@ -145,7 +155,9 @@ impl LevelA<'_, '_> {
         for file in &self.staged.files {
             let path = image.spelled(&folder.join(&file.path)?.to_string())?;
             let put = image.put(&path, file, &format!("{reason}: its package"))?;
-            note(&path, file, put, &mut done.files);
+            if let Put::Written { replaced } = put {
+                done.files.push(manifest_file(&path, file, replaced, None));
+            }
         }
         Ok(())
     }
@@ -154,6 +166,7 @@ impl LevelA<'_, '_> {
     fn reflect_file(
         &self,
         image: &mut ImageFiles<'_>,
+        package_folder: &WimPath,
         selected: &SelectedFile,
         reason: &str,
         done: &mut Done,
@@ -171,16 +184,23 @@ impl LevelA<'_, '_> {
         }
         let Some(file) = self.staged.file(&selected.source.stored_path) else { return Ok(()) };
         let path = image.spelled(&format!("\\{folder}\\{name}"))?;
-        match image.read(&path)? {
+        let present = image.read(&path)?;
+        let mut replaced_copy = None;
+        match &present {
             Some(present) => {
-                if self.completing || present == file.bytes {
+                let is_ours = self.manifest.owns_file(&path.to_string(), &hex(&file.sha256));
+                if *present == file.bytes && is_ours {
+                    // Another driver put the same file there; it goes when the last of them goes.
+                    done.files.push(manifest_file(&path, file, Some(file.sha256), None));
+                }
+                if self.completing || *present == file.bytes {
                     return Ok(());
                 }
                 if copy.flags & FileCopy::NO_OVERWRITE != 0 {
                     done.findings.push(format!("{path} is there and stays: its INF says so"));
                     return Ok(());
                 }
-                let versions = file_version(&present).zip(file_version(&file.bytes));
+                let versions = file_version(present).zip(file_version(&file.bytes));
                 if let Some((old, new)) = versions.filter(|(old, new)| old > new)
                     && !self.options.force
                 {
@@ -192,15 +212,18 @@ impl LevelA<'_, '_> {
                     ));
                     return Ok(());
                 }
+                let copy_path = package_folder.child(REPLACED_FOLDER).child(name.as_str());
+                image.put_bytes(&copy_path, present.clone(), &format!("{reason}: the file it replaces"))?;
+                replaced_copy = Some(copy_path.to_string());
             }
             None if copy.flags & FileCopy::REPLACE_ONLY != 0 => return Ok(()),
             None => {}
         }
         let put = image.put(&path, file, &format!("{reason}: {}", what(name)))?;
-        if put != Put::AlreadyThere {
+        if let Put::Written { replaced } = put {
             done.added.files.push(path.to_string());
+            done.files.push(manifest_file(&path, file, replaced, replaced_copy));
         }
-        note(&path, file, put, &mut done.files);
         Ok(())
     }
 
@@ -286,12 +309,16 @@ fn what(name: &str) -> &'static str {
     }
 }
 
-fn note(path: &WimPath, file: &StagedFile, put: Put, files: &mut Vec<ManifestFile>) {
-    if let Put::Written { replaced } = put {
-        files.push(ManifestFile {
-            path: path.to_string(),
-            sha256: hex(&file.sha256),
-            replaced_sha256: replaced.map(|digest| hex(&digest)),
-        });
+fn manifest_file(
+    path: &WimPath,
+    file: &StagedFile,
+    replaced: Option<[u8; 32]>,
+    replaced_copy: Option<String>,
+) -> ManifestFile {
+    ManifestFile {
+        path: path.to_string(),
+        sha256: hex(&file.sha256),
+        replaced_sha256: replaced.map(|digest| hex(&digest)),
+        replaced_copy,
     }
 }

@@ -32,6 +32,8 @@ pub struct ManifestEntry {
     pub inf: String,
     /// SHA-256 that tells packages apart, in hexadecimal.
     pub identity: String,
+    /// Counts the drivers in the order they were first added; what a later one found is what earlier ones left.
+    pub order: u32,
     /// By which means it was added: `level_a`, `level_b`.
     pub how: String,
     /// Its folder in the image.
@@ -72,9 +74,12 @@ pub struct ManifestFile {
     pub path: String,
     /// SHA-256 of what was written.
     pub sha256: String,
-    /// SHA-256 of the file that was there before.
+    /// SHA-256 of the file that was there before; the same as [`Self::sha256`] when another driver had put it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_sha256: Option<String>,
+    /// Where the file that was there before is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_copy: Option<String>,
 }
 
 /// A registry edit.
@@ -93,6 +98,18 @@ pub struct ManifestEdit {
     /// What is there now; none when it was deleted, or for a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<ManifestValue>,
+}
+
+impl ManifestEdit {
+    /// True when both are about the same value, or the same key.
+    #[must_use]
+    pub fn is_about(&self, other: &Self) -> bool {
+        let same_value = match (&self.value, &other.value) {
+            (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        same_value && self.hive == other.hive && self.key.eq_ignore_ascii_case(&other.key)
+    }
 }
 
 /// A registry value.
@@ -161,6 +178,40 @@ impl Manifest {
         Ok(bytes)
     }
 
+    /// True when a driver put the file with these bytes there.
+    #[must_use]
+    pub fn owns_file(&self, path: &str, sha256: &str) -> bool {
+        let mut files = self.drivers.iter().flat_map(|entry| &entry.files);
+        files.any(|file| file.path.eq_ignore_ascii_case(path) && file.sha256 == sha256)
+    }
+
+    /// What a driver has to record beside its own edits: values that were so already because of another driver (`kept`), as
+    /// edits from that value to itself, and keys that another driver made and these edits lie below.
+    #[must_use]
+    pub fn shared_edits(&self, own: &[ManifestEdit], kept: &[ManifestEdit]) -> Vec<ManifestEdit> {
+        let below = |key: &str, edit: &ManifestEdit, hive: &str| {
+            edit.hive == hive
+                && edit.key.get(..key.len()).is_some_and(|start| start.eq_ignore_ascii_case(key))
+                && (edit.key.len() == key.len() || edit.key.as_bytes().get(key.len()) == Some(&b'\\'))
+        };
+        let others = || self.drivers.iter().flat_map(|entry| &entry.registry);
+        let mut shared: Vec<ManifestEdit> = Vec::new();
+        for other in others().filter(|other| other.value.is_none()) {
+            let wanted = own.iter().chain(kept).any(|edit| below(&other.key, edit, &other.hive));
+            if wanted && !own.iter().chain(&shared).any(|edit| edit.is_about(other)) {
+                shared.push(other.clone());
+            }
+        }
+        for edit in kept {
+            if others().any(|other| other.is_about(edit))
+                && !own.iter().chain(&shared).any(|e| e.is_about(edit))
+            {
+                shared.push(ManifestEdit { old: edit.new.clone(), ..edit.clone() });
+            }
+        }
+        shared
+    }
+
     /// The entry of an identity.
     #[must_use]
     pub fn find(&self, identity: &str) -> Option<&ManifestEntry> {
@@ -171,6 +222,7 @@ impl Manifest {
     pub fn record(&mut self, mut entry: ManifestEntry) {
         if let Some(index) = self.drivers.iter().position(|other| other.identity == entry.identity) {
             let old = self.drivers.remove(index);
+            entry.order = old.order;
             let mut files = old.files;
             for file in entry.files {
                 if !files.iter().any(|other| other.path.eq_ignore_ascii_case(&file.path)) {
@@ -181,6 +233,8 @@ impl Manifest {
             let mut registry = old.registry;
             registry.append(&mut entry.registry);
             entry.registry = registry;
+        } else {
+            entry.order = self.drivers.iter().map(|other| other.order).max().unwrap_or(0).saturating_add(1);
         }
         entry.files.sort_by_key(|file| file.path.to_lowercase());
         self.drivers.push(entry);

@@ -27,6 +27,21 @@ pub struct RegistryWriter<'h, 'v> {
     overwrite: Overwrite,
     reason: String,
     findings: Vec<String>,
+    /// Values that were so already.
+    kept: Vec<KeptValue>,
+}
+
+/// A value that was so already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptValue {
+    /// Its hive.
+    pub hive: HiveName,
+    /// Its key.
+    pub key: String,
+    /// Its name.
+    pub value: String,
+    /// What it is.
+    pub data: RegValue,
 }
 
 /// Services\<name>: NOCLOBBER flags of AddService.
@@ -46,13 +61,20 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
     /// What reading the SYSTEM hive gives.
     pub fn new(hives: &'h mut HiveSet<'v>, overwrite: Overwrite, reason: &str) -> Result<Self> {
         let control_sets = hives.control_sets()?.iter().map(|set| format!("ControlSet{set:03}")).collect();
-        Ok(Self { hives, control_sets, overwrite, reason: reason.to_owned(), findings: Vec::new() })
+        Ok(Self {
+            hives,
+            control_sets,
+            overwrite,
+            reason: reason.to_owned(),
+            findings: Vec::new(),
+            kept: Vec::new(),
+        })
     }
 
-    /// What could not be written, as text.
+    /// What could not be written, as text, and the values that were so already.
     #[must_use]
-    pub fn into_findings(self) -> Vec<String> {
-        self.findings
+    pub fn finish(self) -> (Vec<String>, Vec<KeptValue>) {
+        (self.findings, self.kept)
     }
 
     /// The control sets that are written to, as key names.
@@ -74,7 +96,12 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
     /// # Errors
     /// What editing the hive gives.
     pub fn set(&mut self, hive: HiveName, key: &str, value: &str, data: RegValue) -> Result<()> {
-        if self.overwrite == Overwrite::OnlyMissing && self.hives.get(hive, key, value)?.is_some() {
+        let present = self.hives.get(hive, key, value)?;
+        if present.as_ref() == Some(&data) {
+            self.kept.push(KeptValue { hive, key: key.to_owned(), value: value.to_owned(), data });
+            return Ok(());
+        }
+        if self.overwrite == Overwrite::OnlyMissing && present.is_some() {
             return Ok(());
         }
         self.hives.set(hive, key, value, data, &self.reason)

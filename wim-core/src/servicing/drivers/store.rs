@@ -3,8 +3,8 @@
 //! Source: drivers.md 3.1, 3.2 and 3.7. Files are found in the image without regard to case and keep their spelling; a newer
 //! version is never replaced by an older one unless that is asked for.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -185,14 +185,23 @@ pub fn file_version(bytes: &[u8]) -> Option<FileVersion> {
 pub struct ImageFiles<'a> {
     view: &'a dyn View,
     written: BTreeMap<String, Arc<[u8]>>,
+    /// Files and directories that were removed.
+    removed: BTreeSet<String>,
     changes: Vec<Change>,
+}
+
+/// A moment to which an [`ImageFiles`] can go back.
+pub struct FilesSavepoint {
+    changes: usize,
+    written: BTreeMap<String, Arc<[u8]>>,
+    removed: BTreeSet<String>,
 }
 
 impl<'a> ImageFiles<'a> {
     /// The image behind `view`, with nothing written yet.
     #[must_use]
     pub fn new(view: &'a dyn View) -> Self {
-        Self { view, written: BTreeMap::new(), changes: Vec::new() }
+        Self { view, written: BTreeMap::new(), removed: BTreeSet::new(), changes: Vec::new() }
     }
 
     /// The image as it was.
@@ -215,14 +224,22 @@ impl<'a> ImageFiles<'a> {
 
     /// A mark to come back to with [`Self::roll_back`].
     #[must_use]
-    pub fn savepoint(&self) -> (usize, BTreeMap<String, Arc<[u8]>>) {
-        (self.changes.len(), self.written.clone())
+    pub fn savepoint(&self) -> FilesSavepoint {
+        let (written, removed) = (self.written.clone(), self.removed.clone());
+        FilesSavepoint { changes: self.changes.len(), written, removed }
     }
 
-    /// Forgets what was written after `savepoint`.
-    pub fn roll_back(&mut self, savepoint: (usize, BTreeMap<String, Arc<[u8]>>)) {
-        self.changes.truncate(savepoint.0);
-        self.written = savepoint.1;
+    /// How many changes were asked for since `savepoint`.
+    #[must_use]
+    pub fn changes_since(&self, savepoint: &FilesSavepoint) -> usize {
+        self.changes.len().saturating_sub(savepoint.changes)
+    }
+
+    /// Forgets what was asked for after `savepoint`.
+    pub fn roll_back(&mut self, savepoint: FilesSavepoint) {
+        self.changes.truncate(savepoint.changes);
+        self.written = savepoint.written;
+        self.removed = savepoint.removed;
     }
 
     /// `text`, a path from the root, in the spelling of the image as far as it exists there.
@@ -250,6 +267,9 @@ impl<'a> ImageFiles<'a> {
         if let Some(bytes) = self.written.get(&key(path)) {
             return Ok(Some(bytes.clone()));
         }
+        if self.is_removed(path) {
+            return Ok(None);
+        }
         match self.view.entry(path) {
             Some(entry) if entry.is_directory() => {
                 Err(Error::invalid_input(format!("{path} is a directory where a file should be put")))
@@ -257,6 +277,25 @@ impl<'a> ImageFiles<'a> {
             Some(_) => self.view.read(path, MAX_FILE).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// True when this job removed it, or a directory above it.
+    fn is_removed(&self, path: &WimPath) -> bool {
+        let path = key(path);
+        self.removed.contains(&path)
+            || path
+                .match_indices('\\')
+                .any(|(at, _)| path.get(..at).is_some_and(|up| self.removed.contains(up)))
+    }
+
+    /// True when a directory is there and this job has removed all that was in it.
+    #[must_use]
+    pub fn is_emptied(&self, path: &WimPath) -> bool {
+        let below = format!("{}\\", key(path));
+        let entries = self.view.list(path).unwrap_or_default();
+        !self.written.keys().any(|other| other.starts_with(&below))
+            && self.view.entry(path).is_some()
+            && entries.into_iter().all(|entry| self.is_removed(&path.child(entry.name)))
     }
 
     /// Puts a file there unless it is there already; says what it replaced.
@@ -278,8 +317,24 @@ impl<'a> ImageFiles<'a> {
             },
             reason: reason.to_owned(),
         });
+        self.removed.remove(&key(path));
         self.written.insert(key(path), file.bytes.clone());
         Ok(Put::Written { replaced: present.map(|bytes| Sha256::digest(&bytes).into()) })
+    }
+
+    /// [`Self::put`] for bytes that are not of a package.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn put_bytes(&mut self, path: &WimPath, bytes: Arc<[u8]>, reason: &str) -> Result<Put> {
+        let file = StagedFile {
+            path: path.to_string(),
+            sha256: Sha256::digest(&bytes).into(),
+            content: Content::Bytes(bytes.clone()),
+            bytes,
+            times: None,
+        };
+        self.put(path, &file, reason)
     }
 
     /// Makes a directory unless it is there.
@@ -303,7 +358,10 @@ impl<'a> ImageFiles<'a> {
 
     /// Removes a file or a directory.
     pub fn remove(&mut self, path: &WimPath, reason: &str) {
-        self.written.remove(&key(path));
+        let removed = key(path);
+        let below = format!("{removed}\\");
+        self.written.retain(|other, _| *other != removed && !other.starts_with(&below));
+        self.removed.insert(removed);
         self.changes.push(Change { path: path.clone(), action: Action::Remove, reason: reason.to_owned() });
     }
 

@@ -1,0 +1,315 @@
+//! Takes drivers out again that were put in, exactly: files, registry values, list entries, in any order.
+//!
+//! Source: drivers.md 3.6. The manifest in the image says what each driver wrote. What several drivers rely on stays until the
+//! last of them goes; from lists such as the device path only the driver's own strings go; what something else changed
+//! since stays and is reported.
+
+use sha2::{Digest, Sha256};
+
+use super::level_a::{DEVICE_PATH, DEVICE_PATH_PREFIX, FOLDER, REPLACED_FOLDER};
+use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
+use super::store::{ImageFiles, hex};
+use crate::base::{Error, Result};
+use crate::formats::hive::{RegValue, reg_type};
+use crate::image::WimPath;
+use crate::image::edit::{Change, View};
+use crate::servicing::hive_set::{HiveName, HiveSet};
+
+/// What removing drivers comes to.
+#[derive(Debug)]
+pub struct RemovalPlan {
+    /// The drivers that go.
+    pub removed: Vec<ManifestEntry>,
+    /// File changes; registry edits are in the hive set.
+    pub changes: Vec<Change>,
+    /// What stays and why.
+    pub findings: Vec<String>,
+}
+
+/// Finds the drivers that `name` means: an INF's file name, the name of a package folder, or the beginning (at least six digits)
+/// of an identity.
+#[must_use]
+pub fn find<'m>(manifest: &'m Manifest, name: &str) -> Vec<&'m ManifestEntry> {
+    const SHORTEST_IDENTITY: usize = 6;
+    let lower = name.to_lowercase();
+    let is_named = |entry: &&ManifestEntry| {
+        entry.inf.eq_ignore_ascii_case(name)
+            || entry.published.as_deref().is_some_and(|published| published.eq_ignore_ascii_case(name))
+            || entry.folder.rsplit('\\').next().is_some_and(|folder| folder.eq_ignore_ascii_case(name))
+            || (lower.len() >= SHORTEST_IDENTITY && entry.identity.starts_with(&lower))
+    };
+    manifest.drivers.iter().filter(is_named).collect()
+}
+
+/// Plans removing the drivers that `names` mean from the image behind `view`.
+///
+/// # Errors
+/// `NotFound` when a name means none; what reading the manifest, files or hives gives.
+pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) -> Result<RemovalPlan> {
+    let mut manifest = Manifest::load(view)?;
+    let mut wanted: Vec<String> = Vec::new();
+    for name in names {
+        let found = find(&manifest, name);
+        if found.is_empty() {
+            let known: Vec<&str> = manifest.drivers.iter().map(|entry| entry.inf.as_str()).collect();
+            let there = if known.is_empty() { "there are none".into() } else { known.join(", ") };
+            return Err(Error::not_found(format!("no driver {name} was added to this image: {there}"))
+                .remedy("drivers that Windows itself installed are removed in the running Windows"));
+        }
+        wanted.extend(found.iter().map(|entry| entry.identity.clone()));
+    }
+    let mut removal = Removal { image: ImageFiles::new(view), findings: Vec::new() };
+    let mut removed = Vec::new();
+    for identity in wanted {
+        let Some(index) = manifest.drivers.iter().position(|entry| entry.identity == identity) else {
+            continue;
+        };
+        let entry = manifest.drivers.remove(index);
+        removal.files(&entry, &mut manifest)?;
+        removal.registry(&entry, &mut manifest, hives)?;
+        removed.push(entry);
+    }
+    if !removed.is_empty() {
+        removal.finish(&manifest)?;
+    }
+    Ok(RemovalPlan { removed, changes: removal.image.into_changes(), findings: removal.findings })
+}
+
+/// Plans the files that make up an added driver's package, as they lie in the image: path below the package, path in the image.
+///
+/// # Errors
+/// What a path of the manifest gives that cannot be one.
+pub fn exported_files(entry: &ManifestEntry) -> Result<Vec<(String, WimPath)>> {
+    let folder = format!("{}\\", entry.folder);
+    let kept: Vec<&String> = entry.files.iter().filter_map(|file| file.replaced_copy.as_ref()).collect();
+    let mut files = Vec::new();
+    for file in &entry.files {
+        let inside = file.path.get(..folder.len()).is_some_and(|start| start.eq_ignore_ascii_case(&folder));
+        if inside && !kept.contains(&&file.path) {
+            let relative = file.path.get(folder.len()..).unwrap_or(&file.path);
+            files.push((relative.to_owned(), WimPath::parse(&file.path)?));
+        }
+    }
+    Ok(files)
+}
+
+struct Removal<'a> {
+    image: ImageFiles<'a>,
+    findings: Vec<String>,
+}
+
+impl Removal<'_> {
+    fn files(&mut self, entry: &ManifestEntry, others: &mut Manifest) -> Result<()> {
+        let reason = format!("driver {} removed", entry.inf);
+        let folder = WimPath::parse(&entry.folder)?;
+        for file in &entry.files {
+            let path = WimPath::parse(&file.path)?;
+            // The package's own folder goes as a whole below.
+            let in_folder = path.components().len() > folder.components().len()
+                && path.components().iter().zip(folder.components()).all(|(a, b)| a.eq_ignore_case(b));
+            if in_folder || hand_over_file(&mut self.image, entry, file, others)? {
+                continue;
+            }
+            let Some(present) = self.image.read(&path)? else { continue };
+            if hex(&Sha256::digest(&present)) != file.sha256 {
+                self.findings.push(format!("{path} was changed by something else and stays"));
+                continue;
+            }
+            if file.replaced_sha256.as_ref() == Some(&file.sha256) {
+                continue;
+            }
+            match &file.replaced_copy {
+                Some(copy) => {
+                    if let Some(original) = self.image.read(&WimPath::parse(copy)?)? {
+                        let reason = format!("{reason}: the file it had replaced");
+                        self.image.put_bytes(&path, original, &reason)?;
+                    }
+                }
+                None => {
+                    self.image.remove(&path, &reason);
+                    self.name_those_left_without(entry, &path, others);
+                }
+            }
+        }
+        self.image.remove(&folder, &reason);
+        Ok(())
+    }
+
+    /// Other drivers with the same service may have relied on a file that was newer than theirs.
+    fn name_those_left_without(&mut self, entry: &ManifestEntry, path: &WimPath, others: &Manifest) {
+        for other in &others.drivers {
+            let shares = |name: &String| entry.services.iter().any(|own| own.eq_ignore_ascii_case(name));
+            let has_file = other.files.iter().any(|file| file.path.eq_ignore_ascii_case(&path.to_string()));
+            if !has_file && other.services.iter().any(shares) {
+                self.findings.push(format!(
+                    "{path} is gone, and {} has the same service: add that driver again to complete it",
+                    other.inf
+                ));
+            }
+        }
+    }
+
+    fn registry(
+        &mut self,
+        entry: &ManifestEntry,
+        others: &mut Manifest,
+        hives: &mut HiveSet<'_>,
+    ) -> Result<()> {
+        let reason = format!("driver {} removed", entry.inf);
+        for edit in entry.registry.iter().rev() {
+            let Some(hive) = HiveName::ALL.into_iter().find(|hive| hive.label() == edit.hive) else {
+                continue;
+            };
+            match &edit.value {
+                None => {
+                    let is_empty = hives.subkeys(hive, &edit.key)?.is_empty()
+                        && hives.values(hive, &edit.key)?.is_empty();
+                    if is_empty && edit.new.is_none() && edit.old.is_none() {
+                        hives.delete_key(hive, &edit.key, &reason)?;
+                    }
+                }
+                Some(value) => self.value(entry, edit, (hive, value), others, hives, &reason)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn value(
+        &mut self,
+        entry: &ManifestEntry,
+        edit: &ManifestEdit,
+        (hive, value): (HiveName, &str),
+        others: &mut Manifest,
+        hives: &mut HiveSet<'_>,
+        reason: &str,
+    ) -> Result<()> {
+        let key = &edit.key;
+        let present = hives.get(hive, key, value)?;
+        if let Some(list) = present.as_ref().and_then(|present| without_own_strings(present, edit, entry)) {
+            return match list {
+                Some(rest) => hives.set(hive, key, value, rest, reason),
+                None => hives.delete_value(hive, key, value, reason),
+            };
+        }
+        if let Some(next) = later(entry, others, |other| other.registry.iter().any(|o| o.is_about(edit))) {
+            if let Some(heir) = next.registry.iter_mut().find(|o| o.is_about(edit))
+                && heir.old == edit.new
+            {
+                heir.old.clone_from(&edit.old);
+            }
+            return Ok(());
+        }
+        if present.as_ref().map(to_manifest) == edit.new {
+            return match edit.old.as_ref().and_then(from_manifest) {
+                Some(old) => hives.set(hive, key, value, old, reason),
+                None => hives.delete_value(hive, key, value, reason),
+            };
+        }
+        if present.is_some() {
+            let hive = hive.label();
+            self.findings
+                .push(format!("{hive}\\{key}, value {value:?}, was changed by something else and stays"));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, manifest: &Manifest) -> Result<()> {
+        let path = self.image.spelled(manifest::PATH)?;
+        if manifest.drivers.is_empty() {
+            self.image.remove(&path, "drivers: the list of those added is empty");
+        } else {
+            let bytes = manifest.to_bytes()?;
+            self.image.put_bytes(&path, bytes.into(), "drivers: the list of those added")?;
+        }
+        let folder = self.image.spelled(FOLDER)?;
+        if self.image.is_emptied(&folder) {
+            self.image.remove(&folder, "drivers: the folder of packages is empty");
+        }
+        Ok(())
+    }
+}
+
+/// The first driver added after `entry` that `has` something.
+fn later<'m>(
+    entry: &ManifestEntry,
+    others: &'m mut Manifest,
+    has: impl Fn(&ManifestEntry) -> bool,
+) -> Option<&'m mut ManifestEntry> {
+    let after = others.drivers.iter_mut().filter(|other| other.order > entry.order && has(other));
+    after.min_by_key(|other| other.order)
+}
+
+/// Leaves the place of `file` to the next driver that has it, with what `file` had replaced; false when there is none.
+fn hand_over_file(
+    image: &mut ImageFiles<'_>,
+    entry: &ManifestEntry,
+    file: &ManifestFile,
+    others: &mut Manifest,
+) -> Result<bool> {
+    let is_same = |other: &ManifestFile| other.path.eq_ignore_ascii_case(&file.path);
+    let Some(next) = later(entry, others, |other| other.files.iter().any(is_same)) else { return Ok(false) };
+    let name = file.path.rsplit('\\').next().unwrap_or(&file.path);
+    let copy_path = format!("{}\\{REPLACED_FOLDER}\\{name}", next.folder);
+    let Some(heir) = next.files.iter_mut().find(|other| is_same(other)) else { return Ok(false) };
+    if heir.replaced_sha256.as_ref() != Some(&file.sha256) || file.replaced_sha256 == heir.replaced_sha256 {
+        return Ok(true);
+    }
+    heir.replaced_sha256.clone_from(&file.replaced_sha256);
+    let original = match &file.replaced_copy {
+        Some(copy) => image.read(&WimPath::parse(copy)?)?,
+        None => None,
+    };
+    match original {
+        Some(original) => {
+            let path = image.spelled(&copy_path)?;
+            image.put_bytes(&path, original, "driver removed: the file it had replaced")?;
+            heir.replaced_copy = Some(path.to_string());
+        }
+        None => {
+            if let Some(copy) = heir.replaced_copy.take() {
+                image.remove(&WimPath::parse(&copy)?, "driver removed: the file it had put there");
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// For a list value: what is left of it without the driver's own strings (none: nothing). None for other values.
+fn without_own_strings(
+    present: &RegValue,
+    edit: &ManifestEdit,
+    entry: &ManifestEntry,
+) -> Option<Option<RegValue>> {
+    if edit.value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(DEVICE_PATH)) {
+        let folder = entry.folder.rsplit('\\').next().unwrap_or_default();
+        let own = format!("{DEVICE_PATH_PREFIX}\\{folder}");
+        let text = present.as_str()?;
+        let rest: Vec<&str> =
+            text.split(';').filter(|part| !part.trim().eq_ignore_ascii_case(&own)).collect();
+        let mut value = RegValue::expand_sz(&rest.join(";"));
+        value.kind = present.kind;
+        return Some(Some(value));
+    }
+    let strings = |value: &Option<ManifestValue>| {
+        let value = value.as_ref().and_then(from_manifest);
+        value.filter(|v| v.kind == reg_type::MULTI_SZ).and_then(|v| v.as_multi_sz())
+    };
+    let new = strings(&edit.new)?;
+    let old = edit.old.as_ref().map(|_| strings(&edit.old)).unwrap_or_default()?;
+    let has = |list: &[String], text: &String| list.iter().any(|other| other.eq_ignore_ascii_case(text));
+    let mut rest = present.as_multi_sz()?;
+    rest.retain(|text| has(&old, text) || !has(&new, text));
+    Some((!rest.is_empty()).then(|| RegValue::multi_sz(&rest)))
+}
+
+fn to_manifest(value: &RegValue) -> ManifestValue {
+    ManifestValue { kind: value.kind, data: hex(&value.data) }
+}
+
+/// None when the manifest's digits are no bytes, as when somebody edited it.
+fn from_manifest(value: &ManifestValue) -> Option<RegValue> {
+    let (pairs, rest) = value.data.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let data: Option<Vec<u8>> = bytes.collect();
+    data.filter(|_| rest.is_empty()).map(|data| RegValue::new(value.kind, data))
+}

@@ -1,0 +1,199 @@
+//! Drivers taken out again: the image is as before, whatever the order.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use proptest::prelude::*;
+
+use crate::driver_image::{MemoryImage, program, seven};
+use crate::driver_packages::{TSTOR, tnet, tstor, tusb3};
+use wim_core::base::Architecture::Amd64;
+use wim_core::base::ErrorKind;
+use wim_core::formats::hive::RegValue;
+use wim_core::servicing::drivers::manifest::Manifest;
+use wim_core::servicing::drivers::{DriverOptions, MemoryFiles, exported_files, find};
+use wim_core::servicing::hive_set::HiveName::{Software, System};
+
+/// Files and all registry values: what an image is, whatever its hives look like inside.
+fn content(image: &MemoryImage) -> impl PartialEq + std::fmt::Debug + use<> {
+    let files: Vec<_> = image
+        .files()
+        .into_iter()
+        .filter(|path| !path.contains("\\config\\"))
+        .map(|path| (path.clone(), image.bytes(&path)))
+        .collect();
+    (files, image.registry(System), image.registry(Software))
+}
+
+/// A second storage driver: another INF and id, but T1's service and file.
+fn sibling() -> MemoryFiles {
+    let inf =
+        TSTOR.replace("tstor.inf", "tsib.inf").replace("DEV_0001", "DEV_0002").replace("1.2.3.4", "1.2.3.5");
+    MemoryFiles::new("sibling")
+        .with("tsib.inf", inf.into_bytes())
+        .with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
+}
+
+/// A third: T1's service in a newer version, with another file.
+fn newer() -> MemoryFiles {
+    let inf = TSTOR.replace("DEV_0001", "DEV_0003").replace("ErrorControl=1", "ErrorControl=3");
+    MemoryFiles::new("newer")
+        .with("tnewer.inf", inf.into_bytes())
+        .with("x64/tstor.sys", program(Amd64, [2, 0, 0, 0]))
+}
+
+fn image() -> MemoryImage {
+    let mut image = seven(Amd64);
+    image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
+    image
+}
+
+fn packages() -> [(&'static str, MemoryFiles); 5] {
+    [
+        ("tstor.inf", tstor()),
+        ("tsib.inf", sibling()),
+        ("tnewer.inf", newer()),
+        ("tnet.inf", tnet()),
+        ("TUSB3.INF", tusb3()),
+    ]
+}
+
+#[test]
+fn add_then_remove_leaves_nothing() {
+    for (name, package) in packages() {
+        let mut image = image();
+        let before = content(&image);
+        image.add_one(&package);
+        assert!(content(&image) != before);
+        assert_eq!(image.remove_drivers(&[name]).unwrap(), Vec::<String>::new());
+        assert_eq!(content(&image), before, "{name}");
+    }
+}
+
+#[test]
+fn what_two_drivers_share_stays_until_the_last_goes() {
+    let mut image = image();
+    let before = content(&image);
+    image.add_one(&tstor());
+    image.add_one(&sibling());
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    let service = "ControlSet001\\Services\\tstor";
+    assert_eq!(image.value(System, service, "Start"), Some(RegValue::dword(0)));
+    assert!(image.bytes("\\Windows\\System32\\drivers\\tstor.sys").is_some());
+    let cddb = "ControlSet001\\Control\\CriticalDeviceDatabase";
+    assert_eq!(image.value(System, &format!("{cddb}\\PCI#VEN_1234&DEV_0001"), "Service"), None);
+    assert_eq!(
+        image.value(System, &format!("{cddb}\\PCI#VEN_1234&DEV_0002"), "Service"),
+        Some(RegValue::sz("tstor"))
+    );
+    image.remove_drivers(&["tsib.inf"]).unwrap();
+    assert_eq!(content(&image), before);
+}
+
+#[test]
+fn a_replaced_file_comes_back() {
+    let mut image = image();
+    let old = program(Amd64, [1, 0, 0, 0]);
+    image.put("\\Windows\\System32\\drivers\\tstor.sys", old.clone());
+    let before = content(&image);
+    image.add_one(&tstor());
+    image.add_one(&newer());
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    assert_eq!(
+        *image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(),
+        *program(Amd64, [2, 0, 0, 0])
+    );
+    image.remove_drivers(&["tnewer.inf"]).unwrap();
+    assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *old);
+    assert_eq!(content(&image), before);
+}
+
+#[test]
+fn what_others_changed_since_stays_and_is_named() {
+    let mut image = image();
+    image.add_one(&tstor());
+    let service = "ControlSet001\\Services\\tstor";
+    let device_path = "Microsoft\\Windows\\CurrentVersion";
+    let path = image.value(Software, device_path, "DevicePath").unwrap().as_str().unwrap();
+    image.edit(&[
+        (System, service, "Group", RegValue::sz("mine")),
+        (Software, device_path, "DevicePath", RegValue::expand_sz(&format!("{path};C:\\Mine"))),
+    ]);
+    image.put("\\Windows\\System32\\drivers\\tstor.sys", *b"something else");
+    let findings = image.remove_drivers(&["tstor.inf"]).unwrap();
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(
+        findings[0].contains("tstor.sys was changed") && findings[1].contains("\"Group\""),
+        "{findings:?}"
+    );
+    assert_eq!(image.value(System, service, "Group"), Some(RegValue::sz("mine")));
+    assert_eq!(image.value(System, service, "Start"), None);
+    let path = image.value(Software, device_path, "DevicePath");
+    assert_eq!(path, Some(RegValue::expand_sz("%SystemRoot%\\inf;C:\\Mine")));
+}
+
+#[test]
+fn names_that_mean_no_driver_are_answered_with_those_there_are() {
+    let mut image = image();
+    image.add_one(&tstor());
+    let e = image.remove_drivers(&["disk.inf"]).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotFound);
+    assert!(e.to_string().contains("tstor.inf"), "{e}");
+    let manifest = Manifest::load(&image).unwrap();
+    let entry = &manifest.drivers[0];
+    let folder = entry.folder.rsplit('\\').next().unwrap();
+    for name in ["TSTOR.INF", folder, &entry.identity[..6]] {
+        assert_eq!(find(&manifest, name), [entry], "{name}");
+    }
+    assert!(find(&manifest, &entry.identity[..5]).is_empty());
+}
+
+#[test]
+fn an_exported_package_is_the_one_that_was_added() {
+    let mut image = image();
+    image.put("\\Windows\\System32\\drivers\\tstor.sys", program(Amd64, [1, 0, 0, 0]));
+    image.add_one(&tstor());
+    let manifest = Manifest::load(&image).unwrap();
+    let mut exported = MemoryFiles::new("exported");
+    for (relative, path) in exported_files(&manifest.drivers[0]).unwrap() {
+        exported = exported.with(&relative, image.bytes(&path.to_string()).unwrap());
+    }
+    let mut again = self::image();
+    again.add_one(&exported);
+    assert_eq!(Manifest::load(&again).unwrap().drivers[0].identity, manifest.drivers[0].identity);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// Any set of packages, added in any order and removed in any order, leaves the image as it was.
+    #[test]
+    fn any_order_of_adding_and_removing_leaves_nothing(
+        added in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),
+        removed in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),
+        count in 1_usize..=5,
+        at_once in any::<bool>(),
+    ) {
+        let all = packages();
+        let mut image = image();
+        let before = content(&image);
+        let chosen = &added[..count];
+        if at_once {
+            let sources: Vec<_> = chosen.iter().map(|&n| &all[n].1 as _).collect();
+            image.add(&sources, &DriverOptions::default());
+        } else {
+            for &n in chosen {
+                image.add_one(&all[n].1);
+            }
+        }
+        for n in removed.into_iter().filter(|n| chosen.contains(n)) {
+            let findings = image.remove_drivers(&[all[n].0]).unwrap();
+            // An older driver that found a newer file in place never brought its own.
+            prop_assert!(findings.iter().all(|f| f.contains("add that driver again")), "{findings:?}");
+        }
+        prop_assert_eq!(content(&image), before);
+    }
+}
