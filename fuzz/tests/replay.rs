@@ -105,7 +105,7 @@ fn small_wim(compression: Compression) -> Vec<u8> {
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),
         images: vec![NewImage {
-            metadata: NewMetadata::Bytes(Arc::new(store::store(&tree))),
+            metadata: NewMetadata::new(store::store(&tree)),
             xml: ImageXml::default(),
             references: tree.blob_references(),
         }],

@@ -32,26 +32,74 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Paths after `crate::` in code: strings and comments may speak of any room.
-fn crate_paths(text: &str) -> Vec<String> {
-    let code = text.lines().map(|line| line.split("//").next().unwrap_or(""));
+/// Rooms named by `crate::…`, `crate::{…}` and by `super::` chains that reach the root of the crate, in code: strings and
+/// comments may speak of any room. `depth` is the number of modules above the file's items.
+fn crate_paths(text: &str, depth: usize) -> Vec<String> {
+    let code: String =
+        text.lines().map(|line| line.split("//").next().unwrap_or("").to_owned() + "\n").collect();
+    let to_root = "super::".repeat(depth);
     let mut paths = Vec::new();
-    for line in code {
-        for (at, found) in line.match_indices("crate::") {
-            let is_word = line[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
-            if !is_word {
-                let end = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
-                let rest = &line[at + found.len()..];
-                paths.push(rest.split(end).next().unwrap_or("").to_owned());
+    for prefix in ["crate::", to_root.as_str()].into_iter().filter(|prefix| !prefix.is_empty()) {
+        for (at, found) in code.match_indices(prefix) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            let rest = &code[at + found.len()..];
+            match rest.strip_prefix('{') {
+                Some(group) => paths.extend(group_members(group)),
+                None => paths.push(path_at(rest)),
             }
         }
     }
     paths
 }
 
+fn path_at(text: &str) -> String {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).next().unwrap_or("").to_owned()
+}
+
+/// The paths at the top of a `{…}` group, whose opening brace is gone.
+fn group_members(group: &str) -> Vec<String> {
+    let (mut depth, mut members, mut start) = (1, Vec::new(), 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => {
+                members.push(path_at(group[start..at].trim_start()));
+                start = at + 1;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            members.push(path_at(group[start..at].trim_start()));
+            break;
+        }
+    }
+    members.retain(|member| !member.is_empty());
+    members
+}
+
+#[test]
+fn grouped_and_climbing_paths_are_seen() {
+    let text =
+        "use crate::{base::Error, formats::{wim, hive}};\nuse super::super::jobs::x; // crate::media\n";
+    assert_eq!(crate_paths(text, 2), ["base::Error", "formats::", "jobs::x"]);
+    assert_eq!(crate_paths(text, 3), ["base::Error", "formats::"]);
+}
+
 /// The source with its unit tests cut off: tests may look around.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
+}
+
+/// Modules above the items of a file: `a/b.rs` has two, `a/mod.rs` one.
+fn depth_of(parts: &[String]) -> usize {
+    match parts.split_last() {
+        Some((last, above)) if last == "mod" || last == "lib" => above.len(),
+        _ => parts.len(),
+    }
 }
 
 fn all_sources() -> Vec<(String, Vec<String>, String)> {
@@ -72,7 +120,7 @@ fn all_sources() -> Vec<(String, Vec<String>, String)> {
 fn rooms_use_only_floors_below_them() {
     for (file, parts, text) in all_sources() {
         let room = &parts[0];
-        for path in crate_paths(without_tests(&text)) {
+        for path in crate_paths(without_tests(&text), depth_of(&parts)) {
             let used = path.split("::").next().unwrap_or("");
             assert!(
                 used.is_empty() || used == room || may_use(room).contains(&used),
@@ -87,7 +135,7 @@ fn formats_do_not_know_each_other() {
     for (file, parts, text) in
         all_sources().into_iter().filter(|(_, parts, _)| parts[0] == "formats" && parts.len() > 2)
     {
-        for path in crate_paths(without_tests(&text)) {
+        for path in crate_paths(without_tests(&text), depth_of(&parts)) {
             if let Some(rest) = path.strip_prefix("formats::") {
                 let other = rest.split("::").next().unwrap_or("");
                 assert!(other.is_empty() || other == parts[1], "{file} uses crate::{path}");

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::{Error, Result};
+use super::error::{Error, ErrorKind, Result};
 
 /// Random-access bytes that many threads may read at once.
 pub trait ReadAt: Send + Sync {
@@ -19,6 +19,17 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// `UnexpectedEof` past the end, else what the system says.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+/// Fills `buf` from `offset` of `source`; a failure names both numbers.
+///
+/// # Errors
+/// `Io`.
+pub fn read_exact_at(source: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Result<()> {
+    source.read_exact_at(buf, offset).map_err(|e| {
+        Error::new(ErrorKind::Io, format!("cannot read {} bytes at {offset:#x}: {e}", buf.len()))
+            .with_source(e)
+    })
 }
 
 /// Bytes that can be written at any offset, and read back.

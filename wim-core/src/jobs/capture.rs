@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::path::{Component, Path};
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -85,11 +84,8 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
     let Captured { tree, contents, totals } = capture(cx, source, &options.capture)?;
     set_counts(&mut xml, &tree, &contents);
     let has_fixed_links = options.capture.absolute_links == AbsoluteLinks::Fix;
-    let image = NewImage {
-        references: tree.blob_references(),
-        metadata: NewMetadata::Bytes(Arc::new(store(&tree))),
-        xml,
-    };
+    let image =
+        NewImage { references: tree.blob_references(), metadata: NewMetadata::new(store(&tree)), xml };
     drop(tree);
     let new = NewWim {
         format,

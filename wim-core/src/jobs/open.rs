@@ -91,7 +91,7 @@ pub(super) fn check_writable(wim: &WimFile) -> Result<()> {
 /// What reading and loading the metadata give, with the image named.
 pub(super) fn load_image(wim: &WimFile, image: ImageIndex, cx: &Context<'_>) -> Result<Tree> {
     cx.cancel.check()?;
-    let metadata = wim.read_metadata(image)?;
+    let metadata = wim.read_metadata(image, cx.memory_bytes())?;
     let place = format!("{}: image {image}", wim.name());
     load(&metadata, &mut |warning| cx.progress.warn(&warning.in_file(&place))).map_err(|e| e.in_file(&place))
 }

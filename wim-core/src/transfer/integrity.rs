@@ -1,7 +1,8 @@
 //! Makes and checks the integrity table, slice by slice on all cores.
 
 use crate::base::pipeline::{Budget, Cost, map_in_order};
-use crate::base::{Context, Error, ErrorKind, ReadAt, Result, Sha1Digest, Sha1Hasher, Stage};
+use crate::base::read_at::read_exact_at;
+use crate::base::{Context, ReadAt, Result, Sha1Digest, Sha1Hasher, Stage};
 use crate::formats::wim::integrity::IntegrityTable;
 
 /// Bytes read at once by a worker: stays in its cache while it is hashed.
@@ -42,11 +43,7 @@ pub fn slice_digests(
             while done < slice.length {
                 cx.cancel.check()?;
                 let bytes = &mut buffer[..usize::try_from(STEP_BYTES.min(slice.length - done)).unwrap_or(0)];
-                source.read_exact_at(bytes, slice.offset + done).map_err(|e| {
-                    let at = slice.offset + done;
-                    Error::new(ErrorKind::Io, format!("cannot read {} bytes at {at:#x}: {e}", bytes.len()))
-                        .with_source(e)
-                })?;
+                read_exact_at(source, bytes, slice.offset + done)?;
                 hasher.update(bytes);
                 done += bytes.len() as u64;
                 cx.progress.advance(bytes.len() as u64);

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lz_kit::Level;
-use wim_core::base::{Cancel, ChunkSize, Context, ErrorKind, ImageIndex, Result, Sha1Digest, Silent};
-use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
+use wim_core::base::{Cancel, ChunkSize, Context, ErrorKind, ImageIndex, ReadAt, Result, Sha1Digest, Silent};
+use wim_core::formats::wim::{
+    ChunkFormat, Compression, HeaderFlags, ImageXml, ResourceHeader, WimFile, WimXml,
+};
 use wim_core::image::edit::Content;
 use wim_core::transfer::integrity::damaged_slices;
 use wim_core::transfer::read::{BlobInput, read_blobs, sort_by_offset};
@@ -55,7 +57,7 @@ fn new_wim<'a>(format: ChunkFormat, contents: &'a [(Sha1Digest, Content)]) -> Ne
         flags: HeaderFlags(HeaderFlags::RP_FIX),
         xml: WimXml::empty(0),
         images: vec![NewImage {
-            metadata: NewMetadata::Bytes(Arc::new(empty_metadata())),
+            metadata: NewMetadata::new(empty_metadata()),
             xml: ImageXml::default(),
             references: contents.iter().map(|(digest, _)| (*digest, 1)).collect(),
         }],
@@ -129,7 +131,7 @@ fn every_format_reads_back_what_was_written_and_any_number_of_threads_writes_the
         }
         let wim = open(&one);
         assert_eq!(wim.format(), format);
-        assert_eq!(wim.read_metadata(ImageIndex::new(1).unwrap()).unwrap(), empty_metadata());
+        assert_eq!(wim.read_metadata(ImageIndex::new(1).unwrap(), 1 << 30).unwrap(), empty_metadata());
         assert_eq!(wim.boot_index(), ImageIndex::new(1));
         assert_eq!(wim.header().boot_metadata, wim.table().metadata()[0].header);
         for threads in [1, 3] {
@@ -280,7 +282,7 @@ fn a_truncated_or_flipped_file_is_an_error_and_never_a_panic() {
     let try_all = |bytes: Vec<u8>| -> Result<()> {
         let wim = WimFile::open(Arc::new(bytes), "test.wim")?;
         for image in wim.images() {
-            wim.read_metadata(image)?;
+            wim.read_metadata(image, 1 << 30)?;
         }
         let _ = wim.read_integrity()?;
         let cancel = Cancel::new();
@@ -321,6 +323,92 @@ fn overlapping_resources_do_not_multiply() {
     wim.images[0].references = source.table().blobs().iter().map(|entry| (entry.digest, 1)).collect();
     let error = write_with(1, 64 << 20, wim).unwrap_err();
     assert!(error.to_string().contains("overlap"), "{error}");
+}
+
+/// A source that says it is huge and counts what is read of it.
+struct Huge {
+    start: Vec<u8>,
+    size: u64,
+    most_read: std::sync::atomic::AtomicUsize,
+}
+
+impl ReadAt for Huge {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.most_read.fetch_max(buf.len(), std::sync::atomic::Ordering::Relaxed);
+        let from = self.start.get(offset as usize..).unwrap_or(&[]);
+        let known = from.len().min(buf.len());
+        buf[..known].copy_from_slice(&from[..known]);
+        buf[known..].fill(0);
+        Ok(())
+    }
+}
+
+#[test]
+fn an_entry_that_lies_about_its_stored_size_is_refused_before_it_is_read() {
+    let blobs = [mixed_bytes(5, 100_000), mixed_bytes(6, 10)];
+    let contents = contents(&blobs);
+    let (mut file, _) =
+        write_with(1, 64 << 20, new_wim(ChunkFormat::usual(Compression::Lzx), &contents)).unwrap();
+    let table = open(&file).header().lookup_table.offset as usize;
+    for entry in [1, 2] {
+        let at = table + 50 * entry;
+        let (stored, flags) = ((200u64 << 20) + 4, u64::from(ResourceHeader::COMPRESSED));
+        file[at..at + 8].copy_from_slice(&(stored | flags << 56).to_le_bytes());
+    }
+    let huge =
+        Arc::new(Huge { start: file, size: 1 << 30, most_read: std::sync::atomic::AtomicUsize::new(0) });
+    let wim = WimFile::open(Arc::clone(&huge) as Arc<dyn ReadAt>, "huge.wim").unwrap();
+    huge.most_read.store(0, std::sync::atomic::Ordering::Relaxed);
+    let read = read_all(&wim, 2);
+    assert!(
+        read.values().all(|blob| blob.as_ref().is_err_and(|e| e.to_string().contains("compressed chunks")))
+    );
+    assert!(huge.most_read.load(std::sync::atomic::Ordering::Relaxed) < 4 << 20);
+}
+
+#[test]
+fn many_images_on_one_metadata_resource_do_not_multiply() {
+    let blobs = [mixed_bytes(7, 100)];
+    let contents = contents(&blobs);
+    let (mut file, _) = write_with(1, 64 << 20, new_wim(ChunkFormat::UNCOMPRESSED, &contents)).unwrap();
+    let table = open(&file).header().lookup_table;
+    let entry = file[table.offset as usize..table.offset as usize + 50].to_vec();
+    let new_table: Vec<u8> = entry.repeat(500);
+    let header = ResourceHeader {
+        stored_size: new_table.len() as u64,
+        flags: ResourceHeader::METADATA,
+        offset: file.len() as u64,
+        size: new_table.len() as u64,
+    };
+    file.extend_from_slice(&new_table);
+    file[0x2C..0x30].copy_from_slice(&500u32.to_le_bytes());
+    file[0x30..0x48].copy_from_slice(&header.to_bytes());
+    let wim = WimFile::open(Arc::new(file), "many.wim").unwrap();
+    assert_eq!(wim.image_count(), 500);
+    let mut new = new_wim(ChunkFormat::UNCOMPRESSED, &[]);
+    new.sources = vec![&wim];
+    new.images = wim
+        .images()
+        .map(|image| NewImage {
+            metadata: NewMetadata::Copy(&wim, image),
+            xml: ImageXml::default(),
+            references: HashMap::new(),
+        })
+        .collect();
+    let error = write_with(1, 64 << 20, new).unwrap_err();
+    assert!(error.to_string().contains("overlap"), "{error}");
+}
+
+#[test]
+fn metadata_larger_than_allowed_is_refused_by_name() {
+    let (file, _) = write_with(1, 64 << 20, new_wim(ChunkFormat::UNCOMPRESSED, &[])).unwrap();
+    let error = open(&file).read_metadata(ImageIndex::new(1).unwrap(), 100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(error.remedy_text().is_some_and(|text| text.contains("--memory")), "{error}");
 }
 
 #[test]

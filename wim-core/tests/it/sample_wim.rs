@@ -18,7 +18,7 @@ pub(crate) fn wim_of(tree: &Tree, contents: &[(Sha1Digest, Content)]) -> Vec<u8>
         flags: HeaderFlags(HeaderFlags::RP_FIX),
         xml: WimXml::empty(0),
         images: vec![NewImage {
-            metadata: NewMetadata::Bytes(store::store(tree).into()),
+            metadata: NewMetadata::new(store::store(tree)),
             xml: ImageXml::default(),
             references: tree.blob_references(),
         }],
@@ -38,7 +38,7 @@ pub(crate) fn wim_of(tree: &Tree, contents: &[(Sha1Digest, Content)]) -> Vec<u8>
 /// Opens a WIM that lies in memory, and loads its first image.
 pub(crate) fn open_first(bytes: Vec<u8>) -> (WimFile, Tree) {
     let wim = WimFile::open(Arc::new(bytes), "test.wim").unwrap();
-    let metadata = wim.read_metadata(wim.images().next().unwrap()).unwrap();
+    let metadata = wim.read_metadata(wim.images().next().unwrap(), 1 << 30).unwrap();
     let tree = load::load(&metadata, &mut |e| panic!("{e}")).unwrap();
     (wim, tree)
 }

@@ -53,7 +53,7 @@ fn from_base64(text: &str) -> Vec<u8> {
 #[test]
 fn the_golden_image_is_stored_as_wimlib_stored_it() {
     let wim = WimFile::open(Arc::new(from_base64(GOLDEN_BASE64)), "golden").unwrap();
-    let metadata = wim.read_metadata(wim.images().next().unwrap()).unwrap();
+    let metadata = wim.read_metadata(wim.images().next().unwrap(), 1 << 30).unwrap();
     let tree = load::load(&metadata, &mut |e| panic!("{e}")).unwrap();
     let listed: Vec<String> = tree.walk_paths(tree.root()).map(|(path, _)| path.to_string()).collect();
     assert_eq!(
@@ -106,7 +106,7 @@ fn images_of_other_programs_come_back_the_same() {
     for (name, wanted) in files {
         let wim = open(&data.join(name));
         for image in wim.images() {
-            let metadata = wim.read_metadata(image).unwrap();
+            let metadata = wim.read_metadata(image, 1 << 30).unwrap();
             let (tree, findings) = round_trip(&metadata, name);
             assert_eq!(findings, wanted, "{name}");
             // wimlib's and DISM's own counts.
@@ -121,7 +121,7 @@ fn images_of_other_programs_come_back_the_same() {
 fn a_directory_inside_itself_is_refused() {
     let Some(data) = real_data("wim") else { return };
     let wim = open(&data.join("wimlib-cyclic.wim"));
-    let metadata = wim.read_metadata(wim.images().next().unwrap()).unwrap();
+    let metadata = wim.read_metadata(wim.images().next().unwrap(), 1 << 30).unwrap();
     let error = load::load_with_findings(&metadata).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format);
     assert!(error.to_string().contains("subdir offset"), "{error}");

@@ -28,22 +28,25 @@ pub fn table_bytes(size: u64, chunk_size: ChunkSize) -> u64 {
     chunk_size.chunks_in(size).saturating_sub(1) * entry_bytes(size)
 }
 
-/// Checks that a compressed resource can hold its chunk table and one byte of each chunk.
+/// Checks that a compressed resource holds its chunk table and one byte of each chunk at least, and no chunk that is longer
+/// than its uncompressed bytes.
 ///
-/// This bounds the number of chunks by the file's size, before anything is allocated.
+/// This bounds the number of chunks by the file's size, and what is read for a blob by the blob's size, before anything is
+/// allocated.
 ///
 /// # Errors
 /// `Format`.
 pub fn check_header(header: &ResourceHeader, chunk_size: ChunkSize) -> Result<()> {
     let chunks = chunk_size.chunks_in(header.size);
     let least = table_bytes(header.size, chunk_size).saturating_add(chunks);
-    if header.size == 0 || header.stored_size < least {
+    let most = table_bytes(header.size, chunk_size).saturating_add(header.size);
+    if header.size == 0 || header.stored_size < least || header.stored_size > most {
         return Err(Error::format(
             "resource header",
             "stored size",
             header.offset,
             format!(
-                "{} bytes cannot hold {chunks} compressed chunks of a resource of {} bytes",
+                "{} bytes cannot be {chunks} compressed chunks of a resource of {} bytes",
                 header.stored_size, header.size
             ),
         ));

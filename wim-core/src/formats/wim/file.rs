@@ -9,12 +9,13 @@ use super::lookup_table::{LookupTable, MetadataEntry};
 use super::resource_header::ResourceHeader;
 use super::resource_reader::read_blob;
 use super::xml::{self, WimXml};
+use crate::base::read_at::read_exact_at;
 use crate::base::{Error, ErrorKind, ImageIndex, Place, ReadAt, Result};
 
 /// Largest lookup table that is read into memory: twenty million blobs.
 const MAX_LOOKUP_TABLE_BYTES: u64 = 1 << 30;
-/// Largest metadata resource: wimlib's bound is 512 times the file; real ones stay below 300 MB.
-const MAX_METADATA_BYTES: u64 = 1 << 30;
+/// Largest metadata resource as a multiple of the file: wimlib's bound.
+const MAX_METADATA_RATIO: u64 = 512;
 /// Largest integrity table: covers 500 TB in the usual slices.
 const MAX_INTEGRITY_BYTES: u64 = 1 << 30;
 
@@ -42,7 +43,7 @@ impl WimFile {
 
     fn open_unnamed(source: Arc<dyn ReadAt>, name: &str) -> Result<Self> {
         let mut start = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX).min(WimHeader::BYTES)];
-        read_at(&*source, &mut start, 0)?;
+        read_exact_at(&*source, &mut start, 0)?;
         let header = WimHeader::parse(&start)?;
         if header.total_parts > 1 {
             return Err(Error::unsupported(format!(
@@ -153,16 +154,22 @@ impl WimFile {
         })
     }
 
-    /// Reads the metadata resource of an image and checks its digest.
+    /// Reads the metadata resource of an image, of at most `limit_bytes`, and checks its digest.
     ///
     /// # Errors
-    /// `NotFound`, `Format`, `Corrupt`, `Limit`, `Unsupported` or `Io`.
-    pub fn read_metadata(&self, image: ImageIndex) -> Result<Vec<u8>> {
+    /// `Limit` when it is larger; `NotFound`, `Format`, `Corrupt`, `Unsupported` or `Io`.
+    pub fn read_metadata(&self, image: ImageIndex, limit_bytes: u64) -> Result<Vec<u8>> {
         let entry = self.metadata_entry(image)?;
-        let limit = MAX_METADATA_BYTES.min(self.source.size().saturating_mul(512));
+        let in_image = |e: Error| e.in_file(format!("{}: metadata of image {image}", self.name));
+        let limit = limit_bytes.min(self.source.size().saturating_mul(MAX_METADATA_RATIO));
+        if entry.header.size > limit {
+            let message = format!("{} bytes are more than the {limit} allowed", entry.header.size);
+            let error = Error::limit(message).at(Place::Blob(entry.digest));
+            return Err(in_image(error.remedy("allow more with --memory, if the file can be trusted")));
+        }
         ChunkDecoder::new(self.format())
             .and_then(|mut decoder| read_blob(&*self.source, entry, self.format(), &mut decoder, limit))
-            .map_err(|e| e.in_file(format!("{}: metadata of image {image}", self.name)))
+            .map_err(in_image)
     }
 
     /// Bytes of the file that the integrity table covers: from the end of the header to the end of the lookup table.
@@ -251,13 +258,6 @@ fn read_raw(
         Error::limit(format!("{structure}: {} bytes do not fit into memory", header.stored_size))
     })?;
     let mut bytes = vec![0; length];
-    read_at(source, &mut bytes, header.offset)?;
+    read_exact_at(source, &mut bytes, header.offset)?;
     Ok(bytes)
-}
-
-fn read_at(source: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Result<()> {
-    source.read_exact_at(buf, offset).map_err(|e| {
-        Error::new(ErrorKind::Io, format!("cannot read {} bytes at {offset:#x}: {e}", buf.len()))
-            .with_source(e)
-    })
 }

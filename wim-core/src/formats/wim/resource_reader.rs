@@ -5,6 +5,7 @@
 use super::chunk_codec::{ChunkDecoder, ChunkFormat};
 use super::chunk_table::ChunkTable;
 use super::lookup_table::BlobEntry;
+use crate::base::read_at::read_exact_at;
 use crate::base::{Error, ErrorKind, Place, ReadAt, Result, Sha1Digest};
 
 /// Reads the blob of `entry`, at most `limit` bytes, and checks its digest.
@@ -55,15 +56,9 @@ fn read_unchecked(
         Error::limit(format!("{} bytes are more than the {limit} allowed", header.size))
             .at(Place::Blob(entry.digest))
     })?;
-    let read = |buf: &mut [u8], offset: u64| {
-        source.read_exact_at(buf, offset).map_err(|e| {
-            Error::new(ErrorKind::Io, format!("cannot read {} bytes at {offset:#x}: {e}", buf.len()))
-                .with_source(e)
-        })
-    };
     let mut out = vec![0; length];
     if !header.is_compressed() {
-        read(&mut out, header.offset)?;
+        read_exact_at(source, &mut out, header.offset)?;
         return Ok(out);
     }
     let table = ChunkTable::read(source, header, format.chunk_size())
@@ -73,7 +68,7 @@ fn read_unchecked(
         let (offset, stored_size) = table.span(number, number + 1);
         // The chunk table has checked that a chunk is at most as large as its uncompressed size.
         stored.resize(usize::try_from(stored_size).unwrap_or(0).min(chunk.len()), 0);
-        read(&mut stored, offset)?;
+        read_exact_at(source, &mut stored, offset)?;
         decoder.decode(&stored, chunk).map_err(|e| chunk_fails(entry, number, offset, e))?;
     }
     Ok(out)

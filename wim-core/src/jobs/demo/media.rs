@@ -4,7 +4,6 @@
 //! media in kind; contents are made up ([`super::pseudo_pe`]). It is the same bytes on every machine and day.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use lz_kit::Level;
 
@@ -89,7 +88,7 @@ pub(super) fn write_media(
         cx.cancel.check()?;
         let tree = builder.tree(number)?;
         images.push(NewImage {
-            metadata: NewMetadata::Bytes(Arc::new(store::store(&tree))),
+            metadata: NewMetadata::new(store::store(&tree)),
             xml: builder.xml(edition, &tree),
             references: tree.blob_references(),
         });

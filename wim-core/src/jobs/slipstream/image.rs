@@ -4,31 +4,26 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::report::{Facts, ImageReport};
 use super::{Edits, SlipstreamOptions};
 use crate::base::{Architecture, Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::{Action, Change, Content, ImageView, Overlay, Resolved, Security, Times};
 use crate::image::{ImageCounts, WimPath, load, store};
 use crate::jobs::clock;
-use crate::servicing::drivers::{self, DriverReport, PackageFiles};
-use crate::servicing::hive_set::{Edit, HiveOptions, HiveSet};
+use crate::servicing::drivers::{self, PackageFiles};
+use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::registry::{self, PathMap};
-use crate::servicing::target::{ImageHints, ImageTarget, find_target};
+use crate::servicing::target::{ImageHints, find_target};
 use crate::transfer::read::WimBlobs;
 use crate::transfer::write::{NewImage, NewMetadata};
 
-/// One image after its edits.
+/// One image after its edits: what the writer needs, and what is told of it. The trees are gone.
 pub(super) struct ServicedImage<'w> {
-    wim: &'w WimFile,
-    pub(super) image: ImageIndex,
-    pub(super) xml: ImageXml,
-    pub(super) resolved: Resolved,
-    pub(super) target: Option<ImageTarget>,
-    pub(super) drivers: Vec<DriverReport>,
-    pub(super) journal: Vec<Edit>,
-    pub(super) warnings: Vec<Error>,
-    metadata: Option<Vec<u8>>,
-    references: HashMap<Sha1Digest, u32>,
+    pub(super) new: NewImage<'w>,
+    pub(super) report: ImageReport,
+    /// Contents that the file does not have yet.
+    pub(super) contents: Vec<(Sha1Digest, Content)>,
 }
 
 /// Plans all edits to `image` and resolves them.
@@ -42,7 +37,8 @@ pub(super) fn service<'w>(
     let in_image = |e: Error| e.in_file(format!("{}: image {image}", wim.name()));
     let mut warnings = Vec::new();
     let tree =
-        load::load(&wim.read_metadata(image)?, &mut |warning| warnings.push(warning)).map_err(in_image)?;
+        load::load(&wim.read_metadata(image, cx.memory_bytes())?, &mut |warning| warnings.push(warning))
+            .map_err(in_image)?;
     let tree = Arc::new(tree);
     let xml = wim.xml().images().get(image.position()).cloned().unwrap_or_default();
     let time = job_time(edits.fixed_time, &xml)?;
@@ -73,24 +69,17 @@ pub(super) fn service<'w>(
     for warning in &warnings {
         cx.progress.warn(&warning.duplicate().in_file(format!("{}: image {image}", wim.name())));
     }
-    let metadata = resolved.is_changed.then(|| store::store(&resolved.tree));
-    let references = resolved.tree.blob_references();
-    let mut serviced = ServicedImage {
-        wim,
-        image,
-        xml,
-        resolved,
-        target,
-        drivers: reports,
-        journal,
-        warnings,
-        metadata,
-        references,
+    let (metadata, xml) = if resolved.is_changed {
+        (NewMetadata::new(store::store(&resolved.tree)), updated_xml(wim, xml, &resolved, time))
+    } else {
+        (NewMetadata::Copy(wim, image), xml)
     };
-    if serviced.resolved.is_changed {
-        serviced.update_xml(time);
-    }
-    Ok(serviced)
+    let facts = Facts { image, xml: &xml, resolved: &resolved, target, drivers: reports, journal, warnings };
+    Ok(ServicedImage {
+        report: ImageReport::new(facts),
+        new: NewImage { metadata, references: resolved.tree.blob_references(), xml },
+        contents: resolved.contents,
+    })
 }
 
 /// `SOURCE_DATE_EPOCH`; else the time at which the image was last changed, so that the same input gives the same bytes on
@@ -143,44 +132,26 @@ fn added_files(host: &Path, path: &WimPath) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-impl<'w> ServicedImage<'w> {
-    /// The contents that the file does not have yet; they are taken out, since they may be large.
-    pub(super) fn take_contents(&mut self) -> Vec<(Sha1Digest, Content)> {
-        std::mem::take(&mut self.resolved.contents)
+/// The XML with its counts and its time of change brought up to date.
+fn updated_xml(wim: &WimFile, mut xml: ImageXml, resolved: &Resolved, time: FileTime) -> ImageXml {
+    let new: HashMap<_, _> = resolved
+        .contents
+        .iter()
+        .filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)))
+        .collect();
+    let size_of = |digest: &Sha1Digest| {
+        let in_file = wim.table().find(digest).map(|entry| entry.header.size);
+        in_file.or_else(|| new.get(digest).copied()).unwrap_or(0)
+    };
+    let ImageCounts { directories, files, total_bytes, hard_link_bytes } = resolved.tree.counts(&size_of);
+    for (name, count) in [
+        ("DIRCOUNT", directories),
+        ("FILECOUNT", files),
+        ("TOTALBYTES", total_bytes),
+        ("HARDLINKBYTES", hard_link_bytes),
+    ] {
+        xml.set(name, &count.to_string());
     }
-
-    /// Brings the XML's counts and its time of change up to date.
-    fn update_xml(&mut self, time: FileTime) {
-        let new: HashMap<_, _> = self
-            .resolved
-            .contents
-            .iter()
-            .filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)))
-            .collect();
-        let size_of = |digest: &Sha1Digest| {
-            let in_file = self.wim.table().find(digest).map(|entry| entry.header.size);
-            in_file.or_else(|| new.get(digest).copied()).unwrap_or(0)
-        };
-        let ImageCounts { directories, files, total_bytes, hard_link_bytes } =
-            self.resolved.tree.counts(&size_of);
-        let counts = [
-            ("DIRCOUNT", directories),
-            ("FILECOUNT", files),
-            ("TOTALBYTES", total_bytes),
-            ("HARDLINKBYTES", hard_link_bytes),
-        ];
-        for (name, count) in counts {
-            self.xml.set(name, &count.to_string());
-        }
-        self.xml.set_time("LASTMODIFICATIONTIME", time);
-    }
-
-    /// The image for the writer: unchanged metadata is copied as it is.
-    pub(super) fn into_new_image(self) -> NewImage<'w> {
-        let metadata = match self.metadata {
-            Some(bytes) => NewMetadata::Bytes(Arc::new(bytes)),
-            None => NewMetadata::Copy(self.wim, self.image),
-        };
-        NewImage { metadata, xml: self.xml, references: self.references }
-    }
+    xml.set_time("LASTMODIFICATIONTIME", time);
+    xml
 }

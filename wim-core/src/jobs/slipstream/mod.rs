@@ -13,6 +13,7 @@ pub use report::{
     DroppedImage, FileChange, ImageReport, RegistryChange, RegistryValue, SlipstreamReport, WrittenReport,
 };
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,13 +25,19 @@ use super::images;
 use super::open;
 use super::spool::Spool;
 use crate::base::atomic_file::{AtomicFile, IfExists};
-use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Result, Stage};
+use crate::base::read_at::read_exact_at;
+use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Stage};
 use crate::formats::reg_file::{RegFile, UnknownLines};
 use crate::formats::wim::{ChunkFormat, WimFile};
 use crate::image::WimPath;
 use crate::servicing::drivers::DriverOptions;
 use crate::transfer::verify::{verify, verify_written};
-use crate::transfer::write::{CopyDigests, Integrity, NewImage, NewWim, Recompress, WriteReport, write};
+use crate::transfer::write::{
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write,
+};
+
+/// Largest registry file that is read.
+const MAX_REG_FILE_BYTES: u64 = 64 << 20;
 
 /// What to do to which images.
 pub struct SlipstreamOptions {
@@ -98,21 +105,27 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
     let edits = Edits::read(options)?;
     let mut spool = Spool::new(&folder_of(&options.output));
     cx.progress.start(Stage::LoadingImages, kept.len() as u64);
-    let (mut serviced, mut contents) = (Vec::new(), Vec::new());
+    let (mut new_images, mut reports, mut contents) = (Vec::new(), Vec::new(), Vec::new());
+    let mut known = HashSet::new();
     for &image in &kept {
         cx.cancel.check()?;
-        let mut image = service(cx, &wim, image, &edits, options)?;
-        for (digest, content) in image.take_contents() {
-            if wim.table().find(&digest).is_none() && !contents.iter().any(|(known, _)| *known == digest) {
+        let ServicedImage { mut new, report, contents: of_image } =
+            service(cx, &wim, image, &edits, options)?;
+        for (digest, content) in of_image {
+            if wim.table().find(&digest).is_none() && known.insert(digest) {
                 contents.push((digest, spool.keep(content)?));
             }
         }
-        serviced.push(image);
+        if let NewMetadata::New(digest, content) = new.metadata {
+            new.metadata = NewMetadata::New(digest, spool.keep(content)?);
+        }
+        new_images.push(new);
+        reports.push(report);
         cx.progress.advance(1);
     }
-    let mut report = SlipstreamReport::new(&wim, options, &kept, &serviced);
+    let mut report = SlipstreamReport::new(&wim, options, &kept, reports);
     if let Some(mut file) = file {
-        let written = write(cx, new_wim(&wim, options, serviced, &kept, &contents)?, &mut file)?;
+        let written = write(cx, new_wim(&wim, options, new_images, &kept, &contents)?, &mut file)?;
         read_back(cx, &file, &written, options)?;
         file.commit()?;
         report.written = Some(WrittenReport::new(&written));
@@ -133,7 +146,7 @@ impl Edits {
         let drivers =
             options.drivers.iter().map(|folder| PackageFolder::scan(folder)).collect::<Result<_>>()?;
         let read_reg = |path: &PathBuf| {
-            let bytes = std::fs::read(path).map_err(|e| Error::io(e, "cannot read", path))?;
+            let bytes = read_small(path)?;
             let parsed =
                 RegFile::parse(&bytes, None, UnknownLines::Refuse).map_err(|e| e.in_file(path.display()))?;
             Ok((path.display().to_string(), parsed))
@@ -141,6 +154,20 @@ impl Edits {
         let reg_files = options.reg_files.iter().map(read_reg).collect::<Result<_>>()?;
         Ok(Self { drivers, reg_files, fixed_time: clock::fixed_time()? })
     }
+}
+
+/// Reads a file that nobody means to be large.
+fn read_small(path: &Path) -> Result<Vec<u8>> {
+    let source = FileSource::open(path)?;
+    let length = usize::try_from(source.size()).ok().filter(|_| source.size() <= MAX_REG_FILE_BYTES);
+    let length = length.ok_or_else(|| {
+        let message =
+            format!("{} bytes are more than the {MAX_REG_FILE_BYTES} of a registry file", source.size());
+        Error::limit(message).in_file(path.display())
+    })?;
+    let mut bytes = vec![0; length];
+    read_exact_at(&source, &mut bytes, 0).map_err(|e| e.in_file(path.display()))?;
+    Ok(bytes)
 }
 
 fn kept_images(wim: &WimFile, editions: &[String]) -> Result<Vec<ImageIndex>> {
@@ -163,7 +190,7 @@ fn kept_images(wim: &WimFile, editions: &[String]) -> Result<Vec<ImageIndex>> {
 fn new_wim<'a>(
     wim: &'a WimFile,
     options: &SlipstreamOptions,
-    serviced: Vec<ServicedImage<'a>>,
+    images: Vec<NewImage<'a>>,
     kept: &[ImageIndex],
     contents: &'a [(crate::base::Sha1Digest, crate::image::edit::Content)],
 ) -> Result<NewWim<'a>> {
@@ -180,7 +207,7 @@ fn new_wim<'a>(
         guid: None,
         flags: wim.header().flags,
         xml: wim.xml().clone(),
-        images: serviced.into_iter().map(ServicedImage::into_new_image).collect::<Vec<NewImage<'a>>>(),
+        images,
         sources: vec![wim],
         contents,
         boot: boot.map(ImageIndex::from_position),

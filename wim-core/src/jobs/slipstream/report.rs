@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use super::image::ServicedImage;
 use super::{Mode, SlipstreamOptions};
-use crate::base::ImageIndex;
+use crate::base::{Error, ImageIndex};
 use crate::formats::hive::RegValue;
-use crate::formats::wim::WimFile;
-use crate::image::edit::EffectKind;
+use crate::formats::wim::{ImageXml, WimFile};
+use crate::image::edit::{EffectKind, Resolved};
 use crate::jobs::images::{architecture_name, describe};
 use crate::servicing::drivers::{DriverReport, Outcome};
 use crate::servicing::hive_set::Edit;
+use crate::servicing::target::ImageTarget;
 use crate::transfer::write::WriteReport;
 
 /// The whole run.
@@ -137,10 +137,11 @@ impl SlipstreamReport {
         wim: &WimFile,
         options: &SlipstreamOptions,
         kept: &[ImageIndex],
-        serviced: &[ServicedImage<'_>],
+        mut images: Vec<ImageReport>,
     ) -> Self {
-        let images: Vec<_> =
-            serviced.iter().enumerate().map(|(position, image)| ImageReport::new(position, image)).collect();
+        for (position, image) in images.iter_mut().enumerate() {
+            image.index = ImageIndex::from_position(position).number();
+        }
         let dropped = wim.images().filter(|image| !kept.contains(image));
         let dropped =
             dropped.map(|image| DroppedImage { input_index: image.number(), name: describe(wim, image) });
@@ -165,32 +166,41 @@ impl SlipstreamReport {
     }
 }
 
+/// What a report of an image is made of.
+pub(super) struct Facts<'f> {
+    pub(super) image: ImageIndex,
+    pub(super) xml: &'f ImageXml,
+    pub(super) resolved: &'f Resolved,
+    pub(super) target: Option<ImageTarget>,
+    pub(super) drivers: Vec<DriverReport>,
+    pub(super) journal: Vec<Edit>,
+    pub(super) warnings: Vec<Error>,
+}
+
 impl ImageReport {
-    fn new(position: usize, serviced: &ServicedImage<'_>) -> Self {
-        let xml = &serviced.xml;
-        let windows = serviced.target.as_ref().map(|target| &target.windows);
+    pub(super) fn new(facts: Facts<'_>) -> Self {
+        let Facts { image, xml, resolved, target, drivers, journal, warnings } = facts;
+        let windows = target.map(|target| target.windows);
         let stated_version = xml.version().map(|v| format!("{}.{}.{}", v.major, v.minor, v.build));
+        let stated_architecture = xml.architecture().map(|number| architecture_name(number).to_owned());
         Self {
-            index: ImageIndex::from_position(position).number(),
-            input_index: serviced.image.number(),
+            index: image.number(),
+            input_index: image.number(),
             name: xml.name().map(str::to_owned),
             edition: xml.edition_id().or(xml.flags()).map(str::to_owned),
-            architecture: windows
-                .map(|windows| windows.arch.name().to_owned())
-                .or_else(|| xml.architecture().map(|number| architecture_name(number).to_owned())),
+            architecture: windows.as_ref().map(|w| w.arch.name().to_owned()).or(stated_architecture),
             version: windows.map(|w| format!("{}.{}.{}", w.major, w.minor, w.build)).or(stated_version),
-            changed: serviced.resolved.is_changed,
-            drivers: serviced.drivers.clone(),
-            files: file_changes(serviced),
-            registry: serviced.journal.iter().map(RegistryChange::new).collect(),
-            warnings: serviced.warnings.iter().map(ToString::to_string).collect(),
+            changed: resolved.is_changed,
+            drivers,
+            files: file_changes(resolved),
+            registry: journal.iter().map(RegistryChange::new).collect(),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-fn file_changes(serviced: &ServicedImage<'_>) -> Vec<FileChange> {
-    let effects = serviced.resolved.effects.iter();
-    let changed = effects.filter_map(|effect| {
+fn file_changes(resolved: &Resolved) -> Vec<FileChange> {
+    let changed = resolved.effects.iter().filter_map(|effect| {
         let change = match effect.kind {
             EffectKind::Added => "added",
             EffectKind::Replaced => "replaced",

@@ -47,11 +47,19 @@ impl<'w> BlobInput<'w> {
                 let (wim, entry) = found.ok_or_else(|| blob_not_found(name))?;
                 return Ok(Self::resource(wim, entry));
             }
-            Content::Bytes(bytes) => (Origin::Source(Arc::new(bytes.to_vec())), bytes.len() as u64),
+            Content::Bytes(bytes) => (Origin::Source(Arc::new(Arc::clone(bytes))), bytes.len() as u64),
             Content::Source(source) => (Origin::Source(Arc::clone(source)), source.size()),
             Content::HostFile { path, size, last_write } => (Origin::HostFile(path, *last_write), *size),
         };
         Ok(Self { origin, size, digest })
+    }
+
+    /// Checks what the lookup table says of a resource.
+    pub(super) fn check(&self) -> Result<()> {
+        match &self.origin {
+            Origin::Resource(wim, entry) => entry.check(wim.source().size(), wim.format()),
+            Origin::Source(_) | Origin::HostFile(..) => Ok(()),
+        }
     }
 
     /// Bytes that must be read to get it.

@@ -43,7 +43,8 @@ pub(crate) enum Access {
 impl Cost for Work {
     fn cost(&self) -> u64 {
         match self {
-            Self::Group { uncompressed, stored, .. } => uncompressed + stored,
+            // Behind the decoded bytes come either the stored ones or what they are encoded to, which is no longer than they.
+            Self::Group { uncompressed, stored, .. } => uncompressed + stored.max(uncompressed),
             // A piece's stored bytes are at most its uncompressed ones.
             Self::Part { length, .. } => 2 * length,
             Self::Failed { .. } => 0,
@@ -69,7 +70,7 @@ impl<'i, 'w> Batches<'i, 'w> {
     fn group(&mut self) -> Work {
         let (mut positions, mut uncompressed, mut stored) = (Vec::new(), 0, 0);
         while let Some(input) = self.inputs.get(self.next) {
-            if input.size > self.batch_bytes || positions.len() == MAX_GROUP {
+            if input.size > self.batch_bytes || positions.len() == MAX_GROUP || input.check().is_err() {
                 break;
             }
             let with_gap = input.stored_size() + self.gap_before(self.next, positions.is_empty());
@@ -94,7 +95,6 @@ impl<'i, 'w> Batches<'i, 'w> {
         let input = &self.inputs[position];
         let access = match &input.origin {
             Origin::Resource(wim, entry) => {
-                entry.check(wim.source().size(), wim.format())?;
                 if entry.header.is_compressed() {
                     Access::Chunks(ChunkTable::read(
                         &**wim.source(),
@@ -137,7 +137,13 @@ impl Iterator for Batches<'_, '_> {
             return Some(Work::Part { position, large, number, start, length });
         }
         let position = self.next;
-        if self.inputs.get(position)?.size <= self.batch_bytes {
+        let input = self.inputs.get(position)?;
+        // An entry that lies about its sizes must not decide how much is read.
+        if let Err(error) = input.check() {
+            self.next += 1;
+            return Some(Work::Failed { position, error: Some(error) });
+        }
+        if input.size <= self.batch_bytes {
             return Some(self.group());
         }
         self.next += 1;

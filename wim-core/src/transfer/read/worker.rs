@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::input::{BlobInput, Origin, open_host_file};
 use super::plan::{Access, LargeBlob, Work, gap_between};
 use crate::base::pipeline::{BufferPool, PooledBuffer};
-use crate::base::{Error, ErrorKind, Place, ReadAt, Result, Sha1Digest};
+use crate::base::read_at::read_exact_at;
+use crate::base::{Error, ErrorKind, Place, Result, Sha1Digest};
 use crate::formats::wim::chunk_table::ChunkTable;
 use crate::formats::wim::resource_reader::{chunk_fails, digest_differs};
 use crate::formats::wim::{BlobEntry, ChunkDecoder, ChunkFormat, ResourceHeader};
@@ -144,12 +145,12 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
                 check_digest(input, Sha1Digest::of(out))
             }
             Origin::Source(source) => {
-                read_at(&**source, out, 0).map_err(at_blob)?;
+                read_exact_at(&**source, out, 0).map_err(at_blob)?;
                 check_digest(input, Sha1Digest::of(out))
             }
             Origin::HostFile(path, last_write) => {
                 let source = open_host_file(path, input.size, *last_write)?;
-                read_at(&source, out, 0)?;
+                read_exact_at(&source, out, 0)?;
                 check_digest(input, Sha1Digest::of(out))
             }
         }
@@ -185,9 +186,9 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
         out: &mut [u8],
     ) -> Result<()> {
         match (access, &input.origin) {
-            (Access::Source(source), _) => read_at(&**source, out, start),
+            (Access::Source(source), _) => read_exact_at(&**source, out, start),
             (Access::Raw(offset), Origin::Resource(wim, _)) => {
-                read_at(&**wim.source(), out, offset.saturating_add(start))
+                read_exact_at(&**wim.source(), out, offset.saturating_add(start))
             }
             (Access::Chunks(table), Origin::Resource(wim, entry)) => {
                 let chunk_bytes = u64::from(wim.format().chunk_size().bytes());
@@ -200,7 +201,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
                     self.stored.resize(length, 0);
                 }
                 let stored = &mut self.stored[..length];
-                read_at(&**wim.source(), stored, offset)?;
+                read_exact_at(&**wim.source(), stored, offset)?;
                 let decoder = decoder_of(&mut self.decoders, wim.format())?;
                 decode_chunks(decoder, entry, table, first, (&self.stored[..length], offset), out)
             }
@@ -308,11 +309,4 @@ pub(super) fn check_digest(input: &BlobInput<'_>, actual: Sha1Digest) -> Result<
                 .at(Place::Blob(input.digest)))
         }
     }
-}
-
-fn read_at(source: &dyn ReadAt, out: &mut [u8], offset: u64) -> Result<()> {
-    source.read_exact_at(out, offset).map_err(|e| {
-        Error::new(ErrorKind::Io, format!("cannot read {} bytes at {offset:#x}: {e}", out.len()))
-            .with_source(e)
-    })
 }

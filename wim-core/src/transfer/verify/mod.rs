@@ -114,7 +114,7 @@ pub fn verify_with(cx: &Context<'_>, wim: &WimFile, integrity: IntegrityCheck) -
     check.images(cx)?;
     check.table();
     let (blobs, bytes) = check.blobs(cx)?;
-    check.find_paths()?;
+    check.find_paths(cx)?;
     let Check { findings, integrity, .. } = check;
     Ok(VerifyReport { findings, images: wim.image_count(), blobs, bytes, integrity })
 }
@@ -167,7 +167,10 @@ impl Check<'_> {
         cx.progress.start(Stage::LoadingImages, self.wim.image_count() as u64);
         for image in self.wim.images() {
             cx.cancel.check()?;
-            let loaded = self.wim.read_metadata(image).and_then(|metadata| load_with_findings(&metadata));
+            let loaded = self
+                .wim
+                .read_metadata(image, cx.memory_bytes())
+                .and_then(|metadata| load_with_findings(&metadata));
             let (tree, findings) = match loaded {
                 Ok(loaded) => loaded,
                 Err(error) => {
@@ -288,7 +291,7 @@ impl Check<'_> {
     }
 
     /// Names the files behind damaged and missing blobs.
-    fn find_paths(&mut self) -> Result<()> {
+    fn find_paths(&mut self, cx: &Context<'_>) -> Result<()> {
         let blob_of = |finding: &VerifyFinding| match finding.error.place() {
             Place::Blob(digest) => Some(*digest),
             _ => None,
@@ -299,7 +302,9 @@ impl Check<'_> {
         }
         let mut found: HashMap<Sha1Digest, (ImageIndex, Vec<String>)> = HashMap::new();
         for image in self.wim.images() {
-            let Ok((tree, _)) = self.wim.read_metadata(image).and_then(|m| load_with_findings(&m)) else {
+            let Ok((tree, _)) =
+                self.wim.read_metadata(image, cx.memory_bytes()).and_then(|m| load_with_findings(&m))
+            else {
                 continue;
             };
             for visit in tree.walk(tree.root()) {

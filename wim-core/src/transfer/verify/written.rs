@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use crate::base::pipeline::{Budget, Cost, map_in_order};
-use crate::base::{Context, Error, ErrorKind, ReadAt, Result, Sha1Digest, Stage};
+use crate::base::read_at::read_exact_at;
+use crate::base::{Context, Error, Result, Sha1Digest, Stage};
 use crate::formats::wim::WimFile;
 use crate::image::load::load_with_findings;
 use crate::transfer::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
@@ -32,7 +33,7 @@ pub fn verify_written(cx: &Context<'_>, wim: &WimFile, report: &WriteReport) -> 
         entry.check(wim.source().size(), wim.format()).map_err(|e| e.in_file(wim.name()))?;
     }
     for image in wim.images() {
-        let (tree, _) = load_with_findings(&wim.read_metadata(image)?)?;
+        let (tree, _) = load_with_findings(&wim.read_metadata(image, cx.memory_bytes())?)?;
         let references = tree.blob_references();
         if let Some(missing) = references.keys().find(|digest| table.find(digest).is_none()) {
             return Err(blob_not_found(missing).in_file(wim.name()));
@@ -54,13 +55,7 @@ fn compare_copied(cx: &Context<'_>, wim: &WimFile, blocks: &[CopiedBlock]) -> Re
         let mut buffer = Vec::new();
         move |block: CopiedBlock| {
             buffer.resize(usize::try_from(block.length).unwrap_or(usize::MAX), 0);
-            wim.source().read_exact_at(&mut buffer, block.offset).map_err(|e| {
-                Error::new(
-                    ErrorKind::Io,
-                    format!("cannot read back {} bytes at {:#x}: {e}", block.length, block.offset),
-                )
-                .in_file(wim.name())
-            })?;
+            read_exact_at(&**wim.source(), &mut buffer, block.offset).map_err(|e| e.in_file(wim.name()))?;
             if Sha1Digest::of(&buffer) != block.digest {
                 let message =
                     format!("{} bytes at {:#x} are not what was written", block.length, block.offset);

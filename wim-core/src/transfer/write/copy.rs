@@ -4,7 +4,8 @@
 
 use super::output::Output;
 use crate::base::pipeline::{Budget, BufferPool, Cost, PooledBuffer, map_in_order};
-use crate::base::{Context, Error, ErrorKind, ReadAt, Result, Sha1Digest};
+use crate::base::read_at::read_exact_at;
+use crate::base::{Context, Result, Sha1Digest};
 use crate::formats::wim::{BlobEntry, ResourceHeader, WimFile};
 
 /// Bytes copied by one item.
@@ -65,13 +66,8 @@ pub(super) fn copy_resources(
         |block: Block| {
             let wim = resources[block.wim].0;
             let mut buffer = pool.take(usize::try_from(block.length).unwrap_or(usize::MAX));
-            wim.source().read_exact_at(buffer.as_mut(), block.offset).map_err(|e| {
-                Error::new(
-                    ErrorKind::Io,
-                    format!("cannot read {} bytes at {:#x}: {e}", block.length, block.offset),
-                )
-                .in_file(wim.name())
-            })?;
+            read_exact_at(&**wim.source(), buffer.as_mut(), block.offset)
+                .map_err(|e| e.in_file(wim.name()))?;
             let digest = (digests == CopyDigests::Keep).then(|| Sha1Digest::of(buffer.as_ref()));
             Ok((buffer, digest))
         }

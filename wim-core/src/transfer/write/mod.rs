@@ -11,7 +11,6 @@ mod output;
 pub use copy::{CopiedBlock, CopyDigests};
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use lz_kit::Level;
 
@@ -70,8 +69,16 @@ pub struct NewImage<'a> {
 pub enum NewMetadata<'a> {
     /// That of an image as it is.
     Copy(&'a WimFile, ImageIndex),
-    /// A new metadata resource, uncompressed.
-    Bytes(Arc<Vec<u8>>),
+    /// A new metadata resource, uncompressed, and its digest.
+    New(Sha1Digest, Content),
+}
+
+impl NewMetadata<'_> {
+    /// A new metadata resource of these bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self::New(Sha1Digest::of(&bytes), Content::bytes(bytes))
+    }
 }
 
 /// Whether an integrity table is made.
@@ -153,7 +160,7 @@ enum Metadata<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(wim: &NewWim<'a>) -> Result<Self> {
+    fn new(wim: &'a NewWim<'a>) -> Result<Self> {
         let mut references: HashMap<Sha1Digest, u32> = HashMap::new();
         for image in &wim.images {
             for (&digest, &count) in &image.references {
@@ -207,7 +214,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn metadata(&mut self, wim: &NewWim<'a>) -> Result<()> {
+    fn metadata(&mut self, wim: &'a NewWim<'a>) -> Result<()> {
         for image in &wim.images {
             self.metadata.push(match &image.metadata {
                 NewMetadata::Copy(source, index) => {
@@ -218,11 +225,8 @@ impl<'a> Plan<'a> {
                         Metadata::Encoded(BlobInput::resource(source, entry))
                     }
                 }
-                NewMetadata::Bytes(bytes) => {
-                    let digest = Sha1Digest::of(bytes);
-                    let (origin, size) =
-                        (Origin::Source(Arc::clone(bytes) as Arc<dyn ReadAt>), bytes.len() as u64);
-                    Metadata::Encoded(BlobInput { origin, size, digest })
+                NewMetadata::New(digest, content) => {
+                    Metadata::Encoded(BlobInput::content(content, *digest, &wim.sources)?)
                 }
             });
         }
@@ -231,8 +235,16 @@ impl<'a> Plan<'a> {
 
     /// Refuses resources that overlap: a small hostile file must not become a huge one.
     fn check_sizes(&self, wim: &NewWim<'_>) -> Result<()> {
+        let metadata = self.metadata.iter().filter_map(|metadata| match metadata {
+            Metadata::Copied(source, entry) => Some((*source, *entry)),
+            Metadata::Encoded(BlobInput { origin: Origin::Resource(source, entry), .. }) => {
+                Some((*source, *entry))
+            }
+            Metadata::Encoded(_) => None,
+        });
+        let copied: Vec<_> = self.copied.iter().copied().chain(metadata).collect();
         for source in &wim.sources {
-            let of_source = self.copied.iter().filter(|(file, _)| std::ptr::eq(*file, *source));
+            let of_source = copied.iter().filter(|(file, _)| std::ptr::eq(*file, *source));
             let total = of_source.fold(0u64, |sum, (_, entry)| sum.saturating_add(entry.header.stored_size));
             if total > source.source().size() {
                 return Err(Error::format(
@@ -244,7 +256,8 @@ impl<'a> Plan<'a> {
                         source.source().size()
                     ),
                 )
-                .in_file(source.name()));
+                .in_file(source.name())
+                .remedy("the file is damaged or was made to mislead; get it again from its source"));
             }
         }
         Ok(())
