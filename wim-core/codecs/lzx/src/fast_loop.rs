@@ -63,6 +63,17 @@ pub(crate) fn decode_items(
         // SAFETY: the processor has what the function needs.
         return unsafe { decode_items_bmi2(codes, reader, recent, out, block) };
     }
+    decode_items_portably(codes, reader, recent, out, block)
+}
+
+/// [`decode_items`] for any processor.
+pub(crate) fn decode_items_portably(
+    codes: &Codes,
+    reader: &mut Forward16Reader<'_>,
+    recent: &mut RecentOffsets,
+    out: &mut [u8],
+    block: Range<usize>,
+) -> Result<usize, DecodeError> {
     // SAFETY: any processor will do.
     unsafe { decode_items_on(Portable, codes, reader, recent, out, block) }
 }
