@@ -36,7 +36,7 @@ enum Loops {
 }
 
 impl Decoder {
-    /// A decoder for chunks of this nominal size, about 40 KiB of scratch.
+    /// A decoder for chunks of this nominal size, below 100 KiB of scratch for 32 KiB chunks.
     #[must_use]
     pub fn new(window: WindowOrder) -> Self {
         Self { window, codes: Codes::new(window.num_main_symbols()) }

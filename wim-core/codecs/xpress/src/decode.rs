@@ -73,7 +73,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder, about 20 KiB of scratch.
+    /// A decoder, about 30 KiB of scratch.
     #[must_use]
     pub fn new() -> Self {
         Self { table: Table::new(NUM_SYMBOLS, MAX_CODEWORD_LEN) }
