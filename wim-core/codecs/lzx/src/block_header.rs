@@ -138,6 +138,8 @@ pub(crate) struct Codes {
     pub(crate) main: MainTable,
     pub(crate) length: LengthTable,
     pub(crate) aligned: AlignedTable,
+    /// Kind of the block that the codes were read for.
+    pub(crate) kind: BlockKind,
     precode: PrecodeTable,
     main_lens: Box<[u8]>,
     length_lens: [u8; NUM_LENGTH_SYMBOLS],
@@ -150,6 +152,7 @@ impl Codes {
             main: MainTable::new(main_symbols, MAX_MAIN_LEN),
             length: LengthTable::new(NUM_LENGTH_SYMBOLS, MAX_LENGTH_LEN),
             aligned: AlignedTable::new(NUM_ALIGNED_SYMBOLS, MAX_ALIGNED_LEN),
+            kind: BlockKind::Verbatim,
             precode: PrecodeTable::new(NUM_PRECODE_SYMBOLS, MAX_PRECODE_LEN),
             main_lens: vec![0; main_symbols].into_boxed_slice(),
             length_lens: [0; NUM_LENGTH_SYMBOLS],
@@ -173,6 +176,7 @@ impl Codes {
         reader: &mut Forward16Reader<'_>,
         kind: BlockKind,
     ) -> Result<(), DecodeError> {
+        self.kind = kind;
         let entries = if kind == BlockKind::Aligned {
             let mut lengths = [0; NUM_ALIGNED_SYMBOLS];
             for len in &mut lengths {

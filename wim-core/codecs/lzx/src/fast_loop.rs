@@ -10,13 +10,13 @@ use std::ops::Range;
 
 use lz_kit::DecodeError;
 use lz_kit::bitstream::{FastBits, Forward16Reader};
-use lz_kit::huffman::ENTRY_SUBTABLE;
+use lz_kit::huffman::{CodeKind, ENTRY_SUBTABLE};
 #[cfg(target_arch = "x86_64")]
 use lz_kit::lz77::copy_match::Ssse3;
 use lz_kit::lz77::copy_match::{COPY_OVERRUN, PatternCopy, Portable, copy_match_exactly, copy_match_fast};
 
 use crate::block_header::{
-    ALIGNED_ROOT_BITS, Codes, LENGTH_ROOT_BITS, MAIN_ALIGNED, MAIN_BYTE_SHIFT, MAIN_CLASS_SHIFT,
+    ALIGNED_ROOT_BITS, BlockKind, Codes, LENGTH_ROOT_BITS, MAIN_ALIGNED, MAIN_BYTE_SHIFT, MAIN_CLASS_SHIFT,
     MAIN_EXTRA_SHIFT, MAIN_LENGTH_SHIFT, MAIN_LONG, MAIN_ROOT_BITS, SYMBOL_SHIFT,
 };
 use crate::decode::RecentOffsets;
@@ -31,9 +31,10 @@ const STEP_OUT: usize = GROUP * VECTOR + COPY_OVERRUN;
 /// Most bytes that a turn reads or looks at: four refills.
 const STEP_IN: usize = 4 * Forward16Reader::REFILL_BYTES;
 
-// After a refill, main and length codewords can be consumed; after the next, extra bits and an aligned symbol.
+// After a refill, main and length codewords can be consumed, after the next extra bits and an aligned symbol, …
 const _: () = assert!(MAX_MAIN_LEN + MAX_LENGTH_LEN <= Forward16Reader::BITS_AFTER_REFILL);
 const _: () = assert!(MAX_EXTRA_BITS + MAX_ALIGNED_LEN <= Forward16Reader::BITS_AFTER_REFILL);
+// … or, after one, all of a match without a length symbol. What such a match takes is compared in a byte.
 const _: () = assert!(MAX_MAIN_LEN + MAX_EXTRA_BITS + MAX_ALIGNED_LEN <= Forward16Reader::BITS_AFTER_REFILL);
 
 /// Vectors that start with any byte: the source of literals, seen as matches of length 1.
@@ -63,8 +64,24 @@ pub(crate) fn decode_items(
         // SAFETY: the processor has what the function needs.
         return unsafe { decode_items_bmi2(codes, reader, recent, out, block) };
     }
+    decode_items_portably(codes, reader, recent, out, block)
+}
+
+/// [`decode_items`] for any processor.
+pub(crate) fn decode_items_portably(
+    codes: &Codes,
+    reader: &mut Forward16Reader<'_>,
+    recent: &mut RecentOffsets,
+    out: &mut [u8],
+    block: Range<usize>,
+) -> Result<usize, DecodeError> {
     // SAFETY: any processor will do.
-    unsafe { decode_items_on(Portable, codes, reader, recent, out, block) }
+    unsafe {
+        match codes.kind {
+            BlockKind::Aligned => decode_items_on::<_, true>(Portable, codes, reader, recent, out, block),
+            _ => decode_items_on::<_, false>(Portable, codes, reader, recent, out, block),
+        }
+    }
 }
 
 /// [`decode_items_on`] compiled for processors of 2013 and later.
@@ -81,10 +98,18 @@ unsafe fn decode_items_bmi2(
     block: Range<usize>,
 ) -> Result<usize, DecodeError> {
     // SAFETY: SSSE3 is among the features of this function.
-    unsafe { decode_items_on(Ssse3, codes, reader, recent, out, block) }
+    unsafe {
+        match codes.kind {
+            BlockKind::Aligned => decode_items_on::<_, true>(Ssse3, codes, reader, recent, out, block),
+            _ => decode_items_on::<_, false>(Ssse3, codes, reader, recent, out, block),
+        }
+    }
 }
 
-/// The loop.
+/// The loop, for aligned blocks and for verbatim ones.
+///
+/// Every other match of an aligned block has an aligned-offset symbol: too even to guess, so the symbol is looked up
+/// behind every item and counts for nothing where there is none.
 ///
 /// A turn starts only if [`STEP_IN`] bytes can be read and [`STEP_OUT`] bytes written; whatever needs more (a long match)
 /// checks for itself. It decodes plain items, at most [`GROUP`] and as long as the bits of one refill last, and then
@@ -93,7 +118,7 @@ unsafe fn decode_items_bmi2(
 /// # Safety
 /// The processor has what `cpu` needs.
 #[inline(always)]
-unsafe fn decode_items_on<C: RecentQueue>(
+unsafe fn decode_items_on<C: RecentQueue, const ALIGNED: bool>(
     cpu: C,
     codes: &Codes,
     reader: &mut Forward16Reader<'_>,
@@ -105,7 +130,10 @@ unsafe fn decode_items_on<C: RecentQueue>(
     // A literal is checked as a match with the first recent offset would be. That offset lies within the output from the
     // start of a chunk on, unless a raw block has set it.
     let literals_pass = (1..=block.start).contains(&(recent[0] as usize));
-    if data.len() < STEP_IN || block.len() < STEP_OUT || block.end > out.len() || !literals_pass {
+    // Symbols of the aligned-offset code are read without a question whether there are any.
+    let symbols_exist = !ALIGNED || codes.aligned.kind() == CodeKind::Complete;
+    let room = data.len() >= STEP_IN && block.len() >= STEP_OUT && block.end <= out.len();
+    if !room || !literals_pass || !symbols_exist {
         return Ok(block.start);
     }
     let last_in = data[data.len() - STEP_IN..].as_ptr();
@@ -113,6 +141,7 @@ unsafe fn decode_items_on<C: RecentQueue>(
     let mut queue = cpu.load(recent);
     let mut to = Target { first: out.as_mut_ptr(), size: out.len(), position: block.start };
     let root = codes.main.root();
+    let aligned_bits = if ALIGNED { MAX_ALIGNED_LEN } else { 0 };
     let look_up = |bits: &FastBits| root[(bits.peek() >> (64 - MAIN_ROOT_BITS)) as usize];
 
     let mut bits = FastBits::lend(reader);
@@ -124,27 +153,31 @@ unsafe fn decode_items_on<C: RecentQueue>(
         if is_plain(entry) {
             let before = bits;
             bits.consume(entry);
+            let low = aligned_low::<ALIGNED>(codes, &mut bits, entry);
             let entry_2 = look_up(&bits);
             // SAFETY: see above.
-            queue = unsafe { to.put_plain(cpu, queue, entry, before.peek())? };
-            if bits.lack(entry_2) {
+            queue = unsafe { to.put_plain::<C, ALIGNED>(cpu, queue, entry, before.peek(), low)? };
+            if bits.lack(entry_2 + aligned_bits) {
                 continue;
             }
             entry = entry_2;
             if is_plain(entry) {
                 let before = bits;
                 bits.consume(entry);
+                let low = aligned_low::<ALIGNED>(codes, &mut bits, entry);
                 let entry_3 = look_up(&bits);
                 // SAFETY: see above.
-                queue = unsafe { to.put_plain(cpu, queue, entry, before.peek())? };
-                if bits.lack(entry_3) {
+                queue = unsafe { to.put_plain::<C, ALIGNED>(cpu, queue, entry, before.peek(), low)? };
+                if bits.lack(entry_3 + aligned_bits) {
                     continue;
                 }
                 entry = entry_3;
                 if is_plain(entry) {
-                    // SAFETY: see above.
-                    queue = unsafe { to.put_plain(cpu, queue, entry, bits.peek())? };
+                    let before = bits;
                     bits.consume(entry);
+                    let low = aligned_low::<ALIGNED>(codes, &mut bits, entry);
+                    // SAFETY: see above.
+                    queue = unsafe { to.put_plain::<C, ALIGNED>(cpu, queue, entry, before.peek(), low)? };
                     continue;
                 }
             }
@@ -154,25 +187,20 @@ unsafe fn decode_items_on<C: RecentQueue>(
         if entry & ENTRY_SUBTABLE != 0 {
             entry = codes.main.look_up_below(look_up(&bits), bits.peek())?;
             if is_plain(entry) {
-                // SAFETY: see above.
-                queue = unsafe { to.put_plain(cpu, queue, entry, bits.peek())? };
+                let before = bits;
                 bits.consume(entry);
+                let low = aligned_low::<ALIGNED>(codes, &mut bits, entry);
+                // SAFETY: see above.
+                queue = unsafe { to.put_plain::<C, ALIGNED>(cpu, queue, entry, before.peek(), low)? };
                 continue;
             }
         }
         // SAFETY: see above.
         unsafe {
-            if entry & MAIN_LONG == 0 {
-                let (len, formatted) = read_aligned(codes, &mut bits, entry)?;
-                let (next, offset) = cpu.pick(queue, entry, formatted);
-                queue = next;
-                to.put_far(offset, len)?;
-            } else {
-                let (len, formatted) = read_long(codes, &mut bits, entry)?;
-                let (next, offset) = cpu.pick(queue, entry, formatted);
-                queue = next;
-                to.put_long(cpu, offset, len, block.end)?;
-            }
+            let (len, formatted) = read_long(codes, &mut bits, entry)?;
+            let (next, offset) = cpu.pick(queue, entry, formatted);
+            queue = next;
+            to.put_long(cpu, offset, len, block.end)?;
         }
     }
     bits.give_back(reader);
@@ -180,25 +208,23 @@ unsafe fn decode_items_on<C: RecentQueue>(
     Ok(to.position)
 }
 
-/// Whether a main entry is a literal, or a match that needs no other code.
+/// Whether a main entry is a literal, or a match that needs no length symbol.
 #[inline(always)]
 const fn is_plain(entry: u32) -> bool {
-    entry & (MAIN_LONG | MAIN_ALIGNED | ENTRY_SUBTABLE) == 0
+    entry & (MAIN_LONG | ENTRY_SUBTABLE) == 0
 }
 
-/// Reads a match that ends with an aligned-offset symbol and whose entry is on top of `bits`.
-///
-/// Returns its length, at most 8, and its offset plus two.
+/// Reads the aligned-offset symbol of an entry that has one, without a branch.
 #[inline(always)]
-fn read_aligned(codes: &Codes, bits: &mut FastBits, entry: u32) -> Result<(usize, u32), DecodeError> {
-    let high = formatted_offset(entry, bits.peek());
-    bits.consume(entry);
-    let symbol = codes.aligned.root()[(bits.peek() >> (64 - ALIGNED_ROOT_BITS)) as usize];
-    if symbol & ENTRY_SUBTABLE != 0 {
-        return Err(DecodeError::EmptyCode);
+fn aligned_low<const ALIGNED: bool>(codes: &Codes, bits: &mut FastBits, entry: u32) -> u32 {
+    if !ALIGNED {
+        return 0;
     }
+    let aligned = (entry / MAIN_ALIGNED) & 1;
+    let symbol =
+        codes.aligned.root()[(bits.peek() >> (64 - ALIGNED_ROOT_BITS)) as usize] & aligned.wrapping_neg();
     bits.consume(symbol & 63);
-    Ok((length(entry), high << 3 | symbol >> SYMBOL_SHIFT))
+    symbol >> SYMBOL_SHIFT
 }
 
 /// Reads a match with a length symbol, whose entry is on top of `bits`; returns its length, and its offset plus two if
@@ -363,23 +389,30 @@ struct Target {
 impl Target {
     /// Writes a plain item whose codeword is on top of `bits`; returns the queue after it.
     ///
+    /// `low` is its aligned-offset symbol, or 0.
+    ///
     /// Literals and matches take the same way, because which one comes next is what cannot be predicted: a literal is
     /// a match of length 1 whose source is [`LITERALS`].
     ///
     /// # Safety
     /// Something has been written, 16 bytes more fit, and the processor has what `cpu` needs.
     #[inline(always)]
-    unsafe fn put_plain<C: RecentQueue>(
+    unsafe fn put_plain<C: RecentQueue, const ALIGNED: bool>(
         &mut self,
         cpu: C,
         queue: C::Queue,
         entry: u32,
         bits: u64,
+        low: u32,
     ) -> Result<C::Queue, DecodeError> {
         let len = length(entry);
+        let mut formatted = formatted_offset(entry, bits);
+        if ALIGNED {
+            formatted = formatted << (3 * ((entry / MAIN_ALIGNED) & 1)) | low;
+        }
         // SAFETY: the caller's duty; the position is within the output.
         let ((queue, offset), to) =
-            unsafe { (cpu.pick(queue, entry, formatted_offset(entry, bits)), self.first.add(self.position)) };
+            unsafe { (cpu.pick(queue, entry, formatted), self.first.add(self.position)) };
         // No literal fails here: the first recent offset was good for a match before.
         if offset > self.position {
             return Err(DecodeError::BadOffset);
@@ -397,25 +430,6 @@ impl Target {
         }
         self.position += len;
         Ok(queue)
-    }
-
-    /// Writes a match of at most 8 bytes whose offset has extra bits for an aligned-offset symbol: 14 at least.
-    ///
-    /// # Safety
-    /// 16 bytes fit.
-    #[inline(always)]
-    unsafe fn put_far(&mut self, offset: usize, len: usize) -> Result<(), DecodeError> {
-        debug_assert!(len <= 8 && offset > 8, "no overlap");
-        if offset > self.position {
-            return Err(DecodeError::BadOffset);
-        }
-        // SAFETY: `offset` bytes lie before, 8 of them are copied, and they fit.
-        unsafe {
-            let to = self.first.add(self.position);
-            to.cast::<[u8; 8]>().write(to.sub(offset).cast::<[u8; 8]>().read());
-        }
-        self.position += len;
-        Ok(())
     }
 
     /// Writes a match of any length that must end at `end` or before.

@@ -73,7 +73,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder, about 20 KiB of scratch.
+    /// A decoder, about 30 KiB of scratch.
     #[must_use]
     pub fn new() -> Self {
         Self { table: Table::new(NUM_SYMBOLS, MAX_CODEWORD_LEN) }
@@ -102,6 +102,19 @@ impl Decoder {
     pub fn decode_carefully(&mut self, compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
         let mut reader = self.start(compressed, out)?;
         decode_items(&self.table, &mut reader, out, 0)
+    }
+
+    /// As [`Self::decode`], by the fast loop for any processor: for comparing it.
+    ///
+    /// # Errors
+    /// The same as [`Self::decode`] for every input.
+    #[cfg(feature = "reference")]
+    pub fn decode_portably(&mut self, compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+        let mut reader = self.start(compressed, out)?;
+        let first = out.len().min(1);
+        decode_items(&self.table, &mut reader, &mut out[..first], 0)?;
+        let position = fast_loop::decode_items_portably(&self.table, &mut reader, out, first)?;
+        decode_items(&self.table, &mut reader, out, position)
     }
 
     /// Builds the table and finds the bit stream.

@@ -3,19 +3,25 @@
 use proptest::prelude::*;
 use xpress::{DecodeError, Decoder, reference};
 
-/// Decodes three ways, in exactly sized buffers with guards behind, and returns what all of them say.
+/// Decodes four ways, in exactly sized buffers with guards behind, and returns what all of them say.
 fn decode(decoder: &mut Decoder, compressed: &[u8], size: usize) -> Result<Vec<u8>, DecodeError> {
     const GUARD: [u8; 64] = [0xa5; 64];
     let mut fast = vec![0xa5; size + GUARD.len()];
     let result = decoder.decode(compressed, &mut fast[..size]);
     assert_eq!(fast[size..], GUARD, "a write past the end");
+    let mut portable = vec![0xa5; size + GUARD.len()];
+    assert_eq!(decoder.decode_portably(compressed, &mut portable[..size]), result, "portable and fast");
+    assert_eq!(portable[size..], GUARD, "a write past the end");
     let mut careful = vec![0; size];
     assert_eq!(decoder.decode_carefully(compressed, &mut careful), result, "careful and fast");
     let mut simple = vec![0; size];
     assert_eq!(reference::decode(compressed, &mut simple), result, "reference and fast");
     result?;
     fast.truncate(size);
-    assert!(fast == careful && fast == simple, "the decoders give different bytes");
+    assert!(
+        fast == portable[..size] && fast == careful && fast == simple,
+        "the decoders give different bytes"
+    );
     Ok(fast)
 }
 

@@ -19,8 +19,6 @@ pub struct FastBits {
 
 impl FastBits {
     /// Takes over the state of `reader`.
-    ///
-    /// The buffer is dropped first, to whole units given back where that is needed for a full buffer of 64 bits.
     #[inline(always)]
     #[must_use]
     pub fn lend(reader: &Forward16Reader<'_>) -> Self {
