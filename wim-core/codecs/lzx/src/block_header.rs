@@ -273,6 +273,7 @@ fn read_lengths(
 }
 
 /// Reads one symbol of the precode, leaving at least 16 bits in the buffer while the data lasts.
+#[inline(always)]
 fn read_symbol(reader: &mut Forward16Reader<'_>, precode: &PrecodeTable) -> Result<u32, DecodeError> {
     reader.refill();
     let entry = precode.look_up(reader.peek())?;

@@ -30,6 +30,8 @@ pub struct Decoder {
 enum Loops {
     FastThenCareful,
     #[cfg(feature = "reference")]
+    PortableThenCareful,
+    #[cfg(feature = "reference")]
     Careful,
 }
 
@@ -57,6 +59,15 @@ impl Decoder {
     #[cfg(feature = "reference")]
     pub fn decode_carefully(&mut self, compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
         self.decode_blocks(compressed, out, Loops::Careful)
+    }
+
+    /// As [`Self::decode`], by the fast loop for any processor: for comparing it.
+    ///
+    /// # Errors
+    /// The same as [`Self::decode`] for every input.
+    #[cfg(feature = "reference")]
+    pub fn decode_portably(&mut self, compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+        self.decode_blocks(compressed, out, Loops::PortableThenCareful)
     }
 
     fn decode_blocks(&mut self, compressed: &[u8], out: &mut [u8], loops: Loops) -> Result<(), DecodeError> {
@@ -89,14 +100,23 @@ impl Decoder {
             self.codes.read(&mut reader, kind)?;
             e8_possible |= self.codes.has_literal(0xe8);
             let (codes, out) = (&self.codes, &mut *out);
-            if matches!(loops, Loops::FastThenCareful) {
-                if position == 0 {
-                    // The first item of a chunk has nothing before it, which the fast loop counts on.
-                    decode_items(codes, &mut reader, &mut recent, &mut out[..1], 0)?;
-                    position = 1;
-                }
-                position = fast_loop::decode_items(codes, &mut reader, &mut recent, out, position..end)?;
+            if position == 0 {
+                // The first item of a chunk has nothing before it, which the fast loop counts on.
+                decode_items(codes, &mut reader, &mut recent, &mut out[..1], 0)?;
+                position = 1;
             }
+            let block = position..end;
+            position = match loops {
+                Loops::FastThenCareful => {
+                    fast_loop::decode_items(codes, &mut reader, &mut recent, out, block)?
+                }
+                #[cfg(feature = "reference")]
+                Loops::PortableThenCareful => {
+                    fast_loop::decode_items_portably(codes, &mut reader, &mut recent, out, block)?
+                }
+                #[cfg(feature = "reference")]
+                Loops::Careful => position,
+            };
             decode_items(codes, &mut reader, &mut recent, &mut out[..end], position)?;
             position = end;
         }

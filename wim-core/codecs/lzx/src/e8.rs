@@ -4,6 +4,8 @@
 //! optional in CAB with a file size from the stream and positions in the folder. It does not look at what the
 //! bytes mean: every byte E8 counts, in data too.
 
+use std::hint::select_unpredictable;
+
 use crate::format::{E8_FILE_SIZE, E8_TAIL_BYTES};
 
 /// Byte that starts a translated operand.
@@ -38,13 +40,14 @@ pub fn restore(chunk: &mut [u8]) {
 pub(crate) fn restore_at(frame: &mut [u8], base: u32, file_size: i32) {
     for_each_call(frame, |position, absolute| {
         let position = (base as i32).wrapping_add(position as i32);
-        if (0..file_size).contains(&absolute) {
-            absolute.wrapping_sub(position)
-        } else if absolute < 0 && absolute >= -position {
-            absolute.wrapping_add(file_size)
-        } else {
-            absolute
-        }
+        // Which case it is cannot be predicted in data that is no code.
+        let after = select_unpredictable(
+            (0..file_size).contains(&absolute),
+            absolute.wrapping_sub(position),
+            absolute,
+        );
+        let wraps = absolute < 0 && absolute >= -position;
+        select_unpredictable(wraps, absolute.wrapping_add(file_size), after)
     });
 }
 

@@ -63,6 +63,17 @@ pub(crate) fn decode_items(
         // SAFETY: the processor has what the function needs.
         return unsafe { decode_items_bmi2(codes, reader, recent, out, block) };
     }
+    decode_items_portably(codes, reader, recent, out, block)
+}
+
+/// [`decode_items`] for any processor.
+pub(crate) fn decode_items_portably(
+    codes: &Codes,
+    reader: &mut Forward16Reader<'_>,
+    recent: &mut RecentOffsets,
+    out: &mut [u8],
+    block: Range<usize>,
+) -> Result<usize, DecodeError> {
     // SAFETY: any processor will do.
     unsafe { decode_items_on(Portable, codes, reader, recent, out, block) }
 }
@@ -380,12 +391,12 @@ impl Target {
         // SAFETY: the caller's duty; the position is within the output.
         let ((queue, offset), to) =
             unsafe { (cpu.pick(queue, entry, formatted_offset(entry, bits)), self.first.add(self.position)) };
-        if offset < len || offset > self.position {
-            // No literal comes here: the first recent offset was good for a match before.
+        // No literal fails here: the first recent offset was good for a match before.
+        if offset > self.position {
+            return Err(DecodeError::BadOffset);
+        }
+        if offset < len {
             hint::cold_path();
-            if offset > self.position {
-                return Err(DecodeError::BadOffset);
-            }
             // SAFETY: `offset` bytes lie before, and 16 bytes fit.
             unsafe { cpu.copy_vector(to, offset) };
         } else {

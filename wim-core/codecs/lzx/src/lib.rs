@@ -1,6 +1,7 @@
 //! LZX as WIM stores it: chunks compressed alone, windows of 32 KiB to 2 MiB, E8 translation always on.
 
 mod block_header;
+pub mod cab;
 mod cost;
 mod decode;
 pub mod e8;

@@ -104,6 +104,19 @@ impl Decoder {
         decode_items(&self.table, &mut reader, out, 0)
     }
 
+    /// As [`Self::decode`], by the fast loop for any processor: for comparing it.
+    ///
+    /// # Errors
+    /// The same as [`Self::decode`] for every input.
+    #[cfg(feature = "reference")]
+    pub fn decode_portably(&mut self, compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+        let mut reader = self.start(compressed, out)?;
+        let first = out.len().min(1);
+        decode_items(&self.table, &mut reader, &mut out[..first], 0)?;
+        let position = fast_loop::decode_items_portably(&self.table, &mut reader, out, first)?;
+        decode_items(&self.table, &mut reader, out, position)
+    }
+
     /// Builds the table and finds the bit stream.
     fn start<'a>(&mut self, compressed: &'a [u8], out: &[u8]) -> Result<Forward16Reader<'a>, DecodeError> {
         if out.len() > MAX_CHUNK_BYTES {

@@ -58,6 +58,16 @@ pub(crate) fn decode_items(
         // SAFETY: the processor has what the function needs.
         return unsafe { decode_items_bmi2(table, reader, out, position) };
     }
+    decode_items_portably(table, reader, out, position)
+}
+
+/// [`decode_items`] for any processor.
+pub(crate) fn decode_items_portably(
+    table: &Table,
+    reader: &mut Forward16Reader<'_>,
+    out: &mut [u8],
+    position: usize,
+) -> Result<usize, DecodeError> {
     // SAFETY: any processor will do.
     unsafe { decode_items_on(Portable, table, reader, out, position) }
 }
