@@ -191,7 +191,7 @@ impl<P: Position> Lazy<P> {
         let number = level.number().max(1);
         Self {
             finder: HashChains::new(bytes),
-            effort: SearchEffort { depth: 5 * number / 2 + 1, nice_length: (72 * number / 20) as usize },
+            effort: SearchEffort { depth: 7 * number / 4 + 1, nice_length: (72 * number / 20) as usize },
             items: Items(Vec::with_capacity(bytes)),
             splitter: Splitter::default(),
         }

@@ -59,16 +59,16 @@ impl Plan {
             nice_length: (nice * number / 50) as usize,
         };
         if number < 60 {
-            return Self { effort: effort(20, 36), passes: 1, gaps: GapEdges::Longest, piece_bytes: 1024 };
+            return Self { effort: effort(14, 28), passes: 1, gaps: GapEdges::Longest, piece_bytes: 1024 };
         }
         let passes = match number {
-            0..85 => 2,
-            85..150 => 3,
-            150..300 => 5,
+            0..150 => 2,
+            150..200 => 3,
+            200..300 => 5,
             _ => 8,
         };
         let piece_bytes = if number < 85 { 1024 } else { Self::MIN_PIECE_BYTES };
-        Self { effort: effort(24, 48), passes, gaps: GapEdges::All, piece_bytes }
+        Self { effort: effort(18, 40), passes, gaps: GapEdges::All, piece_bytes }
     }
 }
 

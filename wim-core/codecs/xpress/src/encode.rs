@@ -23,7 +23,7 @@ use lz_kit::parse::{
 const SMALLEST_CHUNK: usize = LENGTHS_BYTES + 5;
 
 /// Levels from here on parse lazily, below greedily.
-const FIRST_LAZY: u32 = 30;
+const FIRST_LAZY: u32 = 15;
 /// Levels from here on parse near-optimally.
 const FIRST_NEAR_OPTIMAL: u32 = 60;
 
@@ -55,9 +55,10 @@ impl Encoder {
             nice_length: nice_length as usize,
         };
         let parser = if number < FIRST_LAZY {
-            Parser::Greedy(HashChains::new(max), effort(number * 18 / 20, 32.max(number * 48 / 20)))
+            Parser::Greedy(HashChains::new(max), effort(number * 28 / 20, 32.max(number * 48 / 20)))
         } else if number < FIRST_NEAR_OPTIMAL {
-            Parser::Lazy(HashChains::new(max), effort(number * 24 / 50, number * 48 / 50))
+            let depth = if number < 35 { number * 15 / 50 } else { number * 24 / 50 };
+            Parser::Lazy(HashChains::new(max), effort(depth, number * 48 / 50))
         } else {
             Parser::NearOptimal(Box::new(NearOptimal::new(
                 max,
@@ -122,7 +123,7 @@ impl NearOptimal {
         Self {
             finder: BinaryTrees::new(max_chunk_bytes),
             effort,
-            passes: if number < 90 { 1 } else { number.div_ceil(50).min(8) },
+            passes: if number < 80 { 1 } else { number.div_ceil(50).min(8) },
             matches: MatchList::new(max_chunk_bytes),
             paths: PathFinder::new(max_chunk_bytes),
             costs: PathCosts::new(NUM_SLOTS),

@@ -27,8 +27,6 @@ pub struct BinaryTrees<P> {
     root_bits: u32,
     /// Positions `0..entered` are in the tables, and no others.
     entered: usize,
-    /// Hashes of position `entered`.
-    next: [usize; 3],
 }
 
 /// What kinds of matches are wanted.
@@ -64,7 +62,6 @@ impl<P: Position> BinaryTrees<P> {
             children: vec![[P::NONE; 2]; max_chunk_bytes],
             root_bits,
             entered: 0,
-            next: [0; 3],
         }
     }
 
@@ -101,72 +98,99 @@ impl<P: Position> BinaryTrees<P> {
         );
         assert!(limits.max_length <= Match::MAX_LENGTH, "lengths must fit a list entry");
         let depth = effort.depth.clamp(1, 1000);
+        let mut at = self.entered;
+        // Whatever happens, only positions below `to` are in the tables afterwards.
+        self.entered = to.max(at);
+        let mut view = View {
+            data: chunk.as_ptr(),
+            head2: self.head2.as_mut_ptr(),
+            head3: self.head3.as_mut_ptr(),
+            roots: self.roots.as_mut_ptr(),
+            children: self.children.as_mut_ptr().cast(),
+            root_shift: 32 - self.root_bits,
+            next: [0; 3],
+        };
         // SAFETY: the padding makes four bytes readable at the end of the chunk.
-        unsafe { self.hash_ahead(chunk.as_ptr(), self.entered.min(chunk.len())) };
-        while self.entered < to {
-            let at = self.entered;
+        unsafe { view.hash_ahead(at.min(chunk.len())) };
+        while at < to {
             let limit = limits.max_length.min(chunk.len() - at);
             let nice = effort.nice_length.min(limit);
             let spare = list.spare(depth as usize + 2);
             // SAFETY: `at` is the next position, below the chunk's length, which the assertion above compared with the
-            // tables; `limit` ends within the chunk; `spare` has two entries more than the depth, or is a null slice.
-            let (count, longest) = unsafe { self.enter(chunk, at, (limit, nice), limits, depth, spare) };
+            // tables; `limit` ends within the chunk; `spare` has two entries more than the depth, or none.
+            let (count, longest) = unsafe { view.enter(at, (limit, nice, depth), limits, spare) };
             list.keep(count);
             list.next_position();
+            at += 1;
             if longest >= nice && longest >= 4 {
-                let inside = (longest - 1).min(to - at - 1);
-                for position in at + 1..=at + inside {
+                let inside = (longest - 1).min(to - at);
+                for position in at..at + inside {
                     let nice = effort.nice_length.min(chunk.len() - position).min(limits.max_length);
                     // SAFETY: as above.
-                    unsafe { self.enter_only(chunk, position, nice, depth) };
+                    unsafe { view.enter_only(position, nice, depth) };
                 }
                 list.skip(inside);
+                at += inside;
             }
         }
     }
+}
 
+/// The tables and the chunk as plain pointers, so that stores to one table do not make the compiler reload the others.
+///
+/// Valid while the tables of [`BinaryTrees`] and the chunk are borrowed; the chunk is not longer than the tables, and
+/// every position in a table is below the next one to be entered.
+struct View<P> {
+    data: *const u8,
+    head2: *mut P,
+    head3: *mut [P; 2],
+    roots: *mut P,
+    children: *mut P,
+    root_shift: u32,
+    /// Hashes of the next position.
+    next: [usize; 3],
+}
+
+impl<P: Position> View<P> {
     #[inline(always)]
     fn hashes(&self, word: u32) -> [usize; 3] {
         [
             ((word << 16).wrapping_mul(0x9E37_79B1) >> (32 - HASH2_BITS)) as usize,
             ((word << 8).wrapping_mul(0x1E35_A7BD) >> (32 - HASH3_BITS)) as usize,
-            (word.wrapping_mul(0x9E37_79B1) >> (32 - self.root_bits)) as usize,
+            (word.wrapping_mul(0x9E37_79B1) >> self.root_shift) as usize,
         ]
     }
 
     /// Enters `at` and lists its matches in `spare`; returns their number and the length of the longest.
     ///
     /// # Safety
-    /// `at` is [`Self::entered`], `at + limit <= chunk.len() <= self.children.len()`, `nice <= limit`, and `spare` has
-    /// at least `depth + 2` entries, or none.
+    /// `at` is the next position, `at + limit` is within the chunk, `nice <= limit`, `depth > 0`, and `spare` has at
+    /// least `depth + 2` entries, or none.
     #[inline(always)]
     unsafe fn enter(
         &mut self,
-        chunk: &PaddedChunk,
         at: usize,
-        (limit, nice): (usize, usize),
+        (limit, nice, depth): (usize, usize, u32),
         limits: MatchLimits,
-        depth: u32,
         spare: &mut [Match],
     ) -> (usize, usize) {
-        debug_assert!(at == self.entered && at + limit <= chunk.len() && chunk.len() <= self.children.len());
         debug_assert!(nice <= limit && (spare.is_empty() || spare.len() >= depth as usize + 2));
-        self.entered = at + 1;
-        let data = chunk.as_ptr();
+        let data = self.data;
         // SAFETY: every hash has as many bits as its table; every position in a table is below `at`; the padding makes
         // eight bytes readable from any position of the chunk, `limit` bytes further even after a match.
         unsafe {
             let word = load_u32(data, at);
             let [h2, h3, h4] = self.next;
-            self.hash_ahead(data, at + 1);
-            let newest2 = core::mem::replace(self.head2.get_unchecked_mut(h2), P::at(at)).plus_one();
-            let pair3 = self.head3.get_unchecked_mut(h3);
+            self.hash_ahead(at + 1);
+            let newest2 = self.head2.add(h2).replace(P::at(at)).plus_one();
+            let pair3 = self.head3.add(h3);
             let [newest3, second3] = *pair3;
             *pair3 = [P::at(at), newest3];
-            let root = core::mem::replace(self.roots.get_unchecked_mut(h4), P::at(at));
+            let root = self.roots.add(h4).replace(P::at(at));
             if limit < 4 || spare.is_empty() {
                 // Too near the end to be found by anyone later; or no room left to list what is found.
-                *self.children.get_unchecked_mut(at) = [P::NONE; 2];
+                *self.children.add(2 * at) = P::NONE;
+                *self.children.add(2 * at + 1) = P::NONE;
                 return (0, 1);
             }
             let out = spare.as_mut_ptr();
@@ -186,7 +210,7 @@ impl<P: Position> BinaryTrees<P> {
             *out.add(count) = Match::new(3, at - select(is_first, first, second));
             count += usize::from(is_first | is_second);
             best = select(is_first | is_second, 3, best);
-            self.descend::<true>(data, at, root, (limit, nice, depth), out, (count, best))
+            self.descend::<true>(at, root, (limit, nice, depth), out, (count, best))
         }
     }
 
@@ -195,21 +219,21 @@ impl<P: Position> BinaryTrees<P> {
     /// # Safety
     /// Four bytes at `at` are readable.
     #[inline(always)]
-    unsafe fn hash_ahead(&mut self, data: *const u8, at: usize) {
+    unsafe fn hash_ahead(&mut self, at: usize) {
         // SAFETY: the caller's duty; every hash is within its table.
         unsafe {
-            let word = load_u32(data, at);
-            self.next = self.hashes(word);
+            let data = self.data;
+            self.next = self.hashes(load_u32(data, at));
             #[cfg(target_arch = "x86_64")]
             {
                 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
                 let [h2, h3, h4] = self.next;
-                let root = self.roots.get_unchecked(h4).plus_one();
+                let root = (*self.roots.add(h4)).plus_one();
                 // Prefetches may name any address.
-                _mm_prefetch::<_MM_HINT_T0>(self.head2.as_ptr().add(h2).cast());
-                _mm_prefetch::<_MM_HINT_T0>(self.head3.as_ptr().add(h3).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.head2.add(h2).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.head3.add(h3).cast());
                 _mm_prefetch::<_MM_HINT_T0>(data.wrapping_add(root).cast());
-                _mm_prefetch::<_MM_HINT_T0>(self.children.as_ptr().wrapping_add(root).wrapping_sub(1).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.children.wrapping_add(2 * root).wrapping_sub(2).cast());
             }
         }
     }
@@ -217,25 +241,23 @@ impl<P: Position> BinaryTrees<P> {
     /// Enters `at` without listing.
     ///
     /// # Safety
-    /// `at` is [`Self::entered`] and `at + nice <= chunk.len() <= self.children.len()`.
+    /// `at` is the next position, `at + nice` is within the chunk, `depth > 0`.
     #[inline(always)]
-    unsafe fn enter_only(&mut self, chunk: &PaddedChunk, at: usize, nice: usize, depth: u32) {
-        debug_assert!(at == self.entered && at + nice <= chunk.len() && chunk.len() <= self.children.len());
-        self.entered = at + 1;
-        let data = chunk.as_ptr();
+    unsafe fn enter_only(&mut self, at: usize, nice: usize, depth: u32) {
         // SAFETY: as in `enter`.
         unsafe {
             let [h2, h3, h4] = self.next;
-            self.hash_ahead(data, at + 1);
-            *self.head2.get_unchecked_mut(h2) = P::at(at);
-            let pair3 = self.head3.get_unchecked_mut(h3);
-            *pair3 = [P::at(at), pair3[0]];
-            let root = core::mem::replace(self.roots.get_unchecked_mut(h4), P::at(at));
+            self.hash_ahead(at + 1);
+            *self.head2.add(h2) = P::at(at);
+            let pair3 = self.head3.add(h3);
+            *pair3 = [P::at(at), (*pair3)[0]];
+            let root = self.roots.add(h4).replace(P::at(at));
             if nice < 4 {
-                *self.children.get_unchecked_mut(at) = [P::NONE; 2];
+                *self.children.add(2 * at) = P::NONE;
+                *self.children.add(2 * at + 1) = P::NONE;
                 return;
             }
-            self.descend::<false>(data, at, root, (nice, nice, depth), core::ptr::null_mut(), (0, 1));
+            self.descend::<false>(at, root, (nice, nice, depth), core::ptr::null_mut(), (0, 1));
         }
     }
 
@@ -251,14 +273,13 @@ impl<P: Position> BinaryTrees<P> {
     #[inline(always)]
     unsafe fn descend<const LIST: bool>(
         &mut self,
-        data: *const u8,
         at: usize,
         root: P,
         (limit, nice, mut depth): (usize, usize, u32),
         out: *mut Match,
         (mut count, mut best): (usize, usize),
     ) -> (usize, usize) {
-        let children: *mut P = self.children.as_mut_ptr().cast();
+        let (data, children) = (self.data, self.children);
         let (mut open_less, mut open_more) = (2 * at, 2 * at + 1);
         let (mut shared_less, mut shared_more) = (0usize, 0usize);
         let mut node = root;

@@ -235,19 +235,33 @@ impl PathFinder {
         // The start counts as reached by a literal.
         self.nodes[0] = Node::from(LITERAL);
         let mut queue = recent;
+        // Plain pointers, so that stores to one buffer do not make the compiler reload where the others lie.
+        let nodes = self.nodes.as_mut_ptr();
+        let queues = self.queues.as_mut_ptr();
+        let gap_lengths = self.gaps.as_mut_ptr();
         for node in 0..size {
             let at = start + node;
             // SAFETY: `node < size`, and there are REACH more nodes and queues enough.
-            let ahead = unsafe { &mut *self.nodes.as_mut_ptr().add(node).cast::<[Node; REACH + 1]>() };
+            let ahead = unsafe { &mut *nodes.add(node).cast::<[Node; REACH + 1]>() };
             let arrival = ahead[0];
             let by_match = arrival as u32 >> LENGTH_SHIFT != 1;
             ahead[REACH] = UNREACHED;
             if M::RECENT {
-                if by_match {
-                    queue = self.queue_after(node);
+                // SAFETY: as above; an arrival starts at an earlier node of the block.
+                unsafe {
+                    if by_match {
+                        let item = arrival as u32;
+                        let bytes = if item & GAP != 0 {
+                            let (first, second) = *gap_lengths.add(node);
+                            usize::from(first) + 1 + usize::from(second)
+                        } else {
+                            (item >> LENGTH_SHIFT) as usize
+                        };
+                        debug_assert!(bytes <= node);
+                        queue = after(*queues.add(node - bytes), item & CODE_MASK);
+                    }
+                    *queues.add(node) = queue;
                 }
-                // SAFETY: as above.
-                unsafe { *self.queues.get_unchecked_mut(node) = queue };
             }
             let cost = arrival & COST_MASK;
             // SAFETY: `at` and all positions below lie in the chunk or, by less than its length, in the padding; recent
@@ -275,7 +289,7 @@ impl PathFinder {
                         if all_gaps {
                             gap(
                                 ahead,
-                                &mut self.gaps[node..],
+                                gap_lengths.add(node),
                                 row,
                                 cost + Node::from(index),
                                 (data, at, end),
@@ -301,7 +315,7 @@ impl PathFinder {
                     if M::RECENT && all_gaps && found != longest {
                         gap(
                             ahead,
-                            &mut self.gaps[node..],
+                            gap_lengths.add(node),
                             &costs.rows[slot],
                             base,
                             (data, at, end),
@@ -318,7 +332,7 @@ impl PathFinder {
                     let base = cost + low + (offset + CODE_BIAS) as Node;
                     gap(
                         ahead,
-                        &mut self.gaps[node..],
+                        gap_lengths.add(node),
                         &costs.rows[slot],
                         base,
                         (data, at, end),
@@ -339,20 +353,26 @@ impl PathFinder {
     #[inline(always)]
     fn queue_after(&self, node: usize) -> RecentOffsets {
         let code = self.nodes[node] as u32 & CODE_MASK;
-        let before = self.queues[node - self.arrival_bytes(node)];
-        if code as usize <= CODE_BIAS { before.swap(code) } else { before.push(code as usize - CODE_BIAS) }
+        after(self.queues[node - self.arrival_bytes(node)], code)
     }
+}
+
+/// Recent offsets after a match with an offset code.
+#[inline(always)]
+fn after(before: RecentOffsets, code: u32) -> RecentOffsets {
+    if code as usize <= CODE_BIAS { before.swap(code) } else { before.push(code as usize - CODE_BIAS) }
 }
 
 /// Offers a match of full length, one literal and a match at the same offset as one edge: the node after the literal
 /// may have a cheaper arrival with other recent offsets, and then the plain edges would never find this path.
 ///
 /// # Safety
-/// The match is one: `at + length <= end`, `offset <= at`, and the data are padded beyond `end`.
+/// The match is one: `at + length <= end`, `offset <= at`, the data are padded beyond `end`, and
+/// `gaps` has REACH entries.
 #[inline(always)]
 unsafe fn gap(
     ahead: &mut [Node; REACH + 1],
-    gaps: &mut [(u16, u16)],
+    gaps: *mut (u16, u16),
     row: &[u16; ROW],
     base: Node,
     (data, at, end): (*const u8, usize, usize),
@@ -376,7 +396,7 @@ unsafe fn gap(
         let target = length + 1 + second;
         if new < ahead[target] {
             ahead[target] = new;
-            gaps[target] = (length as u16, second as u16);
+            *gaps.add(target) = (length as u16, second as u16);
         }
     }
 }
