@@ -6,6 +6,7 @@ mod capture_apply;
 mod container;
 mod driver_image;
 mod driver_packages;
+mod drivers_explain;
 mod drivers_level_a;
 mod drivers_real;
 mod drivers_remove;

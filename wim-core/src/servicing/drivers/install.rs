@@ -307,6 +307,7 @@ impl Planner<'_> {
         }
         let identity = hex(&staged.identity);
         let known = self.manifest.find(&identity).is_some();
+        findings.extend(self.other_versions(package, &identity));
         let level = LevelA {
             package,
             selection,
@@ -339,6 +340,26 @@ impl Planner<'_> {
         self.record(package, selection, staged, &done, edits);
         findings.extend(done.findings);
         Ok(Outcome::Added(done.added))
+    }
+
+    /// Other versions of the same driver that were added before.
+    fn other_versions(&self, package: &Package<'_>, identity: &str) -> Vec<String> {
+        let own = package.version().driver_ver;
+        let same = self.manifest.drivers.iter().filter(|entry| {
+            entry.identity != identity
+                && entry.inf.eq_ignore_ascii_case(package.inf_name())
+                && entry.provider == package.version().provider
+        });
+        same.map(|entry| {
+            let (date, version) = (entry.date.clone(), entry.version.clone().unwrap_or_default());
+            let than = match (date, own.map(|own| own.date_text())) {
+                (Some(other), Some(own)) if other > own => "newer",
+                (Some(other), Some(own)) if other < own => "older",
+                _ => "other",
+            };
+            format!("the {than} version {version} of it was added before; Windows prefers the one of the later date")
+        })
+        .collect()
     }
 
     fn record(

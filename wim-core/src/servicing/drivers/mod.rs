@@ -7,8 +7,11 @@
 
 pub mod boot;
 pub mod framework;
+pub mod info;
 mod install;
 mod level_a;
+pub mod lint;
+pub mod list;
 pub mod manifest;
 pub mod package;
 pub mod registry_lines;
