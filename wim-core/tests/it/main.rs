@@ -10,6 +10,7 @@ mod drivers_explain;
 mod drivers_level_a;
 mod drivers_real;
 mod drivers_remove;
+mod drivers_winpe;
 mod hive_edits;
 mod hive_files;
 mod hive_hostile;

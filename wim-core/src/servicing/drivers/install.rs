@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::boot::{BootCritical, BootStart};
 use super::framework;
 use super::level_a::{Done, LevelA};
-use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue};
+use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
 use super::package::{Package, PackageFiles, find_infs};
 use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
@@ -17,6 +17,7 @@ use super::select::{self, ImageInfs, NotSelected, Selection};
 use super::sha2_updates;
 use super::signature::{self, SignatureReport};
 use super::store::{self, ImageFiles, Put, Staged, hex, refusal};
+use super::winpe::{self, Loaded};
 use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::{ParseOptions, Service, encoding};
@@ -331,13 +332,21 @@ impl Planner<'_> {
                 return Ok(Outcome::refused(&e));
             }
         };
+        let mut start_lines = Vec::new();
+        if self.target.is_winpe {
+            let folder = &done.added.folder;
+            match winpe::load_at_start(&mut self.image, &mut self.manifest, folder, package.inf_name())? {
+                Loaded::Line(line) | Loaded::AlreadyThere(line) => start_lines.push(line),
+                Loaded::Not(why) => findings.push(why),
+            }
+        }
         let edits: Vec<ManifestEdit> = hives.journal().iter().skip(edits_before).map(manifest_edit).collect();
         let unchanged = edits.is_empty() && self.image.changes_since(&files_before) == 0;
         if unchanged && known {
             findings.extend(done.findings);
             return Ok(Outcome::AlreadyPresent { folder: done.added.folder });
         }
-        self.record(package, selection, staged, &done, edits);
+        self.record(package, selection, staged, &done, edits, start_lines);
         findings.extend(done.findings);
         Ok(Outcome::Added(done.added))
     }
@@ -369,6 +378,7 @@ impl Planner<'_> {
         staged: &Staged,
         done: &Done,
         mut registry: Vec<ManifestEdit>,
+        start_lines: Vec<StartLine>,
     ) {
         let kept: Vec<ManifestEdit> = done.kept.iter().map(kept_edit).collect();
         let shared = self.manifest.shared_edits(&registry, &kept);
@@ -398,6 +408,7 @@ impl Planner<'_> {
             services: services.iter().map(|service| service.name.clone()).collect(),
             files: done.files.clone(),
             registry,
+            start_lines,
         });
     }
 

@@ -21,6 +21,7 @@ pub mod select;
 pub mod sha2_updates;
 pub mod signature;
 pub mod store;
+mod winpe;
 
 pub use boot::{BootCritical, BootStart};
 pub use install::{DriverOptions, DriverPlan, LineEnds, Unsigned, plan};
