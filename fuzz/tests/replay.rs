@@ -2,6 +2,8 @@
 //!
 //! Seeds lie in `seeds/<oracle>/`, crashes in `crashes/<oracle>/`, both optional. A new oracle needs its line in `ORACLES`.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +16,11 @@ use wim_core::jobs::Level;
 use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
 use wim_fuzz::{codecs, drivers, wim};
 
+/// A plain function that panics when its promise is broken.
+type Oracle = fn(&[u8]);
+
 /// Name, oracle, mutations of each seed that a run tries.
-const ORACLES: &[(&str, fn(&[u8]), usize)] = &[
+const ORACLES: &[(&str, Oracle, usize)] = &[
     ("lzx", codecs::lzx_equals_reference, 150),
     ("xpress", codecs::xpress_equals_reference, 150),
     ("encode", codecs::encoded_chunks_decode, 3),

@@ -1,6 +1,7 @@
 //! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod capture_apply;
 mod container;

@@ -13,6 +13,7 @@ use lz_kit::Level;
 use lz_kit::bitstream::Forward16Writer;
 use lz_kit::lz77::{HashChains, PaddedChunk, Position, RecentOffsets, SearchEffort};
 use lz_kit::parse::lazy;
+use std::ops::Range;
 
 /// Shorter chunks cannot become smaller: a header with three precodes alone has 30 bytes.
 const SMALLEST_CHUNK: usize = 34;
@@ -91,8 +92,9 @@ pub(crate) struct BlockMaker {
     pub(crate) window: WindowOrder,
     codes: BlockCodes,
     previous: Lengths,
-    /// Recent offsets at the end of the last block.
+    /// Recent offsets after the first `followed` items of the span; only raw blocks and new spans need them.
     pub(crate) recent: RecentOffsets,
+    followed: usize,
     at: usize,
     tune_rounds: u32,
 }
@@ -106,6 +108,7 @@ impl BlockMaker {
             codes: BlockCodes::new(),
             previous: Lengths::ZERO,
             recent: RecentOffsets::INITIAL,
+            followed: 0,
             at: 0,
             tune_rounds: match level.number() {
                 0..35 => 0,
@@ -119,21 +122,39 @@ impl BlockMaker {
     fn start(&mut self) {
         self.previous = Lengths::ZERO;
         self.recent = RecentOffsets::INITIAL;
+        self.followed = 0;
         self.at = 0;
     }
 
-    /// Writes the next items of the chunk as one block.
-    pub(crate) fn write(&mut self, chunk: &PaddedChunk, items: &[Item], writer: &mut Forward16Writer<'_>) {
-        let mut frequencies = Frequencies::ZERO;
-        frequencies.add(items);
-        self.recent = recent_after(self.recent, items);
-        self.codes.make(self.window, &frequencies, &self.previous, self.tune_rounds);
-        let bytes = &chunk.bytes()[self.at..self.at + frequencies.bytes];
-        self.codes.write(self.window, items, bytes, self.recent, writer);
-        if self.codes.kind != Kind::Uncompressed {
+    /// Writes `items[range]`, the next ones of the span, as one block; `frequencies` are theirs.
+    pub(crate) fn write(
+        &mut self,
+        chunk: &PaddedChunk,
+        (items, range): (&[Item], Range<usize>),
+        frequencies: &Frequencies,
+        writer: &mut Forward16Writer<'_>,
+    ) {
+        self.codes.make(self.window, frequencies, &self.previous, self.tune_rounds);
+        if self.codes.kind == Kind::Uncompressed {
+            self.follow(&items[..range.end]);
+        } else {
             self.previous.clone_from(&self.codes.lengths);
         }
+        let bytes = &chunk.bytes()[self.at..self.at + frequencies.bytes];
+        self.codes.write(self.window, &items[range], bytes, self.recent, writer);
         self.at += frequencies.bytes;
+    }
+
+    /// Ends a span of which `items` are all: the next one starts with the recent offsets after them.
+    pub(crate) fn end_span(&mut self, items: &[Item]) {
+        self.follow(items);
+        self.followed = 0;
+    }
+
+    /// Brings the recent offsets up to the end of `items`, the span's first ones.
+    fn follow(&mut self, items: &[Item]) {
+        self.recent = recent_after(self.recent, &items[self.followed..]);
+        self.followed = items.len();
     }
 }
 
@@ -159,7 +180,6 @@ struct Lazy<P> {
     effort: SearchEffort,
     items: Items,
     splitter: Splitter,
-    ends: Vec<usize>,
 }
 
 impl<P: Position> Lazy<P> {
@@ -171,10 +191,9 @@ impl<P: Position> Lazy<P> {
         let number = level.number().max(1);
         Self {
             finder: HashChains::new(bytes),
-            effort: SearchEffort { depth: 3 * number, nice_length: (72 * number / 20) as usize },
+            effort: SearchEffort { depth: 5 * number / 2 + 1, nice_length: (72 * number / 20) as usize },
             items: Items(Vec::with_capacity(bytes)),
             splitter: Splitter::default(),
-            ends: Vec::new(),
         }
     }
 
@@ -189,10 +208,9 @@ impl<P: Position> Lazy<P> {
     fn encode(&mut self, chunk: &PaddedChunk, block: &mut BlockMaker, writer: &mut Forward16Writer<'_>) {
         self.items.0.clear();
         lazy::<P, Rules>(chunk, &mut self.finder, self.effort, &mut self.items);
-        self.splitter.split(&self.items.0, block.window, Self::PIECE_BYTES, &mut self.ends);
         let mut start = 0;
-        for &end in &self.ends {
-            block.write(chunk, &self.items.0[start..end], writer);
+        for (frequencies, end) in self.splitter.split(&self.items.0, block.window, Self::PIECE_BYTES) {
+            block.write(chunk, (&self.items.0, start..end), frequencies, writer);
             start = end;
         }
     }

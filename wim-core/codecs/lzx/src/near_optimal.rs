@@ -120,9 +120,12 @@ impl<P: Position> NearOptimal<P> {
             self.parse(chunk, at, end, block);
             let mut start = 0;
             for &end in &self.ends {
-                block.write(chunk, &self.items.0[start..end], writer);
+                let mut frequencies = Frequencies::ZERO;
+                frequencies.add(&self.items.0[start..end]);
+                block.write(chunk, (&self.items.0, start..end), &frequencies, writer);
                 start = end;
             }
+            block.end_span(&self.items.0);
             at = end;
         }
     }
@@ -132,22 +135,19 @@ impl<P: Position> NearOptimal<P> {
         self.guess.0.clear();
         self.items.0.clear();
         first_guess::<Rules>(chunk, (start, end), (&self.matches, start), block.recent, &mut self.guess);
-        self.splitter.split(&self.guess.0, block.window, self.plan.piece_bytes, &mut self.ends);
-        let (mut first, mut input) = (
-            0,
-            PathInput {
-                chunk,
-                start,
-                end,
-                matches: &self.matches,
-                list_start: start,
-                recent: block.recent,
-                gaps: GapEdges::Longest,
-            },
-        );
-        for block_end in &mut self.ends {
-            let mut frequencies = Frequencies::ZERO;
-            frequencies.add(&self.guess.0[first..*block_end]);
+        let blocks = self.splitter.split(&self.guess.0, block.window, self.plan.piece_bytes);
+        self.ends.clear();
+        let mut input = PathInput {
+            chunk,
+            start,
+            end,
+            matches: &self.matches,
+            list_start: start,
+            recent: block.recent,
+            gaps: GapEdges::Longest,
+        };
+        for (guessed, _) in blocks {
+            let mut frequencies = guessed.clone();
             let block_bytes = frequencies.bytes;
             let mut source = Source::Guess;
             (input.end, input.gaps) = (input.start + block_bytes, GapEdges::Longest);
@@ -167,8 +167,7 @@ impl<P: Position> NearOptimal<P> {
             input.gaps = self.plan.gaps;
             (_, input.recent) = self.paths.find::<Model>(input, &self.costs, &mut self.items);
             input.start = input.end;
-            first = *block_end;
-            *block_end = self.items.0.len();
+            self.ends.push(self.items.0.len());
         }
     }
 }

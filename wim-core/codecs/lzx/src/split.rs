@@ -58,17 +58,15 @@ impl Splitter {
         (span / piece_bytes + 1) * size_of::<Piece>()
     }
 
-    /// Sets `ends` to the ends of the blocks as indices into `items`, cutting at multiples of `piece_bytes` at best.
+    /// The blocks as frequencies and ends (indices into `items`), cut at multiples of about `piece_bytes` at best.
     pub(crate) fn split(
         &mut self,
         items: &[Item],
         window: WindowOrder,
         piece_bytes: usize,
-        ends: &mut Vec<usize>,
-    ) {
+    ) -> impl Iterator<Item = (&Frequencies, usize)> {
         let mains = window.num_main_symbols();
         self.pieces.clear();
-        ends.clear();
         let (mut start, mut bytes) = (0, 0);
         for (i, item) in items.iter().enumerate() {
             bytes += usize::from(item.length);
@@ -99,7 +97,7 @@ impl Splitter {
                     merged_cost(&self.pieces[best - 1].frequencies, &self.pieces[best].frequencies, mains);
             }
         }
-        ends.extend(self.pieces.iter().map(|piece| piece.end));
+        self.pieces.iter().map(|piece| (&piece.frequencies, piece.end))
     }
 
     /// The pair of neighbours whose merging saves most, if any saves something.
@@ -125,14 +123,13 @@ mod tests {
             (0..16384).map(move |i| Item::literal(base + ((i * 7919 + seed * 104_729) / 13 % 50) as u8))
         };
         let mut splitter = Splitter::default();
-        let mut ends = Vec::new();
+        let mut ends = |items: &[Item]| -> Vec<usize> {
+            splitter.split(items, WindowOrder::MIN, 2048).map(|(_, end)| end).collect()
+        };
         let different: Vec<Item> = half(0, 1).chain(half(128, 2)).collect();
-        splitter.split(&different, WindowOrder::MIN, 2048, &mut ends);
-        assert_eq!(ends, [16384, 32768]);
+        assert_eq!(ends(&different), [16384, 32768]);
         let same: Vec<Item> = half(0, 1).chain(half(0, 2)).collect();
-        splitter.split(&same, WindowOrder::MIN, 2048, &mut ends);
-        assert_eq!(ends, [32768]);
-        splitter.split(&[], WindowOrder::MIN, 2048, &mut ends);
-        assert!(ends.is_empty());
+        assert_eq!(ends(&same), [32768]);
+        assert!(ends(&[]).is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! Known streams: hand-made blocks of each type, what wimlib writes for simple data, and a file that Windows compressed.
 
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
 use std::path::PathBuf;
 
 use lzx::{DecodeError, Decoder, WindowOrder, reference};

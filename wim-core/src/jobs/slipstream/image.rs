@@ -70,9 +70,9 @@ pub(super) fn service<'w>(
     }
 
     let resolved = overlay.resolve(cx).map_err(in_image)?;
-    warnings.iter().for_each(|warning| {
-        cx.progress.warn(&warning.duplicate().in_file(format!("{}: image {image}", wim.name())))
-    });
+    for warning in &warnings {
+        cx.progress.warn(&warning.duplicate().in_file(format!("{}: image {image}", wim.name())));
+    }
     let metadata = resolved.is_changed.then(|| store::store(&resolved.tree));
     let references = resolved.tree.blob_references();
     let mut serviced = ServicedImage {

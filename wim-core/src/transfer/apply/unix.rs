@@ -254,10 +254,10 @@ impl NewFile for UnixFile {
     fn reserve(&mut self, size: u64) -> std::io::Result<()> {
         #[cfg(target_os = "linux")]
         if size >= RESERVE_BYTES {
-            match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, size) {
-                Err(Errno::NOSPC) => return Err(Errno::NOSPC.into()),
-                // Not every file system can.
-                Ok(()) | Err(_) => {}
+            // Not every file system can; only a full disk is an answer.
+            let room = rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, size);
+            if room == Err(Errno::NOSPC) {
+                return Err(Errno::NOSPC.into());
             }
         }
         #[cfg(not(target_os = "linux"))]

@@ -108,6 +108,7 @@ impl<P: Position> HashChains<P> {
             #[cfg(target_arch = "x86_64")]
             {
                 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                _mm_prefetch::<_MM_HINT_T0>(self.head3.as_ptr().add(self.next[0]).cast());
                 _mm_prefetch::<_MM_HINT_T0>(self.head4.as_ptr().add(self.next[1]).cast());
             }
             (candidate3, candidate4)

@@ -49,18 +49,19 @@ pub(super) fn best_repeat<R: LazyRules>(
     recent: RecentOffsets,
 ) -> Choice {
     let mut best = NO_CHOICE;
-    if limit < 3 {
+    if limit < 3 || at == 0 {
         return best;
     }
+    // From the second byte on every recent offset is at most `at`: it was when it was used, or it is 1.
     let word = chunk.load_u32(at);
-    for index in 0..3 {
+    let same = |index: u32| {
+        u32::from((chunk.load_u32(at.saturating_sub(recent.get(index))) ^ word) << 8 == 0) << index
+    };
+    let mut hits = same(0) | same(1) | same(2);
+    while hits != 0 {
+        let index = hits.trailing_zeros();
+        hits &= hits - 1;
         let offset = recent.get(index);
-        if offset > at {
-            continue;
-        }
-        if (chunk.load_u32(at - offset) ^ word) << 8 != 0 {
-            continue;
-        }
         let length = chunk.match_length(at - offset, at, 3, limit);
         if length > best.length {
             best = Choice { length, offset, repeat: index, score: R::repeat_score(length, index) };
