@@ -10,7 +10,7 @@ use super::boot::{BootCritical, BootStart};
 use super::framework;
 use super::level_a::{Done, LevelA};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
-use super::package::{Package, PackageFiles, find_infs};
+use super::package::{Package, PackageFiles, SourceIndex, find_infs};
 use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
@@ -104,8 +104,9 @@ pub fn plan(
     let mut packages = Vec::new();
     let mut reports = Vec::new();
     for &source in sources {
+        let index = SourceIndex::new(source);
         for path in find_infs(source) {
-            match Package::open(source, &path, parse) {
+            match Package::open_indexed(source, &index, &path, parse) {
                 Ok(package) => packages.push(package),
                 Err(e) => reports.push(unreadable(source, path, &e)),
             }
