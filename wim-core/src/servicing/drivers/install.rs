@@ -9,14 +9,15 @@ use std::sync::Arc;
 use super::boot::{BootCritical, BootStart};
 use super::framework;
 use super::level_a::{Done, LevelA};
-use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue};
-use super::package::{Package, PackageFiles, find_infs};
+use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
+use super::package::{Package, PackageFiles, SourceIndex, find_infs};
 use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
 use super::sha2_updates;
 use super::signature::{self, SignatureReport};
 use super::store::{self, ImageFiles, Put, Staged, hex, refusal};
+use super::winpe::{self, Loaded};
 use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::{ParseOptions, Service, encoding};
@@ -103,8 +104,9 @@ pub fn plan(
     let mut packages = Vec::new();
     let mut reports = Vec::new();
     for &source in sources {
+        let index = SourceIndex::new(source);
         for path in find_infs(source) {
-            match Package::open(source, &path, parse) {
+            match Package::open_indexed(source, &index, &path, parse) {
                 Ok(package) => packages.push(package),
                 Err(e) => reports.push(unreadable(source, path, &e)),
             }
@@ -307,6 +309,7 @@ impl Planner<'_> {
         }
         let identity = hex(&staged.identity);
         let known = self.manifest.find(&identity).is_some();
+        findings.extend(self.other_versions(package, &identity));
         let level = LevelA {
             package,
             selection,
@@ -330,15 +333,43 @@ impl Planner<'_> {
                 return Ok(Outcome::refused(&e));
             }
         };
+        let mut start_lines = Vec::new();
+        if self.target.is_winpe {
+            let folder = &done.added.folder;
+            match winpe::load_at_start(&mut self.image, &mut self.manifest, folder, package.inf_name())? {
+                Loaded::Line(line) | Loaded::AlreadyThere(line) => start_lines.push(line),
+                Loaded::Not(why) => findings.push(why),
+            }
+        }
         let edits: Vec<ManifestEdit> = hives.journal().iter().skip(edits_before).map(manifest_edit).collect();
         let unchanged = edits.is_empty() && self.image.changes_since(&files_before) == 0;
         if unchanged && known {
             findings.extend(done.findings);
             return Ok(Outcome::AlreadyPresent { folder: done.added.folder });
         }
-        self.record(package, selection, staged, &done, edits);
+        self.record(package, selection, staged, &done, edits, start_lines);
         findings.extend(done.findings);
         Ok(Outcome::Added(done.added))
+    }
+
+    /// Other versions of the same driver that were added before.
+    fn other_versions(&self, package: &Package<'_>, identity: &str) -> Vec<String> {
+        let own = package.version().driver_ver;
+        let same = self.manifest.drivers.iter().filter(|entry| {
+            entry.identity != identity
+                && entry.inf.eq_ignore_ascii_case(package.inf_name())
+                && entry.provider == package.version().provider
+        });
+        same.map(|entry| {
+            let (date, version) = (entry.date.clone(), entry.version.clone().unwrap_or_default());
+            let than = match (date, own.map(|own| own.date_text())) {
+                (Some(other), Some(own)) if other > own => "newer",
+                (Some(other), Some(own)) if other < own => "older",
+                _ => "other",
+            };
+            format!("the {than} version {version} of it was added before; Windows prefers the one of the later date")
+        })
+        .collect()
     }
 
     fn record(
@@ -348,6 +379,7 @@ impl Planner<'_> {
         staged: &Staged,
         done: &Done,
         mut registry: Vec<ManifestEdit>,
+        start_lines: Vec<StartLine>,
     ) {
         let kept: Vec<ManifestEdit> = done.kept.iter().map(kept_edit).collect();
         let shared = self.manifest.shared_edits(&registry, &kept);
@@ -377,6 +409,7 @@ impl Planner<'_> {
             services: services.iter().map(|service| service.name.clone()).collect(),
             files: done.files.clone(),
             registry,
+            start_lines,
         });
     }
 

@@ -173,15 +173,13 @@ impl LevelA<'_, '_> {
     ) -> Result<()> {
         let copy = &selected.copy;
         let name = &copy.destination_name;
-        let directory = copy.directory(self.target.arch);
-        let Directory::Folder(folder) = directory else {
-            done.findings.push(format!("{name}: directory id {} is left to Windows", copy.dirid));
-            return Ok(());
+        let folder = match copy.directory(self.target.arch) {
+            Directory::Folder(folder) if REFLECTED_DIRIDS.contains(&copy.dirid) => folder,
+            _ => {
+                done.findings.push(format!("{name}: directory id {} is left to Windows", copy.dirid));
+                return Ok(());
+            }
         };
-        if !REFLECTED_DIRIDS.contains(&copy.dirid) {
-            done.findings.push(format!("{name}: {folder} is left to Windows"));
-            return Ok(());
-        }
         let Some(file) = self.staged.file(&selected.source.stored_path) else { return Ok(()) };
         let path = image.spelled(&format!("\\{folder}\\{name}"))?;
         let present = image.read(&path)?;

@@ -23,6 +23,27 @@ pub struct Manifest {
     pub schema_version: u32,
     /// The drivers, sorted by INF name and identity.
     pub drivers: Vec<ManifestEntry>,
+    /// Scripts of Windows PE that load drivers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_scripts: Vec<StartScript>,
+}
+
+/// A script of Windows PE that loads drivers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartScript {
+    /// Its path.
+    pub path: String,
+    /// It was made for that; then it goes with the last driver.
+    pub created: bool,
+}
+
+/// A line in such a script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartLine {
+    /// The script.
+    pub path: String,
+    /// The line.
+    pub text: String,
 }
 
 /// One driver.
@@ -65,6 +86,9 @@ pub struct ManifestEntry {
     pub files: Vec<ManifestFile>,
     /// Registry values and keys it wrote, in order.
     pub registry: Vec<ManifestEdit>,
+    /// Lines that load it when Windows PE starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_lines: Vec<StartLine>,
 }
 
 /// A file that a driver put into the image.
@@ -124,7 +148,7 @@ pub struct ManifestValue {
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self { schema_version: SCHEMA_VERSION, drivers: Vec::new() }
+        Self { schema_version: SCHEMA_VERSION, drivers: Vec::new(), start_scripts: Vec::new() }
     }
 }
 
@@ -233,6 +257,9 @@ impl Manifest {
             let mut registry = old.registry;
             registry.append(&mut entry.registry);
             entry.registry = registry;
+            let new = std::mem::replace(&mut entry.start_lines, old.start_lines);
+            entry.start_lines.extend(new);
+            entry.start_lines.dedup();
         } else {
             entry.order = self.drivers.iter().map(|other| other.order).max().unwrap_or(0).saturating_add(1);
         }

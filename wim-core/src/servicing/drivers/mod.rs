@@ -2,13 +2,17 @@
 //!
 //! drivers.md 3 has the means and where they are known from. A package is read ([`package`]), what of it applies is chosen
 //! ([`select`]), its files are checked and named ([`store`]), what Windows needs to boot is told apart ([`boot`]), and
-//! [`install`] puts it into an image seen through a `View` and a `HiveSet`; it returns `Change`s and never touches a WIM.
-//! INFs and catalogs are copied byte for byte: a changed one would break its signature.
+//! `install` puts it into an image seen through a `View` and a `HiveSet`; it returns `Change`s and never touches a WIM.
+//! Files of a package are never changed, which would break its signature; only line ends that something changed after signing
+//! are given back.
 
 pub mod boot;
 pub mod framework;
+pub mod info;
 mod install;
 mod level_a;
+pub mod lint;
+pub mod list;
 pub mod manifest;
 pub mod package;
 pub mod registry_lines;
@@ -18,6 +22,7 @@ pub mod select;
 pub mod sha2_updates;
 pub mod signature;
 pub mod store;
+mod winpe;
 
 pub use boot::{BootCritical, BootStart};
 pub use install::{DriverOptions, DriverPlan, LineEnds, Unsigned, plan};

@@ -130,6 +130,19 @@ pub struct SourceFile {
     pub compressed: bool,
 }
 
+/// The files of a tree by lower-case path, made once for all packages in it.
+#[derive(Clone, Debug)]
+pub struct SourceIndex(Arc<HashMap<String, usize>>);
+
+impl SourceIndex {
+    /// The index of a tree.
+    #[must_use]
+    pub fn new(source: &dyn PackageFiles) -> Self {
+        let files = source.list().iter().enumerate();
+        Self(Arc::new(files.map(|(index, file)| (file.path.to_lowercase(), index)).collect()))
+    }
+}
+
 /// An INF with the files around it.
 pub struct Package<'a> {
     source: &'a dyn PackageFiles,
@@ -138,7 +151,7 @@ pub struct Package<'a> {
     inf: Arc<Inf>,
     inf_bytes: Arc<[u8]>,
     version: Version,
-    by_path: HashMap<String, usize>,
+    by_path: SourceIndex,
 }
 
 impl<'a> Package<'a> {
@@ -147,10 +160,21 @@ impl<'a> Package<'a> {
     /// # Errors
     /// `NotFound` when it is not there, `Format` when it is no INF of Windows, `Limit` when it is too large.
     pub fn open(source: &'a dyn PackageFiles, inf_path: &str, options: ParseOptions) -> Result<Self> {
-        let list = source.list();
-        let by_path: HashMap<String, usize> =
-            list.iter().enumerate().map(|(index, file)| (file.path.to_lowercase(), index)).collect();
-        let file = by_path.get(&inf_path.to_lowercase()).and_then(|&index| list.get(index));
+        Self::open_indexed(source, &SourceIndex::new(source), inf_path, options)
+    }
+
+    /// [`Self::open`] with the index of `source`, for trees of many packages.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_indexed(
+        source: &'a dyn PackageFiles,
+        index: &SourceIndex,
+        inf_path: &str,
+        options: ParseOptions,
+    ) -> Result<Self> {
+        let by_path = index.clone();
+        let file = by_path.0.get(&inf_path.to_lowercase()).and_then(|&index| source.list().get(index));
         let file = file.ok_or_else(|| Error::not_found(format!("{inf_path} is not in {}", source.name())))?;
         let inf_bytes = source.read(file, MAX_INF).map_err(|e| e.in_file(&file.path))?;
         let inf = Inf::parse(&file.path, &inf_bytes, options)?;
@@ -226,7 +250,7 @@ impl<'a> Package<'a> {
     }
 
     fn find_path(&self, path: &str) -> Option<&PackageFile> {
-        self.by_path.get(&path.to_lowercase()).and_then(|&index| self.source.list().get(index))
+        self.by_path.0.get(&path.to_lowercase()).and_then(|&index| self.source.list().get(index))
     }
 
     /// Finds the source of a file that the INF copies; a guess about where it lies goes to `findings`.

@@ -292,22 +292,14 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
                 }
                 self.hives.set(hive, key, value, RegValue::multi_sz(&list), &reason)
             }
-            RegAction::DeleteValue => {
-                if self.hives.get(hive, key, value)?.is_none() {
-                    return Ok(());
-                }
-                self.hives.delete_value(hive, key, value, &reason)
-            }
-            RegAction::DeleteKey => {
-                if !self.hives.key_exists(hive, key)? {
-                    return Ok(());
-                }
-                self.hives.delete_key(hive, key, &reason)
-            }
+            // Neither does anything when there is nothing.
+            RegAction::DeleteValue => self.hives.delete_value(hive, key, value, &reason),
+            RegAction::DeleteKey => self.hives.delete_key(hive, key, &reason),
             RegAction::Bits { set, mask, byte } => {
                 let Some(mut present) = self.hives.get(hive, key, value)? else { return Ok(()) };
-                let Some(slot) = present.data.get_mut(*byte as usize) else { return Ok(()) };
-                *slot = if *set { *slot | mask } else { *slot & !mask };
+                if let Some(slot) = present.data.get_mut(*byte as usize) {
+                    *slot = if *set { *slot | mask } else { *slot & !mask };
+                }
                 self.hives.set(hive, key, value, present, &reason)
             }
         }

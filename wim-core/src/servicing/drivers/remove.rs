@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::level_a::{DEVICE_PATH, DEVICE_PATH_PREFIX, FOLDER, REPLACED_FOLDER};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
 use super::store::{ImageFiles, hex};
+use super::winpe;
 use crate::base::{Error, Result};
 use crate::formats::hive::{RegValue, reg_type};
 use crate::image::WimPath;
@@ -67,6 +68,7 @@ pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) 
         let entry = manifest.drivers.remove(index);
         removal.files(&entry, &mut manifest)?;
         removal.registry(&entry, &mut manifest, hives)?;
+        winpe::forget(&mut removal.image, &entry, &mut manifest)?;
         removed.push(entry);
     }
     if !removed.is_empty() {

@@ -1,0 +1,100 @@
+//! Drivers in Windows PE 3 (the setup of Windows 7): registered for the kernel, and loaded by drvload when PE starts.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use crate::driver_image::{MemoryImage, program, seven};
+use crate::driver_packages::{tnet, tstor};
+use wim_core::base::Architecture::Amd64;
+use wim_core::formats::hive::RegValue;
+use wim_core::servicing::drivers::Outcome;
+use wim_core::servicing::hive_set::HiveName::System;
+
+const WINPESHL: &str = "\\Windows\\System32\\winpeshl.ini";
+const STARTNET: &str = "\\Windows\\System32\\startnet.cmd";
+
+fn pe() -> MemoryImage {
+    let mut image = seven(Amd64);
+    for name in ["drvload.exe", "wpeinit.exe"] {
+        image.put(&format!("\\Windows\\System32\\{name}"), program(Amd64, [6, 1, 7601, 17514]));
+    }
+    image
+}
+
+fn text(image: &MemoryImage, path: &str) -> String {
+    String::from_utf8(image.bytes(path).unwrap().to_vec()).unwrap()
+}
+
+fn folder(plan: &wim_core::servicing::drivers::DriverPlan) -> String {
+    match &plan.reports[0].outcome {
+        Outcome::Added(added) => added.folder.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn setup_loads_the_packages_before_it_begins() {
+    let mut image = pe();
+    image.put("\\setup.exe", program(Amd64, [6, 1, 7601, 17514]));
+    assert!(image.target().is_winpe);
+    let before = image.clone();
+    let storage = folder(&image.add_one(&tstor()));
+    let network = folder(&image.add_one(&tnet()));
+    let expected = format!(
+        "[LaunchApps]\r\n%SYSTEMROOT%\\System32\\wpeinit.exe\r\n\
+        %SYSTEMROOT%\\System32\\drvload.exe, \"X:{storage}\\tstor.inf\"\r\n\
+        %SYSTEMROOT%\\System32\\drvload.exe, \"X:{network}\\tnet.inf\"\r\n\
+        %SYSTEMDRIVE%\\setup.exe\r\n"
+    );
+    assert_eq!(text(&image, WINPESHL), expected);
+    // The kernel knows the boot-critical one before that.
+    let start = image.value(System, "ControlSet001\\Services\\tstor", "Start");
+    assert_eq!(start, Some(RegValue::dword(0)));
+    let once = image.clone();
+    let again = image.add_one(&tstor());
+    assert!(matches!(again.reports[0].outcome, Outcome::AlreadyPresent { .. }), "{again:?}");
+    assert!(image == once);
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    assert!(!text(&image, WINPESHL).contains("tstor") && text(&image, WINPESHL).contains("tnet"));
+    image.remove_drivers(&["tnet.inf"]).unwrap();
+    assert_eq!(image.files(), before.files());
+}
+
+#[test]
+fn a_script_that_is_there_is_kept_and_given_back() {
+    let mut image = pe();
+    image.put("\\sources\\setup.exe", program(Amd64, [6, 1, 7601, 17514]));
+    let original = "[LaunchApps]\r\nwpeinit.exe\r\nmine.exe, /x\r\n";
+    image.put(WINPESHL, original.as_bytes());
+    let folder = folder(&image.add_one(&tnet()));
+    assert_eq!(
+        text(&image, WINPESHL),
+        format!(
+            "[LaunchApps]\r\nwpeinit.exe\r\n%SYSTEMROOT%\\System32\\drvload.exe, \"X:{folder}\\tnet.inf\"\r\nmine.exe, /x\r\n"
+        )
+    );
+    image.remove_drivers(&["tnet.inf"]).unwrap();
+    assert_eq!(text(&image, WINPESHL), original);
+}
+
+#[test]
+fn a_plain_shell_loads_them_in_startnet() {
+    let mut image = pe();
+    image.put(STARTNET, *b"wpeinit\r\ncmd");
+    let folder = folder(&image.add_one(&tnet()));
+    assert_eq!(text(&image, STARTNET), format!("wpeinit\r\ndrvload \"X:{folder}\\tnet.inf\"\r\ncmd\r\n"));
+    assert!(image.bytes(WINPESHL).is_none());
+}
+
+#[test]
+fn what_cannot_be_edited_is_said() {
+    let mut image = pe();
+    image.put(WINPESHL, *b"[LaunchApp]\r\nAppPath=%SYSTEMDRIVE%\\mine.exe\r\n");
+    let plan = image.add_one(&tnet());
+    let findings = &plan.reports[0].findings;
+    assert!(findings.iter().any(|f| f.contains("[LaunchApps]")), "{findings:?}");
+    let mut image = seven(Amd64);
+    image.put("\\Windows\\System32\\wpeinit.exe", program(Amd64, [6, 1, 7601, 17514]));
+    let plan = image.add_one(&tnet());
+    let findings = &plan.reports[0].findings;
+    assert!(findings.iter().any(|f| f.contains("drvload.exe is not in this Windows PE")), "{findings:?}");
+}
