@@ -12,6 +12,7 @@ pub mod info;
 pub mod open;
 pub mod optimize;
 pub mod rebuild;
+pub mod registry;
 pub mod spool;
 pub mod verify;
 
