@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wim_core::base::{Architecture, Place};
+use wim_core::formats::catalog::Catalog;
 use wim_core::formats::inf::install::install;
 use wim_core::formats::inf::models::models_for;
 use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions, TargetWindows, Version, files};
@@ -70,6 +71,14 @@ pub fn pe_is_read_or_refused(bytes: &[u8]) {
     }
 }
 
+/// A catalog is read or refused.
+pub fn catalog_is_read_or_refused(bytes: &[u8]) {
+    if let Ok(catalog) = Catalog::parse(bytes) {
+        // A digest takes more bytes in the file than in memory, so a list cannot be longer than its file.
+        assert!(catalog.list.members.len() <= bytes.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +115,44 @@ mod tests {
                     szdd_is_expanded_or_refused(&changed);
                     pe_is_read_or_refused(&changed);
                 }
+            }
+        }
+    }
+
+    /// One element of DER.
+    fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, length[0], length[1]][..], &content].concat()
+    }
+
+    #[test]
+    fn a_small_catalog_in_all_its_neighbours() {
+        let oid = |body: &[u8]| der(6, &[body]);
+        let signed_data = oid(&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 7, 2]);
+        let trust_list = oid(&[0x2B, 6, 1, 4, 1, 0x82, 0x37, 0x0A, 1]);
+        let sha1 = der(0x30, &[&oid(&[0x2B, 0x0E, 3, 2, 0x1A])]);
+        let digest = der(0x30, &[&sha1, &der(4, &[&[7; 20]])]);
+        let data = der(0x30, &[&oid(&[0x2B, 6, 1, 4, 1, 0x82, 0x37, 2, 1, 0x19])]);
+        let indirect = der(0x30, &[&data, &digest]);
+        let attribute =
+            der(0x30, &[&oid(&[0x2B, 6, 1, 4, 1, 0x82, 0x37, 2, 1, 4]), &der(0x31, &[&indirect])]);
+        let entry = der(0x30, &[&der(4, &[&[7; 20]]), &der(0x31, &[&attribute])]);
+        let usage = der(0x30, &[&trust_list]);
+        let time = der(0x17, &[b"170511123456Z"]);
+        let list = der(0x30, &[&usage, &der(4, &[&[1; 16]]), &time, &sha1, &der(0x30, &[&entry])]);
+        let info = der(0x30, &[&trust_list, &der(0xA0, &[&list])]);
+        let one = der(2, &[&[1]]);
+        let signed = der(0x30, &[&one, &der(0x31, &[&sha1]), &info, &der(0x31, &[])]);
+        let file = der(0x30, &[&signed_data, &der(0xA0, &[&signed])]);
+        let catalog = Catalog::parse(&file).unwrap();
+        assert_eq!((catalog.list.members.len(), catalog.signed.signers.len()), (1, 0));
+        for at in 0..file.len() {
+            catalog_is_read_or_refused(&file[..at]);
+            for byte in [0, 1, 2, 4, 6, 0x17, 0x1F, 0x30, 0x31, 0x7F, 0x80, 0x82, 0x84, 0xA0, 0xFF] {
+                let mut changed = file.clone();
+                changed[at] = byte;
+                catalog_is_read_or_refused(&changed);
             }
         }
     }

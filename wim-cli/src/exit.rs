@@ -5,7 +5,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use wim_core::base::{Error, ErrorKind, Place};
+use wim_core::base::{Error, ErrorKind};
+use wim_core::jobs::dir::NothingFits;
 
 /// How a verb that did its work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,12 @@ pub(crate) type Verdict = Result<Outcome, Failure>;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Core(error)
+        // Files of an image that are written to standard output meet its closing inside a job; there are no other pipes.
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        match cause.map(io::Error::kind) {
+            Some(io::ErrorKind::BrokenPipe) => Self::StdoutClosed,
+            _ => Self::Core(error),
+        }
     }
 }
 
@@ -63,11 +69,12 @@ impl Failure {
 /// Exit code of misuse and failure.
 pub(crate) const FAILED: u8 = 2;
 
-/// The exit code for an error: a path inside an image that is not there is an answer, not a failure.
+/// The exit code for an error: that nothing in an image fits a path is an answer, not a failure.
 pub(crate) fn code_of(error: &Error) -> u8 {
-    match (error.kind(), error.place()) {
-        (ErrorKind::Cancelled, _) => 130,
-        (ErrorKind::NotFound, Place::Path(_)) => 1,
+    let nothing_fits = std::error::Error::source(error).is_some_and(|source| source.is::<NothingFits>());
+    match error.kind() {
+        ErrorKind::Cancelled => 130,
+        _ if nothing_fits => 1,
         _ => FAILED,
     }
 }
@@ -86,11 +93,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_follow_the_kind_and_the_place() {
+    fn codes_follow_the_kind_and_the_source() {
         assert_eq!(code_of(&Error::cancelled()), 130);
         assert_eq!(code_of(&Error::corrupt("x")), 2);
         assert_eq!(code_of(&Error::not_found("no image")), 2);
-        assert_eq!(code_of(&Error::not_found("no match").at(Place::Path("\\x".into()))), 1);
+        assert_eq!(code_of(&Error::not_found("no match").with_source(NothingFits)), 1);
     }
 
     #[test]

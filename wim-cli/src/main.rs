@@ -29,7 +29,7 @@ use crate::verbs::Verb;
 /// after operands and may be shortened while they stay unambiguous. Exit codes: 0 done, 1 the answer is no (damage
 /// found, nothing matched), 2 failed or misused, 130 cancelled.
 #[derive(Parser, Debug)]
-#[command(name = "wim", version, infer_long_args = true, max_term_width = 110)]
+#[command(name = "wim", version, infer_long_args = true, args_override_self = true, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -46,7 +46,8 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> ExitCode {
     let volume = if cli.shared.quiet { Volume::Quiet } else { Volume::Normal };
-    let shell = Shell::new(volume, if cli.shared.json { Form::Json } else { Form::Text });
+    let wants_json = cli.shared.json || cli.verb.is_unknown_with_json();
+    let shell = Shell::new(volume, if wants_json { Form::Json } else { Form::Text });
     let verdict = signals::install()
         .map_err(Failure::from)
         .and_then(|cancel| cli.verb.run(&Session::new(cli.shared, cancel)));

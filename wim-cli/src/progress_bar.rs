@@ -1,6 +1,8 @@
 //! Progress on a terminal: one line at a time, gone when the stage is over.
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wim_core::base::Error;
 
 use crate::meter::{Painter, Snapshot, stage_name_and_unit, stage_text};
@@ -16,6 +18,17 @@ impl Bar {
     /// A bar; warnings go through `shell`, above the bar.
     pub(crate) fn new(shell: Shell) -> Self {
         Self { shell, bar: None }
+    }
+}
+
+/// Bytes as wimlib shows them: whole numbers of a unit that leaves at most four or five digits.
+struct Short(u64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 4] = ["bytes", "KiB", "MiB", "GiB"];
+        let steps = (0..3).take_while(|step| self.0 >> (10 * step) >= 10_000).count();
+        write!(f, "{} {}", self.0 >> (10 * steps), UNITS.get(steps).copied().unwrap_or("GiB"))
     }
 }
 
@@ -38,15 +51,15 @@ fn text(now: Snapshot) -> String {
             reason = "for eyes"
         )]
         let bytes_per_second = (now.done as f64 / seconds) as u64;
-        format!(", {}/s", HumanBytes(bytes_per_second))
+        format!(", {}/s", Short(bytes_per_second))
     } else {
         String::new()
     };
     if now.total == 0 {
-        return format!("{what}: {}{speed}", HumanBytes(now.done));
+        return format!("{what}: {}{speed}", Short(now.done));
     }
     let percent = u128::from(now.done) * 100 / u128::from(now.total);
-    format!("{what}: {} of {} ({percent}%){speed}", HumanBytes(now.done), HumanBytes(now.total))
+    format!("{what}: {} of {} ({percent}%){speed}", Short(now.done), Short(now.total))
 }
 
 impl Painter for Bar {
@@ -54,7 +67,7 @@ impl Painter for Bar {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(now.total), ProgressDrawTarget::stderr());
             // The template is fixed text; should a later indicatif refuse it, its own default does.
-            if let Ok(style) = ProgressStyle::with_template("[{bar:24}] {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{msg} [{wide_bar}]") {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar
@@ -91,13 +104,17 @@ mod tests {
         let now = |stage, done, total| Snapshot { stage, done, total, elapsed: Duration::ZERO };
         assert_eq!(
             text(now(Stage::Verifying, 512 << 10, 1 << 20)),
-            "Verifying file data: 512.00 KiB of 1.00 MiB (50%)"
+            "Verifying file data: 512 KiB of 1024 KiB (50%)"
+        );
+        assert_eq!(
+            text(now(Stage::Writing, 9_999, 20 << 30)),
+            "Archiving file data: 9999 bytes of 20 GiB (0%)"
         );
         assert_eq!(text(now(Stage::Scanning, 7, 0)), "Scanning: 7");
         assert_eq!(text(now(Stage::LoadingImages, 1, 2)), "Loading images: 1 of 2");
         assert_eq!(
             text(now(Stage::Writing, u64::MAX, u64::MAX)),
-            "Archiving file data: 16.00 EiB of 16.00 EiB (100%)"
+            "Archiving file data: 17179869183 GiB of 17179869183 GiB (100%)"
         );
     }
 }

@@ -91,9 +91,9 @@ impl Shell {
         self.answer(&format!("{text}\n"))
     }
 
-    /// Prints a JSON value as it is.
+    /// Prints a JSON value on one line, so that it can end a list of lines.
     pub(crate) fn json_value(&self, value: &Value) -> io::Result<()> {
-        self.answer(&format!("{value:#}\n"))
+        self.answer(&format!("{value}\n"))
     }
 
     /// Prints `error: …` or `warning: …` to standard error. A standard error that cannot be written is ignored: there is

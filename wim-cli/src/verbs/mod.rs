@@ -1,15 +1,22 @@
 //! One file per verb, named as typed: its arguments, one call into `wim_core::jobs`, and the rendering of the result.
 
+pub(crate) mod apply;
+pub(crate) mod capture;
 pub(crate) mod delete;
+pub(crate) mod demo;
 pub(crate) mod dir;
 pub(crate) mod export;
+pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod optimize;
+pub(crate) mod slipstream;
 pub(crate) mod verify;
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use clap::Subcommand;
+use wim_core::base::Error;
 use wim_core::jobs::info::ResourceInfo;
 
 use crate::exit::Verdict;
@@ -20,23 +27,54 @@ use crate::session::Session;
 pub(crate) enum Verb {
     Info(info::Arguments),
     Dir(dir::Arguments),
+    Extract(extract::Arguments),
+    Apply(apply::Arguments),
     Verify(verify::Arguments),
     Export(export::Arguments),
+    Capture(capture::Arguments),
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
+    Slipstream(slipstream::Arguments),
+    Demo(demo::Arguments),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
 }
 
 impl Verb {
+    /// True for an unknown verb with `--json` behind it, where only a known one has options.
+    pub(crate) fn is_unknown_with_json(&self) -> bool {
+        matches!(self, Self::Other(words) if words.iter().any(|word| word == "--json"))
+    }
+
     /// Does it.
     pub(crate) fn run(self, session: &Session) -> Verdict {
         match self {
             Self::Info(arguments) => arguments.run(session),
             Self::Dir(arguments) => arguments.run(session),
+            Self::Extract(arguments) => arguments.run(session),
+            Self::Apply(arguments) => arguments.run(session),
             Self::Verify(arguments) => arguments.run(session),
             Self::Export(arguments) => arguments.run(session),
+            Self::Capture(arguments) => arguments.run(session),
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
+            Self::Slipstream(arguments) => arguments.run(session),
+            Self::Demo(arguments) => arguments.run(session),
+            Self::Other(words) => Err(unknown_verb(&words).into()),
         }
+    }
+}
+
+/// Verbs of wimlib-imagex that this version does not have.
+const NOT_YET: [&str; 7] = ["append", "join", "mount", "mountrw", "split", "unmount", "update"];
+
+fn unknown_verb(words: &[OsString]) -> Error {
+    let verb = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    if NOT_YET.contains(&verb.as_str()) {
+        Error::unsupported(format!("{verb} is not supported by this version"))
+            .remedy(format!("use wimlib-imagex {verb} for this"))
+    } else {
+        Error::invalid_input(format!("there is no verb {verb:?}")).remedy("list the verbs with: wim --help")
     }
 }
 

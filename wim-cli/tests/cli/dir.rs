@@ -6,9 +6,8 @@ use crate::{data_folder, sample_tree, wim, wimlib};
 
 /// Listings without the numbers of link groups, which are the image's own in wimlib and the tree's here.
 fn without_groups(text: &str) -> String {
-    let is_group =
-        |line: &&str| !(line.starts_with("Link Group ID") && !line.ends_with("= 0x0000000000000000"));
-    text.lines().filter(is_group).map(|line| format!("{line}\n")).collect()
+    let is_kept = |line: &&str| !line.starts_with("Link Group ID") || line.ends_with("= 0x0000000000000000");
+    text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect()
 }
 
 fn same(folder: &Path, arguments: &[&str]) {
@@ -55,7 +54,7 @@ fn hostile_files_are_refused_or_warned_about() {
     let ran = wim(&folder, &["dir", "wimlib-cyclic.wim"]).ends_with(2);
     assert!(ran.stderr.contains("subdir offset"), "{}", ran.stderr);
     let ran = wim(&folder, &["dir", "VerifyFail.wim", "--json"]).ends_with(2);
-    assert!(ran.text().contains("\"kind\": \"format\""), "{}", ran.text());
+    assert!(ran.text().contains("\"kind\":\"format\""), "{}", ran.text());
 }
 
 #[test]

@@ -187,6 +187,16 @@ fn what_is_not_there_ends_with_2_and_a_word() {
 }
 
 #[test]
+fn the_integrity_table_is_checked_when_asked() {
+    let Some(folder) = data_folder("wim") else { return };
+    assert_eq!(wim(&folder, &["info", "MultiImage.wim", "--check"]).ends_with(0).stderr, "");
+    let ran = wim(&folder, &["info", "VerifyFail.wim", "--check"]).ends_with(2);
+    assert!(ran.stderr.contains("the integrity table disagrees with 1 of 1 slices"), "{}", ran.stderr);
+    let ran = wim(&folder, &["info", "LZX.wim", "--check"]).ends_with(0);
+    assert!(ran.stderr.contains("warning: LZX.wim: it has no integrity table"), "{}", ran.stderr);
+}
+
+#[test]
 #[cfg(unix)]
 fn a_closed_pipe_is_success() {
     let Some(folder) = data_folder("wim") else { return };

@@ -3,13 +3,23 @@
 //! Files of real tools are found through `WIM_TEST_DATA`, else in `../shared/data` beside the workspace; tests that need
 //! them, or `wimlib-imagex`, say `skipped: …` and pass when they are absent.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a failed step is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failed step is a failed test; skipped tests say so"
+)]
 
+mod apply;
+mod capture;
 mod delete;
 mod dir;
 mod export;
+mod extract;
+mod hostile;
 mod info;
 mod optimize;
+mod shell;
+mod slipstream;
 mod verify;
 
 use std::ffi::OsStr;

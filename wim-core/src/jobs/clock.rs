@@ -14,18 +14,21 @@ use crate::base::{Error, FileTime, Result};
 /// The time that a job writes into what it makes: `SOURCE_DATE_EPOCH` when that is set, else now.
 ///
 /// # Errors
-/// `InvalidInput` when `SOURCE_DATE_EPOCH` is set to something that is no number of seconds.
+/// As [`fixed_time`].
 pub fn job_time() -> Result<FileTime> {
-    match std::env::var_os("SOURCE_DATE_EPOCH") {
-        None => Ok(FileTime::from_system_time(SystemTime::now())),
-        Some(text) => text
-            .to_str()
-            .and_then(|text| text.trim().parse::<i64>().ok())
-            .map(|seconds| FileTime::from_unix(seconds, 0))
-            .ok_or_else(|| {
-                Error::invalid_input(format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds"))
-                    .remedy("set it to the seconds since 1970, or unset it")
-            }),
+    Ok(fixed_time()?.unwrap_or_else(|| FileTime::from_system_time(SystemTime::now())))
+}
+
+/// The time of `SOURCE_DATE_EPOCH`, when that is set.
+///
+/// # Errors
+/// `InvalidInput` when it is set to something that is no number of seconds.
+pub fn fixed_time() -> Result<Option<FileTime>> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    match text.to_str().and_then(|text| text.trim().parse::<i64>().ok()) {
+        Some(seconds) => Ok(Some(FileTime::from_unix(seconds, 0))),
+        None => Err(Error::invalid_input(format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds"))
+            .remedy("set it to the seconds since 1970, or unset it")),
     }
 }
 

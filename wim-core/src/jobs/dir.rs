@@ -3,6 +3,8 @@
 //! From the image's metadata and the lookup table; no file data is read. Entries are made one by one, so that an image of
 //! a million files is never in memory as text.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::clock::ReportTime;
@@ -72,6 +74,19 @@ pub struct StreamEntry {
     pub resource: ResourceInfo,
 }
 
+/// The source of an error that says: nothing in the image fits the path that was asked for. For the command that is an
+/// answer, unlike data that is missing.
+#[derive(Debug)]
+pub struct NothingFits;
+
+impl fmt::Display for NothingFits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nothing fits the path")
+    }
+}
+
+impl std::error::Error for NothingFits {}
+
 /// A path as a user types it: both slashes, a leading one or none. Unlike in an edit, any name may be asked for.
 #[must_use]
 pub fn typed_path(text: &str) -> WimPath {
@@ -96,6 +111,7 @@ impl<'w> Listing<'w> {
             Error::not_found("the path is not in the image")
                 .in_file(format!("{}: image {image}", wim.name()))
                 .at(Place::Path(path.to_owned()))
+                .with_source(NothingFits)
         })?;
         Ok(Self { wim, tree, start, depth })
     }

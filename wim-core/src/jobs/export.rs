@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::images;
 use super::open::{Check, check_writable, open};
+use super::properties::check_text;
 use super::rebuild::{
     CompressionOptions, IntegrityChoice, Written, existing_image, existing_images, write_file,
 };
@@ -76,7 +77,7 @@ pub fn run(
     cx.progress.start(Stage::LoadingImages, chosen.len() as u64);
     for &image in &chosen {
         let mut exported = existing_image(&from, image, cx)?;
-        rename(&mut exported.xml, options);
+        rename(&mut exported.xml, options)?;
         check_name(&exported.xml, &new.images, target)?;
         new.images.push(exported);
         cx.progress.advance(1);
@@ -127,13 +128,14 @@ fn target_plan<'w>(
     })
 }
 
-fn rename(xml: &mut ImageXml, options: &ExportOptions) {
-    if let Some(name) = &options.name {
-        xml.set("NAME", name);
+fn rename(xml: &mut ImageXml, options: &ExportOptions) -> Result<()> {
+    for (element, text) in [("NAME", &options.name), ("DESCRIPTION", &options.description)] {
+        if let Some(text) = text {
+            check_text(element, text)?;
+            xml.set(element, text);
+        }
     }
-    if let Some(description) = &options.description {
-        xml.set("DESCRIPTION", description);
-    }
+    Ok(())
 }
 
 /// Two images of one file cannot have one name; none at all is no name.

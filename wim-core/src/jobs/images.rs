@@ -123,7 +123,8 @@ fn find(wim: &WimFile, text: &str) -> Result<Option<ImageIndex>> {
     }
     let folded = fold(text);
     let same = |candidate: Option<&str>| candidate.is_some_and(|c| fold(c) == folded);
-    let ranks: [(&str, &dyn Fn(&ImageXml) -> bool); 4] = [
+    type Fits<'f> = &'f dyn Fn(&ImageXml) -> bool;
+    let ranks: [(&str, Fits<'_>); 4] = [
         ("NAME", &|xml| xml.name() == Some(text)),
         ("NAME", &|xml| same(xml.name())),
         ("DISPLAYNAME", &|xml| same(xml.display_name())),

@@ -3,17 +3,24 @@
 //! A job opens what it is given, joins the rooms below and returns a plain structure for the command to print; the only
 //! rooms that read the host's clock and environment are [`clock`] and [`open`]. No job prints, colours or exits.
 
+pub mod apply;
+pub mod capture;
 pub mod clock;
 pub mod delete;
+pub mod demo;
 pub mod dir;
 pub mod export;
+pub mod extract;
 pub mod images;
 pub mod info;
 pub mod open;
 pub mod optimize;
+pub mod properties;
 pub mod rebuild;
 pub mod registry;
+pub mod slipstream;
 pub mod spool;
+pub mod text_file;
 pub mod verify;
 
 pub use lz_kit::Level;

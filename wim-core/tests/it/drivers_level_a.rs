@@ -22,7 +22,7 @@ use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions};
 use wim_core::servicing::drivers::manifest::{self, Manifest};
 use wim_core::servicing::drivers::report::{Added, How};
 use wim_core::servicing::drivers::{
-    BootCritical, BootStart, DriverOptions, DriverPlan, MemoryFiles, Outcome,
+    BootCritical, BootStart, DriverOptions, DriverPlan, MemoryFiles, Outcome, Unsigned,
 };
 use wim_core::servicing::hive_set::HiveName::{Software, System};
 
@@ -56,7 +56,12 @@ fn t1_on_windows_7_amd64_is_as_drivers_md_9_1_says() {
     let plan = image.add_one(&tstor());
     let added = added(&plan);
     assert_eq!((added.how, added.boot_critical), (How::LevelA, true));
-    assert_eq!(plan.reports[0].findings, Vec::<String>::new());
+    // The only thing odd is its catalog, which is none.
+    let findings = &plan.reports[0].findings;
+    assert!(
+        findings.len() == 1 && findings[0].contains("invalid catalog: Windows on amd64 will not load it"),
+        "{findings:?}"
+    );
 
     let folder = added.folder.rsplit('\\').next().unwrap().to_owned();
     assert!(folder.starts_with("tstor_") && folder.len() == "tstor_".len() + 8, "{folder}");
@@ -487,4 +492,18 @@ fn an_inf_cannot_reach_outside_its_folder_or_the_image() {
         assert_eq!(kind, ErrorKind::Format, "{reason}");
         assert!(image == untouched);
     }
+}
+
+#[test]
+fn what_windows_would_not_load_is_refused_on_request() {
+    let options = DriverOptions { unsigned: Unsigned::Refuse, ..DriverOptions::default() };
+    let mut image = seven(Amd64);
+    let untouched = image.clone();
+    let plan = image.add(&[&tstor()], &options);
+    let Outcome::Refused { reason, remedy, .. } = outcome(&plan) else { panic!("{plan:?}") };
+    assert!(reason.contains("tstor.cat"), "{reason}");
+    assert!(remedy.as_ref().unwrap().contains("test signing"));
+    assert!(image == untouched);
+    // x86 loads it.
+    added(&seven(X86).add(&[&tstor()], &options));
 }

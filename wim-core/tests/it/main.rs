@@ -1,5 +1,9 @@
 //! Integration tests of `wim-core`, one binary so that there is one link; a module per subject.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod capture_apply;
 mod container;
 mod driver_image;
 mod driver_packages;
@@ -11,6 +15,7 @@ mod hive_hostile;
 mod hive_logs;
 mod inf_corpus;
 mod reg_files;
+mod sample_wim;
 mod samples;
 mod tree_load;
 mod tree_overlay;

@@ -9,10 +9,10 @@ use lz_kit::huffman::{DecodeTable, ENTRY_BITS_MASK};
 
 use crate::format::{
     ALIGNED_LEN_BITS, BLOCK_ALIGNED, BLOCK_TYPE_BITS, BLOCK_UNCOMPRESSED, BLOCK_VERBATIM,
-    DEFAULT_BLOCK_BYTES, FIRST_CODED_LEN, LENGTH_DELTA_MODULUS, MAX_ALIGNED_LEN, MAX_LENGTH_LEN,
-    MAX_MAIN_LEN, MAX_OFFSET_SLOTS, MAX_PRECODE_LEN, MIN_MATCH_LEN, NUM_ALIGNED_SYMBOLS, NUM_LENGTH_HEADERS,
-    NUM_LENGTH_SYMBOLS, NUM_LITERALS, NUM_PRECODE_SYMBOLS, PRECODE_LEN_BITS, PRECODE_REPEAT,
-    PRECODE_ZEROS_LONG, PRECODE_ZEROS_SHORT, extra_bits,
+    DEFAULT_BLOCK_BYTES, FIRST_CODED_LEN, LENGTH_DELTA_MODULUS, MAX_ALIGNED_LEN, MAX_EXTRA_BITS,
+    MAX_LENGTH_LEN, MAX_MAIN_LEN, MAX_OFFSET_SLOTS, MAX_PRECODE_LEN, MIN_MATCH_LEN, NUM_ALIGNED_SYMBOLS,
+    NUM_LENGTH_HEADERS, NUM_LENGTH_SYMBOLS, NUM_LITERALS, NUM_PRECODE_SYMBOLS, NUM_RECENT_OFFSETS,
+    OFFSET_BASE, PRECODE_LEN_BITS, PRECODE_REPEAT, PRECODE_ZEROS_LONG, PRECODE_ZEROS_SHORT, extra_bits,
 };
 
 /// Bits that the first level of the main table takes: 8 KiB of entries.
@@ -33,18 +33,25 @@ pub(crate) type AlignedTable = DecodeTable<ALIGNED_ROOT_BITS, { 1 << ALIGNED_ROO
 /// Table of the precode.
 type PrecodeTable = DecodeTable<PRECODE_ROOT_BITS, { 1 << PRECODE_ROOT_BITS }>;
 
-/// Flag of a main entry that is a literal.
-pub(crate) const MAIN_LITERAL: u32 = 1 << 31;
-/// Flag of a main entry whose match length goes on in the length code.
-pub(crate) const MAIN_LONG: u32 = 1 << 29;
+/// Where a main entry holds the number of extra offset bits to read as they are (five bits).
+pub(crate) const MAIN_EXTRA_SHIFT: u32 = 8;
 /// Flag of a main entry whose offset ends with an aligned-offset symbol.
-pub(crate) const MAIN_ALIGNED: u32 = 1 << 28;
-/// Where a main entry holds the literal byte, or the number of extra offset bits to read as they are.
-pub(crate) const MAIN_BYTE_SHIFT: u32 = 8;
-/// Where a match entry holds its offset slot (nine bits).
-pub(crate) const MAIN_SLOT_SHIFT: u32 = 14;
-/// Where a match entry holds the match length (four bits), or what the length symbol is added to.
+pub(crate) const MAIN_ALIGNED: u32 = 1 << 13;
+/// Flag of a main entry whose match length goes on in the length code.
+pub(crate) const MAIN_LONG: u32 = 1 << 14;
+/// Where a main entry holds the literal byte, or what stands above the extra bits of an explicit offset.
+///
+/// An offset plus two is written as floating point numbers are: leading bits `10` or `11` in the slot, the rest as
+/// extra bits. From 2^18 on all slots have 17 extra bits, and the leading part grows instead, up to 255.
+pub(crate) const MAIN_BYTE_SHIFT: u32 = 16;
+/// Where a main entry holds the match length (four bits), what the length symbol is added to, or 1 for a literal.
 pub(crate) const MAIN_LENGTH_SHIFT: u32 = 24;
+/// Where a main entry holds the recent offset to use, or 3 for an explicit offset (two bits).
+///
+/// Literals have 0, which changes nothing in the order of the recent offsets.
+pub(crate) const MAIN_CLASS_SHIFT: u32 = 28;
+/// Class of an explicit offset.
+pub(crate) const CLASS_EXPLICIT: u32 = 3;
 /// Where an entry of the length and aligned tables and of the precode holds the symbol.
 pub(crate) const SYMBOL_SHIFT: u32 = 8;
 
@@ -64,7 +71,7 @@ const fn main_entries(aligned_from: u32) -> [u32; MAX_MAIN_SYMBOLS] {
     let mut symbol = 0;
     while symbol < MAX_MAIN_SYMBOLS {
         entries[symbol] = if symbol < NUM_LITERALS {
-            MAIN_LITERAL | (symbol as u32) << MAIN_BYTE_SHIFT
+            (symbol as u32) << MAIN_BYTE_SHIFT | 1 << MAIN_LENGTH_SHIFT
         } else {
             let header = (symbol - NUM_LITERALS) % NUM_LENGTH_HEADERS;
             let slot = (symbol - NUM_LITERALS) / NUM_LENGTH_HEADERS;
@@ -72,9 +79,12 @@ const fn main_entries(aligned_from: u32) -> [u32; MAX_MAIN_SYMBOLS] {
             let aligned = all_bits >= aligned_from;
             let bits = if aligned { all_bits - 3 } else { all_bits };
             let long = header == NUM_LENGTH_HEADERS - 1;
-            ((header + MIN_MATCH_LEN) as u32) << MAIN_LENGTH_SHIFT
-                | (slot as u32) << MAIN_SLOT_SHIFT
-                | bits << MAIN_BYTE_SHIFT
+            let class = if slot < NUM_RECENT_OFFSETS { slot as u32 } else { CLASS_EXPLICIT };
+            let leading = if slot < NUM_RECENT_OFFSETS { 0 } else { (OFFSET_BASE[slot] + 2) >> all_bits };
+            class << MAIN_CLASS_SHIFT
+                | ((header + MIN_MATCH_LEN) as u32) << MAIN_LENGTH_SHIFT
+                | leading << MAIN_BYTE_SHIFT
+                | bits << MAIN_EXTRA_SHIFT
                 | if aligned { MAIN_ALIGNED } else { 0 }
                 | if long { MAIN_LONG } else { bits }
         };
@@ -85,8 +95,9 @@ const fn main_entries(aligned_from: u32) -> [u32; MAX_MAIN_SYMBOLS] {
 
 // The last length header names the first length that the length code adds to.
 const _: () = assert!(MIN_MATCH_LEN + NUM_LENGTH_HEADERS - 1 == FIRST_CODED_LEN);
-const _: () =
-    assert!(FIRST_CODED_LEN < 16 && MAX_OFFSET_SLOTS < 1 << 10 && extra_bits(MAX_OFFSET_SLOTS) < 1 << 6);
+// The fields fit.
+const _: () = assert!(FIRST_CODED_LEN < 16 && MAX_EXTRA_BITS < 32);
+const _: () = assert!((OFFSET_BASE[MAX_OFFSET_SLOTS - 1] + 2) >> MAX_EXTRA_BITS == 255);
 
 /// Symbols that stand for themselves.
 static PLAIN_ENTRIES: [u32; NUM_LENGTH_SYMBOLS] = {
@@ -262,6 +273,7 @@ fn read_lengths(
 }
 
 /// Reads one symbol of the precode, leaving at least 16 bits in the buffer while the data lasts.
+#[inline(always)]
 fn read_symbol(reader: &mut Forward16Reader<'_>, precode: &PrecodeTable) -> Result<u32, DecodeError> {
     reader.refill();
     let entry = precode.look_up(reader.peek())?;

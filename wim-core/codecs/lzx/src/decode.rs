@@ -9,10 +9,10 @@ use lz_kit::huffman::ENTRY_BITS_MASK;
 use lz_kit::lz77::copy_match::copy_match;
 
 use crate::block_header::{
-    BlockKind, Codes, MAIN_ALIGNED, MAIN_BYTE_SHIFT, MAIN_LENGTH_SHIFT, MAIN_LITERAL, MAIN_LONG,
-    MAIN_SLOT_SHIFT, SYMBOL_SHIFT, SizeField, read_block_start, read_uncompressed_start,
+    BlockKind, CLASS_EXPLICIT, Codes, MAIN_ALIGNED, MAIN_BYTE_SHIFT, MAIN_CLASS_SHIFT, MAIN_EXTRA_SHIFT,
+    MAIN_LENGTH_SHIFT, MAIN_LONG, SYMBOL_SHIFT, SizeField, read_block_start, read_uncompressed_start,
 };
-use crate::format::{FIRST_RECENT_OFFSET, NUM_RECENT_OFFSETS, OFFSET_BASE, WindowOrder};
+use crate::format::{FIRST_RECENT_OFFSET, NUM_RECENT_OFFSETS, WindowOrder};
 use crate::{e8, fast_loop};
 
 /// The three recent offsets; one that is used changes places with the first.
@@ -90,8 +90,12 @@ impl Decoder {
             e8_possible |= self.codes.has_literal(0xe8);
             let (codes, out) = (&self.codes, &mut *out);
             if matches!(loops, Loops::FastThenCareful) {
-                position =
-                    fast_loop::decode_items(codes, kind, &mut reader, &mut recent, out, position, end)?;
+                if position == 0 {
+                    // The first item of a chunk has nothing before it, which the fast loop counts on.
+                    decode_items(codes, &mut reader, &mut recent, &mut out[..1], 0)?;
+                    position = 1;
+                }
+                position = fast_loop::decode_items(codes, &mut reader, &mut recent, out, position..end)?;
             }
             decode_items(codes, &mut reader, &mut recent, &mut out[..end], position)?;
             position = end;
@@ -115,14 +119,14 @@ pub(crate) fn decode_items(
         reader.refill();
         let entry = codes.main.look_up(reader.peek())?;
         let mut bits = entry & ENTRY_BITS_MASK;
-        if entry & MAIN_LITERAL != 0 {
+        let extra_bits = (entry >> MAIN_EXTRA_SHIFT) & 31;
+        let mut len = (entry >> MAIN_LENGTH_SHIFT) & 15;
+        if len == 1 {
             reader.consume(bits)?;
             out[position] = (entry >> MAIN_BYTE_SHIFT) as u8;
             position += 1;
             continue;
         }
-        let extra_bits = (entry >> MAIN_BYTE_SHIFT) & 63;
-        let mut len = (entry >> MAIN_LENGTH_SHIFT) & 15;
         if entry & MAIN_LONG != 0 {
             reader.consume(bits)?;
             reader.refill();
@@ -133,21 +137,21 @@ pub(crate) fn decode_items(
             bits -= extra_bits;
             reader.consume(bits)?;
         }
-        let mut extra = reader.read(extra_bits)?;
+        let mut formatted = (entry >> MAIN_BYTE_SHIFT) & 0xff;
+        formatted = formatted << extra_bits | reader.read(extra_bits)?;
         if entry & MAIN_ALIGNED != 0 {
             reader.refill();
             let entry = codes.aligned.look_up(reader.peek())?;
             reader.consume(entry & ENTRY_BITS_MASK)?;
-            extra = extra << 3 | entry >> SYMBOL_SHIFT;
+            formatted = formatted << 3 | entry >> SYMBOL_SHIFT;
         }
-        let slot = ((entry >> MAIN_SLOT_SHIFT) & 0x3ff) as usize;
-        let offset = if slot < NUM_RECENT_OFFSETS {
-            recent.swap(0, slot);
-            recent[0]
+        let class = (entry >> MAIN_CLASS_SHIFT) & 3;
+        if class == CLASS_EXPLICIT {
+            *recent = [formatted - 2, recent[0], recent[1]];
         } else {
-            *recent = [OFFSET_BASE[slot] + extra, recent[0], recent[1]];
-            recent[0]
-        };
+            recent.swap(0, class as usize);
+        }
+        let offset = recent[0];
         let (offset, len) = (offset as usize, len as usize);
         if offset > position {
             return Err(DecodeError::BadOffset);

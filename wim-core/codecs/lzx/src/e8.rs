@@ -4,6 +4,8 @@
 //! optional in CAB with a file size from the stream and positions in the folder. It does not look at what the
 //! bytes mean: every byte E8 counts, in data too.
 
+use std::hint::select_unpredictable;
+
 use crate::format::{E8_FILE_SIZE, E8_TAIL_BYTES};
 
 /// Byte that starts a translated operand.
@@ -11,7 +13,7 @@ const OPCODE: u8 = 0xe8;
 /// Bytes of an opcode and its operand.
 const CALL_BYTES: usize = 5;
 /// Bytes looked at together by the scan.
-const BLOCK_BYTES: usize = 32;
+const BLOCK_BYTES: usize = 64;
 
 /// Makes call operands of a WIM chunk absolute: what an encoder does first.
 pub fn translate(chunk: &mut [u8]) {
@@ -38,13 +40,14 @@ pub fn restore(chunk: &mut [u8]) {
 pub(crate) fn restore_at(frame: &mut [u8], base: u32, file_size: i32) {
     for_each_call(frame, |position, absolute| {
         let position = (base as i32).wrapping_add(position as i32);
-        if (0..file_size).contains(&absolute) {
-            absolute.wrapping_sub(position)
-        } else if absolute < 0 && absolute >= -position {
-            absolute.wrapping_add(file_size)
-        } else {
-            absolute
-        }
+        // Which case it is cannot be predicted in data that is no code.
+        let after = select_unpredictable(
+            (0..file_size).contains(&absolute),
+            absolute.wrapping_sub(position),
+            absolute,
+        );
+        let wraps = absolute < 0 && absolute >= -position;
+        select_unpredictable(wraps, absolute.wrapping_add(file_size), after)
     });
 }
 
@@ -71,7 +74,7 @@ fn for_each_call(data: &mut [u8], change: impl Fn(usize, i32) -> i32) {
                 next = start + after;
                 break;
             }
-            hits &= u32::MAX << after;
+            hits &= u64::MAX << after;
         }
         start = next;
     }
@@ -89,26 +92,31 @@ fn for_each_call(data: &mut [u8], change: impl Fn(usize, i32) -> i32) {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "SSE2 compare and movemask; listed in UNSAFE.md")]
 #[inline(always)]
-fn opcode_mask(block: &[u8; BLOCK_BYTES]) -> u32 {
+fn opcode_mask(block: &[u8; BLOCK_BYTES]) -> u64 {
     use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
-    // SAFETY: SSE2 is part of x86-64; both unaligned loads lie within the 32 bytes of `block`.
-    unsafe {
-        let opcode = _mm_set1_epi8(OPCODE.cast_signed());
-        let low = _mm_cmpeq_epi8(_mm_loadu_si128(block.as_ptr().cast()), opcode);
-        let high = _mm_cmpeq_epi8(_mm_loadu_si128(block.as_ptr().add(16).cast()), opcode);
-        (_mm_movemask_epi8(low) | _mm_movemask_epi8(high) << 16).cast_unsigned()
+    let mut mask = 0;
+    for (index, vector) in block.as_chunks::<16>().0.iter().enumerate() {
+        // SAFETY: SSE2 is part of x86-64; the unaligned load is of the 16 bytes of `vector`.
+        let hits = unsafe {
+            _mm_movemask_epi8(_mm_cmpeq_epi8(
+                _mm_loadu_si128(vector.as_ptr().cast()),
+                _mm_set1_epi8(OPCODE.cast_signed()),
+            ))
+        };
+        mask |= u64::from(hits.cast_unsigned()) << (16 * index);
     }
+    mask
 }
 
 /// One bit for each byte that is an opcode, the first byte in bit 0.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn opcode_mask(block: &[u8; BLOCK_BYTES]) -> u32 {
+fn opcode_mask(block: &[u8; BLOCK_BYTES]) -> u64 {
     // A whole-block test first, which compilers turn into vector code: opcodes are rare.
     if !block.iter().fold(false, |any, &byte| any | (byte == OPCODE)) {
         return 0;
     }
-    block.iter().enumerate().fold(0, |mask, (index, &byte)| mask | u32::from(byte == OPCODE) << index)
+    block.iter().enumerate().fold(0, |mask, (index, &byte)| mask | u64::from(byte == OPCODE) << index)
 }
 
 #[cfg(test)]

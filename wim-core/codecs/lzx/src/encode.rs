@@ -3,30 +3,25 @@
 //! The format is [MS-PATCH]'s with WIM's block header and fixed E8 file size. Chunks that would not become smaller are
 //! refused, not stored: the container keeps those raw.
 
-use crate::cost::{Model, set_costs};
 use crate::e8;
-use crate::format::{MAX_MATCH_LEN, NUM_LITERALS, OFFSET_BASE, WindowOrder};
+use crate::format::{OFFSET_BASE, WindowOrder};
 use crate::items::{Frequencies, Item, Items, Rules};
+use crate::near_optimal::NearOptimal;
 use crate::split::Splitter;
 use crate::write_block::{BlockCodes, Kind, Lengths};
 use lz_kit::Level;
 use lz_kit::bitstream::Forward16Writer;
-use lz_kit::lz77::{
-    BinaryTrees, HashChains, MatchLimits, MatchList, PaddedChunk, Position, RecentOffsets, SearchEffort,
-};
-use lz_kit::parse::{PathCosts, PathFinder, first_guess, lazy};
+use lz_kit::lz77::{HashChains, PaddedChunk, Position, RecentOffsets, SearchEffort};
+use lz_kit::parse::lazy;
 
 /// Shorter chunks cannot become smaller: a header with three precodes alone has 30 bytes.
 const SMALLEST_CHUNK: usize = 34;
-/// Most bytes parsed at a time by the near-optimal levels; blocks do not cross the ends of such spans.
-const MAX_SPAN: usize = 1 << 17;
 /// Levels from here on parse near-optimally.
 const FIRST_NEAR_OPTIMAL: u32 = 35;
 
 /// Compresses chunks one by one; each result depends on the chunk, the window and the level alone.
 #[derive(Debug)]
 pub struct Encoder {
-    window: WindowOrder,
     chunk: PaddedChunk,
     parser: Parser,
     block: BlockMaker,
@@ -53,7 +48,7 @@ impl Encoder {
             (false, true) => Parser::Near16(Box::new(NearOptimal::new(window, level))),
             (false, false) => Parser::Near32(Box::new(NearOptimal::new(window, level))),
         };
-        Self { window, chunk: PaddedChunk::new(bytes), parser, block: BlockMaker::new() }
+        Self { chunk: PaddedChunk::new(bytes), parser, block: BlockMaker::new(window, level) }
     }
 
     /// Bytes of memory that an encoder made with the same arguments holds.
@@ -79,7 +74,7 @@ impl Encoder {
         }
         e8::translate(self.chunk.bytes_mut());
         let mut writer = Forward16Writer::new(out);
-        self.block.start(self.window);
+        self.block.start();
         match &mut self.parser {
             Parser::Lazy16(lazy) => lazy.encode(&self.chunk, &mut self.block, &mut writer),
             Parser::Lazy32(lazy) => lazy.encode(&self.chunk, &mut self.block, &mut writer),
@@ -92,40 +87,47 @@ impl Encoder {
 
 /// Makes and writes blocks; keeps what one block inherits from the one before.
 #[derive(Debug)]
-struct BlockMaker {
-    window: WindowOrder,
+pub(crate) struct BlockMaker {
+    pub(crate) window: WindowOrder,
     codes: BlockCodes,
     previous: Lengths,
-    recent: RecentOffsets,
+    /// Recent offsets at the end of the last block.
+    pub(crate) recent: RecentOffsets,
     at: usize,
+    tune_rounds: u32,
 }
 
 impl BlockMaker {
     const SCRATCH_BYTES: usize = BlockCodes::SCRATCH_BYTES + size_of::<Self>();
 
-    fn new() -> Self {
+    fn new(window: WindowOrder, level: Level) -> Self {
         Self {
-            window: WindowOrder::MIN,
+            window,
             codes: BlockCodes::new(),
             previous: Lengths::ZERO,
             recent: RecentOffsets::INITIAL,
             at: 0,
+            tune_rounds: match level.number() {
+                0..35 => 0,
+                35..60 => 1,
+                60..85 => 2,
+                _ => 3,
+            },
         }
     }
 
-    fn start(&mut self, window: WindowOrder) {
-        self.window = window;
+    fn start(&mut self) {
         self.previous = Lengths::ZERO;
         self.recent = RecentOffsets::INITIAL;
         self.at = 0;
     }
 
     /// Writes the next items of the chunk as one block.
-    fn write(&mut self, chunk: &PaddedChunk, items: &[Item], writer: &mut Forward16Writer<'_>) {
+    pub(crate) fn write(&mut self, chunk: &PaddedChunk, items: &[Item], writer: &mut Forward16Writer<'_>) {
         let mut frequencies = Frequencies::ZERO;
         frequencies.add(items);
         self.recent = recent_after(self.recent, items);
-        self.codes.make(self.window, &frequencies, &self.previous);
+        self.codes.make(self.window, &frequencies, &self.previous, self.tune_rounds);
         let bytes = &chunk.bytes()[self.at..self.at + frequencies.bytes];
         self.codes.write(self.window, items, bytes, self.recent, writer);
         if self.codes.kind != Kind::Uncompressed {
@@ -138,7 +140,7 @@ impl BlockMaker {
 /// The recent offsets after `items`.
 fn recent_after(mut recent: RecentOffsets, items: &[Item]) -> RecentOffsets {
     for item in items {
-        if usize::from(item.main) >= NUM_LITERALS {
+        if item.is_match() {
             let slot = item.slot();
             recent = if slot < 3 {
                 recent.swap(slot as u32)
@@ -187,106 +189,11 @@ impl<P: Position> Lazy<P> {
     fn encode(&mut self, chunk: &PaddedChunk, block: &mut BlockMaker, writer: &mut Forward16Writer<'_>) {
         self.items.0.clear();
         lazy::<P, Rules>(chunk, &mut self.finder, self.effort, &mut self.items);
-        self.splitter.split(&self.items.0, Self::PIECE_BYTES, &mut self.ends);
+        self.splitter.split(&self.items.0, block.window, Self::PIECE_BYTES, &mut self.ends);
         let mut start = 0;
         for &end in &self.ends {
             block.write(chunk, &self.items.0[start..end], writer);
             start = end;
         }
     }
-}
-
-/// Levels from [`FIRST_NEAR_OPTIMAL`] on.
-#[derive(Debug)]
-struct NearOptimal<P> {
-    finder: BinaryTrees<P>,
-    limits: MatchLimits,
-    effort: SearchEffort,
-    passes: u32,
-    piece_bytes: usize,
-    matches: MatchList,
-    paths: PathFinder,
-    costs: PathCosts,
-    items: [Items; 2],
-    splitter: Splitter,
-    ends: Vec<usize>,
-}
-
-impl<P: Position> NearOptimal<P> {
-    fn new(window: WindowOrder, level: Level) -> Self {
-        let bytes = window.bytes() as usize;
-        let number = level.number();
-        let span = bytes.min(MAX_SPAN);
-        Self {
-            finder: BinaryTrees::new(bytes),
-            limits: MatchLimits { max_length: MAX_MATCH_LEN, max_offset: bytes - 3, max_offset_of_two: 2048 },
-            effort: SearchEffort { depth: 24 * number / 50, nice_length: (48 * number / 50) as usize },
-            passes: env("PASSES", 2),
-            piece_bytes: env("PIECE", 2048) as usize,
-            matches: MatchList::new(span),
-            paths: PathFinder::new(span),
-            costs: PathCosts::new(window.num_offset_slots()),
-            items: [Items(Vec::with_capacity(span)), Items(Vec::with_capacity(span))],
-            splitter: Splitter::default(),
-            ends: Vec::new(),
-        }
-    }
-
-    fn scratch_bytes(window: WindowOrder) -> usize {
-        let bytes = window.bytes() as usize;
-        let span = bytes.min(MAX_SPAN);
-        size_of::<Self>()
-            + BinaryTrees::<P>::scratch_bytes(bytes)
-            + MatchList::scratch_bytes(span)
-            + PathFinder::scratch_bytes(span)
-            + 2 * span * size_of::<Item>()
-            + Splitter::scratch_bytes(span, 1024)
-    }
-
-    fn encode(&mut self, chunk: &PaddedChunk, block: &mut BlockMaker, writer: &mut Forward16Writer<'_>) {
-        self.finder.start();
-        let mut at = 0;
-        while at < chunk.len() {
-            let end = chunk.len().min(at + MAX_SPAN);
-            self.matches.clear();
-            self.finder.list_matches(chunk, at, end, self.limits, self.effort, &mut self.matches);
-            self.parse(chunk, at, end, block);
-            let mut start = 0;
-            for &end in &self.ends {
-                block.write(chunk, &self.items[0].0[start..end], writer);
-                start = end;
-            }
-            at = end;
-        }
-    }
-
-    /// Parses a span and sets the ends of its blocks.
-    fn parse(&mut self, chunk: &PaddedChunk, at: usize, end: usize, block: &BlockMaker) {
-        let [items, next] = &mut self.items;
-        items.0.clear();
-        let list = (&self.matches, at);
-        first_guess::<Rules>(chunk, (at, end), list, block.recent, items);
-        self.splitter.split(&items.0, self.piece_bytes, &mut self.ends);
-        for pass in 0..self.passes {
-            next.0.clear();
-            let (mut first, mut from, mut recent) = (0, at, block.recent);
-            for block_end in &mut self.ends {
-                let mut frequencies = Frequencies::ZERO;
-                frequencies.add(&items.0[first..*block_end]);
-                set_costs(&mut self.costs, block.window, &frequencies);
-                let to = from + frequencies.bytes;
-                (_, recent) = self.paths.find::<Model>(chunk, (from, to), list, recent, &self.costs, next);
-                first = *block_end;
-                *block_end = next.0.len();
-                from = to;
-            }
-            core::mem::swap(items, next);
-            if pass == 0 && env("RESPLIT", 0) == 1 {
-                self.splitter.split(&items.0, self.piece_bytes, &mut self.ends);
-            }
-        }
-    }
-}
-fn env(n: &str, d: u32) -> u32 {
-    std::env::var(n).ok().and_then(|s| s.parse().ok()).unwrap_or(d)
 }

@@ -1,6 +1,7 @@
 //! LZX as WIM stores it: chunks compressed alone, windows of 32 KiB to 2 MiB, E8 translation always on.
 
 mod block_header;
+pub mod cab;
 mod cost;
 mod decode;
 pub mod e8;
@@ -8,9 +9,11 @@ mod encode;
 mod fast_loop;
 pub mod format;
 mod items;
+mod near_optimal;
 #[cfg(any(test, feature = "reference"))]
 pub mod reference;
 mod split;
+mod tune_lengths;
 mod write_block;
 
 pub use decode::Decoder;

@@ -10,8 +10,10 @@ use crate::format::{
     PRECODE_LEN_BITS, PRECODE_REPEAT, PRECODE_ZEROS_LONG, PRECODE_ZEROS_SHORT, WindowOrder,
 };
 use crate::items::{EXTRA_BITS, FIRST_ALIGNED_SLOT, Frequencies, Item, LENGTH_ROOM, MAIN_ROOM};
+use crate::tune_lengths::LengthTuner;
 use lz_kit::bitstream::Forward16Writer;
-use lz_kit::huffman::{LengthBuilder, assign_codewords};
+use lz_kit::huffman::codewords::assign;
+use lz_kit::huffman::{BIT, LengthBuilder};
 use lz_kit::lz77::RecentOffsets;
 
 /// Codeword lengths of the main and the length code: what the next block's lengths are compared with.
@@ -50,11 +52,21 @@ const fn token_extra_bits(symbol: u32) -> u32 {
     }
 }
 
+/// The precode symbol that turns a previous codeword length into a new one.
+fn delta(old: u8, new: u8) -> u8 {
+    if old >= new { old - new } else { old + LENGTH_DELTA_MODULUS - new }
+}
+
 impl CodedList {
+    /// What each precode symbol costs, in units of 1/64 bit; more than the longest if it is not in use.
+    fn symbol_costs(&self) -> [u16; NUM_PRECODE_SYMBOLS] {
+        let longest = self.precode.iter().copied().max().unwrap_or(0);
+        self.precode.map(|len| u16::from(if len == 0 { longest + 2 } else { len }) * BIT as u16)
+    }
+
     /// Codes `new` as differences to `old`.
     fn code(&mut self, new: &[u8], old: &[u8], builder: &mut LengthBuilder) {
         self.tokens.clear();
-        let delta = |old: u8, new: u8| if old >= new { old - new } else { old + LENGTH_DELTA_MODULUS - new };
         let mut i = 0;
         while i < new.len() {
             let value = new[i];
@@ -105,7 +117,7 @@ impl CodedList {
 
     fn write(&self, writer: &mut Forward16Writer<'_>) {
         let mut codewords = [0; NUM_PRECODE_SYMBOLS];
-        assign_codewords(&self.precode, &mut codewords);
+        assign(&self.precode, &mut codewords);
         for &len in &self.precode {
             writer.put(u32::from(len), PRECODE_LEN_BITS);
             writer.flush();
@@ -140,6 +152,7 @@ pub(crate) struct BlockCodes {
     pub(crate) bits: u64,
     lists: [CodedList; 3],
     builder: LengthBuilder,
+    tuner: LengthTuner,
 }
 
 /// Bits of an uncompressed block beside its bytes: type and size, 16 bits to the boundary, three offsets, a pad byte.
@@ -154,14 +167,24 @@ impl BlockCodes {
             bits: 0,
             lists: Default::default(),
             builder: LengthBuilder::new(),
+            tuner: LengthTuner::default(),
         }
     }
 
     /// Upper bound of the memory held, in bytes.
-    pub(crate) const SCRATCH_BYTES: usize = size_of::<Self>() + LengthBuilder::SCRATCH_BYTES + 4 * MAIN_ROOM;
+    pub(crate) const SCRATCH_BYTES: usize =
+        size_of::<Self>() + LengthBuilder::SCRATCH_BYTES + LengthTuner::SCRATCH_BYTES + 4 * MAIN_ROOM;
 
     /// Makes the best codes for `frequencies` after a block with lengths `previous`, and chooses the kind of block.
-    pub(crate) fn make(&mut self, window: WindowOrder, frequencies: &Frequencies, previous: &Lengths) {
+    ///
+    /// `rounds` is how often at most the lengths are tuned to cost less together with their header.
+    pub(crate) fn make(
+        &mut self,
+        window: WindowOrder,
+        frequencies: &Frequencies,
+        previous: &Lengths,
+        rounds: u32,
+    ) {
         let mains = window.num_main_symbols();
         self.builder.build(&frequencies.main[..mains], MAX_MAIN_LEN, &mut self.lengths.main[..mains]);
         self.builder.build(
@@ -172,6 +195,40 @@ impl BlockCodes {
         self.builder.build(&frequencies.aligned, MAX_ALIGNED_LEN, &mut self.aligned);
         self.code_lists(window, previous);
         self.choose(frequencies);
+        for _ in 0..rounds {
+            if !self.tune(window, frequencies, previous) {
+                break;
+            }
+        }
+    }
+
+    /// Tries lengths that are cheaper with their header; false when the block did not become smaller.
+    fn tune(&mut self, window: WindowOrder, frequencies: &Frequencies, previous: &Lengths) -> bool {
+        let mains = window.num_main_symbols();
+        let before = (self.lengths.clone(), self.kind, self.bits);
+        let costs: [[u16; NUM_PRECODE_SYMBOLS]; 3] = core::array::from_fn(|i| self.lists[i].symbol_costs());
+        self.tuner.tune(
+            &frequencies.main[..mains],
+            &mut self.lengths.main[..mains],
+            MAX_MAIN_LEN as u8,
+            |symbol, length| {
+                costs[usize::from(symbol >= NUM_LITERALS)][usize::from(delta(previous.main[symbol], length))]
+            },
+        );
+        self.tuner.tune(
+            &frequencies.length[..NUM_LENGTH_SYMBOLS],
+            &mut self.lengths.length[..NUM_LENGTH_SYMBOLS],
+            MAX_LENGTH_LEN as u8,
+            |symbol, length| costs[2][usize::from(delta(previous.length[symbol], length))],
+        );
+        self.code_lists(window, previous);
+        self.choose(frequencies);
+        if self.bits < before.2 {
+            return true;
+        }
+        (self.lengths, self.kind, self.bits) = before;
+        self.code_lists(window, previous);
+        false
     }
 
     fn code_lists(&mut self, window: WindowOrder, previous: &Lengths) {
@@ -256,9 +313,9 @@ impl BlockCodes {
             list.write(writer);
         }
         if self.kind == Kind::Aligned {
-            self.write_items::<true>(items, writer)
+            self.write_items::<true>(items, writer);
         } else {
-            self.write_items::<false>(items, writer)
+            self.write_items::<false>(items, writer);
         }
     }
 
@@ -269,15 +326,15 @@ impl BlockCodes {
         let mut length = [(0u16, 0u8); LENGTH_ROOM];
         let mut aligned = [0u16; NUM_ALIGNED_SYMBOLS];
         let mut codewords = [0u16; MAIN_ROOM];
-        assign_codewords(&self.lengths.main, &mut codewords);
+        assign(&self.lengths.main, &mut codewords);
         for (code, (&word, &len)) in main.iter_mut().zip(codewords.iter().zip(&self.lengths.main)) {
             *code = (word, len);
         }
-        assign_codewords(&self.lengths.length, &mut codewords[..LENGTH_ROOM]);
+        assign(&self.lengths.length, &mut codewords[..LENGTH_ROOM]);
         for (code, (&word, &len)) in length.iter_mut().zip(codewords.iter().zip(&self.lengths.length)) {
             *code = (word, len);
         }
-        assign_codewords(&self.aligned, &mut aligned);
+        assign(&self.aligned, &mut aligned);
         for item in items {
             let (word, len) = main[usize::from(item.main) % MAIN_ROOM];
             writer.put(u32::from(word), u32::from(len));

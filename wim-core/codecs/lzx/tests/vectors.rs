@@ -1,5 +1,7 @@
 //! Known streams: hand-made blocks of each type, what wimlib writes for simple data, and a file that Windows compressed.
 
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
 use std::path::PathBuf;
 
 use lzx::{DecodeError, Decoder, WindowOrder, reference};
@@ -12,11 +14,11 @@ fn decode(window: WindowOrder, compressed: &[u8], size: usize) -> Result<Vec<u8>
     let mut other = vec![0x55; size];
     assert_eq!(decoder.decode_carefully(compressed, &mut other), result);
     if result.is_ok() {
-        assert_eq!(other, out);
+        assert!(other == out, "the decoders disagree");
     }
     assert_eq!(reference::decode(window, compressed, &mut other), result);
     result.map(|()| {
-        assert_eq!(other, out);
+        assert!(other == out, "the decoders disagree");
         out
     })
 }
@@ -125,5 +127,5 @@ fn libfwnt_stream() {
     else {
         return;
     };
-    assert_eq!(decode_15(&stream, plain.len()), Ok(plain));
+    assert!(decode_15(&stream, plain.len()) == Ok(plain));
 }

@@ -3,27 +3,45 @@
 //! The format is that of [MS-XCA] 2.1 and 2.2 with the end symbol WIMGAPI insists on. Chunks that would not become
 //! smaller are refused, not stored: the container keeps those raw.
 
+use crate::cost::{Model, NUM_SLOTS, Source, set_costs};
 use crate::format::{
     END_OF_DATA, FIRST_U16_LENGTH, LENGTH_IN_BYTE, LENGTH_IN_U16, LENGTHS_BYTES, MAX_CHUNK_BYTES,
     MAX_CODEWORD_LEN, MAX_MATCH_LEN, MIN_MATCH_LEN, NUM_SYMBOLS, match_symbol,
 };
 use lz_kit::Level;
 use lz_kit::bitstream::Interleaved16Writer;
-use lz_kit::huffman::{LengthBuilder, assign_codewords};
-use lz_kit::lz77::{HashChains, PaddedChunk, SearchEffort};
-use lz_kit::parse::{ItemSink, LazyRules, greedy, lazy};
+use lz_kit::huffman::LengthBuilder;
+use lz_kit::huffman::codewords::assign;
+use lz_kit::lz77::{
+    BinaryTrees, HashChains, MatchLimits, MatchList, PaddedChunk, RecentOffsets, SearchEffort,
+};
+use lz_kit::parse::{
+    GapEdges, ItemSink, LazyRules, MAX_EDGE, PathCosts, PathFinder, PathInput, first_guess, greedy, lazy,
+};
 
 /// Shorter chunks cannot become smaller: the table of lengths alone has 256 bytes, the stream at least 4.
 const SMALLEST_CHUNK: usize = LENGTHS_BYTES + 5;
 
+/// Levels from here on parse lazily, below greedily.
+const FIRST_LAZY: u32 = 30;
+/// Levels from here on parse near-optimally.
+const FIRST_NEAR_OPTIMAL: u32 = 60;
+
 /// Compresses chunks one by one; each result depends on the chunk and the level alone.
 #[derive(Debug)]
 pub struct Encoder {
-    level: Level,
     chunk: PaddedChunk,
-    finder: HashChains<u16>,
+    parser: Parser,
     items: Items,
     lengths: LengthBuilder,
+}
+
+/// How the level parses.
+#[derive(Debug)]
+enum Parser {
+    Greedy(HashChains<u16>, SearchEffort),
+    Lazy(HashChains<u16>, SearchEffort),
+    NearOptimal(Box<NearOptimal>),
 }
 
 impl Encoder {
@@ -31,23 +49,38 @@ impl Encoder {
     #[must_use]
     pub fn new(max_chunk_bytes: usize, level: Level) -> Self {
         let max = max_chunk_bytes.min(MAX_CHUNK_BYTES);
-        Self {
-            level,
-            chunk: PaddedChunk::new(max),
-            finder: HashChains::new(max),
-            items: Items::new(max),
-            lengths: LengthBuilder::new(),
-        }
+        let number = level.number().min(1000);
+        let effort = |depth: u32, nice_length: u32| SearchEffort {
+            depth: depth.max(1),
+            nice_length: nice_length as usize,
+        };
+        let parser = if number < FIRST_LAZY {
+            Parser::Greedy(HashChains::new(max), effort(number * 18 / 20, 32.max(number * 48 / 20)))
+        } else if number < FIRST_NEAR_OPTIMAL {
+            Parser::Lazy(HashChains::new(max), effort(number * 24 / 50, number * 48 / 50))
+        } else {
+            Parser::NearOptimal(Box::new(NearOptimal::new(
+                max,
+                number,
+                effort(number * 16 / 50, number * 32 / 50),
+            )))
+        };
+        Self { chunk: PaddedChunk::new(max), parser, items: Items::new(max), lengths: LengthBuilder::new() }
     }
 
     /// Bytes of memory that an encoder made with the same arguments holds.
     #[must_use]
-    pub fn scratch_bytes(max_chunk_bytes: usize, _level: Level) -> usize {
+    pub fn scratch_bytes(max_chunk_bytes: usize, level: Level) -> usize {
         let max = max_chunk_bytes.min(MAX_CHUNK_BYTES);
-        PaddedChunk::scratch_bytes(max)
-            + HashChains::<u16>::scratch_bytes(max)
+        let parser = if level.number() < FIRST_NEAR_OPTIMAL {
+            HashChains::<u16>::scratch_bytes(max)
+        } else {
+            NearOptimal::scratch_bytes(max)
+        };
+        size_of::<Self>()
+            + PaddedChunk::scratch_bytes(max)
+            + parser
             + size_of::<Item>() * (max + 1)
-            + size_of::<Self>()
             + LengthBuilder::SCRATCH_BYTES
     }
 
@@ -59,18 +92,116 @@ impl Encoder {
             return None;
         }
         self.items.clear();
-        let number = self.level.number();
-        if number < 30 {
-            let effort = SearchEffort { depth: 8 + number / 2, nice_length: 32 };
-            greedy::<u16, Rules>(&self.chunk, &mut self.finder, effort, &mut self.items);
-        } else {
-            let effort = SearchEffort { depth: number * 24 / 50, nice_length: (number * 48 / 50) as usize };
-            lazy::<u16, Rules>(&self.chunk, &mut self.finder, effort, &mut self.items);
+        match &mut self.parser {
+            Parser::Greedy(finder, effort) => {
+                greedy::<u16, Rules>(&self.chunk, finder, *effort, &mut self.items);
+            }
+            Parser::Lazy(finder, effort) => lazy::<u16, Rules>(&self.chunk, finder, *effort, &mut self.items),
+            Parser::NearOptimal(near) => near.parse(&self.chunk, &mut self.items),
         }
         self.items.frequencies[END_OF_DATA] += 1;
         let mut lengths = [0; NUM_SYMBOLS];
         self.lengths.build(&self.items.frequencies, MAX_CODEWORD_LEN, &mut lengths);
         write(&self.items, &lengths, out)
+    }
+}
+
+/// Levels from [`FIRST_NEAR_OPTIMAL`] on.
+#[derive(Debug)]
+struct NearOptimal {
+    finder: BinaryTrees<u16>,
+    effort: SearchEffort,
+    passes: u32,
+    matches: MatchList,
+    paths: PathFinder,
+    costs: PathCosts,
+}
+
+impl NearOptimal {
+    fn new(max_chunk_bytes: usize, number: u32, effort: SearchEffort) -> Self {
+        Self {
+            finder: BinaryTrees::new(max_chunk_bytes),
+            effort,
+            passes: if number < 90 { 1 } else { number.div_ceil(50).min(8) },
+            matches: MatchList::new(max_chunk_bytes),
+            paths: PathFinder::new(max_chunk_bytes),
+            costs: PathCosts::new(NUM_SLOTS),
+        }
+    }
+
+    fn scratch_bytes(max_chunk_bytes: usize) -> usize {
+        size_of::<Self>()
+            + BinaryTrees::<u16>::scratch_bytes(max_chunk_bytes)
+            + MatchList::scratch_bytes(max_chunk_bytes)
+            + PathFinder::scratch_bytes(max_chunk_bytes)
+            + PathCosts::scratch_bytes(NUM_SLOTS)
+    }
+
+    /// Parses the whole chunk: quickly first, then by cheapest path with the costs of the parse before.
+    fn parse(&mut self, chunk: &PaddedChunk, items: &mut Items) {
+        // XPRESS offsets reach everywhere, and two-byte matches do not exist.
+        let limits = MatchLimits { max_length: MAX_EDGE, max_offset_of_two: 0 };
+        self.finder.start();
+        self.matches.clear();
+        self.finder.list_matches(chunk, chunk.len(), limits, self.effort, &mut self.matches);
+        first_guess::<Rules>(chunk, (0, chunk.len()), (&self.matches, 0), RecentOffsets::INITIAL, items);
+        for pass in 0..self.passes {
+            let source = if pass == 0 { Source::Guess } else { Source::Parse };
+            items.frequencies[END_OF_DATA] += 1;
+            set_costs(&mut self.costs, &items.frequencies, source);
+            items.clear();
+            let input = PathInput {
+                chunk,
+                start: 0,
+                end: chunk.len(),
+                matches: &self.matches,
+                list_start: 0,
+                recent: RecentOffsets::INITIAL,
+                gaps: GapEdges::Longest,
+            };
+            let mut joined = Joined { items, pending: (0, 0) };
+            self.paths.find::<Model>(input, &self.costs, &mut joined);
+            joined.finish();
+        }
+    }
+}
+
+/// Joins neighbouring matches with the same offset: the path finder's edges are shorter than XPRESS matches may be.
+struct Joined<'a> {
+    items: &'a mut Items,
+    /// Length and offset of the match not yet sent on; length 0 for none.
+    pending: (usize, usize),
+}
+
+impl Joined<'_> {
+    #[inline(always)]
+    fn finish(&mut self) {
+        if self.pending.0 > 0 {
+            self.items.explicit(self.pending.0, self.pending.1);
+            self.pending.0 = 0;
+        }
+    }
+}
+
+impl ItemSink for Joined<'_> {
+    #[inline(always)]
+    fn literal(&mut self, byte: u8) {
+        self.finish();
+        self.items.literal(byte);
+    }
+
+    #[inline(always)]
+    fn explicit(&mut self, length: usize, offset: usize) {
+        if self.pending.1 == offset && self.pending.0 > 0 && self.pending.0 + length <= MAX_MATCH_LEN {
+            self.pending.0 += length;
+        } else {
+            self.finish();
+            self.pending = (length, offset);
+        }
+    }
+
+    fn repeat(&mut self, length: usize, index: u32) {
+        self.items.repeat(length, index);
     }
 }
 
@@ -132,7 +263,7 @@ impl ItemSink for Items {
 /// Writes the table of lengths, the items and the end symbol.
 fn write(items: &Items, lengths: &[u8; NUM_SYMBOLS], out: &mut [u8]) -> Option<usize> {
     let mut codewords = [0; NUM_SYMBOLS];
-    assign_codewords(lengths, &mut codewords);
+    assign(lengths, &mut codewords);
     for (byte, pair) in out.iter_mut().zip(lengths.chunks_exact(2)) {
         *byte = pair[0] | pair[1] << 4;
     }

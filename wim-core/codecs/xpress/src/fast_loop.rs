@@ -5,14 +5,14 @@
 
 #![expect(unsafe_code, reason = "unchecked loads and stores within a proved budget; listed in UNSAFE.md")]
 
-use std::{hint, slice};
+use std::hint;
 
 use lz_kit::DecodeError;
 use lz_kit::bitstream::{FastBits, Forward16Reader};
 use lz_kit::huffman::ENTRY_SUBTABLE;
 #[cfg(target_arch = "x86_64")]
 use lz_kit::lz77::copy_match::Ssse3;
-use lz_kit::lz77::copy_match::{COPY_OVERRUN, PatternCopy, Portable, copy_match, copy_match_fast};
+use lz_kit::lz77::copy_match::{COPY_OVERRUN, PatternCopy, Portable, copy_match_exactly, copy_match_fast};
 
 use crate::decode::{
     ENTRY_BYTE_SHIFT, ENTRY_EXTRA_SHIFT, ENTRY_LENGTH_SHIFT, ENTRY_LONG, LONG_LENGTH, ROOT_BITS, Table,
@@ -102,51 +102,43 @@ unsafe fn decode_items_on<C: PatternCopy>(
     let last_out = out.len() - STEP_OUT;
     let mut to = Target { first: out.as_mut_ptr(), size: out.len(), position };
     let root = table.root();
-    let look_up = |bits: u64| root[(bits >> (64 - ROOT_BITS)) as usize];
+    let look_up = |bits: &FastBits| root[(bits.peek() >> (64 - ROOT_BITS)) as usize];
 
     let mut bits = FastBits::lend(reader);
     while bits.next() <= last_in && to.position <= last_out {
         // SAFETY: for every call of this loop, STEP_IN bytes can be read at its start (four refills and three bytes),
         // STEP_OUT bytes can be written, and something has been written before.
         unsafe { bits.refill() };
-        let bits_1 = bits;
-        let entry_1 = look_up(bits.peek());
-        let mut bits_2 = bits;
-        bits_2.consume(entry_1);
-        let entry_2 = look_up(bits_2.peek());
-        let mut bits_3 = bits_2;
-        bits_3.consume(entry_2);
-        let entry_3 = look_up(bits_3.peek());
-        let sum = entry_1.wrapping_add(entry_2).wrapping_add(entry_3) & 0xff;
-        if is_plain(entry_1 | entry_2 | entry_3) && sum <= bits.count() {
-            bits = bits_3;
-            bits.consume(entry_3);
-            // SAFETY: see above.
-            unsafe {
-                to.put_plain(cpu, entry_1, bits_1.peek())?;
-                to.put_plain(cpu, entry_2, bits_2.peek())?;
-                to.put_plain(cpu, entry_3, bits_3.peek())?;
-            }
-            continue;
-        }
-        let mut entry = entry_1;
+        let mut entry = look_up(&bits);
         if is_plain(entry) {
+            let before = bits;
+            bits.consume(entry);
+            let entry_2 = look_up(&bits);
             // SAFETY: see above.
-            unsafe {
-                to.put_plain(cpu, entry, bits.peek())?;
-                bits.consume(entry);
-                bits.refill();
+            unsafe { to.put_plain(cpu, entry, before.peek())? };
+            if bits.lack(entry_2) {
+                continue;
             }
-            entry = look_up(bits.peek());
+            entry = entry_2;
             if is_plain(entry) {
+                let before = bits;
+                bits.consume(entry);
+                let entry_3 = look_up(&bits);
                 // SAFETY: see above.
-                unsafe {
-                    to.put_plain(cpu, entry, bits.peek())?;
-                    bits.consume(entry);
-                    bits.refill();
+                unsafe { to.put_plain(cpu, entry, before.peek())? };
+                if bits.lack(entry_3) {
+                    continue;
                 }
-                entry = look_up(bits.peek());
+                entry = entry_3;
+                if is_plain(entry) {
+                    // SAFETY: see above.
+                    unsafe { to.put_plain(cpu, entry, bits.peek())? };
+                    bits.consume(entry);
+                    continue;
+                }
             }
+            // SAFETY: see above.
+            unsafe { bits.refill() };
         }
         if entry & ENTRY_SUBTABLE != 0 {
             entry = table.look_up_below(entry, bits.peek())?;
@@ -237,9 +229,8 @@ impl Target {
             // SAFETY: there are `offset` bytes before, and room for the match and the overrun.
             unsafe { copy_match_fast(cpu, self.first.add(self.position), offset, len) };
         } else {
-            // SAFETY: the output as it was given, which nothing else uses meanwhile.
-            let out = unsafe { slice::from_raw_parts_mut(self.first, self.size) };
-            copy_match(out, self.position, offset, len);
+            // SAFETY: there are `offset` bytes before, and room for the match.
+            unsafe { copy_match_exactly(self.first.add(self.position), offset, len) };
         }
         self.position += len;
         Ok(())

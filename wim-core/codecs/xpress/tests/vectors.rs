@@ -1,5 +1,7 @@
 //! Known streams: the two examples of [MS-XCA] 3.2, and files that Windows compressed.
 
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
@@ -13,11 +15,11 @@ fn decode(compressed: &[u8], size: usize) -> Result<Vec<u8>, DecodeError> {
     let mut other = vec![0x55; size];
     assert_eq!(decoder.decode_carefully(compressed, &mut other), result);
     if result.is_ok() {
-        assert_eq!(other, out);
+        assert!(other == out, "the decoders disagree");
     }
     assert_eq!(reference::decode(compressed, &mut other), result);
     result.map(|()| {
-        assert_eq!(other, out);
+        assert!(other == out, "the decoders disagree");
         out
     })
 }

@@ -3,6 +3,8 @@
 //! The format is Microsoft's "PE Format"; the version resource is described at VS_VERSIONINFO. It reads headers and one
 //! resource and never maps or runs anything.
 
+mod authenticode;
+
 use crate::base::{Architecture, Fields, Result};
 
 /// A file version, most significant part first.

@@ -99,7 +99,7 @@ impl ChunkTable {
         let width = entry_bytes(header.size);
         for (number, pair) in self.bounds.windows(2).enumerate() {
             let &[start, end] = pair else { continue };
-            let stored = end.checked_sub(start).unwrap_or(0);
+            let stored = end.saturating_sub(start);
             let largest = self.uncompressed_size(number as u64);
             if stored == 0 || stored > largest {
                 // Chunk n's end stands in entry n; the last chunk's end is that of the resource.

@@ -191,7 +191,7 @@ impl LookupTable {
             .map_err(|_| Error::limit(format!("{STRUCTURE}: more than {} blobs", u32::MAX)))?;
         match self.by_digest.entry(entry.digest) {
             Entry::Occupied(_) => {
-                warn(problem("SHA-1", format!("second entry of blob {}; ignored", entry.digest)))
+                warn(problem("SHA-1", format!("second entry of blob {}; ignored", entry.digest)));
             }
             Entry::Vacant(vacant) => {
                 vacant.insert(position);
@@ -251,7 +251,7 @@ mod tests {
         let bytes: Vec<u8> = entries.iter().flat_map(BlobEntry::to_bytes).collect();
         let mut warnings = Vec::new();
         let table = LookupTable::parse(&bytes, 0x100, WimVersion::Standard, PartNumber::FIRST, &mut |e| {
-            warnings.push(e.to_string())
+            warnings.push(e.to_string());
         });
         (table, warnings)
     }

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     fn item(tag: u32, data: &[u8]) -> Vec<u8> {
-        let mut out = [tag.to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
+        let mut out = [tag.to_le_bytes(), u32::try_from(data.len()).unwrap().to_le_bytes()].concat();
         out.extend_from_slice(data);
         out.resize(out.len().next_multiple_of(8), 0);
         out
@@ -44,7 +44,7 @@ mod tests {
             items(&bytes).map(|(tag, data)| (tag, data.len())).collect::<Vec<_>>(),
             [(2, 3), (1, 16), (3, 0)]
         );
-        assert_eq!(find(&bytes, OBJECT_ID), Some(&[7; 16][..]));
+        assert_eq!(find(&bytes, OBJECT_ID), Some([7; 16].as_slice()));
         assert_eq!(find(&bytes, UNIX_DATA), None);
     }
 
@@ -53,7 +53,7 @@ mod tests {
         let mut bytes = item(2, b"abc");
         bytes.extend_from_slice(&[1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]);
         assert_eq!(items(&bytes).count(), 1);
-        assert_eq!(items(&bytes[..11]).count(), 1, "the last item needs no padding");
-        assert_eq!(items(&bytes[..7]).count(), 0);
+        assert_eq!(items(bytes.get(..11).unwrap()).count(), 1, "the last item needs no padding");
+        assert_eq!(items(bytes.get(..7).unwrap()).count(), 0);
     }
 }

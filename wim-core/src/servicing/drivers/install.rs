@@ -13,10 +13,12 @@ use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue
 use super::package::{Package, PackageFiles, find_infs};
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
-use super::store::{self, ImageFiles, Put, Staged, StagedFile, hex};
-use crate::base::{Error, ErrorKind, Result};
+use super::sha2_updates;
+use super::signature::{self, SignatureReport};
+use super::store::{self, ImageFiles, Put, Staged, StagedFile, hex, refusal};
+use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
-use crate::formats::inf::{ParseOptions, encoding};
+use crate::formats::inf::{ParseOptions, Service, encoding};
 use crate::image::edit::{Change, Content, View};
 use crate::servicing::hive_set::{Edit, HiveSet};
 use crate::servicing::target::{ImageTarget, StoreGeneration};
@@ -33,6 +35,10 @@ pub struct DriverOptions {
     pub force: bool,
     /// Go on when the image lacks the kernel-mode framework a driver needs.
     pub ignore_framework: bool,
+    /// What becomes of packages that Windows of the image's architecture would not load.
+    pub unsigned: Unsigned,
+    /// What becomes of texts whose line ends were changed after they were signed.
+    pub line_ends: LineEnds,
     /// Code page of INFs in 8-bit text that is not UTF-8.
     pub code_page: u16,
 }
@@ -44,9 +50,31 @@ impl Default for DriverOptions {
             boot_critical: BootCritical::ByClass,
             force: false,
             ignore_framework: false,
+            unsigned: Unsigned::Accept,
+            line_ends: LineEnds::RestoreSigned,
             code_page: encoding::DEFAULT_CODE_PAGE,
         }
     }
+}
+
+/// What becomes of packages without a signature that Windows accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Unsigned {
+    /// They are added, and the report says what is missing.
+    #[default]
+    Accept,
+    /// They are refused, except on x86, which loads them.
+    Refuse,
+}
+
+/// What becomes of texts whose line ends were changed after their catalog was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LineEnds {
+    /// They get back those that the catalog vouches for; its digest proves that the result is the vendor's file.
+    #[default]
+    RestoreSigned,
+    /// They stay.
+    Keep,
 }
 
 /// What adding drivers comes to.
@@ -115,6 +143,7 @@ fn unreadable(source: &dyn PackageFiles, inf: String, e: &Error) -> DriverReport
         date: None,
         version: None,
         catalog: CatalogState::None,
+        signature: None,
         outcome,
         findings: Vec::new(),
     }
@@ -134,7 +163,8 @@ impl Planner<'_> {
     /// Adds one package; no report for one that came before in the same job.
     fn add(&mut self, package: &Package<'_>, hives: &mut HiveSet<'_>) -> Result<Option<DriverReport>> {
         let mut findings: Vec<String> = package.inf().findings().iter().map(ToString::to_string).collect();
-        let outcome = match self.choose(package, hives) {
+        let mut signature = None;
+        let outcome = match self.choose(package, hives, &mut findings) {
             Err(NotSelected::NotForThis(reason, decorations)) => Outcome::Skipped { reason, decorations },
             Err(NotSelected::Refused(e)) => Outcome::refused(&e),
             Ok((selection, staged)) => {
@@ -142,7 +172,13 @@ impl Planner<'_> {
                     return Ok(None);
                 }
                 findings.extend(selection.findings.iter().map(ToString::to_string));
-                self.install(package, &selection, &staged, hives, &mut findings)?
+                let report = signature::check(&staged, &self.target.windows);
+                let verdict = self.check_signature(&selection, &report, hives, &mut findings)?;
+                signature = Some(report);
+                match verdict {
+                    Some(e) => Outcome::refused(&e),
+                    None => self.install(package, &selection, &staged, hives, &mut findings)?,
+                }
             }
         };
         let version = package.version();
@@ -158,9 +194,57 @@ impl Planner<'_> {
                 Some((name, None)) => CatalogState::Missing { name: name.to_owned() },
                 Some((name, Some(_))) => CatalogState::Present { name: name.to_owned() },
             },
+            signature,
             outcome,
             findings,
         }))
+    }
+
+    /// Why the signature keeps the package out, if it does; what is odd about it goes to `findings`.
+    fn check_signature(
+        &self,
+        selection: &Selection,
+        report: &SignatureReport,
+        hives: &mut HiveSet<'_>,
+        findings: &mut Vec<String>,
+    ) -> Result<Option<Error>> {
+        let windows = &self.target.windows;
+        let reason = report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()));
+        if !report.is_accepted(windows) {
+            if self.options.unsigned == Unsigned::Refuse {
+                return Ok(Some(refusal(
+                    format!("Windows on {} loads only signed drivers, and {reason}", windows.arch),
+                    "use the vendor's signed package; or force it, and turn test signing on in the boot \
+                     configuration (bcdedit /set testsigning on), which Secure Boot forbids",
+                )));
+            }
+            findings.push(format!(
+                "{}: Windows on {} will not load it; {reason}",
+                report.label(),
+                windows.arch
+            ));
+        }
+        if report.needs_sha2 && windows.version() <= (6, 1) {
+            let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
+            let boot_start = services.clone().any(|s| s.start_type == Some(Service::BOOT_START) && !s.inbox);
+            match sha2_updates::knows_sha2(&self.image, hives)? {
+                Some(true) => {}
+                Some(false) if boot_start && windows.arch != Architecture::X86 && !self.options.force => {
+                    return Ok(Some(refusal(
+                        "it is signed with SHA-2 alone, which this image cannot check at boot",
+                        "add the updates KB4490628 and KB4474419 to this image first",
+                    )));
+                }
+                Some(false) => findings.push(
+                    "it is signed with SHA-2 alone, which this image cannot check without KB4474419".to_owned(),
+                ),
+                None => findings.push(
+                    "it is signed with SHA-2 alone; nothing in the image tells whether it can check that (KB4474419)"
+                        .to_owned(),
+                ),
+            }
+        }
+        Ok(None)
     }
 
     /// Everything that can be decided before the image is touched.
@@ -168,6 +252,7 @@ impl Planner<'_> {
         &self,
         package: &Package<'_>,
         hives: &mut HiveSet<'_>,
+        findings: &mut Vec<String>,
     ) -> Result<(Selection, Staged), NotSelected> {
         if let Some(layout) = &package.version().layout_file {
             return Err(NotSelected::NotForThis(
@@ -193,7 +278,14 @@ impl Planner<'_> {
                 windows.major, windows.minor
             ))));
         }
-        let staged = Staged::read(package, &selection, windows.arch)?;
+        let mut staged = Staged::read(package, &selection, windows.arch)?;
+        if self.options.line_ends == LineEnds::RestoreSigned {
+            let mut restored = Vec::new();
+            staged = signature::restore_line_ends(staged, &mut restored);
+            findings.extend(restored.iter().map(|path| {
+                format!("{path}: its line ends had been changed; they are again those that its catalog signs")
+            }));
+        }
         store::check_machines(&selection, &staged, windows.arch)?;
         Ok((selection, staged))
     }

@@ -14,9 +14,11 @@ pub mod package;
 pub mod registry_lines;
 pub mod report;
 pub mod select;
+pub mod sha2_updates;
+pub mod signature;
 pub mod store;
 
 pub use boot::{BootCritical, BootStart};
-pub use install::{DriverOptions, DriverPlan, plan};
+pub use install::{DriverOptions, DriverPlan, LineEnds, Unsigned, plan};
 pub use package::{MemoryFiles, PackageFile, PackageFiles};
 pub use report::{DriverReport, Outcome};

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::signature::SignatureReport;
 use crate::base::{Error, ErrorKind};
 
 /// What became of one INF on one image.
@@ -23,6 +24,8 @@ pub struct DriverReport {
     pub version: Option<String>,
     /// The catalog that signs it.
     pub catalog: CatalogState,
+    /// Who vouches for it; none when that was not looked into because the package is not for this image.
+    pub signature: Option<SignatureReport>,
     /// What became of it.
     pub outcome: Outcome,
     /// What was odd, with line and column where it is about the INF.
@@ -40,7 +43,7 @@ pub enum CatalogState {
         /// Its name.
         name: String,
     },
-    /// It is there. Whether it is valid was not looked into.
+    /// It is there; the signature report says what it is worth.
     Present {
         /// Its name.
         name: String,

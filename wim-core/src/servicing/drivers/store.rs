@@ -88,14 +88,32 @@ impl Staged {
                 slot.insert(StagedFile::read(package, &source.file, &path, source.compressed)?);
             }
         }
+        Ok(Self::of(files.into_values().collect(), catalog))
+    }
+
+    /// These files, sorted by path.
+    fn of(files: Vec<StagedFile>, catalog: Option<String>) -> Self {
         let mut hasher = Sha256::new();
-        for (path, file) in &files {
-            hasher.update(path.as_bytes());
+        for file in &files {
+            hasher.update(file.path.to_lowercase().as_bytes());
             hasher.update([0]);
             hasher.update((file.bytes.len() as u64).to_le_bytes());
             hasher.update(file.sha256);
         }
-        Ok(Self { files: files.into_values().collect(), identity: hasher.finalize().into(), catalog })
+        Self { files, identity: hasher.finalize().into(), catalog }
+    }
+
+    /// The same package with other bytes in some of its files, given by their index.
+    #[must_use]
+    pub fn with_bytes(mut self, changed: Vec<(usize, Vec<u8>)>) -> Self {
+        for (index, bytes) in changed {
+            if let Some(file) = self.files.get_mut(index) {
+                file.sha256 = Sha256::digest(&bytes).into();
+                file.bytes = bytes.into();
+                file.content = Content::Bytes(file.bytes.clone());
+            }
+        }
+        Self::of(self.files, self.catalog)
     }
 
     /// The file at a path below the INF's folder.

@@ -61,6 +61,9 @@ pub(super) trait NewFile {
     /// The open file.
     fn file(&mut self) -> &mut File;
 
+    /// Takes the room for `size` bytes at once, where the system can: less work for it, and a full disk is told early.
+    fn reserve(&mut self, size: u64) -> std::io::Result<()>;
+
     /// Gives the file its times and its place.
     fn finish(self, attributes: u32, times: Times) -> Result<()>;
 }
@@ -86,3 +89,106 @@ pub(super) fn temporary_name(number: u32) -> std::ffi::OsString {
 
 /// Most temporary names that are tried before giving up: others' leftovers may have some.
 pub(super) const TEMPORARY_TRIES: u32 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::portable::PortableHost;
+    use super::*;
+    use crate::base::FileTime;
+    use std::io::Write;
+
+    fn os(name: &str) -> &OsStr {
+        OsStr::new(name)
+    }
+
+    fn times(seconds: i64) -> Times {
+        Times::all(FileTime::from_unix(seconds, 123_456_700))
+    }
+
+    fn write<H: Host>(host: &mut H, directory: DirectoryId, name: &str, bytes: &[u8]) -> Result<()> {
+        let mut file = host.create(directory, os(name))?;
+        file.file().write_all(bytes).unwrap();
+        file.finish(0x20, times(1_000_000_000))
+    }
+
+    /// The same steps on every host: what is made, what is replaced, what is refused, what is left behind.
+    fn exercise<H: Host>() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("made/here");
+        let mut host = H::open(&target).unwrap();
+        assert_eq!(host.absolute_root().unwrap(), target.canonicalize().unwrap());
+        let a = host.make_directory(0, os("a")).unwrap();
+        let b = host.make_directory(a, os("b")).unwrap();
+        assert_eq!((a, b), (1, 2));
+        // One that is there is taken.
+        assert_eq!(host.make_directory(0, os("a")).unwrap(), 3);
+        write(&mut host, b, "file", b"one").unwrap();
+        assert_eq!(std::fs::read(target.join("a/b/file")).unwrap(), b"one");
+        let modified = std::fs::metadata(target.join("a/b/file")).unwrap().modified().unwrap();
+        assert_eq!(FileTime::from_system_time(modified), times(1_000_000_000).last_write);
+        // Dropped: gone, or as it was.
+        drop(host.create(b, os("dropped")).unwrap());
+        host.create(b, os("file")).unwrap().file().write_all(b"half").unwrap();
+        assert_eq!(std::fs::read(target.join("a/b/file")).unwrap(), b"one");
+        write(&mut host, b, "file", b"two").unwrap();
+        assert_eq!(std::fs::read(target.join("a/b/file")).unwrap(), b"two");
+        // Links: new, and over what is there.
+        for _ in 0..2 {
+            assert!(host.hard_link((b, os("file")), (a, os("link"))).unwrap());
+        }
+        assert_eq!(std::fs::read(target.join("a/link")).unwrap(), b"two");
+        write(&mut host, a, "soft", b"a file").unwrap();
+        for text in ["b/file", "b"] {
+            host.symbolic_link(os(text), LinkKind::File, (a, os("soft")), times(5)).unwrap();
+            assert_eq!(std::fs::read_link(target.join("a/soft")).unwrap(), Path::new(text));
+        }
+        // What is of another kind stands in the way.
+        assert!(host.make_directory(a, os("soft")).is_err());
+        assert!(host.make_directory(a, os("link")).is_err());
+        assert!(host.create(a, os("b")).is_err());
+        assert!(host.hard_link((b, os("file")), (a, os("b"))).is_err());
+        assert!(host.symbolic_link(os("x"), LinkKind::File, (a, os("b")), times(5)).is_err());
+        host.set_directory_times(b, times(77)).unwrap();
+        let modified = std::fs::metadata(target.join("a/b")).unwrap().modified().unwrap();
+        assert_eq!(FileTime::from_system_time(modified), times(77).last_write);
+        let mut names: Vec<_> =
+            std::fs::read_dir(target.join("a/b")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.extend(std::fs::read_dir(target.join("a")).unwrap().map(|e| e.unwrap().file_name()));
+        names.sort();
+        assert_eq!(names, ["b", "file", "link", "soft"]);
+    }
+
+    #[test]
+    fn paths_do_what_a_host_must() {
+        exercise::<PortableHost>();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn handles_do_what_a_host_must() {
+        exercise::<super::super::unix::UnixHost>();
+    }
+
+    /// More directories than handles are kept, used in an order that throws them out.
+    #[test]
+    #[cfg(unix)]
+    fn handles_are_opened_again_when_they_are_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut host = super::super::unix::UnixHost::open(folder.path()).unwrap();
+        let mut parent = 0;
+        let made: Vec<_> = (0..600)
+            .map(|i| {
+                let id = host.make_directory(parent, os(&format!("d{i}"))).unwrap();
+                parent = if i % 10 == 9 { 0 } else { id };
+                id
+            })
+            .collect();
+        for stride in [1usize, 7, 251] {
+            for i in 0..600 {
+                let id = made[i * stride % 600];
+                write(&mut host, id, &format!("f{stride}"), b"x").unwrap();
+            }
+        }
+        assert!(folder.path().join("d0/d1/d2/f251").exists());
+    }
+}

@@ -225,8 +225,8 @@ fn run_on<H: Host>(
     writer.make_directories()?;
     writer.make_empty_files()?;
     read_blobs(cx, &inputs, |piece| {
-        let digest = inputs[piece.position].digest;
-        writer.piece(piece, files_of.get(&digest).map_or(&[], Vec::as_slice))
+        let BlobInput { size, digest, .. } = inputs[piece.position];
+        writer.piece(piece, size, files_of.get(&digest).map_or(&[], Vec::as_slice))
     })?;
     make_links(cx, tree, wims, &mut writer, link_target.as_deref())?;
     writer.set_directory_times()?;

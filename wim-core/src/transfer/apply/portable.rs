@@ -178,6 +178,10 @@ impl NewFile for PortableFile {
         self.file.as_mut().expect("the file is taken out only when this value goes")
     }
 
+    fn reserve(&mut self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     fn finish(mut self, attributes: u32, times: Times) -> Result<()> {
         let fails = |e, doing| Error::io(e, doing, &self.path);
         if let Some(file) = self.file.take() {

@@ -24,6 +24,10 @@ use crate::image::edit::Times;
 /// Handles of directories that are kept; the usual limit of a process is 1024.
 const MAX_OPEN: usize = 256;
 
+/// Below this a file system finds room as quickly by itself.
+#[cfg(target_os = "linux")]
+const RESERVE_BYTES: u64 = 16 << 10;
+
 /// How a directory is opened: as one, and never through a link.
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -245,6 +249,20 @@ pub(super) struct UnixFile {
 impl NewFile for UnixFile {
     fn file(&mut self) -> &mut File {
         &mut self.file
+    }
+
+    fn reserve(&mut self, size: u64) -> std::io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if size >= RESERVE_BYTES {
+            // Not every file system can; only a full disk is an answer.
+            let room = rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, size);
+            if room == Err(Errno::NOSPC) {
+                return Err(Errno::NOSPC.into());
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = size;
+        Ok(())
     }
 
     fn finish(mut self, _: u32, times: Times) -> Result<()> {

@@ -55,11 +55,11 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         Ok(())
     }
 
-    /// Takes a piece of the blob that `files` have as their content.
-    pub(super) fn piece(&mut self, piece: BlobPiece<'_>, files: &[usize]) -> Result<()> {
+    /// Takes a piece of the blob of `size` bytes that `files` have as their content.
+    pub(super) fn piece(&mut self, piece: BlobPiece<'_>, size: u64, files: &[usize]) -> Result<()> {
         let Some((&first, others)) = files.split_first() else { return Ok(()) };
         let node = self.plan.files[first].spots[0].node;
-        let done = self.piece_of(piece, first, others);
+        let done = self.piece_of(piece, size, first, others);
         done.map_err(|e| {
             // Removed before the error is told.
             self.open = None;
@@ -67,7 +67,7 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         })
     }
 
-    fn piece_of(&mut self, piece: BlobPiece<'_>, first: usize, others: &[usize]) -> Result<()> {
+    fn piece_of(&mut self, piece: BlobPiece<'_>, size: u64, first: usize, others: &[usize]) -> Result<()> {
         let bytes = piece.bytes?;
         if piece.start == 0 && piece.is_last {
             self.whole(first, bytes)?;
@@ -75,7 +75,7 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         }
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => self.create(first)?,
+            None => self.create(first, size)?,
         };
         let is_sparse = self.is_sparse(first);
         write_piece(open.file(), bytes, is_sparse).map_err(|e| self.cannot_write(e, first))?;
@@ -83,14 +83,13 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
             self.open = Some(open);
             return Ok(());
         }
-        let size = piece.start + bytes.len() as u64;
         self.finish_file(open, first, size)?;
         others.iter().try_for_each(|&file| self.copy(first, file, size))
     }
 
     /// Writes a file whose content is at hand, with all its names.
     fn whole(&mut self, file: usize, bytes: &[u8]) -> Result<()> {
-        let mut new = self.create(file)?;
+        let mut new = self.create(file, bytes.len() as u64)?;
         let is_sparse = self.is_sparse(file);
         write_piece(new.file(), bytes, is_sparse).map_err(|e| self.cannot_write(e, file))?;
         self.finish_file(new, file, bytes.len() as u64)
@@ -100,15 +99,20 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
     fn copy(&mut self, from: usize, to: usize, size: u64) -> Result<()> {
         let spot = self.plan.files[from].spots[0];
         let mut source = self.host.reopen(spot.directory, &self.name(spot))?;
-        let mut new = self.create(to)?;
+        let mut new = self.create(to, size)?;
         std::io::copy(&mut source, new.file()).map_err(|e| self.cannot_write(e, to))?;
         self.finish_file(new, to, size)
     }
 
-    fn create(&mut self, file: usize) -> Result<H::NewFile> {
+    /// Begins a file of `size` bytes.
+    fn create(&mut self, file: usize, size: u64) -> Result<H::NewFile> {
         let spot = self.plan.files[file].spots[0];
         let name = self.name(spot);
-        self.host.create(spot.directory, &name)
+        let mut new = self.host.create(spot.directory, &name)?;
+        if !self.is_sparse(file) {
+            new.reserve(size).map_err(|e| self.cannot_write(e, file))?;
+        }
+        Ok(new)
     }
 
     /// Ends a file of `size` bytes and gives it its other names.

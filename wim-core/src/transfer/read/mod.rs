@@ -108,10 +108,12 @@ impl InOrder {
         if self.failed == Some(piece.position) {
             return None;
         }
-        if let (true, Some(large)) = (piece.is_last && piece.bytes.is_ok(), &piece.chain) {
-            if let Err(error) = large.check(&inputs[piece.position]) {
-                piece.bytes = Err(error);
-            }
+        if piece.is_last
+            && piece.bytes.is_ok()
+            && let Some(large) = &piece.chain
+            && let Err(error) = large.check(&inputs[piece.position])
+        {
+            piece.bytes = Err(error);
         }
         if piece.bytes.is_err() {
             self.failed = Some(piece.position);

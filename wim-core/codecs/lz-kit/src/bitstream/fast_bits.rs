@@ -13,7 +13,7 @@ pub struct FastBits {
     next: *const u8,
     /// The next bit is the top one.
     bits: u64,
-    /// Valid bits in the low six bits; the rest is noise, so that a whole table entry can be subtracted.
+    /// Valid bits in the low byte; the rest is noise, so that a whole table entry can be subtracted.
     count: u32,
 }
 
@@ -68,11 +68,13 @@ impl FastBits {
         self.bits
     }
 
-    /// Number of valid bits.
+    /// Whether fewer bits are valid than the low six bits of `entry` say; its bits 6 and 7 must be clear.
+    ///
+    /// Subtracting such entries keeps the low byte of the count exact while no bit is consumed that is not there.
     #[inline(always)]
     #[must_use]
-    pub const fn count(&self) -> u32 {
-        self.count & 63
+    pub const fn lack(&self, entry: u32) -> bool {
+        (self.count as u8) < entry as u8
     }
 
     /// Consumes as many bits as the low six bits of `entry` say; its bits 6 and 7 must be clear.

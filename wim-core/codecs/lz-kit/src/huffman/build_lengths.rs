@@ -111,28 +111,6 @@ impl LengthBuilder {
     }
 }
 
-/// The canonical codewords for `lengths`: ordered by length, then by symbol, first bit most significant.
-///
-/// `codewords` gets one entry per symbol; entries of unused symbols are left as they are.
-pub fn assign_codewords(lengths: &[u8], codewords: &mut [u16]) {
-    debug_assert_eq!(lengths.len(), codewords.len());
-    let mut count = [0u32; MAX_LIMIT + 1];
-    for &length in lengths {
-        count[usize::from(length)] += 1;
-    }
-    count[0] = 0;
-    let mut next = [0u32; MAX_LIMIT + 1];
-    for length in 1..=MAX_LIMIT {
-        next[length] = (next[length - 1] + count[length - 1]) << 1;
-    }
-    for (codeword, &length) in codewords.iter_mut().zip(lengths) {
-        if length > 0 {
-            *codeword = next[usize::from(length)] as u16;
-            next[usize::from(length)] += 1;
-        }
-    }
-}
-
 /// Replaces ascending weights (at least two) by the depths of the leaves in a Huffman tree.
 fn depths_in_place(a: &mut [u32]) {
     let n = a.len();
@@ -265,13 +243,6 @@ mod tests {
                 assert_eq!(cost(&f, &l), limited_cost(&f, limit), "{f:?}, limit {limit}");
             }
         }
-    }
-
-    #[test]
-    fn codewords_are_canonical() {
-        let mut codewords = [0xffff; 5];
-        assign_codewords(&[2, 0, 1, 3, 3], &mut codewords);
-        assert_eq!(codewords, [0b10, 0xffff, 0b0, 0b110, 0b111]);
     }
 
     #[test]

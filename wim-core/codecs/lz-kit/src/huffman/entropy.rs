@@ -24,7 +24,7 @@ static LOG2: [u16; TABLE_LEN] = {
 const fn log2_slowly(n: u64) -> u16 {
     let integer = 63 - n.leading_zeros();
     let mut mantissa = n << (31 - integer);
-    let mut digits = 0;
+    let mut digits: u16 = 0;
     let mut i = 0;
     while i < 7 {
         mantissa = (mantissa * mantissa) >> 31;
@@ -35,7 +35,7 @@ const fn log2_slowly(n: u64) -> u16 {
         }
         i += 1;
     }
-    (integer as u16) * 64 + (digits + 1) / 2
+    (integer as u16) * 64 + digits.div_ceil(2)
 }
 
 /// log2(`n`) in units of 1/64 bit; 0 for 0.
@@ -49,6 +49,17 @@ pub fn log2_cost(n: u32) -> u32 {
     u32::from(LOG2[(n >> shift) as usize]) + shift * BIT
 }
 
+/// `WEIGHTED[n]` is n log2(n) in units of 1/64 bit, for the frequencies that nearly all symbols have.
+static WEIGHTED: [u32; 1024] = {
+    let mut table = [0; 1024];
+    let mut n = 0;
+    while n < 1024 {
+        table[n] = n as u32 * LOG2[n] as u32;
+        n += 1;
+    }
+    table
+};
+
 /// Bits, in units of 1/64 bit, that an ideal code spends on symbols with these frequencies, and how many are used.
 #[must_use]
 pub fn entropy_cost(frequencies: &[u32]) -> (u64, u32) {
@@ -56,13 +67,12 @@ pub fn entropy_cost(frequencies: &[u32]) -> (u64, u32) {
     for &n in frequencies {
         total += n;
         used += u32::from(n > 0);
-        weighted += u64::from(n) * u64::from(log2_cost(n));
+        weighted += match WEIGHTED.get(n as usize) {
+            Some(&product) => u64::from(product),
+            None => u64::from(n) * u64::from(log2_cost(n)),
+        };
     }
-    (
-        u64::from(total) * u64::from(log2_cost(total))
-            - weighted.min(u64::from(total) * u64::from(log2_cost(total))),
-        used,
-    )
+    ((u64::from(total) * u64::from(log2_cost(total))).saturating_sub(weighted), used)
 }
 
 #[cfg(test)]

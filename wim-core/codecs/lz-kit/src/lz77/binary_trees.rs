@@ -4,10 +4,13 @@
 //! meets, on the way down, the nearest match of every length. Two- and three-byte matches come from small tables of
 //! newest positions. Memory and time are bounded by the search depth: repetitive data costs no more than other data.
 
+#![expect(unsafe_code, reason = "unchecked loads on proven positions; listed in UNSAFE.md")]
+
 use super::hash_chains::SearchEffort;
-use super::match_length::PaddedChunk;
+use super::match_length::{PaddedChunk, load_u32, load_u64};
 use super::match_list::{Match, MatchList};
 use super::position::Position;
+use core::hint::select_unpredictable as select;
 
 const HASH2_BITS: u32 = 11;
 const HASH3_BITS: u32 = 13;
@@ -22,6 +25,10 @@ pub struct BinaryTrees<P> {
     /// Per position: the subtree of smaller and of greater strings.
     children: Vec<[P; 2]>,
     root_bits: u32,
+    /// Positions `0..entered` are in the tables, and no others.
+    entered: usize,
+    /// Hashes of position `entered`.
+    next: [usize; 3],
 }
 
 /// What kinds of matches are wanted.
@@ -29,8 +36,6 @@ pub struct BinaryTrees<P> {
 pub struct MatchLimits {
     /// Longest match of the format, in bytes.
     pub max_length: usize,
-    /// Greatest offset of the format, in bytes.
-    pub max_offset: usize,
     /// Greatest offset at which a match of two bytes is worth listing; 0 for never.
     pub max_offset_of_two: usize,
 }
@@ -50,7 +55,7 @@ impl<P: Position> BinaryTrees<P> {
     /// Tables for chunks of at most `max_chunk_bytes`.
     #[must_use]
     pub fn new(max_chunk_bytes: usize) -> Self {
-        debug_assert!(max_chunk_bytes <= P::MAX_CHUNK);
+        assert!(max_chunk_bytes <= P::MAX_CHUNK, "the table entries are too narrow for the chunk");
         let root_bits = root_bits(max_chunk_bytes);
         Self {
             head2: vec![P::NONE; 1 << HASH2_BITS],
@@ -58,6 +63,8 @@ impl<P: Position> BinaryTrees<P> {
             roots: vec![P::NONE; 1 << root_bits],
             children: vec![[P::NONE; 2]; max_chunk_bytes],
             root_bits,
+            entered: 0,
+            next: [0; 3],
         }
     }
 
@@ -73,38 +80,49 @@ impl<P: Position> BinaryTrees<P> {
         self.head2.fill(P::NONE);
         self.head3.fill([P::NONE; 2]);
         self.roots.fill(P::NONE);
+        self.entered = 0;
     }
 
-    /// Lists the matches of positions `from..to` (to may lie past `to` when a long match ends there: its inside is
-    /// entered, but not searched). Returns the first position not yet entered.
+    /// Lists the matches of the next positions, up to `to`.
+    ///
+    /// Inside a match of at least the nice length positions are entered but not searched: the parser takes such a match
+    /// whole.
     pub fn list_matches(
         &mut self,
         chunk: &PaddedChunk,
-        from: usize,
         to: usize,
         limits: MatchLimits,
         effort: SearchEffort,
         list: &mut MatchList,
-    ) -> usize {
-        let mut at = from;
-        while at < to {
+    ) {
+        assert!(
+            to <= chunk.len() && chunk.len() <= self.children.len(),
+            "the chunk is longer than the tables"
+        );
+        assert!(limits.max_length <= Match::MAX_LENGTH, "lengths must fit a list entry");
+        let depth = effort.depth.clamp(1, 1000);
+        // SAFETY: the padding makes four bytes readable at the end of the chunk.
+        unsafe { self.hash_ahead(chunk.as_ptr(), self.entered.min(chunk.len())) };
+        while self.entered < to {
+            let at = self.entered;
             let limit = limits.max_length.min(chunk.len() - at);
             let nice = effort.nice_length.min(limit);
-            let longest = self.enter(chunk, at, limit, nice, limits, effort.depth, list);
+            let spare = list.spare(depth as usize + 2);
+            // SAFETY: `at` is the next position, below the chunk's length, which the assertion above compared with the
+            // tables; `limit` ends within the chunk; `spare` has two entries more than the depth, or is a null slice.
+            let (count, longest) = unsafe { self.enter(chunk, at, (limit, nice), limits, depth, spare) };
+            list.keep(count);
             list.next_position();
-            at += 1;
             if longest >= nice && longest >= 4 {
-                // The parser takes such a match whole, so no matches are needed inside it.
-                let inside = (longest - 1).min(to - at);
-                for position in at..at + inside {
-                    let room = limits.max_length.min(chunk.len() - position);
-                    self.enter_only(chunk, position, effort.nice_length.min(room), effort.depth);
+                let inside = (longest - 1).min(to - at - 1);
+                for position in at + 1..=at + inside {
+                    let nice = effort.nice_length.min(chunk.len() - position).min(limits.max_length);
+                    // SAFETY: as above.
+                    unsafe { self.enter_only(chunk, position, nice, depth) };
                 }
                 list.skip(inside);
-                at += inside;
             }
         }
-        at
     }
 
     #[inline(always)]
@@ -116,114 +134,264 @@ impl<P: Position> BinaryTrees<P> {
         ]
     }
 
-    /// Enters `at` and lists its matches; returns the length of the longest.
+    /// Enters `at` and lists its matches in `spare`; returns their number and the length of the longest.
+    ///
+    /// # Safety
+    /// `at` is [`Self::entered`], `at + limit <= chunk.len() <= self.children.len()`, `nice <= limit`, and `spare` has
+    /// at least `depth + 2` entries, or none.
     #[inline(always)]
-    fn enter(
+    unsafe fn enter(
         &mut self,
         chunk: &PaddedChunk,
         at: usize,
-        limit: usize,
-        nice: usize,
+        (limit, nice): (usize, usize),
         limits: MatchLimits,
         depth: u32,
-        list: &mut MatchList,
-    ) -> usize {
-        let word = chunk.load_u32(at);
-        let [h2, h3, h4] = self.hashes(word);
-        let mut best = 1;
-        if limits.max_offset_of_two > 0 {
-            let newest = core::mem::replace(&mut self.head2[h2], P::at(at)).plus_one();
-            if newest > 0 && limit >= 2 {
-                let offset = at + 1 - newest;
-                if offset <= limits.max_offset_of_two && (chunk.load_u32(newest - 1) ^ word) << 16 == 0 {
-                    list.push(Match::new(2, offset));
-                    best = 2;
-                }
+        spare: &mut [Match],
+    ) -> (usize, usize) {
+        debug_assert!(at == self.entered && at + limit <= chunk.len() && chunk.len() <= self.children.len());
+        debug_assert!(nice <= limit && (spare.is_empty() || spare.len() >= depth as usize + 2));
+        self.entered = at + 1;
+        let data = chunk.as_ptr();
+        // SAFETY: every hash has as many bits as its table; every position in a table is below `at`; the padding makes
+        // eight bytes readable from any position of the chunk, `limit` bytes further even after a match.
+        unsafe {
+            let word = load_u32(data, at);
+            let [h2, h3, h4] = self.next;
+            self.hash_ahead(data, at + 1);
+            let newest2 = core::mem::replace(self.head2.get_unchecked_mut(h2), P::at(at)).plus_one();
+            let pair3 = self.head3.get_unchecked_mut(h3);
+            let [newest3, second3] = *pair3;
+            *pair3 = [P::at(at), newest3];
+            let root = core::mem::replace(self.roots.get_unchecked_mut(h4), P::at(at));
+            if limit < 4 || spare.is_empty() {
+                // Too near the end to be found by anyone later; or no room left to list what is found.
+                *self.children.get_unchecked_mut(at) = [P::NONE; 2];
+                return (0, 1);
+            }
+            let out = spare.as_mut_ptr();
+            let mut count = 0;
+            let mut best = 1;
+            // Each is written always and kept only if it is one: whether it is cannot be predicted.
+            let earlier = newest2.max(1) - 1;
+            *out = Match::new(2, at - earlier);
+            let is_match = (newest2 > 0)
+                & (at - earlier <= limits.max_offset_of_two)
+                & ((load_u32(data, earlier) ^ word) << 16 == 0);
+            count += usize::from(is_match);
+            best += usize::from(is_match);
+            let (first, second) = (newest3.plus_one().max(1) - 1, second3.plus_one().max(1) - 1);
+            let is_first = (newest3 != P::NONE) & ((load_u32(data, first) ^ word) << 8 == 0);
+            let is_second = (second3 != P::NONE) & ((load_u32(data, second) ^ word) << 8 == 0);
+            *out.add(count) = Match::new(3, at - select(is_first, first, second));
+            count += usize::from(is_first | is_second);
+            best = select(is_first | is_second, 3, best);
+            self.descend::<true>(data, at, root, (limit, nice, depth), out, (count, best))
+        }
+    }
+
+    /// Hashes position `at` and asks for what its first steps will read, while the tree before it is being walked.
+    ///
+    /// # Safety
+    /// Four bytes at `at` are readable.
+    #[inline(always)]
+    unsafe fn hash_ahead(&mut self, data: *const u8, at: usize) {
+        // SAFETY: the caller's duty; every hash is within its table.
+        unsafe {
+            let word = load_u32(data, at);
+            self.next = self.hashes(word);
+            #[cfg(target_arch = "x86_64")]
+            {
+                use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                let [h2, h3, h4] = self.next;
+                let root = self.roots.get_unchecked(h4).plus_one();
+                // Prefetches may name any address.
+                _mm_prefetch::<_MM_HINT_T0>(self.head2.as_ptr().add(h2).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.head3.as_ptr().add(h3).cast());
+                _mm_prefetch::<_MM_HINT_T0>(data.wrapping_add(root).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.children.as_ptr().wrapping_add(root).wrapping_sub(1).cast());
             }
         }
-        let [newest, second] = self.head3[h3];
-        self.head3[h3] = [P::at(at), newest];
-        if limit >= 3 {
-            for candidate in [newest, second] {
-                let Some(earlier) = candidate.plus_one().checked_sub(1) else { break };
-                if (chunk.load_u32(earlier) ^ word) << 8 == 0 && at - earlier <= limits.max_offset {
-                    list.push(Match::new(3, at - earlier));
-                    best = 3;
-                    break;
-                }
-            }
-        }
-        let root = core::mem::replace(&mut self.roots[h4], P::at(at));
-        if limit < 4 {
-            // Too near the end to be found by anyone later.
-            self.children[at] = [P::NONE; 2];
-            return best;
-        }
-        self.descend(chunk, at, root, limit, nice, depth, |length, offset| {
-            if length > best && offset <= limits.max_offset {
-                best = length;
-                list.push(Match::new(length.min(Match::MAX_LENGTH), offset));
-            }
-        });
-        best
     }
 
     /// Enters `at` without listing.
-    #[inline(always)]
-    fn enter_only(&mut self, chunk: &PaddedChunk, at: usize, nice: usize, depth: u32) {
-        let [h2, h3, h4] = self.hashes(chunk.load_u32(at));
-        self.head2[h2] = P::at(at);
-        self.head3[h3] = [P::at(at), self.head3[h3][0]];
-        let root = core::mem::replace(&mut self.roots[h4], P::at(at));
-        if nice < 4 {
-            self.children[at] = [P::NONE; 2];
-            return;
-        }
-        self.descend(chunk, at, root, nice, nice, depth, |_, _| ());
-    }
-
-    /// Makes `at` the root of its tree, telling `found` each (length, offset) met on the way.
     ///
-    /// The two open ends (where the next smaller and the next greater subtree will hang) and the two lengths that all
-    /// strings beyond them share with ours are kept in arrays indexed by the comparison: the direction is as good as
-    /// random, and a branch on it would be mispredicted half of the time.
+    /// # Safety
+    /// `at` is [`Self::entered`] and `at + nice <= chunk.len() <= self.children.len()`.
     #[inline(always)]
-    fn descend(
-        &mut self,
-        chunk: &PaddedChunk,
-        at: usize,
-        root: P,
-        limit: usize,
-        nice: usize,
-        mut depth: u32,
-        mut found: impl FnMut(usize, usize),
-    ) {
-        let children = self.children.as_flattened_mut();
-        let mut open = [2 * at, 2 * at + 1];
-        let mut shared = [0usize; 2];
-        let mut node = root;
-        loop {
-            let Some(earlier) = node.plus_one().checked_sub(1) else { break };
-            if depth == 0 {
-                break;
-            }
-            depth -= 1;
-            let length = chunk.match_length(earlier, at, shared[0].min(shared[1]), limit);
-            found(length, at - earlier);
-            if length >= nice {
-                // Equal as far as anyone will look: the old node is dropped and its subtrees taken over.
-                children[open[0]] = children[2 * earlier];
-                children[open[1]] = children[2 * earlier + 1];
+    unsafe fn enter_only(&mut self, chunk: &PaddedChunk, at: usize, nice: usize, depth: u32) {
+        debug_assert!(at == self.entered && at + nice <= chunk.len() && chunk.len() <= self.children.len());
+        self.entered = at + 1;
+        let data = chunk.as_ptr();
+        // SAFETY: as in `enter`.
+        unsafe {
+            let [h2, h3, h4] = self.next;
+            self.hash_ahead(data, at + 1);
+            *self.head2.get_unchecked_mut(h2) = P::at(at);
+            let pair3 = self.head3.get_unchecked_mut(h3);
+            *pair3 = [P::at(at), pair3[0]];
+            let root = core::mem::replace(self.roots.get_unchecked_mut(h4), P::at(at));
+            if nice < 4 {
+                *self.children.get_unchecked_mut(at) = [P::NONE; 2];
                 return;
             }
-            // The old string is smaller: it and its smaller subtree hang on our smaller side.
-            let side = usize::from(chunk.byte(earlier + length) > chunk.byte(at + length));
-            children[open[side]] = node;
-            open[side] = 2 * earlier + (1 - side);
-            node = children[open[side]];
-            shared[side] = length;
+            self.descend::<false>(data, at, root, (nice, nice, depth), core::ptr::null_mut(), (0, 1));
         }
-        children[open[0]] = P::NONE;
-        children[open[1]] = P::NONE;
+    }
+
+    /// Makes `at` the root of its tree; with `LIST`, appends the matches met on the way that are longer than those
+    /// before to `out`. Returns the number of entries in `out` and the length of the last.
+    ///
+    /// The two open ends (where the next smaller and the next greater subtree will hang) and the two lengths that all
+    /// strings beyond them share with ours are chosen without branches: the direction is as good as random.
+    ///
+    /// # Safety
+    /// As for `enter`; `root` and all children of entered positions are below `at`; with `LIST`, `out` has room for
+    /// `depth` entries after the first `count`.
+    #[inline(always)]
+    unsafe fn descend<const LIST: bool>(
+        &mut self,
+        data: *const u8,
+        at: usize,
+        root: P,
+        (limit, nice, mut depth): (usize, usize, u32),
+        out: *mut Match,
+        (mut count, mut best): (usize, usize),
+    ) -> (usize, usize) {
+        let children: *mut P = self.children.as_mut_ptr().cast();
+        let (mut open_less, mut open_more) = (2 * at, 2 * at + 1);
+        let (mut shared_less, mut shared_more) = (0usize, 0usize);
+        let mut node = root;
+        debug_assert!(depth > 0 && nice >= 4 && nice <= limit);
+        // SAFETY: see above; open ends are children of `at` or of an earlier position.
+        unsafe {
+            while node != P::NONE {
+                let earlier = node.plus_one() - 1;
+                // Both are loaded now: which one is needed is known only after the comparison.
+                let (less_child, more_child) = (*children.add(2 * earlier), *children.add(2 * earlier + 1));
+                let mut length = shared_less.min(shared_more);
+                let mut more = false;
+                loop {
+                    let (old, new) = (load_u64(data, earlier + length), load_u64(data, at + length));
+                    if old != new {
+                        length += ((old ^ new).trailing_zeros() / 8) as usize;
+                        more = old.swap_bytes() > new.swap_bytes();
+                        break;
+                    }
+                    length += 8;
+                    if length >= limit {
+                        break;
+                    }
+                }
+                if LIST {
+                    // Written always, kept only if longer: whether it is cannot be predicted.
+                    *out.add(count) = Match::new(length.min(limit), at - earlier);
+                    let longer = length > best;
+                    count += usize::from(longer);
+                    best = select(longer, length, best);
+                }
+                if length >= nice {
+                    // Equal as far as anyone will look: the old node is dropped and its subtrees taken over.
+                    *children.add(open_less) = less_child;
+                    *children.add(open_more) = more_child;
+                    return (count, best.min(limit));
+                }
+                // The old string is smaller: it and its smaller subtree hang on our smaller side.
+                *children.add(select(more, open_more, open_less)) = node;
+                let open = 2 * earlier + usize::from(!more);
+                node = select(more, less_child, more_child);
+                open_more = select(more, open, open_more);
+                open_less = select(more, open_less, open);
+                shared_more = select(more, length, shared_more);
+                shared_less = select(more, shared_less, length);
+                depth -= 1;
+                if depth == 0 {
+                    break;
+                }
+            }
+            *children.add(open_less) = P::NONE;
+            *children.add(open_more) = P::NONE;
+        }
+        (count, best)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: MatchLimits = MatchLimits { max_length: 257, max_offset_of_two: 2048 };
+
+    fn noise(len: usize, alphabet: u32, seed: u32) -> Vec<u8> {
+        let mut state = seed;
+        (0..len)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((state >> 16) % alphabet) as u8
+            })
+            .collect()
+    }
+
+    fn list_of<P: Position>(bytes: &[u8], effort: SearchEffort) -> MatchList {
+        let mut chunk = PaddedChunk::new(bytes.len());
+        assert!(chunk.set(bytes));
+        let mut trees = BinaryTrees::<P>::new(bytes.len());
+        let mut list = MatchList::new(bytes.len());
+        trees.start();
+        list.clear();
+        // In two spans, as large windows do.
+        trees.list_matches(&chunk, bytes.len() / 3, LIMITS, effort, &mut list);
+        trees.list_matches(&chunk, bytes.len(), LIMITS, effort, &mut list);
+        assert_eq!(list.positions(), bytes.len());
+        list
+    }
+
+    /// Length of the match between two positions.
+    fn common(bytes: &[u8], a: usize, b: usize) -> usize {
+        (0..(bytes.len() - b).min(257)).take_while(|&i| bytes[a + i] == bytes[b + i]).count()
+    }
+
+    #[test]
+    fn listed_matches_are_matches_in_ascending_order() {
+        for alphabet in [2, 4, 30, 256] {
+            let bytes = noise(5000, alphabet, alphabet);
+            for depth in [1, 5, 100] {
+                let list = list_of::<u16>(&bytes, SearchEffort { depth, nice_length: 40 });
+                for at in 0..bytes.len() {
+                    for pair in list.at(at).windows(2) {
+                        assert!(pair[0].length() < pair[1].length() && pair[0].offset() <= pair[1].offset());
+                    }
+                    for found in list.at(at) {
+                        assert!(found.length() <= common(&bytes, at - found.offset(), at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// With depth to spare the longest match is found, and from four bytes on the nearest of its length.
+    #[test]
+    fn the_longest_match_is_found() {
+        for alphabet in [6, 20] {
+            let bytes = noise(2000, alphabet, 9);
+            let list = list_of::<u32>(&bytes, SearchEffort { depth: 300, nice_length: 257 });
+            for at in 0..bytes.len() {
+                let best = (0..at)
+                    .rev()
+                    .map(|from| (common(&bytes, from, at), at - from))
+                    .max_by_key(|&(len, offset)| (len, usize::MAX - offset));
+                let Some((length, offset)) = best.filter(|&(length, _)| length >= 4) else { continue };
+                let found = list.at(at).last().expect("there is one");
+                assert_eq!((found.length(), found.offset()), (length, offset), "at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_matches_are_listed_once_and_cover_their_inside() {
+        let list = list_of::<u16>(&[5; 1000], SearchEffort { depth: 10, nice_length: 50 });
+        assert_eq!(list.at(1).last().map(|found| (found.length(), found.offset())), Some((257, 1)));
+        assert!((2..257).all(|at| list.at(at).is_empty()));
+        assert_eq!(list.at(333).last().map(|found| found.offset()), Some(1));
     }
 }

@@ -5,6 +5,8 @@
 
 #![expect(unsafe_code, reason = "vector copies that write past the match; listed in UNSAFE.md")]
 
+use std::hint;
+
 /// Copies `len` bytes from `offset` bytes back to `position`, as if byte by byte.
 ///
 /// # Panics
@@ -132,6 +134,22 @@ pub unsafe fn copy_match_fast<C: PatternCopy>(cpu: C, to: *mut u8, offset: usize
     }
 }
 
+/// Copies `len` bytes from `offset` bytes back to `to`, byte by byte and no byte more.
+///
+/// For the few matches next to the end of the output. It is no call of the safe copy, because a loop with a call
+/// in it cannot keep values in vector registers.
+///
+/// # Safety
+/// `offset` is not 0; `offset` bytes can be read before `to`, and `len` bytes from `to` read and written.
+#[inline(always)]
+pub unsafe fn copy_match_exactly(to: *mut u8, offset: usize, len: usize) {
+    hint::cold_path();
+    for i in 0..len {
+        // SAFETY: the caller's duty.
+        unsafe { *to.add(i) = *to.add(i).sub(offset) };
+    }
+}
+
 /// Copies what is behind the first vector of a match.
 ///
 /// A distance that is a multiple of the offset repeats the same pattern, so from 16 bytes on any multiple of the
@@ -199,6 +217,11 @@ mod tests {
                 // SAFETY: the vector holds the offset before, the match and the overrun.
                 unsafe { copy_match_fast(Portable, out.as_mut_ptr().add(offset), offset, len) };
                 assert_eq!(out[..offset + len], expected, "offset {offset}, length {len}");
+                out.truncate(offset);
+                out.resize(offset + len, 0xee);
+                // SAFETY: the vector holds the offset before and the match.
+                unsafe { copy_match_exactly(out.as_mut_ptr().add(offset), offset, len) };
+                assert_eq!(out, expected, "offset {offset}, length {len}");
                 #[cfg(target_arch = "x86_64")]
                 if is_x86_feature_detected!("ssse3") {
                     out.truncate(offset);

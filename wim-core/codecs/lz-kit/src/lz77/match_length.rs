@@ -3,8 +3,56 @@
 //! Matches are extended eight bytes at a time by comparing words; the padding makes the last word readable, and the
 //! caller's limit cuts what lies in it. Nothing here searches: see the match finders next door.
 
+#![expect(unsafe_code, reason = "unchecked loads on proven positions; listed in UNSAFE.md")]
+
 /// Zero bytes kept after the chunk.
 const PADDING: usize = 32;
+
+/// Four bytes at `at` as a little-endian number.
+///
+/// # Safety
+/// `data` points to at least `at + 4` readable bytes.
+#[inline(always)]
+pub(crate) unsafe fn load_u32(data: *const u8, at: usize) -> u32 {
+    // SAFETY: the caller's duty.
+    u32::from_le_bytes(unsafe { data.add(at).cast::<[u8; 4]>().read() })
+}
+
+/// Eight bytes at `at` as a little-endian number.
+///
+/// # Safety
+/// `data` points to at least `at + 8` readable bytes.
+#[inline(always)]
+pub(crate) unsafe fn load_u64(data: *const u8, at: usize) -> u64 {
+    // SAFETY: the caller's duty.
+    u64::from_le_bytes(unsafe { data.add(at).cast::<[u8; 8]>().read() })
+}
+
+/// Length of the match between `earlier` and `at`, which agree on the first `known` bytes; at most `limit`.
+///
+/// # Safety
+/// `earlier < at`, and `at + max(limit, known) + 8` bytes of `data` are readable.
+#[inline(always)]
+pub(crate) unsafe fn match_length(
+    data: *const u8,
+    earlier: usize,
+    at: usize,
+    known: usize,
+    limit: usize,
+) -> usize {
+    let mut length = known;
+    loop {
+        // SAFETY: the caller's duty.
+        let difference = unsafe { load_u64(data, earlier + length) ^ load_u64(data, at + length) };
+        if difference != 0 {
+            return (length + (difference.trailing_zeros() / 8) as usize).min(limit);
+        }
+        length += 8;
+        if length >= limit {
+            return limit;
+        }
+    }
+}
 
 /// A copy of one chunk followed by zero bytes.
 #[derive(Debug)]
@@ -37,6 +85,12 @@ impl PaddedChunk {
         self.bytes[..self.len].copy_from_slice(chunk);
         self.bytes[self.len..self.len + PADDING].fill(0);
         true
+    }
+
+    /// Start of the chunk; with the padding, 32 bytes more than [`len`](Self::len) can be read.
+    #[inline(always)]
+    pub(crate) fn as_ptr(&self) -> *const u8 {
+        self.bytes.as_ptr()
     }
 
     /// The chunk without its padding.

@@ -3,6 +3,8 @@
 //! Entries are packed into 32 bits and stored without gaps, with one index per position. The list does not know how
 //! the matches were found; it only promises that those of one position ascend in length and in offset.
 
+#![expect(unsafe_code, reason = "unchecked access by the path finder; listed in UNSAFE.md")]
+
 /// A length and an offset in 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Match(u32);
@@ -41,7 +43,7 @@ pub struct MatchList {
     matches: Vec<Match>,
     /// `first[i]..first[i + 1]` are the matches of position `i`.
     first: Vec<u32>,
-    capacity: usize,
+    used: usize,
 }
 
 impl MatchList {
@@ -52,7 +54,7 @@ impl MatchList {
     #[must_use]
     pub fn new(max_span: usize) -> Self {
         let capacity = max_span * Self::PER_POSITION;
-        Self { matches: Vec::with_capacity(capacity), first: Vec::with_capacity(max_span + 1), capacity }
+        Self { matches: vec![Match::default(); capacity], first: Vec::with_capacity(max_span + 1), used: 0 }
     }
 
     /// Bytes of memory for [`new`](Self::new) with the same argument.
@@ -63,43 +65,75 @@ impl MatchList {
 
     /// Forgets everything and begins with the first position.
     pub fn clear(&mut self) {
-        self.matches.clear();
+        self.used = 0;
         self.first.clear();
         self.first.push(0);
     }
 
     /// Adds a match at the current position, longer than those before it.
-    #[inline(always)]
-    pub fn push(&mut self, found: Match) {
-        if self.matches.len() < self.capacity {
-            self.matches.push(found);
+    #[cfg(test)]
+    pub(crate) fn push(&mut self, found: Match) {
+        if let Some(slot) = self.matches.get_mut(self.used) {
+            *slot = found;
+            self.used += 1;
         }
+    }
+
+    /// Room for up to `count` more matches of the current position, to be followed by [`keep`](Self::keep).
+    #[inline(always)]
+    pub(super) fn spare(&mut self, count: usize) -> &mut [Match] {
+        let end = self.used + count;
+        if end > self.matches.len() { &mut [] } else { &mut self.matches[self.used..end] }
+    }
+
+    /// Adds the first `count` matches written to [`spare`](Self::spare).
+    #[inline(always)]
+    pub(super) fn keep(&mut self, count: usize) {
+        self.used += count;
     }
 
     /// Ends the current position and begins the next.
     #[inline(always)]
-    pub fn next_position(&mut self) {
-        self.first.push(self.matches.len() as u32);
+    pub(crate) fn next_position(&mut self) {
+        self.first.push(self.used as u32);
     }
 
     /// Ends the current position and gives the next `count - 1` ones no matches.
-    pub fn skip(&mut self, count: usize) {
-        let end = self.matches.len() as u32;
+    pub(crate) fn skip(&mut self, count: usize) {
+        let end = self.used as u32;
         self.first.resize(self.first.len() + count, end);
     }
 
     /// Positions ended so far.
     #[inline(always)]
     #[must_use]
-    pub fn positions(&self) -> usize {
+    pub(crate) fn positions(&self) -> usize {
         self.first.len().saturating_sub(1)
     }
 
     /// The matches of position `position`, shortest first.
     #[inline(always)]
     #[must_use]
-    pub fn at(&self, position: usize) -> &[Match] {
+    pub(crate) fn at(&self, position: usize) -> &[Match] {
         &self.matches[self.first[position] as usize..self.first[position + 1] as usize]
+    }
+
+    /// As [`at`](Self::at), unchecked.
+    ///
+    /// # Safety
+    /// `position` is below [`positions`](Self::positions).
+    #[inline(always)]
+    #[must_use]
+    pub(crate) unsafe fn at_unchecked(&self, position: usize) -> &[Match] {
+        debug_assert!(position < self.positions());
+        // SAFETY: the entries of `first` ascend and never pass `used`, which never passes the end of `matches`.
+        unsafe {
+            let (from, to) = (
+                *self.first.get_unchecked(position) as usize,
+                *self.first.get_unchecked(position + 1) as usize,
+            );
+            core::slice::from_raw_parts(self.matches.as_ptr().add(from), to - from)
+        }
     }
 }
 

@@ -19,14 +19,14 @@ pub fn greedy<P: Position, R: LazyRules>(
     let mut at = 0;
     while at < end {
         let limit = R::MAX_LENGTH.min(end - at);
-        let (length, offset) = finder.find(chunk, at, 2, limit, effort);
+        let (length, offset) = finder.find(chunk, 2, limit, effort);
         if offset == 0 || !R::pays(length, offset) {
             sink.literal(bytes[at]);
             at += 1;
             continue;
         }
         sink.explicit(length, offset);
-        finder.skip(chunk, at + 1, length - 1);
         at += length;
+        finder.skip(chunk, at);
     }
 }

@@ -69,6 +69,9 @@ pub(super) fn best_repeat<R: LazyRules>(
     best
 }
 
+/// The best match at the finder's next position that scores more than `beat`; [`NO_CHOICE`] when there is none.
+///
+/// Recent offsets are tried only where an explicit match was found: elsewhere they rarely pay for the time.
 #[inline(always)]
 fn search<P: Position, R: LazyRules>(
     finder: &mut HashChains<P>,
@@ -79,18 +82,19 @@ fn search<P: Position, R: LazyRules>(
     effort: SearchEffort,
 ) -> Choice {
     let limit = R::MAX_LENGTH.min(chunk.len() - at);
-    let mut best = NO_CHOICE;
+    let (length, offset) = finder.find(chunk, beat, limit, effort);
+    if offset == 0 {
+        return NO_CHOICE;
+    }
+    let mut choice = NO_CHOICE;
     if R::RECENT {
-        best = best_repeat::<R>(chunk, at, limit, recent);
+        choice = best_repeat::<R>(chunk, at, limit, recent);
     }
-    let (length, offset) = finder.find(chunk, at, beat.max(best.length), limit, effort);
-    if offset > 0 && R::pays(length, offset) {
-        let score = R::explicit_score(length, offset);
-        if score > best.score {
-            best = Choice { length, offset, repeat: u32::MAX, score };
-        }
+    let score = R::explicit_score(length, offset);
+    if score > choice.score && R::pays(length, offset) {
+        choice = Choice { length, offset, repeat: u32::MAX, score };
     }
-    best
+    choice
 }
 
 /// Parses the whole chunk. Deterministic in (chunk, effort, rules).
@@ -113,8 +117,9 @@ pub fn lazy<P: Position, R: LazyRules>(
             at += 1;
             continue;
         }
+        // A repeat is so cheap that looking further seldom pays.
         let mut entered = at + 1;
-        while current.length < effort.nice_length && entered < end {
+        while current.repeat == u32::MAX && current.length < effort.nice_length && entered < end {
             let beat = (current.length - 1).max(2);
             let next = search::<P, R>(finder, chunk, entered, beat, recent, second);
             entered += 1;
@@ -136,7 +141,7 @@ pub fn lazy<P: Position, R: LazyRules>(
         }
         at += current.length;
         if entered < at {
-            finder.skip(chunk, entered, at - entered);
+            finder.skip(chunk, at);
         }
     }
 }

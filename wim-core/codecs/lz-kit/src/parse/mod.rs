@@ -8,4 +8,4 @@ mod near_optimal;
 pub use first_guess::first_guess;
 pub use greedy::greedy;
 pub use lazy::{ItemSink, LazyRules, lazy};
-pub use near_optimal::{MAX_EDGE, PathCosts, PathFinder, PathModel, ROW};
+pub use near_optimal::{GapEdges, MAX_EDGE, PathCosts, PathFinder, PathInput, PathModel, ROW};

@@ -4,13 +4,19 @@
 //! offsets at a node are those of its cheapest arrival only, which is why the result is not quite optimal. Where the
 //! costs come from, and how often the search is repeated with better ones, is the format's business.
 
+#![expect(unsafe_code, reason = "unchecked access to proven nodes, AVX2; listed in UNSAFE.md")]
+
 use super::lazy::ItemSink;
-use crate::lz77::{MatchList, PaddedChunk, RecentOffsets};
+use crate::lz77::{MatchList, PaddedChunk, RecentOffsets, load_u32, match_length};
+use core::hint::select_unpredictable as select;
 
 /// Longest match an edge can be; formats with longer ones join neighbours with equal offsets afterwards.
 pub const MAX_EDGE: usize = 257;
 /// Entries of one row of match costs: lengths 0 to [`MAX_EDGE`], rounded up.
 pub const ROW: usize = 264;
+/// Nodes that one position can reach: a longest match, a literal, a longest match; rounded up.
+const REACH: usize = 2 * ROW;
+const _: () = assert!(MAX_EDGE + 3 < ROW && 2 * MAX_EDGE + 1 < REACH);
 
 /// What the path finder must know of a format.
 pub trait PathModel {
@@ -20,6 +26,8 @@ pub trait PathModel {
     const MIN_LENGTH: usize;
     /// Offset slot of an explicit offset: the row of its costs.
     fn slot(offset: usize) -> usize;
+    /// Entry of [`PathCosts::low`] for an explicit offset in that slot, below 16.
+    fn low(slot: usize, offset: usize) -> usize;
 }
 
 /// Costs of all edges, in units of 1/64 bit.
@@ -28,173 +36,552 @@ pub struct PathCosts {
     /// Of each literal.
     pub literal: [u16; 256],
     /// Of matches: one row of [`ROW`] lengths for each slot, extra bits included.
-    pub rows: Vec<u16>,
+    pub rows: Vec<[u16; ROW]>,
+    /// On top of that, by what [`PathModel::low`] says of the offset.
+    pub low: [u16; 16],
 }
 
 impl PathCosts {
     /// Room for `slots` offset slots.
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        Self { literal: [0; 256], rows: vec![0; slots * ROW] }
+        Self { literal: [0; 256], rows: vec![[0; ROW]; slots], low: [0; 16] }
     }
 }
 
-const ITEM_BITS: u32 = 32;
-const CODE_BITS: u32 = 22;
-const CODE_MASK: u32 = (1 << CODE_BITS) - 1;
+impl PathCosts {
+    /// Bytes of memory for [`new`](Self::new) with the same argument.
+    #[must_use]
+    pub const fn scratch_bytes(slots: usize) -> usize {
+        size_of::<Self>() + slots * 2 * ROW
+    }
+}
+
+/// Which matches get an edge "match, literal, match at the same offset".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapEdges {
+    /// The longest listed one of each position.
+    Longest,
+    /// All listed ones and the repeats.
+    All,
+}
+
+/// What to parse: a block, the matches listed for it, and the state at its start.
+#[derive(Clone, Copy, Debug)]
+pub struct PathInput<'a> {
+    /// The whole chunk.
+    pub chunk: &'a PaddedChunk,
+    /// First position of the block.
+    pub start: usize,
+    /// End of the block.
+    pub end: usize,
+    /// Matches of at least `start..end`.
+    pub matches: &'a MatchList,
+    /// Position in the chunk of the list's first position.
+    pub list_start: usize,
+    /// Recent offsets at `start`, none of them greater than that.
+    pub recent: RecentOffsets,
+    /// After which matches a literal and a repeat are tried as one edge with them.
+    pub gaps: GapEdges,
+}
+
+/// A node: the cost of its cheapest arrival in the upper 32 bits; below, nine bits of length and 22 of offset code.
+type Node = u64;
+const COST_SHIFT: u32 = 32;
+const COST_MASK: Node = (u32::MAX as Node) << COST_SHIFT;
+const LENGTH_SHIFT: u32 = 22;
+const CODE_MASK: u32 = (1 << LENGTH_SHIFT) - 1;
+/// Set in an item that is a match, a literal and a match at the same offset.
+const GAP: u32 = 1 << 31;
+const LITERAL: u32 = 1 << LENGTH_SHIFT;
 /// Offsets are stored with this added, so that the recent ones are 0 to 2.
 const CODE_BIAS: usize = 2;
-const UNREACHED: u64 = u64::MAX;
+/// Greater than all costs, also as a signed number.
+const UNREACHED: Node = i64::MAX as Node;
 
 /// Scratch memory of the search.
 #[derive(Debug)]
 pub struct PathFinder {
-    /// Per node: cost of the cheapest arrival in the high half; its length and offset code in the low half.
-    nodes: Vec<u64>,
+    nodes: Vec<Node>,
     queues: Vec<RecentOffsets>,
-    path: Vec<u32>,
+    /// Per node whose item has [`GAP`] set: lengths of the first and of the second match.
+    gaps: Vec<(u16, u16)>,
+    path: Vec<usize>,
+    wide: bool,
 }
 
 impl PathFinder {
     /// Scratch for blocks of at most `max_block_bytes`.
     #[must_use]
     pub fn new(max_block_bytes: usize) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let wide = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt");
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide = false;
         Self {
-            nodes: vec![UNREACHED; max_block_bytes + ROW + 1],
+            nodes: vec![UNREACHED; max_block_bytes + REACH + 1],
             queues: vec![RecentOffsets::INITIAL; max_block_bytes + 1],
-            path: Vec::with_capacity(max_block_bytes),
+            gaps: vec![(0, 0); max_block_bytes + REACH],
+            path: Vec::with_capacity(max_block_bytes + 1),
+            wide,
         }
     }
 
     /// Bytes of memory for [`new`](Self::new) with the same argument.
     #[must_use]
     pub const fn scratch_bytes(max_block_bytes: usize) -> usize {
-        8 * (max_block_bytes + ROW + 1) + 8 * (max_block_bytes + 1) + 4 * max_block_bytes
+        28 * (max_block_bytes + REACH + 1)
     }
 
-    /// Sends the items of the cheapest path over `start..end` to `sink`, in order.
-    ///
-    /// `matches` must cover the block, its position 0 being `list_start` in the chunk. Returns the cost of the path in
-    /// units of 1/64 bit and the recent offsets at its end.
+    /// Sends the items of the cheapest path over the block to `sink`, in order; returns the cost of the path in units
+    /// of 1/64 bit and the recent offsets at its end.
     pub fn find<M: PathModel>(
         &mut self,
-        chunk: &PaddedChunk,
-        (start, end): (usize, usize),
-        (matches, list_start): (&MatchList, usize),
-        recent: RecentOffsets,
+        input: PathInput<'_>,
         costs: &PathCosts,
         sink: &mut impl ItemSink,
     ) -> (u64, RecentOffsets) {
-        let total = self.relax_all::<M>(chunk, (start, end), (matches, list_start), recent, costs);
-        let mut node = end - start;
-        self.path.clear();
-        while node > 0 {
-            let item = self.nodes[node] as u32;
-            self.path.push(item);
-            node -= ((item >> CODE_BITS) as usize).max(1);
+        let size = input.end - input.start;
+        assert!(input.end <= input.chunk.len() && size < self.queues.len(), "the block is too long");
+        assert!(
+            input.end - input.list_start <= input.matches.positions(),
+            "the matches do not cover the block"
+        );
+        assert!(
+            (0..3).all(|index| input.recent.get(index) <= input.start.max(1)),
+            "a recent offset is too far"
+        );
+        if size == 0 {
+            return (0, input.recent);
         }
-        let mut at = start;
-        for &item in self.path.iter().rev() {
-            let (length, code) = ((item >> CODE_BITS) as usize, (item & CODE_MASK) as usize);
-            if length <= 1 {
-                sink.literal(chunk.byte(at));
-            } else if M::RECENT && code <= CODE_BIAS {
-                sink.repeat(length, code as u32);
+        // SAFETY: the buffers are longer than the block by what they need; the features were detected.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if self.wide {
+                self.relax_all_wide::<M>(input, costs);
             } else {
-                sink.explicit(length, code - CODE_BIAS);
+                self.relax_all::<M, false>(input, costs);
             }
-            at += length;
+            #[cfg(not(target_arch = "x86_64"))]
+            self.relax_all::<M, false>(input, costs);
         }
-        (total, self.queues[end - start])
+        self.follow::<M>(input, sink);
+        (self.nodes[size] >> COST_SHIFT, self.queues[size])
     }
 
-    fn relax_all<M: PathModel>(
-        &mut self,
-        chunk: &PaddedChunk,
-        (start, end): (usize, usize),
-        (matches, list_start): (&MatchList, usize),
-        recent: RecentOffsets,
-        costs: &PathCosts,
-    ) -> u64 {
-        let size = end - start;
-        self.nodes[..ROW].fill(UNREACHED);
-        self.nodes[0] = 0;
-        self.queues[0] = recent;
+    /// Walks back from the end along the cheapest arrivals, then sends the items forwards.
+    fn follow<M: PathModel>(&mut self, input: PathInput<'_>, sink: &mut impl ItemSink) {
+        let mut node = input.end - input.start;
+        self.path.clear();
+        while node > 0 {
+            self.path.push(node);
+            node -= self.arrival_bytes(node);
+        }
+        for &node in self.path.iter().rev() {
+            let item = self.nodes[node] as u32;
+            let bytes = self.arrival_bytes(node);
+            let at = input.start + node - bytes;
+            let code = (item & CODE_MASK) as usize;
+            if bytes == 1 {
+                sink.literal(input.chunk.byte(at));
+                continue;
+            }
+            let first = if item & GAP != 0 { usize::from(self.gaps[node].0) } else { bytes };
+            if M::RECENT && code <= CODE_BIAS {
+                sink.repeat(first, code as u32);
+            } else {
+                sink.explicit(first, code - CODE_BIAS);
+            }
+            if item & GAP != 0 {
+                sink.literal(input.chunk.byte(at + first));
+                sink.repeat(bytes - first - 1, 0);
+            }
+        }
+    }
+
+    /// Bytes between a node and the one it is reached from; at least 1.
+    #[inline(always)]
+    fn arrival_bytes(&self, node: usize) -> usize {
+        let item = self.nodes[node] as u32;
+        if item & GAP != 0 {
+            let (first, second) = self.gaps[node];
+            usize::from(first) + 1 + usize::from(second)
+        } else {
+            ((item >> LENGTH_SHIFT) as usize).max(1)
+        }
+    }
+
+    /// As [`relax_all`](Self::relax_all), compiled for AVX2, BMI2 and LZCNT.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+    unsafe fn relax_all_wide<M: PathModel>(&mut self, input: PathInput<'_>, costs: &PathCosts) {
+        // SAFETY: the caller's duty.
+        unsafe { self.relax_all::<M, true>(input, costs) }
+    }
+
+    /// Fills nodes and queues of the block.
+    ///
+    /// # Safety
+    /// The block is shorter than `queues`, it and `matches` lie as [`find`](Self::find) asserts, and with `WIDE` the
+    /// CPU has AVX2.
+    #[inline(always)]
+    unsafe fn relax_all<M: PathModel, const WIDE: bool>(&mut self, input: PathInput<'_>, costs: &PathCosts) {
+        let PathInput { chunk, start, end, matches, list_start, recent, gaps } = input;
+        let all_gaps = gaps == GapEdges::All;
+        let (size, data) = (end - start, chunk.as_ptr());
+        self.nodes[..REACH].fill(UNREACHED);
+        // The start counts as reached by a literal.
+        self.nodes[0] = Node::from(LITERAL);
         let mut queue = recent;
         for node in 0..size {
             let at = start + node;
-            let arrival = self.nodes[node];
-            if M::RECENT && node > 0 {
-                queue = self.queue_at(node, arrival as u32);
-                self.queues[node] = queue;
-            }
-            let cost = arrival & (u64::from(u32::MAX) << ITEM_BITS);
-            self.nodes[node + ROW] = UNREACHED;
-            let ahead: &mut [u64] = &mut self.nodes[node..node + ROW];
-            let literal = cost
-                + (u64::from(costs.literal[usize::from(chunk.byte(at))]) << ITEM_BITS)
-                + (1 << CODE_BITS);
-            ahead[1] = ahead[1].min(literal);
-            let mut next = M::MIN_LENGTH;
+            // SAFETY: `node < size`, and there are REACH more nodes and queues enough.
+            let ahead = unsafe { &mut *self.nodes.as_mut_ptr().add(node).cast::<[Node; REACH + 1]>() };
+            let arrival = ahead[0];
+            let by_match = arrival as u32 >> LENGTH_SHIFT != 1;
+            ahead[REACH] = UNREACHED;
             if M::RECENT {
-                let limit = MAX_EDGE.min(chunk.len() - at);
-                if limit >= 2 {
-                    let word = chunk.load_u32(at);
-                    let mut longest = 0;
-                    for index in 0..3 {
-                        let offset = queue.get(index);
-                        if offset > at || (chunk.load_u32(at - offset) ^ word) << 16 != 0 {
-                            continue;
+                if by_match {
+                    queue = self.queue_after(node);
+                }
+                // SAFETY: as above.
+                unsafe { *self.queues.get_unchecked_mut(node) = queue };
+            }
+            let cost = arrival & COST_MASK;
+            // SAFETY: `at` and all positions below lie in the chunk or, by less than its length, in the padding; recent
+            // offsets are at most `at`, because each was when it was listed or given.
+            unsafe {
+                let word = load_u32(data, at);
+                let literal = cost
+                    + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT)
+                    + Node::from(LITERAL);
+                ahead[1] = select(literal < ahead[1], literal, ahead[1]);
+                let mut next = M::MIN_LENGTH;
+                if M::RECENT && at > 0 {
+                    let same = |index: u32| {
+                        u32::from((load_u32(data, at - queue.get(index)) ^ word) << 16 == 0) << index
+                    };
+                    // After a match, R0 could only prolong it: one longer match is cheaper than two.
+                    let mut hits = same(1) | same(2) | (same(0) & u32::from(!by_match));
+                    let limit = MAX_EDGE.min(end - at);
+                    while hits != 0 && limit >= 2 {
+                        let index = hits.trailing_zeros();
+                        hits &= hits - 1;
+                        let length = match_length(data, at - queue.get(index), at, 2, limit);
+                        let row = &costs.rows[index as usize];
+                        relax::<WIDE>(ahead, row, cost + Node::from(index), 2, length);
+                        if all_gaps {
+                            gap(
+                                ahead,
+                                &mut self.gaps[node..],
+                                row,
+                                cost + Node::from(index),
+                                (data, at, end),
+                                (length, queue.get(index)),
+                                costs,
+                            );
                         }
-                        let length = chunk.match_length(at - offset, at, 2, limit);
-                        longest = longest.max(length);
-                        relax(
+                        next = next.max(length + 1);
+                    }
+                }
+                let found = matches.at_unchecked(at - list_start);
+                let Some(longest) = found.last() else { continue };
+                for found in found {
+                    let (length, offset) = (found.length().min(MAX_EDGE), found.offset());
+                    if length < next {
+                        continue;
+                    }
+                    assert!(offset <= at, "a match starts before the chunk");
+                    let slot = M::slot(offset);
+                    let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
+                    let base = cost + low + (offset + CODE_BIAS) as Node;
+                    relax::<WIDE>(ahead, &costs.rows[slot], base, next, length);
+                    if M::RECENT && all_gaps && found != longest {
+                        gap(
                             ahead,
-                            &costs.rows[index as usize * ROW..][..ROW],
-                            cost + u64::from(index),
-                            2,
-                            length,
+                            &mut self.gaps[node..],
+                            &costs.rows[slot],
+                            base,
+                            (data, at, end),
+                            (length, offset),
+                            costs,
                         );
                     }
-                    next = next.max(longest + 1);
+                    next = length + 1;
+                }
+                let (length, offset) = (longest.length().min(MAX_EDGE), longest.offset());
+                if M::RECENT && next == length + 1 && offset <= at {
+                    let slot = M::slot(offset);
+                    let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
+                    let base = cost + low + (offset + CODE_BIAS) as Node;
+                    gap(
+                        ahead,
+                        &mut self.gaps[node..],
+                        &costs.rows[slot],
+                        base,
+                        (data, at, end),
+                        (length, offset),
+                        costs,
+                    );
                 }
             }
-            for found in matches.at(at - list_start) {
-                let (length, offset) = (found.length(), found.offset());
-                if length < next {
-                    continue;
-                }
-                let row = &costs.rows[M::slot(offset) * ROW..][..ROW];
-                relax(ahead, row, cost + (offset + CODE_BIAS) as u64, next, length);
-                next = length + 1;
-            }
         }
-        if M::RECENT && size > 0 {
-            self.queues[size] = self.queue_at(size, self.nodes[size] as u32);
-        }
-        self.nodes[size] >> ITEM_BITS
+        self.queues[size] = if M::RECENT && self.nodes[size] as u32 >> LENGTH_SHIFT != 1 {
+            self.queue_after(size)
+        } else {
+            queue
+        };
     }
 
+    /// Recent offsets at a node reached by a match or a gap match.
     #[inline(always)]
-    fn queue_at(&self, node: usize, item: u32) -> RecentOffsets {
-        let (length, code) = ((item >> CODE_BITS) as usize, item & CODE_MASK);
-        let before = self.queues[node - length];
-        if length == 1 {
-            before
-        } else if code as usize <= CODE_BIAS {
-            before.swap(code)
-        } else {
-            before.push(code as usize - CODE_BIAS)
+    fn queue_after(&self, node: usize) -> RecentOffsets {
+        let code = self.nodes[node] as u32 & CODE_MASK;
+        let before = self.queues[node - self.arrival_bytes(node)];
+        if code as usize <= CODE_BIAS { before.swap(code) } else { before.push(code as usize - CODE_BIAS) }
+    }
+}
+
+/// Offers a match of full length, one literal and a match at the same offset as one edge: the node after the literal
+/// may have a cheaper arrival with other recent offsets, and then the plain edges would never find this path.
+///
+/// # Safety
+/// The match is one: `at + length <= end`, `offset <= at`, and the data are padded beyond `end`.
+#[inline(always)]
+unsafe fn gap(
+    ahead: &mut [Node; REACH + 1],
+    gaps: &mut [(u16, u16)],
+    row: &[u16; ROW],
+    base: Node,
+    (data, at, end): (*const u8, usize, usize),
+    (length, offset): (usize, usize),
+    costs: &PathCosts,
+) {
+    if length + 3 > end - at {
+        return;
+    }
+    let beyond = at + length + 1;
+    // SAFETY: `beyond + 2 <= end`, and the second match is limited to the block.
+    unsafe {
+        if (load_u32(data, beyond) ^ load_u32(data, beyond - offset)) << 16 != 0 {
+            return;
+        }
+        let second = match_length(data, beyond - offset, beyond, 2, MAX_EDGE.min(end - beyond));
+        let total = Node::from(row[length])
+            + Node::from(costs.literal[usize::from(*data.add(beyond - 1))])
+            + Node::from(costs.rows[0][second]);
+        let new = base + (total << COST_SHIFT) + Node::from(GAP);
+        let target = length + 1 + second;
+        if new < ahead[target] {
+            ahead[target] = new;
+            gaps[target] = (length as u16, second as u16);
         }
     }
 }
 
 /// Offers a match of every length from `from` to `to` to the nodes ahead; `base` is cost and offset code so far.
 #[inline(always)]
-fn relax(ahead: &mut [u64], row: &[u16], base: u64, from: usize, to: usize) {
-    let mut item = base + ((from as u64) << CODE_BITS);
-    for (node, &cost) in ahead[from..=to].iter_mut().zip(&row[from..=to]) {
-        *node = (*node).min(item + (u64::from(cost) << ITEM_BITS));
-        item += 1 << CODE_BITS;
+fn relax<const WIDE: bool>(
+    ahead: &mut [Node; REACH + 1],
+    row: &[u16; ROW],
+    base: Node,
+    from: usize,
+    to: usize,
+) {
+    debug_assert!(from <= to && to < ROW);
+    #[cfg(target_arch = "x86_64")]
+    if WIDE {
+        // SAFETY: callers pass WIDE only where AVX2 was detected; `from <= to <= MAX_EDGE`.
+        unsafe { relax_wide(ahead, row, base, from, to) }
+        return;
+    }
+    let mut item = base + ((from as Node) << LENGTH_SHIFT);
+    let mut length = from;
+    loop {
+        // SAFETY: `length <= to < ROW`.
+        unsafe {
+            let new = item + (Node::from(*row.get_unchecked(length)) << COST_SHIFT);
+            let place: *mut Node = ahead.get_unchecked_mut(length);
+            // Volatile, because vectors do not pay for runs of one or two.
+            let old = *place;
+            core::ptr::write_volatile(place, core::hint::select_unpredictable(new < old, new, old));
+        }
+        item += Node::from(LITERAL);
+        length += 1;
+        if length > to {
+            return;
+        }
+    }
+}
+
+/// As [`relax`], four lengths at a time; lanes beyond `to` keep what they had.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn relax_wide(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node, from: usize, to: usize) {
+    use core::arch::x86_64::{
+        __m256i, _mm_loadl_epi64, _mm256_add_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpgt_epi64,
+        _mm256_cvtepu16_epi64, _mm256_loadu_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_slli_epi64,
+        _mm256_storeu_si256,
+    };
+    let lanes = _mm256_set_epi64x(3, 2, 1, 0);
+    let first = _mm256_set1_epi64x((base + ((from as Node) << LENGTH_SHIFT)) as i64);
+    let mut item = _mm256_add_epi64(first, _mm256_slli_epi64::<{ LENGTH_SHIFT as i32 }>(lanes));
+    let mut length = from;
+    let mut left = (to - from + 1) as i64;
+    loop {
+        // SAFETY: `length <= to <= MAX_EDGE`, and rows and nodes have three entries more than that.
+        unsafe {
+            let costs = _mm_loadl_epi64(row.as_ptr().add(length).cast());
+            let costs = _mm256_slli_epi64::<{ COST_SHIFT as i32 }>(_mm256_cvtepu16_epi64(costs));
+            let new = _mm256_add_epi64(item, costs);
+            let place: *mut __m256i = ahead.as_mut_ptr().add(length).cast();
+            let old = _mm256_loadu_si256(place);
+            let wanted = _mm256_cmpgt_epi64(_mm256_set1_epi64x(left), lanes);
+            let better = _mm256_and_si256(_mm256_cmpgt_epi64(old, new), wanted);
+            _mm256_storeu_si256(place, _mm256_blendv_epi8(old, new, better));
+        }
+        left -= 4;
+        if left <= 0 {
+            return;
+        }
+        length += 4;
+        item = _mm256_add_epi64(item, _mm256_set1_epi64x(4 << LENGTH_SHIFT));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lz77::{BinaryTrees, MatchLimits, SearchEffort};
+
+    /// Slots by magnitude, after the three recent ones.
+    struct Model;
+
+    impl PathModel for Model {
+        const RECENT: bool = true;
+        const MIN_LENGTH: usize = 2;
+
+        fn slot(offset: usize) -> usize {
+            3 + offset.ilog2() as usize
+        }
+
+        fn low(_slot: usize, offset: usize) -> usize {
+            offset % 16
+        }
+    }
+
+    /// Rebuilds the data and adds up the costs, following the recent offsets as a decoder does.
+    struct Replay<'a> {
+        costs: &'a PathCosts,
+        recent: RecentOffsets,
+        out: Vec<u8>,
+        cost: u64,
+    }
+
+    impl Replay<'_> {
+        fn copy(&mut self, length: usize, offset: usize) {
+            for _ in 0..length {
+                self.out.push(self.out[self.out.len() - offset]);
+            }
+        }
+    }
+
+    impl ItemSink for Replay<'_> {
+        fn literal(&mut self, byte: u8) {
+            self.out.push(byte);
+            self.cost += u64::from(self.costs.literal[usize::from(byte)]);
+        }
+
+        fn explicit(&mut self, length: usize, offset: usize) {
+            let slot = Model::slot(offset);
+            self.cost += u64::from(self.costs.rows[slot][length]) + u64::from(self.costs.low[offset % 16]);
+            self.copy(length, offset);
+            self.recent = self.recent.push(offset);
+        }
+
+        fn repeat(&mut self, length: usize, index: u32) {
+            self.cost += u64::from(self.costs.rows[index as usize][length]);
+            self.copy(length, self.recent.get(index));
+            self.recent = self.recent.swap(index);
+        }
+    }
+
+    fn costs() -> PathCosts {
+        let mut costs = PathCosts::new(20);
+        costs.literal = core::array::from_fn(|byte| 400 + (byte % 7) as u16 * 20);
+        for (slot, row) in costs.rows.iter_mut().enumerate() {
+            let offset_cost = if slot < 3 { 100 + 40 * slot } else { 200 + 64 * slot };
+            for (length, cost) in row.iter_mut().enumerate() {
+                *cost = (offset_cost + 30 * length.min(20)) as u16;
+            }
+        }
+        costs.low = core::array::from_fn(|low| low as u16 * 3);
+        costs
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut state = 7u32;
+        let mut bytes: Vec<u8> = Vec::new();
+        while bytes.len() < 4000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (kind, value) = (state >> 30, state >> 8);
+            if kind == 0 || bytes.len() < 50 {
+                bytes.push(value as u8 & 15);
+            } else {
+                let from = value as usize % (bytes.len() - 20);
+                let length = 3 + (state >> 24) as usize % 17;
+                bytes.extend_from_within(from..from + length);
+            }
+        }
+        bytes
+    }
+
+    fn cost_of(wide: bool, gaps: GapEdges) -> u64 {
+        let bytes = sample();
+        let mut chunk = PaddedChunk::new(bytes.len());
+        assert!(chunk.set(&bytes));
+        let mut list = MatchList::new(bytes.len());
+        list.clear();
+        let mut trees = BinaryTrees::<u16>::new(bytes.len());
+        trees.start();
+        let effort = SearchEffort { depth: 50, nice_length: 60 };
+        let limits = MatchLimits { max_length: MAX_EDGE, max_offset_of_two: 500 };
+        trees.list_matches(&chunk, bytes.len(), limits, effort, &mut list);
+        let costs = costs();
+        let mut finder = PathFinder::new(bytes.len());
+        finder.wide &= wide;
+        let mut replay = Replay { costs: &costs, recent: RecentOffsets::INITIAL, out: Vec::new(), cost: 0 };
+        // In two blocks, so that the recent offsets are handed over.
+        let (mut recent, mut total) = (RecentOffsets::INITIAL, 0);
+        for (start, end) in [(0, 1501), (1501, bytes.len())] {
+            let input = PathInput { chunk: &chunk, start, end, matches: &list, list_start: 0, recent, gaps };
+            let (cost, after) = finder.find::<Model>(input, &costs, &mut replay);
+            (recent, total) = (after, total + cost);
+            assert_eq!(recent, replay.recent);
+        }
+        assert!(replay.out == bytes);
+        assert_eq!(replay.cost, total, "what the path is said to cost is what its items cost");
+        total
+    }
+
+    #[test]
+    fn paths_rebuild_the_data_and_cost_what_they_claim() {
+        let plain = cost_of(false, GapEdges::Longest);
+        assert!(cost_of(false, GapEdges::All) <= plain + plain / 1000);
+        let literals: u64 = sample().iter().map(|&b| u64::from(costs().literal[usize::from(b)])).sum();
+        assert!(plain < literals / 2);
+    }
+
+    #[test]
+    fn wide_and_narrow_steps_agree() {
+        for gaps in [GapEdges::Longest, GapEdges::All] {
+            assert_eq!(cost_of(true, gaps), cost_of(false, gaps));
+        }
     }
 }

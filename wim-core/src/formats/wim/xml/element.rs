@@ -148,6 +148,8 @@ fn escape(text: &str, out: &mut String) {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
+            // As it is, it would be read back as a line feed.
+            '\r' => out.push_str("&#13;"),
             _ => out.push(c),
         }
     }

@@ -1,0 +1,45 @@
+//! Oracles of the container and of an image's metadata.
+
+use std::sync::Arc;
+
+use wim_core::base::{Cancel, Context, Silent};
+use wim_core::formats::wim::{WimFile, WimXml};
+use wim_core::image::{load, store};
+use wim_core::transfer::verify::verify;
+
+/// A WIM is verified to its end or refused; nothing panics and memory stays within a small budget.
+///
+/// # Panics
+/// When anything below does.
+pub fn wim_is_verified_or_refused(bytes: &[u8]) {
+    let Ok(wim) = WimFile::open(Arc::new(bytes.to_vec()), "fuzz.wim") else { return };
+    let cancel = Cancel::new();
+    let cx = Context::new(&Silent, &cancel).with_threads(1).with_memory(4 << 20);
+    let _ = verify(&cx, &wim);
+}
+
+/// Metadata that loads is stored and loads again as the same tree.
+///
+/// # Panics
+/// When it does not.
+pub fn metadata_survives_a_round_trip(bytes: &[u8]) {
+    let Ok(tree) = load::load(bytes, &mut |_| ()) else { return };
+    let stored = store::store(&tree);
+    let again = load::load(&stored, &mut |warning| panic!("what we stored is odd: {warning}"));
+    let again = again.unwrap_or_else(|error| panic!("what we stored does not load: {error}"));
+    assert!(store::store(&again) == stored, "storing is not stable");
+}
+
+/// XML that is read is written and read again as the same document.
+///
+/// # Panics
+/// When it is not.
+pub fn xml_survives_a_round_trip(bytes: &[u8]) {
+    for images in 0..4 {
+        let Ok(xml) = WimXml::parse(bytes, 0, images) else { continue };
+        let written = xml.to_bytes(1);
+        let again = WimXml::parse(&written, 0, images);
+        let again = again.unwrap_or_else(|error| panic!("what we wrote cannot be read: {error}"));
+        assert!(again.to_bytes(1) == written, "writing is not stable");
+    }
+}

@@ -1,0 +1,94 @@
+//! `wim apply`: images put into directories.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use wim_core::base::Error;
+use wim_core::jobs::apply::{Applied, run};
+use wim_core::transfer::apply::FixedLinks;
+
+use crate::arguments::{OptionList, Refused, Takes, check_of};
+use crate::exit::{Outcome, Verdict};
+use crate::session::Session;
+
+/// Put an image, or all of them, into a directory
+///
+/// IMAGE may be left out when there is only one; "all" puts each image into a directory of its name below TARGET. Nothing
+/// is ever written outside TARGET. With --json: applied, a list with image, target, directories, files, hard_links,
+/// symbolic_links, bytes and what the host cannot hold (left_out_…).
+#[derive(Args, Debug)]
+#[command(override_usage = "wim apply [OPTIONS] <WIMFILE> [IMAGE] <TARGET>")]
+pub(crate) struct Arguments {
+    /// The WIM file
+    wimfile: PathBuf,
+    /// Number, name or edition of the image, or all; and the directory
+    #[arg(required = true, num_args = 1..=2, value_name = "[IMAGE] TARGET")]
+    operands: Vec<OsString>,
+    /// Verify the integrity table beforehand, if there is one
+    #[arg(long)]
+    check: bool,
+    /// Make absolute links of the image lead into TARGET [default: as the file says]
+    #[arg(long, overrides_with = "norpfix")]
+    rpfix: bool,
+    /// Make absolute links as they are in the image
+    #[arg(long, overrides_with = "rpfix")]
+    norpfix: bool,
+    /// Accepted for scripts; security descriptors are not restored here
+    #[arg(long, hide = true)]
+    no_acls: bool,
+    /// Accepted for scripts; Windows attributes are not restored here
+    #[arg(long, hide = true)]
+    no_attributes: bool,
+    #[command(flatten)]
+    refused: Refused<ApplyRefused>,
+}
+
+#[derive(Clone, Debug)]
+struct ApplyRefused;
+
+impl OptionList for ApplyRefused {
+    const REFUSED: &'static [(&'static str, Takes)] = &[
+        ("ref", Takes::Value),
+        ("unix-data", Takes::Nothing),
+        ("strict-acls", Takes::Nothing),
+        ("include-invalid-names", Takes::Nothing),
+        ("wimboot", Takes::Nothing),
+        ("compact", Takes::Value),
+        ("recover-data", Takes::Nothing),
+    ];
+}
+
+/// The JSON answer.
+#[derive(Serialize)]
+struct Answer {
+    applied: Vec<Applied>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, session: &Session) -> Verdict {
+        self.refused.check()?;
+        let (image, target) = match self.operands.as_slice() {
+            [image, target] => {
+                let image = image.to_str().ok_or_else(|| Error::invalid_input("IMAGE is not text"))?;
+                (Some(image), target)
+            }
+            [target] => (None, target),
+            _ => return Err(Error::invalid_input("give a WIM file, perhaps an image, and a target").into()),
+        };
+        let fixed_links = match (self.rpfix, self.norpfix) {
+            (true, _) => Some(FixedLinks::IntoTarget),
+            (_, true) => Some(FixedLinks::AsStored),
+            _ => None,
+        };
+        let check = check_of(self.check);
+        let applied =
+            session.run(|cx| run(cx, &self.wimfile, image, Path::new(target), fixed_links, check))?;
+        if session.shell.is_json() {
+            session.shell.json("apply", &Answer { applied })?;
+        }
+        session.shell.say("Done applying WIM image.")?;
+        Ok(Outcome::Done)
+    }
+}

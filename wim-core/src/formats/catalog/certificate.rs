@@ -1,0 +1,167 @@
+//! X.509 certificates, as far as a signature's origin is described with them.
+//!
+//! RFC 5280 describes the format. Names are given as their common name; extensions other than the key usages are passed over.
+
+use super::DigestKind;
+use super::der::{
+    self, BMP_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, Reader, SEQUENCE, SET, context,
+};
+use super::rsa;
+use crate::base::Result;
+
+/// A certificate.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The whole certificate.
+    pub bytes: Vec<u8>,
+    /// Common name of whom it is about, else organisation.
+    pub subject: String,
+    /// Common name of who issued it.
+    pub issuer: String,
+    /// First day it is valid: `2017-05-11 12:34:56`, UTC.
+    pub not_before: String,
+    /// Last day it is valid.
+    pub not_after: String,
+    /// Extended key usages, as dotted numbers.
+    pub key_usages: Vec<String>,
+    /// What its signature is made with; none for algorithms not known here, MD5 among them.
+    pub digest: Option<DigestKind>,
+    pub(super) serial: Vec<u8>,
+    pub(super) subject_der: Vec<u8>,
+    pub(super) issuer_der: Vec<u8>,
+    modulus: Vec<u8>,
+    exponent: Vec<u8>,
+    signed: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
+const RSA: &str = "1.2.840.113549.1.1.1";
+
+impl Certificate {
+    /// Parses the certificate whose DER is `bytes`, at `offset` of its file.
+    pub(super) fn parse(bytes: &[u8], offset: usize) -> Result<Self> {
+        let mut outer = Reader::new("certificate", bytes, offset).enter("Certificate", SEQUENCE)?;
+        let tbs = outer.expect("tbsCertificate", SEQUENCE)?;
+        let algorithm = outer.algorithm("signatureAlgorithm")?;
+        let signature = bit_string(&mut outer, "signatureValue")?;
+        let mut f = outer.inside(tbs);
+        f.optional("version", context(0))?;
+        let serial = f.expect("serialNumber", INTEGER)?.content.to_vec();
+        f.expect("signature", SEQUENCE)?;
+        let issuer = f.expect("issuer", SEQUENCE)?;
+        let mut validity = f.enter("validity", SEQUENCE)?;
+        let (not_before, not_after) = (validity.any("notBefore")?, validity.any("notAfter")?);
+        let subject = f.expect("subject", SEQUENCE)?;
+        let mut key = f.enter("subjectPublicKeyInfo", SEQUENCE)?;
+        let (mut modulus, mut exponent) = (Vec::new(), Vec::new());
+        if key.algorithm("algorithm")? == RSA {
+            let offset = key.offset();
+            let bits = bit_string(&mut key, "subjectPublicKey")?;
+            let mut rsa = Reader::new("RSA public key", bits, offset).enter("RSAPublicKey", SEQUENCE)?;
+            modulus = rsa.expect("modulus", INTEGER)?.content.to_vec();
+            exponent = rsa.expect("publicExponent", INTEGER)?.content.to_vec();
+        }
+        let mut key_usages = Vec::new();
+        while !f.is_empty() {
+            let element = f.any("extensions")?;
+            if element.tag == context(3) {
+                key_usages = extended_key_usages(f.inside(element))?;
+            }
+        }
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            subject: name(f.inside(subject)),
+            issuer: name(f.inside(issuer)),
+            not_before: der::time_text(&not_before).unwrap_or_default(),
+            not_after: der::time_text(&not_after).unwrap_or_default(),
+            key_usages,
+            digest: DigestKind::from_oid(&algorithm),
+            serial,
+            subject_der: subject.whole.to_vec(),
+            issuer_der: issuer.whole.to_vec(),
+            modulus,
+            exponent,
+            signed: tbs.whole.to_vec(),
+            signature: signature.to_vec(),
+        })
+    }
+
+    /// True when it names itself as its issuer.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.subject_der == self.issuer_der
+    }
+
+    /// True when the key of `issuer` signed it.
+    #[must_use]
+    pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        self.digest.is_some_and(|kind| issuer.has_signed(&self.signature, kind, &kind.of(&[&self.signed])))
+    }
+
+    /// True when its key made `signature` of a digest.
+    pub(super) fn has_signed(&self, signature: &[u8], kind: DigestKind, digest: &[u8]) -> bool {
+        rsa::is_signed(&self.modulus, &self.exponent, signature, kind, digest)
+    }
+
+    /// SHA-1 of the certificate: its thumbprint.
+    #[must_use]
+    pub fn thumbprint(&self) -> Vec<u8> {
+        DigestKind::Sha1.of(&[&self.bytes])
+    }
+}
+
+fn bit_string<'a>(r: &mut Reader<'a>, field: &'static str) -> Result<&'a [u8]> {
+    const BIT_STRING: u8 = 0x03;
+    let element = r.expect(field, BIT_STRING)?;
+    // The first byte counts unused bits, of which there are none here.
+    Ok(element.content.get(1..).unwrap_or(&[]))
+}
+
+fn extended_key_usages(mut extensions: Reader<'_>) -> Result<Vec<String>> {
+    let mut usages = Vec::new();
+    let mut list = extensions.enter("extensions", SEQUENCE)?;
+    while !list.is_empty() {
+        let mut extension = list.enter("extension", SEQUENCE)?;
+        if extension.oid("extnID")? != EXTENDED_KEY_USAGE {
+            continue;
+        }
+        while let Ok(element) = extension.any("extnValue") {
+            if element.tag == OCTET_STRING {
+                let mut ids = extension.inside(element).enter("ExtKeyUsageSyntax", SEQUENCE)?;
+                while ids.peek() == Some(OBJECT_IDENTIFIER) {
+                    usages.push(ids.oid("KeyPurposeId")?);
+                }
+            }
+        }
+    }
+    Ok(usages)
+}
+
+/// The common name of a distinguished name, else its organisational unit (as old roots have), else its organisation.
+fn name(mut rdns: Reader<'_>) -> String {
+    const COMMON_NAME: &str = "2.5.4.3";
+    const UNIT: &str = "2.5.4.11";
+    const ORGANISATION: &str = "2.5.4.10";
+    let mut found: [Option<String>; 3] = [None, None, None];
+    while let Ok(mut set) = rdns.enter("RelativeDistinguishedName", SET) {
+        while let Ok(mut pair) = set.enter("AttributeTypeAndValue", SEQUENCE) {
+            let (Ok(oid), Ok(value)) = (pair.oid("type"), pair.any("value")) else { continue };
+            let text = if value.tag == BMP_STRING {
+                utf16_be(value.content)
+            } else {
+                String::from_utf8_lossy(value.content).into_owned()
+            };
+            let rank = [COMMON_NAME, UNIT, ORGANISATION].iter().position(|known| *known == oid);
+            if let Some(slot) = rank.and_then(|rank| found.get_mut(rank)) {
+                slot.get_or_insert(text);
+            }
+        }
+    }
+    found.into_iter().flatten().next().unwrap_or_default()
+}
+
+pub(super) fn utf16_be(bytes: &[u8]) -> String {
+    let (pairs, _) = bytes.as_chunks::<2>();
+    String::from_utf16_lossy(&pairs.iter().map(|&pair| u16::from_be_bytes(pair)).collect::<Vec<_>>())
+}

@@ -1,0 +1,133 @@
+//! Whole images put into directories of the host.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::images;
+use super::open::{Check, load_image, open};
+use crate::base::{Context, ImageIndex, Result};
+use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
+use crate::transfer::apply::{ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, apply};
+
+/// What was put where.
+#[derive(Clone, Debug, Serialize)]
+pub struct Applied {
+    /// Number of the image.
+    pub image: u32,
+    /// The directory.
+    pub target: String,
+    /// Directories made, the target not among them.
+    pub directories: u64,
+    /// Files written.
+    pub files: u64,
+    /// Second and further names of files.
+    pub hard_links: u64,
+    /// Symbolic links and junctions.
+    pub symbolic_links: u64,
+    /// Bytes of all files written.
+    pub bytes: u64,
+    /// Named data streams that the host cannot hold.
+    pub left_out_named_streams: u64,
+    /// Encrypted files.
+    pub left_out_encrypted: u64,
+    /// Reparse points that the host cannot hold.
+    pub left_out_reparse_points: u64,
+    /// Names that the host refuses.
+    pub left_out_names: u64,
+}
+
+impl Applied {
+    /// The report of one image.
+    pub(super) fn new(image: ImageIndex, target: &Path, report: &ApplyReport) -> Self {
+        let LeftOut { named_streams, encrypted, reparse_points, names } = report.left_out;
+        Self {
+            image: image.number(),
+            target: target.display().to_string(),
+            directories: report.directories,
+            files: report.files,
+            hard_links: report.hard_links,
+            symbolic_links: report.symbolic_links,
+            bytes: report.bytes,
+            left_out_named_streams: named_streams,
+            left_out_encrypted: encrypted,
+            left_out_reparse_points: reparse_points,
+            left_out_names: names,
+        }
+    }
+}
+
+/// Applies the image that `text` names, or the only one, from the file at `path` to the directory `target`; `all` puts
+/// each image into a directory of its name below it.
+///
+/// Links that were fixed up at capture are treated as `fixed_links` says, else as the file's header does.
+///
+/// # Errors
+/// `NotFound` or `InvalidInput` for the image, else what opening and applying give.
+pub fn run(
+    cx: &Context<'_>,
+    path: &Path,
+    text: Option<&str>,
+    target: &Path,
+    fixed_links: Option<FixedLinks>,
+    check: Check,
+) -> Result<Vec<Applied>> {
+    let wim = open(path, check, cx)?;
+    let default = if wim.header().flags.has(HeaderFlags::RP_FIX) {
+        FixedLinks::IntoTarget
+    } else {
+        FixedLinks::AsStored
+    };
+    let options = ApplyOptions { fixed_links: fixed_links.unwrap_or(default), layout: Layout::KeepPaths };
+    let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
+        let tree = load_image(&wim, image, cx)?;
+        let report = apply(cx, &tree, &[&wim], target, &options)?;
+        Ok(Applied::new(image, target, &report))
+    };
+    match text {
+        Some(text) if images::is_all(text) => {
+            std::fs::create_dir_all(target)
+                .map_err(|e| crate::base::Error::io(e, "cannot make the directory", target))?;
+            let folders = folders(&wim);
+            folders.iter().map(|(image, folder)| one(*image, &target.join(folder))).collect()
+        }
+        text => Ok(vec![one(images::choose_one(&wim, text)?, target)?]),
+    }
+}
+
+/// A folder for each image: its name when that can be one, as in wimlib, else its number.
+fn folders(wim: &WimFile) -> Vec<(ImageIndex, PathBuf)> {
+    let mut taken = HashSet::new();
+    let mut folders = Vec::new();
+    for image in wim.images() {
+        let name = wim.xml().images().get(image.position()).and_then(ImageXml::name);
+        let name = name.filter(|name| is_folder_name(name)).map_or_else(|| image.to_string(), str::to_owned);
+        let folder = if taken.insert(name.to_uppercase()) { name } else { format!("{name} ({image})") };
+        folders.push((image, PathBuf::from(folder)));
+    }
+    folders
+}
+
+/// True for a text that is one harmless name on every host.
+fn is_folder_name(name: &str) -> bool {
+    let bad = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name.len() <= 255
+        && !name.contains(bad)
+        && !name.ends_with(['.', ' '])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_no_folders() {
+        assert!(is_folder_name("Windows 7 PROFESSIONAL"));
+        for bad in ["", ".", "..", "a/b", "..\\x", "C:", "a\0", ".hidden", "dot.", "x\n"] {
+            assert!(!is_folder_name(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Files and directories of an image put into a directory of the host, or files written to a stream.
+//!
+//! Paths are given as wimlib takes them: with wildcards, both slashes, from the command or from list files. A path is
+//! looked for as it is spelt and, when nothing fits, without regard to case. Nothing is written unless all of them fit.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::apply::Applied;
+use super::dir::{NothingFits, typed_path};
+use super::images;
+use super::open::{Check, load_image, open};
+use super::text_file::read_text;
+use crate::base::{Context, Error, ImageIndex, Place, Result};
+use crate::formats::wim::WimFile;
+use crate::image::glob::{Case, PathGlob};
+use crate::image::{NodeId, StreamKind, Tree};
+use crate::transfer::apply::{
+    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, extract, write_file_to,
+};
+
+/// What `*` and `?` mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wildcards {
+    /// They stand for any characters of a name.
+    Expand,
+    /// They are characters like others.
+    Literal,
+}
+
+/// What becomes of a path that nothing fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmatched {
+    /// It is an error, and nothing is extracted.
+    Fail,
+    /// It is warned about.
+    Warn,
+}
+
+/// Which files are extracted, and how.
+#[derive(Clone, Debug)]
+pub struct ExtractOptions {
+    /// Paths, and `@FILE` for lists of paths; none mean the whole image.
+    pub paths: Vec<String>,
+    /// What `*` and `?` mean.
+    pub wildcards: Wildcards,
+    /// What becomes of a path that nothing fits.
+    pub unmatched: Unmatched,
+    /// Where files of paths go; those of lists always keep their paths.
+    pub layout: Layout,
+    /// What is checked before.
+    pub check: Check,
+}
+
+/// Files chosen by their paths.
+#[derive(Debug, Default)]
+struct Chosen {
+    /// Those that go right into the target.
+    flat: Vec<NodeId>,
+    /// Those that keep their paths.
+    with_paths: Vec<NodeId>,
+}
+
+/// Extracts from the image that `text` names in the file at `path` into the directory `target`.
+///
+/// # Errors
+/// `NotFound` with the path when nothing fits it; `NotFound` or `InvalidInput` for the image; else what opening and
+/// extracting give.
+pub fn to_directory(
+    cx: &Context<'_>,
+    path: &Path,
+    text: Option<&str>,
+    target: &Path,
+    options: &ExtractOptions,
+) -> Result<Applied> {
+    let (wim, image) = open_image(cx, path, text, options.check)?;
+    let tree = load_image(&wim, image, cx)?;
+    let chosen = choose(&tree, options, cx)?;
+    let mut total = ApplyReport::default();
+    for (nodes, layout) in [(chosen.flat, Layout::Flat), (chosen.with_paths, Layout::KeepPaths)] {
+        if !nodes.is_empty() {
+            // wimextract never changes the targets of links.
+            let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout };
+            add(&mut total, &extract(cx, &tree, &[&wim], &nodes, target, &options)?);
+        }
+    }
+    Ok(Applied::new(image, target, &total))
+}
+
+/// Writes the data of the chosen files of an image to `out`, one after the other.
+///
+/// # Errors
+/// As [`to_directory`]; `InvalidInput` when one of them is no plain file: nothing is written then.
+pub fn to_stream(
+    cx: &Context<'_>,
+    path: &Path,
+    text: Option<&str>,
+    out: &mut dyn Write,
+    options: &ExtractOptions,
+) -> Result<()> {
+    let (wim, image) = open_image(cx, path, text, options.check)?;
+    let tree = load_image(&wim, image, cx)?;
+    let Chosen { flat, with_paths } = choose(&tree, options, cx)?;
+    for &node in flat.iter().chain(&with_paths) {
+        let inode = tree.inode_of(node);
+        let is_encrypted = !inode.streams.get(&StreamKind::Efs).is_zero();
+        if inode.is_directory() || inode.reparse.is_some() || is_encrypted {
+            let message = "it is not a regular file and therefore cannot be extracted to standard output";
+            return Err(Error::invalid_input(message).at(Place::Path(tree.path_of(node).to_string())));
+        }
+    }
+    flat.iter().chain(&with_paths).try_for_each(|&node| write_file_to(cx, &tree, &[&wim], node, out))
+}
+
+fn open_image(
+    cx: &Context<'_>,
+    path: &Path,
+    text: Option<&str>,
+    check: Check,
+) -> Result<(WimFile, ImageIndex)> {
+    let wim = open(path, check, cx)?;
+    let image = images::choose_one(&wim, text)?;
+    Ok((wim, image))
+}
+
+fn choose(tree: &Tree, options: &ExtractOptions, cx: &Context<'_>) -> Result<Chosen> {
+    let mut chosen = Chosen::default();
+    if options.paths.is_empty() {
+        chosen.flat.push(tree.root());
+    }
+    for path in &options.paths {
+        match path.strip_prefix('@') {
+            Some(list) => {
+                for line in list_lines(&read_text(Path::new(list))?) {
+                    chosen.with_paths.extend(find(tree, line, options, cx)?);
+                }
+            }
+            None => {
+                let found = find(tree, path, options, cx)?;
+                match options.layout {
+                    Layout::Flat => chosen.flat.extend(found),
+                    Layout::KeepPaths => chosen.with_paths.extend(found),
+                }
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// The paths of a list: its lines without spaces around them, empty ones and comments left out.
+fn list_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with([';', '#']))
+}
+
+fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> Result<Vec<NodeId>> {
+    let found = match options.wildcards {
+        Wildcards::Literal => tree.find(&typed_path(path)).into_iter().collect(),
+        Wildcards::Expand => {
+            let exact = PathGlob::parse(path, Case::Matters)?.select(tree);
+            if exact.is_empty() { PathGlob::parse(path, Case::Ignored)?.select(tree) } else { exact }
+        }
+    };
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let error = Error::not_found("no matches for this path")
+        .at(Place::Path(path.to_owned()))
+        .with_source(NothingFits);
+    match options.unmatched {
+        Unmatched::Fail => {
+            Err(error.remedy("list the paths with wim dir, or skip missing ones with --nullglob"))
+        }
+        Unmatched::Warn => {
+            cx.progress.warn(&error);
+            Ok(found)
+        }
+    }
+}
+
+fn add(total: &mut ApplyReport, more: &ApplyReport) {
+    total.directories += more.directories;
+    total.files += more.files;
+    total.hard_links += more.hard_links;
+    total.symbolic_links += more.symbolic_links;
+    total.bytes += more.bytes;
+    let LeftOut { named_streams, encrypted, reparse_points, names } = more.left_out;
+    total.left_out.named_streams += named_streams;
+    total.left_out.encrypted += encrypted;
+    total.left_out.reparse_points += reparse_points;
+    total.left_out.names += names;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_have_comments_and_spaces() {
+        let text = "; comment\r\n# comment\n\n  \\Windows\\notepad*  \r\n/Program Files/A*\n";
+        assert_eq!(list_lines(text).collect::<Vec<_>>(), ["\\Windows\\notepad*", "/Program Files/A*"]);
+    }
+}

@@ -1,0 +1,240 @@
+//! `slipstream`: reads images, edits them as overlays, keeps the editions that are wanted, writes and verifies the result.
+//!
+//! Nothing is unpacked: unchanged blobs are copied compressed, and an image that nothing changed keeps its metadata
+//! resource as it is, so that a second run over the result writes the same file again. [`image`] services one image,
+//! [`report`] is what is told of it all.
+
+mod image;
+mod package_folder;
+mod report;
+
+pub use package_folder::PackageFolder;
+pub use report::{
+    DroppedImage, FileChange, ImageReport, RegistryChange, RegistryValue, SlipstreamReport, WrittenReport,
+};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lz_kit::Level;
+
+use self::image::{ServicedImage, service};
+use super::clock;
+use super::images;
+use super::open;
+use super::spool::Spool;
+use crate::base::atomic_file::{AtomicFile, IfExists};
+use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Result, Stage};
+use crate::formats::reg_file::{RegFile, UnknownLines};
+use crate::formats::wim::{ChunkFormat, WimFile};
+use crate::image::WimPath;
+use crate::servicing::drivers::DriverOptions;
+use crate::transfer::verify::{verify, verify_written};
+use crate::transfer::write::{CopyDigests, Integrity, NewImage, NewWim, Recompress, WriteReport, write};
+
+/// What to do to which images.
+pub struct SlipstreamOptions {
+    /// The WIM that is read.
+    pub input: PathBuf,
+    /// Where the result goes; another file than the input.
+    pub output: PathBuf,
+    /// Whether an existing output may be replaced.
+    pub if_exists: IfExists,
+    /// Editions to keep, as [`images::choose`] reads them; all when empty.
+    pub editions: Vec<String>,
+    /// Folders with driver packages.
+    pub drivers: Vec<PathBuf>,
+    /// How drivers are added.
+    pub driver_options: DriverOptions,
+    /// `.reg` files to import, after the drivers.
+    pub reg_files: Vec<PathBuf>,
+    /// Host files and folders to put into the images, last of all.
+    pub additions: Vec<(PathBuf, WimPath)>,
+    /// How the result is compressed; as the input when none.
+    pub compress: Option<(ChunkFormat, Level)>,
+    /// Whether the result has an integrity table; as the input when none.
+    pub integrity: Option<Integrity>,
+    /// How thoroughly the result is read back.
+    pub verify: VerifyDepth,
+    /// Plan and report only, or write.
+    pub mode: Mode,
+}
+
+/// How thoroughly the result is read back before it takes its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyDepth {
+    /// Structure, tables, new blobs, and the digests of copied bytes.
+    Written,
+    /// Every blob is decoded.
+    Full,
+}
+
+/// Whether anything is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Plan and report only.
+    DryRun,
+    /// Write the result.
+    Write,
+}
+
+/// Does what `options` say.
+///
+/// # Errors
+/// `NotFound` for a missing edition or file, `InvalidInput` for an output that exists or is the input, and what reading,
+/// servicing and writing give. The output is then as it was.
+pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<SlipstreamReport> {
+    let wim = open::open(&options.input, open::Check::Nothing, cx)?;
+    if is_same_file(&options.input, &options.output) {
+        return Err(Error::invalid_input("the output is the input")
+            .in_file(options.output.display())
+            .remedy("write to another file; the input is never changed"));
+    }
+    let file = match options.mode {
+        Mode::Write => Some(AtomicFile::create(&options.output, options.if_exists)?),
+        Mode::DryRun => None,
+    };
+    let kept = kept_images(&wim, &options.editions)?;
+    let edits = Edits::read(options)?;
+    let mut spool = Spool::new(&folder_of(&options.output));
+    cx.progress.start(Stage::LoadingImages, kept.len() as u64);
+    let (mut serviced, mut contents) = (Vec::new(), Vec::new());
+    for &image in &kept {
+        cx.cancel.check()?;
+        let mut image = service(cx, &wim, image, &edits, options)?;
+        for (digest, content) in image.take_contents() {
+            if wim.table().find(&digest).is_none() && !contents.iter().any(|(known, _)| *known == digest) {
+                contents.push((digest, spool.keep(content)?));
+            }
+        }
+        serviced.push(image);
+        cx.progress.advance(1);
+    }
+    let mut report = SlipstreamReport::new(&wim, options, &kept, &serviced);
+    if let Some(mut file) = file {
+        let written = write(cx, new_wim(&wim, options, serviced, &kept, &contents)?, &mut file)?;
+        read_back(cx, &file, &written, options)?;
+        file.commit()?;
+        report.written = Some(WrittenReport::new(&written));
+    }
+    Ok(report)
+}
+
+/// What is applied to every image, read once.
+struct Edits {
+    drivers: Vec<PackageFolder>,
+    reg_files: Vec<(String, RegFile)>,
+    /// The job's time, if the environment fixes one.
+    fixed_time: Option<FileTime>,
+}
+
+impl Edits {
+    fn read(options: &SlipstreamOptions) -> Result<Self> {
+        let drivers =
+            options.drivers.iter().map(|folder| PackageFolder::scan(folder)).collect::<Result<_>>()?;
+        let read_reg = |path: &PathBuf| {
+            let bytes = std::fs::read(path).map_err(|e| Error::io(e, "cannot read", path))?;
+            let parsed =
+                RegFile::parse(&bytes, None, UnknownLines::Refuse).map_err(|e| e.in_file(path.display()))?;
+            Ok((path.display().to_string(), parsed))
+        };
+        let reg_files = options.reg_files.iter().map(read_reg).collect::<Result<_>>()?;
+        Ok(Self { drivers, reg_files, fixed_time: clock::fixed_time()? })
+    }
+}
+
+fn kept_images(wim: &WimFile, editions: &[String]) -> Result<Vec<ImageIndex>> {
+    if editions.is_empty() {
+        return Ok(wim.images().collect());
+    }
+    let mut kept = Vec::new();
+    for edition in editions {
+        for image in images::choose(wim, edition)? {
+            if !kept.contains(&image) {
+                kept.push(image);
+            }
+        }
+    }
+    // The order of the file, whatever the order of the options: equal wishes give equal files.
+    kept.sort_unstable();
+    Ok(kept)
+}
+
+fn new_wim<'a>(
+    wim: &'a WimFile,
+    options: &SlipstreamOptions,
+    serviced: Vec<ServicedImage<'a>>,
+    kept: &[ImageIndex],
+    contents: &'a [(crate::base::Sha1Digest, crate::image::edit::Content)],
+) -> Result<NewWim<'a>> {
+    if wim.xml().is_stand_in() {
+        return Err(Error::invalid_input("its XML data cannot be read, so it cannot be carried over")
+            .in_file(wim.name()));
+    }
+    let (format, level) = options.compress.unwrap_or((wim.format(), Level::NORMAL));
+    let has_integrity = !wim.header().integrity.is_absent();
+    let boot = wim.boot_index().and_then(|boot| kept.iter().position(|&image| image == boot));
+    Ok(NewWim {
+        format,
+        level,
+        guid: None,
+        flags: wim.header().flags,
+        xml: wim.xml().clone(),
+        images: serviced.into_iter().map(ServicedImage::into_new_image).collect::<Vec<NewImage<'a>>>(),
+        sources: vec![wim],
+        contents,
+        boot: boot.map(ImageIndex::from_position),
+        integrity: options.integrity.unwrap_or(if has_integrity { Integrity::Make } else { Integrity::Omit }),
+        recompress: Recompress::WhenNeeded,
+        copy_digests: CopyDigests::Keep,
+    })
+}
+
+/// Reads the finished file back before it takes its name.
+fn read_back(
+    cx: &Context<'_>,
+    file: &AtomicFile,
+    written: &WriteReport,
+    options: &SlipstreamOptions,
+) -> Result<()> {
+    let source = Arc::new(FileSource::open(file.temporary_path())?);
+    let wim = WimFile::open(source, &options.output.display().to_string())?;
+    verify_written(cx, &wim, written)?;
+    if options.verify == VerifyDepth::Full {
+        let report = verify(cx, &wim)?;
+        if let Some(finding) =
+            report.findings.into_iter().find(|f| f.severity == crate::transfer::verify::Severity::Damage)
+        {
+            return Err(finding.error);
+        }
+    }
+    Ok(())
+}
+
+fn is_same_file(input: &Path, output: &Path) -> bool {
+    match (input.canonicalize(), output.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b || same_inode(&a, &b),
+        _ => false,
+    }
+}
+
+#[cfg(unix)]
+fn same_inode(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => a.dev() == b.dev() && a.ino() == b.ino(),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn same_inode(_: &Path, _: &Path) -> bool {
+    false
+}
+
+fn folder_of(output: &Path) -> PathBuf {
+    match output.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

@@ -1,0 +1,270 @@
+//! Who vouches for a package: its catalog, checked against every file of the package.
+//!
+//! Source: drivers.md 7. What is checked is said, and no more: the signature and the chain inside the catalog are verified, but
+//! no trust store is shipped, so whether the chain's end is to be trusted is left to Windows.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::store::{Staged, StagedFile};
+use crate::base::{Architecture, Sha1Hasher};
+use crate::formats::catalog::{Catalog, Certificate, DigestKind, SignatureCheck};
+use crate::formats::inf::TargetWindows;
+use crate::formats::pe::PeFile;
+
+/// Extended key usages of Microsoft's own signers.
+const WHQL: &str = "1.3.6.1.4.1.311.10.3.5";
+const ATTESTED: &str = "1.3.6.1.4.1.311.10.3.5.1";
+const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
+
+/// What a package's signature comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureStatus {
+    /// Signed by Microsoft after testing.
+    Whql,
+    /// Signed by Microsoft on the vendor's word: for Windows 10 and later.
+    Attested,
+    /// Signed by the vendor.
+    Authenticode,
+    /// Signed for tests: loads only where test signing is on.
+    Test,
+    /// The catalog is damaged, or its signature does not hold.
+    CatalogInvalid,
+    /// The catalog does not vouch for all files.
+    NotCovered,
+    /// There is no catalog.
+    Unsigned,
+}
+
+/// All that is known of a package's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignatureReport {
+    /// What it comes to.
+    pub status: SignatureStatus,
+    /// Why it is not better, where that needs words.
+    pub reason: Option<String>,
+    /// Name of the signer.
+    pub signer: Option<String>,
+    /// Names from the signer's certificate up to the last one named; the last need not be in the catalog.
+    pub chain: Vec<String>,
+    /// Digest algorithms of its entries: `sha1`, `sha256`.
+    pub digests: Vec<String>,
+    /// Algorithm of the signature itself.
+    pub signature_digest: Option<String>,
+    /// Last day of the signer's certificate, UTC.
+    pub not_after: Option<String>,
+    /// When a time-stamping authority saw the signature, UTC.
+    pub time_stamp: Option<String>,
+    /// Files the catalog does not vouch for.
+    pub not_covered: Vec<String>,
+    /// Whether the catalog names the Windows version; none when it names none at all.
+    pub os_attribute_fits: Option<bool>,
+    /// Nothing in it can be checked by a Windows that knows SHA-1 alone.
+    pub needs_sha2: bool,
+}
+
+impl SignatureReport {
+    fn new(status: SignatureStatus, reason: Option<String>) -> Self {
+        Self {
+            status,
+            reason,
+            signer: None,
+            chain: Vec::new(),
+            digests: Vec::new(),
+            signature_digest: None,
+            not_after: None,
+            time_stamp: None,
+            not_covered: Vec::new(),
+            os_attribute_fits: None,
+            needs_sha2: false,
+        }
+    }
+
+    /// True when Windows of that architecture would load the driver as it is, as far as the catalog tells.
+    #[must_use]
+    pub fn is_accepted(&self, target: &TargetWindows) -> bool {
+        match self.status {
+            SignatureStatus::Whql | SignatureStatus::Authenticode => true,
+            SignatureStatus::Attested => target.version() >= (10, 0),
+            _ => target.arch == Architecture::X86,
+        }
+    }
+
+    /// The status as a word or two for people.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self.status {
+            SignatureStatus::Whql => "WHQL",
+            SignatureStatus::Attested => "attested",
+            SignatureStatus::Authenticode => "Authenticode",
+            SignatureStatus::Test => "test-signed",
+            SignatureStatus::CatalogInvalid => "invalid catalog",
+            SignatureStatus::NotCovered => "not covered by its catalog",
+            SignatureStatus::Unsigned => "unsigned",
+        }
+    }
+}
+
+/// Checks the catalog of a package against its files.
+#[must_use]
+pub fn check(staged: &Staged, target: &TargetWindows) -> SignatureReport {
+    let Some(name) = &staged.catalog else {
+        return SignatureReport::new(
+            SignatureStatus::Unsigned,
+            Some("the package has no catalog".to_owned()),
+        );
+    };
+    let Some(file) = staged.file(name) else {
+        return SignatureReport::new(SignatureStatus::Unsigned, Some(format!("{name} is not there")));
+    };
+    let catalog = match Catalog::parse(&file.bytes) {
+        Ok(catalog) => catalog,
+        Err(e) => {
+            return SignatureReport::new(SignatureStatus::CatalogInvalid, Some(e.in_file(name).to_string()));
+        }
+    };
+    let mut report = describe(&catalog, target);
+    let known: HashSet<&[u8]> = catalog.list.members.iter().map(|member| member.digest.as_slice()).collect();
+    let others = staged.files.iter().filter(|other| !other.path.eq_ignore_ascii_case(name));
+    report.not_covered =
+        others.filter(|other| !is_covered(other, &known)).map(|other| other.path.clone()).collect();
+    if report.status != SignatureStatus::CatalogInvalid && !report.not_covered.is_empty() {
+        report.status = SignatureStatus::NotCovered;
+        let mut reason = format!("{name} does not vouch for {}", report.not_covered.join(", "));
+        let uncovered = staged.files.iter().filter(|other| report.not_covered.contains(&other.path));
+        if uncovered.clone().all(|other| with_signed_line_ends(other, &known).is_some()) {
+            reason +=
+                ", but would if its line ends were CR LF, as the vendor signed it; a tool has changed them";
+        }
+        report.reason = Some(reason);
+    }
+    report
+}
+
+/// Everything but coverage.
+fn describe(catalog: &Catalog, target: &TargetWindows) -> SignatureReport {
+    let Some(signer) = catalog.signed.signer() else {
+        return SignatureReport::new(
+            SignatureStatus::CatalogInvalid,
+            Some("nobody signed the catalog".to_owned()),
+        );
+    };
+    let leaf = signer.chain.first();
+    let (status, reason) = match (&signer.check, leaf) {
+        (SignatureCheck::Invalid(what) | SignatureCheck::Unknown(what), _) => {
+            (SignatureStatus::CatalogInvalid, Some(what.clone()))
+        }
+        (SignatureCheck::Valid, Some(leaf)) => (kind_of(leaf, &signer.chain), None),
+        (SignatureCheck::Valid, None) => (SignatureStatus::CatalogInvalid, None),
+    };
+    let mut report = SignatureReport::new(status, reason);
+    report.signer = leaf.map(|certificate| certificate.subject.clone());
+    report.chain = signer.chain.iter().map(|certificate| certificate.subject.clone()).collect();
+    if let Some(last) = signer.chain.last().filter(|last| !last.is_self_issued()) {
+        report.chain.push(last.issuer.clone());
+    }
+    let mut digests: Vec<DigestKind> = catalog.list.members.iter().map(|member| member.digest_kind).collect();
+    digests.sort();
+    digests.dedup();
+    report.digests = digests.iter().map(|kind| kind.name().to_owned()).collect();
+    report.signature_digest = signer.digest.map(|kind| kind.name().to_owned());
+    report.not_after = leaf.map(|certificate| certificate.not_after.clone());
+    report.time_stamp.clone_from(&signer.time_stamp);
+    report.os_attribute_fits = os_attribute_fits(catalog, target);
+    report.needs_sha2 = signer.digest.is_some_and(|kind| kind != DigestKind::Sha1)
+        || (!digests.is_empty() && !digests.contains(&DigestKind::Sha1));
+    report
+}
+
+fn kind_of(leaf: &Certificate, chain: &[Certificate]) -> SignatureStatus {
+    let has = |usage: &str| leaf.key_usages.iter().any(|known| known == usage);
+    let names = chain.iter().flat_map(|certificate| [&certificate.subject, &certificate.issuer]);
+    let is_test =
+        leaf.is_self_issued() || names.clone().any(|name| name.to_lowercase().contains("wdktestcert"));
+    let says_test = names.clone().any(|name| name.contains("Test Root") || name.contains("Test CA"));
+    if is_test || says_test {
+        SignatureStatus::Test
+    } else if has(ATTESTED) {
+        SignatureStatus::Attested
+    } else if has(WHQL) {
+        SignatureStatus::Whql
+    } else if has(CODE_SIGNING) || leaf.key_usages.is_empty() {
+        SignatureStatus::Authenticode
+    } else {
+        SignatureStatus::CatalogInvalid
+    }
+}
+
+/// Whether the catalog's `OSAttr` or `OS` names the version of `target`.
+fn os_attribute_fits(catalog: &Catalog, target: &TargetWindows) -> Option<bool> {
+    let lists: Vec<&str> = catalog.list.members.iter().filter_map(|m| m.os_attributes.as_deref()).collect();
+    if lists.is_empty() {
+        return None;
+    }
+    // `2:6.1` is NT 6.1; `2:6.x` and `2:6.1;` with a build occur.
+    let wanted = format!("2:{}.{}", target.major, target.minor);
+    let any = format!("2:{}.x", target.major);
+    Some(lists.iter().flat_map(|list| list.split(',')).any(|item| {
+        let item = item.trim();
+        item.eq_ignore_ascii_case(&any) || item == wanted || item.starts_with(&format!("{wanted}."))
+    }))
+}
+
+/// The bytes of a text with CR LF line ends, if that is what the catalog vouches for: version control systems change them
+/// after a vendor has signed.
+fn with_signed_line_ends(file: &StagedFile, known: &HashSet<&[u8]>) -> Option<Vec<u8>> {
+    if file.bytes.contains(&b'\r') || !file.bytes.contains(&b'\n') || PeFile::looks_like_one(&file.bytes) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(file.bytes.len() + file.bytes.len() / 20);
+    for &byte in file.bytes.iter() {
+        if byte == b'\n' {
+            bytes.push(b'\r');
+        }
+        bytes.push(byte);
+    }
+    let is_known = known.contains(&sha1(&[&bytes])[..]) || known.contains(&Sha256::digest(&bytes)[..]);
+    is_known.then_some(bytes)
+}
+
+/// Gives files back the line ends with which their catalog vouches for them; names of those files go to `restored`.
+///
+/// Nothing else ever changes a file of a package: here the catalog's digest proves that the result is the vendor's file.
+#[must_use]
+pub fn restore_line_ends(staged: Staged, restored: &mut Vec<String>) -> Staged {
+    let catalog = staged.catalog.as_ref().and_then(|name| staged.file(name));
+    let Some(catalog) = catalog.and_then(|file| Catalog::parse(&file.bytes).ok()) else { return staged };
+    let known: HashSet<&[u8]> = catalog.list.members.iter().map(|member| member.digest.as_slice()).collect();
+    let mut changed = Vec::new();
+    for (index, file) in staged.files.iter().enumerate() {
+        if !is_covered(file, &known)
+            && let Some(bytes) = with_signed_line_ends(file, &known)
+        {
+            restored.push(file.path.clone());
+            changed.push((index, bytes));
+        }
+    }
+    if changed.is_empty() { staged } else { staged.with_bytes(changed) }
+}
+
+/// True when one of the file's four digests is known.
+fn is_covered(file: &StagedFile, known: &HashSet<&[u8]>) -> bool {
+    if known.contains(&file.sha256[..]) || known.contains(&sha1(&[&file.bytes])[..]) {
+        return true;
+    }
+    let pieces = PeFile::parse(&file.bytes).ok().and_then(|pe| pe.authenticode_pieces());
+    pieces.is_some_and(|pieces| {
+        let mut sha256 = Sha256::new();
+        pieces.iter().for_each(|piece| sha256.update(piece));
+        known.contains(&sha256.finalize()[..]) || known.contains(&sha1(&pieces)[..])
+    })
+}
+
+fn sha1(pieces: &[&[u8]]) -> [u8; 20] {
+    let mut hasher = Sha1Hasher::new();
+    pieces.iter().for_each(|piece| hasher.update(piece));
+    hasher.finish().0
+}
