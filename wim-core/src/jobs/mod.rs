@@ -17,6 +17,7 @@ pub mod open;
 pub mod optimize;
 pub mod properties;
 pub mod rebuild;
+pub mod registry;
 pub mod slipstream;
 pub mod spool;
 pub mod text_file;

@@ -1,0 +1,225 @@
+//! What a registry job works on: a hive file, or images of a WIM, and how paths of keys are read there.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::view::HostHive;
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
+use crate::formats::hive::{Hive, KeyRef};
+use crate::formats::wim::WimFile;
+use crate::image::edit::{ImageView, View};
+use crate::jobs::images;
+use crate::jobs::open::{Check, load_image, open};
+use crate::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
+use crate::servicing::registry::{self, PathMap, Places};
+use crate::transfer::read::WimBlobs;
+
+/// A file and, when it is a WIM, which of its images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The file.
+    pub path: PathBuf,
+    /// Number, name or edition of the image, several with commas, or `all`; none is the only image.
+    pub image: Option<String>,
+}
+
+impl Target {
+    /// Reads `FILE` or `FILE:IMAGE`; a file whose whole name exists is taken as it is.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let whole = PathBuf::from(text);
+        match text.rsplit_once(':') {
+            Some((path, image)) if !whole.exists() && !path.is_empty() && Path::new(path).exists() => {
+                Self { path: PathBuf::from(path), image: Some(image.to_owned()) }
+            }
+            _ => Self { path: whole, image: None },
+        }
+    }
+}
+
+/// An open target.
+pub(super) enum Source {
+    Hive(HostHive),
+    Wim(Box<WimFile>),
+}
+
+impl Source {
+    pub(super) fn open(cx: &Context<'_>, target: &Target) -> Result<Self> {
+        let mut signature = [0; 4];
+        let mut file =
+            std::fs::File::open(&target.path).map_err(|e| Error::io(e, "cannot open", &target.path))?;
+        let is_hive = file.read_exact(&mut signature).is_ok() && signature == *b"regf";
+        if is_hive {
+            if target.image.is_some() {
+                return Err(Error::invalid_input("a hive file has no images").in_file(target.path.display()));
+            }
+            return Ok(Self::Hive(HostHive::open(&target.path)?));
+        }
+        Ok(Self::Wim(Box::new(open(&target.path, Check::Nothing, cx)?)))
+    }
+
+    /// The images that the target names.
+    pub(super) fn images(wim: &WimFile, target: &Target) -> Result<Vec<ImageIndex>> {
+        match &target.image {
+            Some(text) => images::choose(wim, text),
+            None => Ok(vec![images::choose_one(wim, None)?]),
+        }
+    }
+}
+
+/// The registry of one image, or one hive file.
+pub struct Registry<'v> {
+    /// Its hives.
+    pub set: HiveSet<'v>,
+    /// Which hives path prefixes mean.
+    pub map: PathMap,
+    /// The hive, when the target is a hive file.
+    single: Option<HiveName>,
+}
+
+impl<'v> Registry<'v> {
+    pub(super) fn of_image(view: &'v dyn View, map: &PathMap, options: HiveOptions) -> Self {
+        Self { set: HiveSet::new(view, options), map: map.clone(), single: None }
+    }
+
+    /// `map` may name hives by [`HiveName::Other`]`(0)`, which is the file.
+    pub(super) fn of_hive(hive: &'v HostHive, map: &PathMap, options: HiveOptions) -> Result<Self> {
+        let mut set = HiveSet::new(hive, options);
+        let name = set.add_path(&hive.hive_path())?;
+        let mut map = map.clone();
+        for (_, target) in &mut map.prefixes {
+            *target = name;
+        }
+        if map.current_user.is_some() {
+            map.current_user = Some(name);
+        }
+        if let Some(mount) = mount_of(&hive.hive_path().to_string()) {
+            map.prefixes.push((mount.to_owned(), name));
+        }
+        Ok(Self { set, map, single: Some(name) })
+    }
+
+    /// The hives to work on: the file, or those that the image has.
+    pub fn hives(&mut self) -> Vec<HiveName> {
+        match self.single {
+            Some(name) => vec![name],
+            None => HiveName::ALL.into_iter().filter(|&name| self.set.has(name)).collect(),
+        }
+    }
+
+    /// Where a path leads: in a hive file it counts from the root, unless it begins as the hive is mounted; in an image the
+    /// root name `HKEY_LOCAL_MACHINE` may be left out.
+    ///
+    /// # Errors
+    /// As [`registry::resolve`].
+    pub fn places(&mut self, path: &str) -> Result<Places> {
+        let path = path.trim_matches('\\');
+        let resolved = registry::resolve(&mut self.set, path, &self.map);
+        match (self.single, resolved) {
+            (Some(name), Ok(places)) if places.iter().all(|(hive, _)| *hive == name) => Ok(places),
+            (Some(name), _) => match path.split('\\').next() {
+                // A path with a root that is not this hive's is a mistake, not a key of that name.
+                Some(first) if is_root(first) => Err(Error::invalid_input(format!(
+                    "{path} is not in this hive"
+                ))
+                .remedy("write the path from the root of the hive, or map the prefix: --map PREFIX=.")),
+                _ => Ok(vec![(name, path.to_owned())]),
+            },
+            (None, Err(error)) if error.kind() == ErrorKind::InvalidInput && !path.is_empty() => {
+                registry::resolve(&mut self.set, &format!("HKEY_LOCAL_MACHINE\\{path}"), &self.map)
+                    .map_err(|_| error)
+            }
+            (None, resolved) => resolved,
+        }
+    }
+
+    /// Runs `work` on the key that a path leads to; the first place counts.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such key.
+    pub fn with_key<T>(
+        &mut self,
+        path: &str,
+        work: impl FnOnce(HiveName, &str, KeyRef<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let no_key = || {
+            let place = crate::base::Place::Path(path.to_owned());
+            Error::not_found("there is no such key").at(place)
+        };
+        let (hive, key) = self.places(path)?.into_iter().next().ok_or_else(no_key)?;
+        let Some(open) = self.set.hive(hive)? else { return Err(no_key()) };
+        let Some(found) = open.key(&key)? else { return Err(no_key()) };
+        work(hive, &key, found)
+    }
+
+    /// The path of a key as .reg files have it.
+    #[must_use]
+    pub fn full_path(&self, hive: HiveName, key: &str) -> String {
+        if self.single.is_some() {
+            let mount = self.map.prefixes.first().map_or("HKEY_LOCAL_MACHINE\\HIVE", |(prefix, _)| prefix);
+            return if key.is_empty() { mount.to_owned() } else { format!("{mount}\\{key}") };
+        }
+        registry::full_path(hive, key).unwrap_or_else(|| format!("{}\\{key}", hive.label()))
+    }
+
+    /// The hive of this name; none when it is not there.
+    ///
+    /// # Errors
+    /// As [`HiveSet::hive`].
+    pub fn hive(&mut self, name: HiveName) -> Result<Option<&Hive>> {
+        self.set.hive(name)
+    }
+}
+
+fn is_root(name: &str) -> bool {
+    name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("HKEY_"))
+        || ["HKLM", "HKCU", "HKU", "HKCR", "HKCC"].iter().any(|root| root.eq_ignore_ascii_case(name))
+}
+
+/// Where Windows mounts a hive of this file name.
+fn mount_of(path: &str) -> Option<&'static str> {
+    let name = path.trim_start_matches('\\').to_ascii_uppercase();
+    Some(match name.as_str() {
+        "SYSTEM" => "HKEY_LOCAL_MACHINE\\SYSTEM",
+        "SOFTWARE" => "HKEY_LOCAL_MACHINE\\SOFTWARE",
+        "SAM" => "HKEY_LOCAL_MACHINE\\SAM",
+        "SECURITY" => "HKEY_LOCAL_MACHINE\\SECURITY",
+        "DRIVERS" => "HKEY_LOCAL_MACHINE\\DRIVERS",
+        "COMPONENTS" => "HKEY_LOCAL_MACHINE\\COMPONENTS",
+        "SCHEMA.DAT" => "HKEY_LOCAL_MACHINE\\SCHEMA",
+        "BCD" => "HKEY_LOCAL_MACHINE\\BCD00000000",
+        "DEFAULT" => "HKEY_USERS\\.DEFAULT",
+        "NTUSER.DAT" => "HKEY_CURRENT_USER",
+        _ => return None,
+    })
+}
+
+/// Runs `work` on the hive file, or on each image that the target names; answers come with the image's number.
+///
+/// # Errors
+/// Those of opening the target and of `work`.
+pub fn read<T>(
+    cx: &Context<'_>,
+    target: &Target,
+    map: &PathMap,
+    mut work: impl FnMut(&mut Registry<'_>) -> Result<T>,
+) -> Result<Vec<(Option<ImageIndex>, T)>> {
+    let options = HiveOptions::default();
+    match Source::open(cx, target)? {
+        Source::Hive(hive) => {
+            let mut registry = Registry::of_hive(&hive, map, options)?;
+            Ok(vec![(None, work(&mut registry).map_err(|e| e.in_file(target.path.display()))?)])
+        }
+        Source::Wim(wim) => {
+            let mut answers = Vec::new();
+            for image in Source::images(&wim, target)? {
+                let tree = load_image(&wim, image, cx)?;
+                let blobs = WimBlobs::new(&wim);
+                let view = ImageView::new(&tree, &blobs);
+                let mut registry = Registry::of_image(&view, map, options);
+                answers.push((Some(image), work(&mut registry)?));
+            }
+            Ok(answers)
+        }
+    }
+}
