@@ -133,7 +133,7 @@ pub fn bench(cx: &Context<'_>, options: &BenchOptions) -> Result<BenchReport> {
     record.rows = bench.rows();
     let mut comparison = base.as_ref().map(|base| compare(base, &record, options.fail_below));
     if let Some(base) = &base {
-        let is_slower = |now: &Comparison| now.rows.iter().any(|row| looks_slower(row));
+        let is_slower = |now: &Comparison| now.rows.iter().any(looks_slower);
         for _ in 0..runs * SECOND_LOOKS {
             let Some(now) = comparison.as_ref().filter(|now| is_slower(now)) else { break };
             let slower: Vec<RowKey> =

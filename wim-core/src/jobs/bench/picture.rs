@@ -21,6 +21,9 @@ text{fill:var(--ink)}.title{font-size:14px;font-weight:bold}\
 .s6{stroke:#1b7c83;fill:#1b7c83}.s7{stroke:#6e7781;fill:#6e7781}\
 .line.s0,.line.s1,.line.s2,.line.s3,.line.s4,.line.s5,.line.s6,.line.s7{fill:none}";
 
+/// The figure of a row that a panel shows.
+type Figure = fn(&Row) -> f64;
+
 const COLOURS: usize = 8;
 const WIDTH: f64 = 920.0;
 const PANEL_HEIGHT: f64 = 260.0;
@@ -165,7 +168,7 @@ fn speed_against_ratio(canvas: &mut Canvas, record: &Record) {
     }
     series.values_mut().for_each(|rows| rows.sort_by_key(|row| row.key.level));
     let top = canvas.bottom;
-    let directions: [(&str, fn(&Row) -> f64); 2] = [
+    let directions: [(&str, Figure); 2] = [
         ("Compressing", |row| row.encode.megabytes_per_second),
         ("Decompressing", |row| row.decode.megabytes_per_second),
     ];
@@ -222,7 +225,7 @@ fn history(canvas: &mut Canvas, records: &[(String, &Record)]) {
     keys.dedup();
     let dropped = keys.len().saturating_sub(MAX_LINES);
     keys.truncate(MAX_LINES);
-    let panels: [(&str, fn(&Row) -> f64); 3] = [
+    let panels: [(&str, Figure); 3] = [
         ("History of compressing speed, first = 100 %", |row| row.encode.relative),
         ("History of decompressing speed, first = 100 %", |row| row.decode.relative),
         ("History of compressed size, first = 100 %", |row| row.ratio),
@@ -267,7 +270,7 @@ fn history(canvas: &mut Canvas, records: &[(String, &Record)]) {
 }
 
 /// Values of one row in every record that has it, as per cent of the first.
-fn line_of(records: &[(String, &Record)], key: &RowKey, value: fn(&Row) -> f64) -> Vec<(usize, f64)> {
+fn line_of(records: &[(String, &Record)], key: &RowKey, value: Figure) -> Vec<(usize, f64)> {
     let found = records.iter().enumerate().filter_map(|(place, (_, record))| {
         Some((place, value(record.rows.iter().find(|row| row.key == *key)?)))
     });
