@@ -68,7 +68,8 @@ pub(crate) fn parse_compression(text: &str) -> Result<CompressionChoice, String>
     Ok(CompressionChoice { compression, level })
 }
 
-fn parse_level(text: &str) -> Result<Level, String> {
+/// Reads a level: a number on wimlib's scale, `fast`, `normal` or `max`.
+pub(crate) fn parse_level(text: &str) -> Result<Level, String> {
     match text.to_ascii_lowercase().as_str() {
         "fast" => Ok(Level::FAST),
         "normal" => Ok(Level::NORMAL),

@@ -164,6 +164,7 @@ pub(crate) fn stage_text(stage: Stage) -> &'static str {
         Stage::Extracting => "Extracting file data",
         Stage::Writing => "Archiving file data",
         Stage::MakingIntegrity => "Calculating integrity table",
+        Stage::Measuring => "Measuring codecs",
         _ => "Working",
     }
 }
@@ -179,6 +180,7 @@ pub(crate) fn stage_name_and_unit(stage: Stage) -> (&'static str, &'static str) 
         Stage::Extracting => ("extracting", "bytes"),
         Stage::Writing => ("writing", "bytes"),
         Stage::MakingIntegrity => ("making_integrity", "bytes"),
+        Stage::Measuring => ("measuring", "bytes"),
         _ => ("working", "items"),
     }
 }

@@ -56,7 +56,7 @@ pub(crate) enum ProgressKind {
 }
 
 /// A number of threads; 0 means one per core, as with wimlib-imagex.
-fn parse_threads(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_threads(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(0) => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
         Ok(number) if number <= 1024 => Ok(number),

@@ -1,6 +1,7 @@
 //! One file per verb, named as typed: its arguments, one call into `wim_core::jobs`, and the rendering of the result.
 
 pub(crate) mod apply;
+pub(crate) mod bench;
 pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod demo;
@@ -36,6 +37,7 @@ pub(crate) enum Verb {
     Optimize(optimize::Arguments),
     Slipstream(slipstream::Arguments),
     Demo(demo::Arguments),
+    Bench(bench::Arguments),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
@@ -60,6 +62,7 @@ impl Verb {
             Self::Optimize(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
+            Self::Bench(arguments) => arguments.run(session),
             Self::Other(words) => Err(unknown_verb(&words).into()),
         }
     }

@@ -10,6 +10,7 @@
 )]
 
 mod apply;
+mod bench;
 mod capture;
 mod delete;
 mod dir;

@@ -26,6 +26,8 @@ pub enum Stage {
     Writing,
     /// Making the integrity table; unit: bytes of the file.
     MakingIntegrity,
+    /// Measuring codecs; unit: uncompressed bytes.
+    Measuring,
 }
 
 /// Receives the progress of one job; called from any thread.

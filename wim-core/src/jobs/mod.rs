@@ -4,6 +4,7 @@
 //! rooms that read the host's clock and environment are [`clock`] and [`open`]. No job prints, colours or exits.
 
 pub mod apply;
+pub mod bench;
 pub mod capture;
 pub mod clock;
 pub mod delete;
@@ -16,6 +17,7 @@ pub mod info;
 pub mod open;
 pub mod optimize;
 pub mod properties;
+mod pseudo_files;
 pub mod rebuild;
 pub mod registry;
 pub mod slipstream;

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use super::media::TIME;
-use super::pseudo_pe::program;
 use crate::base::{Architecture, Error, Result};
+use crate::jobs::pseudo_files::program;
 
 const INF: &str = r#"; NVMe miniport of the demonstration. Made up; drives nothing.
 [Version]

@@ -1,14 +1,13 @@
 //! The demo's install.wim: five editions of something that is laid out as Windows 7 is, sharing what editions share.
 //!
 //! Names, folders, attributes, hard links into WinSxS, junctions, security descriptors, hives and XML are those of real
-//! media in kind; contents are made up ([`super::pseudo_pe`]). It is the same bytes on every machine and day.
+//! media in kind; contents are made up ([`crate::jobs::pseudo_files`]). It is the same bytes on every machine and day.
 
 use std::collections::HashSet;
 
 use lz_kit::Level;
 
 use super::hives;
-use super::pseudo_pe::{font, program, text};
 use crate::base::{Architecture, Context, FileTime, ImageIndex, Result, SecurityId, Sha1Digest, WriteAt};
 use crate::formats::wim::attributes::{
     ARCHIVE, DIRECTORY, HIDDEN, NOT_CONTENT_INDEXED, REPARSE_POINT, SYSTEM,
@@ -17,6 +16,7 @@ use crate::formats::wim::reparse::{LinkTarget, MOUNT_POINT};
 use crate::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimXml};
 use crate::image::edit::{Content, Times};
 use crate::image::{ImageCounts, Inode, NodeId, Reparse, Stream, StreamKind, Streams, Tree, WimPath, store};
+use crate::jobs::pseudo_files::{font, program, text};
 use crate::transfer::write::{
     CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write,
 };

@@ -6,7 +6,6 @@
 mod driver;
 mod hives;
 mod media;
-mod pseudo_pe;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ impl Dice {
         Self(digest.iter().take(8).fold(1, |seed, &byte| seed << 8 | u64::from(byte)) | 1)
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -22,7 +22,7 @@ impl Dice {
     }
 
     /// A number below `bound`.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() >> 33).unwrap_or(0) % bound.max(1)
     }
 
@@ -285,6 +285,37 @@ pub(super) fn font(name: &str, length: usize) -> Vec<u8> {
         if dice.below(7) == 0 {
             out.push(u8::try_from(dice.below(256)).unwrap_or(0));
         }
+    }
+    out.truncate(length);
+    out
+}
+
+/// Records of equal shape whose fields grow, repeat or jump, as event logs, indexes and databases hold them.
+pub(super) fn table(name: &str, length: usize) -> Vec<u8> {
+    let mut dice = Dice::of(name);
+    let mut out = Vec::with_capacity(length + 32);
+    let (mut number, mut time) = (0u32, 0x01CB_88F0_0000_0000u64);
+    while out.len() < length {
+        number += 1;
+        time += 10_000 * (1 + dice.below(5000) as u64);
+        out.extend_from_slice(b"rec\x01");
+        out.extend_from_slice(&number.to_le_bytes());
+        out.extend_from_slice(&time.to_le_bytes());
+        let kind = dice.below(16);
+        out.extend_from_slice(&[u8::try_from(kind).unwrap_or(0), 0, 0x20, 0]);
+        out.extend_from_slice(&(dice.next() as u32 & 0x3FFF).to_le_bytes());
+        out.extend_from_slice(&[0; 8]);
+    }
+    out.truncate(length);
+    out
+}
+
+/// Bytes that no codec shrinks, as media files and signatures hold them.
+pub(super) fn incompressible(name: &str, length: usize) -> Vec<u8> {
+    let mut dice = Dice::of(name);
+    let mut out = Vec::with_capacity(length + 8);
+    while out.len() < length {
+        out.extend_from_slice(&dice.next().to_le_bytes());
     }
     out.truncate(length);
     out
