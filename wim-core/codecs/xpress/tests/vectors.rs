@@ -103,6 +103,7 @@ fn codes_that_are_not_complete_are_refused() {
 }
 
 /// A file of the test data, if there is any.
+#[expect(clippy::print_stdout, reason = "says that a test was skipped")]
 fn test_data(name: &str) -> Option<Vec<u8>> {
     let root = std::env::var_os("WIM_TEST_DATA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/data"),
