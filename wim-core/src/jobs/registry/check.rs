@@ -243,7 +243,7 @@ pub struct CompactReport {
 ///
 /// # Errors
 /// `Corrupt` or `Format` for a damaged hive that must not lose anything, `Io`.
-pub fn compact(path: &Path, output: Option<&Path>, damage: Damage) -> Result<(Vec<FindingRecord>, u64, u64)> {
+pub fn compact(path: &Path, output: Option<&Path>, damage: Damage) -> Result<CompactReport> {
     let read = |path: &Path| std::fs::read(path).map_err(|e| Error::io(e, "cannot read", path));
     let bytes = read(path)?;
     let before = bytes.len() as u64;

@@ -201,7 +201,7 @@ impl WimJob<'_, '_> {
             xml.set("HARDLINKBYTES", &counts.hard_link_bytes.to_string());
             xml.set_time("LASTMODIFICATIONTIME", self.time);
             let references = resolved.tree.blob_references();
-            let metadata = NewMetadata::Bytes(Arc::new(store(&resolved.tree)));
+            let metadata = NewMetadata::new(store(&resolved.tree));
             let new = NewImage { metadata, xml, references };
             self.edited.push(EditedImage { image, new, contents: resolved.contents });
         }
