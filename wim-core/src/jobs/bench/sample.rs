@@ -121,7 +121,8 @@ impl Sample {
         let mut blobs: Vec<BlobEntry> = wim.table().blobs().to_vec();
         blobs.sort_by_key(|blob| blob.header.offset);
         let total: u64 = blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.header.size));
-        let longest = (limit / 8).max(SLICE_BYTES);
+        // Many beginnings say more than a few whole files.
+        let longest = (limit / 32).max(64 << 10);
         let mut passed = 0u64;
         for blob in blobs {
             cx.cancel.check()?;
