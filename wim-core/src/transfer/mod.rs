@@ -1,7 +1,7 @@
 //! Bulk reading and writing: blobs in and out of WIM files on all cores.
 //!
 //! Everything runs through [`map_in_order`](crate::base::pipeline::map_in_order), within the memory of the caller's
-//! [`Context`](crate::base::Context). Only [`write`] makes WIM files; nothing here parses a hive or a driver.
+//! [`Context`](crate::base::Context). Only [`mod@write`] makes WIM files; nothing here parses a hive or a driver.
 
 pub mod apply;
 pub mod capture;

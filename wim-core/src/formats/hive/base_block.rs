@@ -100,7 +100,7 @@ pub struct BaseBlock {
 impl BaseBlock {
     /// Parses the base block of a primary file.
     ///
-    /// The sequence numbers and the checksum are not judged here: see [`Self::is_clean`] and [`checksum_is_right`].
+    /// The sequence numbers and the checksum are not judged here: see [`Self::is_clean`] and `checksum_is_right`.
     ///
     /// # Errors
     /// `Format` when it is not one, `Unsupported` for versions other than 1.3 to 1.6.

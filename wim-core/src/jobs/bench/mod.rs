@@ -1,6 +1,6 @@
 //! `bench`: how fast and how small every codec is on the user's own data.
 //!
-//! [`bench`] takes a sample, measures codec × level × chunk size × threads in interleaved rounds of which the best counts,
+//! [`fn@bench`] takes a sample, measures codec × level × chunk size × threads in interleaved rounds of which the best counts,
 //! checks every answer, and compares with a saved measurement when asked to. docs/bench.md describes the method; what is
 //! measured is the codecs on data in memory, not the reading and writing of files.
 

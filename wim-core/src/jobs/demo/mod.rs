@@ -1,6 +1,6 @@
 //! `demo`: makes small Windows-like media and runs the very code of `slipstream` on it.
 //!
-//! [`media`] makes an install.wim of five editions, [`driver`] a driver package; then the file is read on one core and on
+//! `media` makes an install.wim of five editions, `driver` a driver package; then the file is read on one core and on
 //! all, Professional is exported with the driver and a registry file slipstreamed, and the result is verified.
 
 mod driver;

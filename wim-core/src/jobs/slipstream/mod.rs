@@ -1,8 +1,8 @@
 //! `slipstream`: reads images, edits them as overlays, keeps the editions that are wanted, writes and verifies the result.
 //!
 //! Nothing is unpacked: unchanged blobs are copied compressed, and an image that nothing changed keeps its metadata
-//! resource as it is, so that a second run over the result writes the same file again. [`image`] services one image,
-//! [`report`] is what is told of it all.
+//! resource as it is, so that a second run over the result writes the same file again. `image` services one image,
+//! `report` is what is told of it all.
 
 mod image;
 mod package_folder;
