@@ -2,6 +2,11 @@
 //!
 //! Everything it does is a job of `wim_core::jobs`; nothing here knows a file format.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "comments of arguments are help texts, where brackets mean themselves"
+)]
+
 mod arguments;
 mod error_report;
 mod exit;
