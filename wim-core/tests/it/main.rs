@@ -5,6 +5,7 @@
 
 mod capture_apply;
 mod container;
+mod corpus;
 mod driver_image;
 mod driver_packages;
 mod drivers_explain;
