@@ -194,3 +194,18 @@ fn mutated_infs_never_panic() {
     }
     println!("{totals:?}");
 }
+
+/// A token of four thousand characters, named a thousand times in one value, must not become megabytes.
+#[test]
+fn a_list_of_strings_is_bounded_like_any_value() {
+    use wim_core::formats::inf::registry::add_line;
+    let text = format!(
+        "[Version]\nSignature=\"$Windows NT$\"\n[Add]\nHKR,,Many,0x00010000,{}\n[Strings]\na=\"{}\"\n",
+        vec!["%a%"; 1000].join(","),
+        "x".repeat(4000)
+    );
+    let inf = Inf::parse("bomb.inf", text.as_bytes(), ParseOptions::default()).unwrap();
+    let entry = inf.section("Add").unwrap().entries.first().unwrap().clone();
+    let error = add_line(&inf, &entry).unwrap_err();
+    assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
+}

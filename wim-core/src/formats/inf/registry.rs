@@ -148,7 +148,7 @@ pub fn add_line(inf: &Inf, entry: &Entry) -> Result<RegLine, Error> {
     } else if bits & FLAG_DELETE != 0 {
         if value.is_some() { RegAction::DeleteValue } else { RegAction::DeleteKey }
     } else if bits & FLAG_APPEND != 0 {
-        RegAction::Append(strings(inf, entry))
+        RegAction::Append(strings(inf, entry)?)
     } else {
         let condition = match bits {
             _ if bits & FLAG_NOCLOBBER != 0 => SetCondition::IfAbsent,
@@ -170,7 +170,7 @@ pub fn delete_line(inf: &Inf, entry: &Entry) -> Result<RegLine, Error> {
     let bits = flags.unwrap_or(0);
     let action = match (&value, bits & DELETE_STRING == DELETE_STRING) {
         (Some(_), true) => {
-            RegAction::RemoveString(strings(inf, entry).into_iter().next().unwrap_or_default())
+            RegAction::RemoveString(strings(inf, entry)?.into_iter().next().unwrap_or_default())
         }
         (Some(_), false) => RegAction::DeleteValue,
         (None, _) => RegAction::DeleteKey,
@@ -196,9 +196,20 @@ pub fn bit_line(inf: &Inf, entry: &Entry) -> Result<RegLine, Error> {
     Ok(RegLine { root, key, value, action, wow64: bits & FLAG_32_BIT != 0, position: entry.position })
 }
 
-fn strings(inf: &Inf, entry: &Entry) -> Vec<String> {
-    let texts = entry.values.iter().skip(4).map(|field| inf.expand(field).into_owned());
-    texts.filter(|text| !text.is_empty()).collect()
+/// The strings of a list; bounded, since a short token can stand for a long text many times over.
+fn strings(inf: &Inf, entry: &Entry) -> Result<Vec<String>, Error> {
+    let (mut texts, mut total) = (Vec::new(), 0);
+    for field in entry.values.iter().skip(4) {
+        let text = inf.expand(field).into_owned();
+        total += 2 * text.len();
+        if total > MAX_DATA {
+            return Err(inf.error(field.position, "a registry value larger than 1 MiB"));
+        }
+        if !text.is_empty() {
+            texts.push(text);
+        }
+    }
+    Ok(texts)
 }
 
 /// The type and the data of a value.
@@ -211,7 +222,7 @@ fn data(inf: &Inf, entry: &Entry, flags: u32) -> Result<(u32, Vec<u8>), Error> {
             2 => Ok((REG_EXPAND_SZ, string_data(&first.unwrap_or_default()))),
             1 => {
                 let mut data = Vec::new();
-                for text in strings(inf, entry) {
+                for text in strings(inf, entry)? {
                     data.extend(string_data(&text));
                 }
                 data.extend([0, 0]);
