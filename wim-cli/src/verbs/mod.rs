@@ -10,6 +10,7 @@ pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod optimize;
+pub(crate) mod reg;
 pub(crate) mod slipstream;
 pub(crate) mod verify;
 
@@ -36,6 +37,7 @@ pub(crate) enum Verb {
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
     Slipstream(slipstream::Arguments),
+    Reg(reg::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     #[command(external_subcommand)]
@@ -61,6 +63,7 @@ impl Verb {
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
+            Self::Reg(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),
             Self::Other(words) => Err(unknown_verb(&words).into()),

@@ -205,6 +205,12 @@ pub fn diff(
             "a hive file can only be compared with another, an image with an image",
         ));
     }
+    // Two hive files are one hive each, whatever their file names say.
+    let alone = |side: Vec<(HiveName, Hive)>| match old_is_image {
+        true => side,
+        false => side.into_iter().map(|(_, hive)| (HiveName::Other(0), hive)).collect(),
+    };
+    let (old, new) = (alone(old), alone(new));
     let names: BTreeSet<HiveName> = old.iter().chain(&new).map(|(name, _)| *name).collect();
     let mut differences = Vec::new();
     for name in names {

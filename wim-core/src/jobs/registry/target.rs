@@ -85,7 +85,10 @@ impl<'v> Registry<'v> {
     /// `map` may name hives by [`HiveName::Other`]`(0)`, which is the file.
     pub(super) fn of_hive(hive: &'v HostHive, map: &PathMap, options: HiveOptions) -> Result<Self> {
         let mut set = HiveSet::new(hive, options);
-        let name = set.add_path(&hive.hive_path())?;
+        let name = match hive.name {
+            Some(name) => name,
+            None => set.add_path(&hive.hive_path())?,
+        };
         let mut map = map.clone();
         for (_, target) in &mut map.prefixes {
             *target = name;
@@ -93,10 +96,17 @@ impl<'v> Registry<'v> {
         if map.current_user.is_some() {
             map.current_user = Some(name);
         }
-        if let Some(mount) = mount_of(&hive.hive_path().to_string()) {
-            map.prefixes.push((mount.to_owned(), name));
+        // The hive of a user is the current user's.
+        if name == HiveName::DefaultUser {
+            map.current_user = Some(name);
         }
         Ok(Self { set, map, single: Some(name) })
+    }
+
+    /// Whether the target is a hive file.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.single.is_some()
     }
 
     /// The hives to work on: the file, or those that the image has.
@@ -155,11 +165,14 @@ impl<'v> Registry<'v> {
     /// The path of a key as .reg files have it.
     #[must_use]
     pub fn full_path(&self, hive: HiveName, key: &str) -> String {
-        if self.single.is_some() {
-            let mount = self.map.prefixes.first().map_or("HKEY_LOCAL_MACHINE\\HIVE", |(prefix, _)| prefix);
-            return if key.is_empty() { mount.to_owned() } else { format!("{mount}\\{key}") };
-        }
-        registry::full_path(hive, key).unwrap_or_else(|| format!("{}\\{key}", hive.label()))
+        let given = self.map.prefixes.iter().find(|(_, target)| *target == hive && self.single.is_some());
+        let mount = match given {
+            Some((prefix, _)) => Some(prefix.clone()),
+            None => registry::full_path(hive, ""),
+        };
+        // Windows mounts it nowhere; a file for such a hive has to say where it is meant.
+        let mount = mount.unwrap_or_else(|| "HKEY_LOCAL_MACHINE\\HIVE".to_owned());
+        if key.is_empty() { mount } else { format!("{mount}\\{key}") }
     }
 
     /// The hive of this name; none when it is not there.
@@ -174,24 +187,6 @@ impl<'v> Registry<'v> {
 fn is_root(name: &str) -> bool {
     name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("HKEY_"))
         || ["HKLM", "HKCU", "HKU", "HKCR", "HKCC"].iter().any(|root| root.eq_ignore_ascii_case(name))
-}
-
-/// Where Windows mounts a hive of this file name.
-fn mount_of(path: &str) -> Option<&'static str> {
-    let name = path.trim_start_matches('\\').to_ascii_uppercase();
-    Some(match name.as_str() {
-        "SYSTEM" => "HKEY_LOCAL_MACHINE\\SYSTEM",
-        "SOFTWARE" => "HKEY_LOCAL_MACHINE\\SOFTWARE",
-        "SAM" => "HKEY_LOCAL_MACHINE\\SAM",
-        "SECURITY" => "HKEY_LOCAL_MACHINE\\SECURITY",
-        "DRIVERS" => "HKEY_LOCAL_MACHINE\\DRIVERS",
-        "COMPONENTS" => "HKEY_LOCAL_MACHINE\\COMPONENTS",
-        "SCHEMA.DAT" => "HKEY_LOCAL_MACHINE\\SCHEMA",
-        "BCD" => "HKEY_LOCAL_MACHINE\\BCD00000000",
-        "DEFAULT" => "HKEY_USERS\\.DEFAULT",
-        "NTUSER.DAT" => "HKEY_CURRENT_USER",
-        _ => return None,
-    })
 }
 
 /// Runs `work` on the hive file, or on each image that the target names; answers come with the image's number.
