@@ -10,6 +10,7 @@ use wim_core::base::atomic_file::{AtomicFile, IfExists};
 use wim_core::base::{Context, Error, ImageIndex, Place};
 use wim_core::formats::hive::{CompareTimes, Damage, KeyRef, RegValue, reg_type};
 use wim_core::formats::reg_file::{RegFile, RegFormat, UnknownLines};
+use wim_core::jobs::dir::NothingFits;
 use wim_core::jobs::registry::{self as job, EditReport, Mode, Registry, Target};
 use wim_core::servicing::hive_set::HiveName;
 use wim_core::servicing::registry::{self, PathMap};
@@ -441,7 +442,9 @@ fn get(session: &Session, target: &str, key: &str, value: &str, paths: &Paths) -
         job::read(cx, &target, &paths.map(), |registry| {
             registry.with_key(key, |_, _, found| {
                 let found = found.value(value)?.ok_or_else(|| {
-                    Error::not_found("there is no such value").at(Place::Path(format!("{key}\\{value}")))
+                    Error::not_found("there is no such value")
+                        .at(Place::Path(format!("{key}\\{value}")))
+                        .with_source(NothingFits)
                 })?;
                 Ok(ValueAnswer::new(found.name().to_text(), &found.to_reg_value()?))
             })

@@ -165,7 +165,7 @@ fn corpus_files_are_what_the_generator_makes_and_behave_as_their_names_say() {
             ("bad", Ok(report)) => assert!(report.is_damaged(), "{name} was found good"),
             ("bad", Err(error)) => assert_eq!(error.kind(), ErrorKind::Format, "{name}: {error}"),
             ("unsupported", Err(error)) => {
-                assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error}")
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error}");
             }
             (_, result) => panic!("{name}: {:?}", result.map(|report| report.findings)),
         }

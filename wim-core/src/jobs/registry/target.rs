@@ -8,6 +8,7 @@ use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
 use crate::formats::hive::{Hive, KeyRef};
 use crate::formats::wim::WimFile;
 use crate::image::edit::{ImageView, View};
+use crate::jobs::dir::NothingFits;
 use crate::jobs::images;
 use crate::jobs::open::{Check, load_image, open};
 use crate::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
@@ -154,7 +155,7 @@ impl<'v> Registry<'v> {
     ) -> Result<T> {
         let no_key = || {
             let place = crate::base::Place::Path(path.to_owned());
-            Error::not_found("there is no such key").at(place)
+            Error::not_found("there is no such key").at(place).with_source(NothingFits)
         };
         let (hive, key) = self.places(path)?.into_iter().next().ok_or_else(no_key)?;
         let Some(open) = self.set.hive(hive)? else { return Err(no_key()) };
