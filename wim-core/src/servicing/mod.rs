@@ -6,5 +6,6 @@
 
 pub mod drivers;
 pub mod hive_set;
+pub mod package_files;
 pub mod registry;
 pub mod target;

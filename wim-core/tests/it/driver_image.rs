@@ -13,8 +13,9 @@ use wim_core::base::{Architecture, Error, Result, Sha1Digest, WimString};
 use wim_core::formats::hive::{CreateOptions, Hive, HiveVersion, RegValue};
 use wim_core::image::WimPath;
 use wim_core::image::edit::{Action, Change, Content, EntryInfo, Times, View};
-use wim_core::servicing::drivers::{DriverOptions, DriverPlan, PackageFiles, plan, plan_removal};
+use wim_core::servicing::drivers::{DriverOptions, DriverPlan, plan, plan_removal};
 use wim_core::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
+use wim_core::servicing::package_files::PackageFiles;
 use wim_core::servicing::target::{ImageHints, ImageTarget, find_target};
 
 /// A path as spelt, and its content; none for a directory.

@@ -2,7 +2,7 @@
 
 use crate::driver_image::program;
 use wim_core::base::Architecture::{Amd64, Arm64, X86};
-use wim_core::servicing::drivers::MemoryFiles;
+use wim_core::servicing::package_files::MemoryFiles;
 
 /// T1: storage for x86 and amd64, boot-start.
 pub(crate) const TSTOR: &str = r#"[Version]

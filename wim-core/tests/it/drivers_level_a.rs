@@ -21,10 +21,9 @@ use wim_core::formats::inf::registry::RegAction;
 use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions};
 use wim_core::servicing::drivers::manifest::{self, Manifest};
 use wim_core::servicing::drivers::report::{Added, How};
-use wim_core::servicing::drivers::{
-    BootCritical, BootStart, DriverOptions, DriverPlan, MemoryFiles, Outcome, Unsigned,
-};
+use wim_core::servicing::drivers::{BootCritical, BootStart, DriverOptions, DriverPlan, Outcome, Unsigned};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
+use wim_core::servicing::package_files::MemoryFiles;
 
 const CDDB: &str = "ControlSet001\\Control\\CriticalDeviceDatabase";
 const CURRENT_VERSION: &str = "Microsoft\\Windows\\CurrentVersion";

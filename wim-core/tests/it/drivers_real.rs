@@ -20,12 +20,13 @@ use wim_core::base::Architecture::{Amd64, X86};
 use wim_core::formats::catalog::Catalog;
 use wim_core::formats::hive::RegValue;
 use wim_core::formats::inf::{NoIncludes, ParseOptions};
+use wim_core::servicing::drivers::Outcome;
 use wim_core::servicing::drivers::package::Package;
 use wim_core::servicing::drivers::select::select;
 use wim_core::servicing::drivers::signature::{self, SignatureStatus};
 use wim_core::servicing::drivers::store::{self, Staged};
-use wim_core::servicing::drivers::{MemoryFiles, Outcome};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
+use wim_core::servicing::package_files::MemoryFiles;
 
 /// A package folder of the real data.
 fn package(name: &str) -> Option<MemoryFiles> {

@@ -14,8 +14,9 @@ use wim_core::base::Architecture::Amd64;
 use wim_core::base::ErrorKind;
 use wim_core::formats::hive::RegValue;
 use wim_core::servicing::drivers::manifest::Manifest;
-use wim_core::servicing::drivers::{DriverOptions, MemoryFiles, exported_files, find};
+use wim_core::servicing::drivers::{DriverOptions, exported_files, find};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
+use wim_core::servicing::package_files::MemoryFiles;
 
 /// Files and all registry values: what an image is, whatever its hives look like inside.
 fn content(image: &MemoryImage) -> impl PartialEq + std::fmt::Debug + use<> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, FileTime, Result};
 use crate::image::edit::Content;
-use crate::servicing::drivers::package::{PackageFile, PackageFiles};
+use crate::servicing::package_files::{PackageFile, PackageFiles};
 
 /// Most files that are looked at below one folder: a vendor's tree has a few thousand.
 const MAX_FILES: usize = 200_000;

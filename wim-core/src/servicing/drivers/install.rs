@@ -10,7 +10,7 @@ use super::boot::{BootCritical, BootStart};
 use super::framework;
 use super::level_a::{Done, LevelA};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
-use super::package::{Package, PackageFiles, SourceIndex, find_infs};
+use super::package::{Package, SourceIndex, find_infs};
 use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
@@ -23,6 +23,7 @@ use crate::formats::hive::RegValue;
 use crate::formats::inf::{ParseOptions, Service, encoding};
 use crate::image::edit::{Change, View};
 use crate::servicing::hive_set::{Edit, HiveSet};
+use crate::servicing::package_files::PackageFiles;
 use crate::servicing::target::{ImageTarget, StoreGeneration};
 
 /// How drivers are added.

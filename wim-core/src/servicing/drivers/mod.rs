@@ -26,6 +26,5 @@ mod winpe;
 
 pub use boot::{BootCritical, BootStart};
 pub use install::{DriverOptions, DriverPlan, LineEnds, Unsigned, plan};
-pub use package::{MemoryFiles, PackageFile, PackageFiles};
 pub use remove::{RemovalPlan, exported_files, find, plan_removal};
 pub use report::{DriverReport, Outcome};

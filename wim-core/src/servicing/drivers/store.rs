@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::package::{MAX_FILE, Package, PackageFile, file_name};
+use super::package::{MAX_FILE, Package, file_name};
 use super::select::Selection;
 use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::pe::{FileVersion, PeFile};
 use crate::formats::szdd;
 use crate::image::WimPath;
 use crate::image::edit::{Action, Change, Content, Security, Times, View};
+use crate::servicing::package_files::PackageFile;
 
 /// A file of a package, read.
 #[derive(Clone, Debug)]

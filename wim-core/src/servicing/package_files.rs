@@ -1,0 +1,90 @@
+//! The files of a package as it comes: a driver's folder, an unpacked cabinet.
+//!
+//! Driver and update packages are read through [`PackageFiles`], so that a folder, an archive and a test are the same to
+//! everything above; nothing here touches a file system.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::{Error, FileTime, Result};
+use crate::image::edit::Content;
+
+/// One file of a source of packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageFile {
+    /// Path relative to the source, with backslashes, as spelt there.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last write, if known.
+    pub last_write: Option<FileTime>,
+}
+
+/// A tree of files that holds driver packages.
+pub trait PackageFiles: Send + Sync {
+    /// What messages call it: a host path, say.
+    fn name(&self) -> &str;
+
+    /// All its files, in any order.
+    fn list(&self) -> &[PackageFile];
+
+    /// The bytes of a file of [`Self::list`].
+    ///
+    /// # Errors
+    /// `Limit` when it has more than `limit` bytes, else what reading gives.
+    fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>>;
+
+    /// The same file as the content of an image's file, to be read when it is written.
+    ///
+    /// # Errors
+    /// What looking at the file gives.
+    fn content(&self, file: &PackageFile) -> Result<Content>;
+}
+
+/// Files in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryFiles {
+    name: String,
+    files: Vec<PackageFile>,
+    bytes: HashMap<String, Arc<[u8]>>,
+}
+
+impl MemoryFiles {
+    /// An empty tree of that name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// The tree with one more file; a path with forward slashes is accepted.
+    #[must_use]
+    pub fn with(mut self, path: &str, bytes: impl Into<Arc<[u8]>>) -> Self {
+        let (path, bytes) = (path.replace('/', "\\"), bytes.into());
+        self.files.retain(|file| file.path != path);
+        self.files.push(PackageFile { path: path.clone(), size: bytes.len() as u64, last_write: None });
+        self.bytes.insert(path, bytes);
+        self
+    }
+}
+
+impl PackageFiles for MemoryFiles {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn list(&self) -> &[PackageFile] {
+        &self.files
+    }
+
+    fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
+        match self.bytes.get(&file.path) {
+            Some(bytes) if bytes.len() as u64 <= limit => Ok(bytes.clone()),
+            Some(_) => Err(Error::limit(format!("{} is larger than {limit} bytes", file.path))),
+            None => Err(Error::not_found(format!("{} is not in {}", file.path, self.name))),
+        }
+    }
+
+    fn content(&self, file: &PackageFile) -> Result<Content> {
+        self.read(file, u64::MAX).map(Content::Bytes)
+    }
+}
