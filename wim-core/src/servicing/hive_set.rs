@@ -215,7 +215,10 @@ impl<'v> HiveSet<'v> {
 
     /// Whether the image has this hive.
     pub fn has(&mut self, hive: HiveName) -> bool {
-        self.find(hive).is_some()
+        match self.slots.get(&hive) {
+            Some(slot) => slot.is_some(),
+            None => self.find(hive).is_some(),
+        }
     }
 
     /// The hive itself, for reading what the methods below do not offer; none when the image does not have it.
@@ -453,7 +456,8 @@ impl<'v> HiveSet<'v> {
     }
 
     fn load(&mut self, name: HiveName) -> Result<Option<&mut Slot>> {
-        let found = self.find(name);
+        // A view may have to digest what it is asked about: only a hive that is new is looked for.
+        let found = if self.slots.contains_key(&name) { None } else { self.find(name) };
         let slot = match self.slots.entry(name) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
