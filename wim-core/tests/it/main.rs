@@ -6,6 +6,7 @@
 mod capture_apply;
 mod container;
 mod corpus;
+mod deltas;
 mod driver_image;
 mod driver_packages;
 mod drivers_explain;
