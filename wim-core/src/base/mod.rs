@@ -19,6 +19,7 @@ pub mod sha1;
 pub mod units;
 pub mod upcase;
 pub mod utf16;
+pub mod xml;
 
 pub use architecture::Architecture;
 pub use cancel::Cancel;
