@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 pub mod catalog;
+pub mod cbs;
 pub mod hive;
 pub mod inf;
 pub mod pe;
