@@ -21,8 +21,6 @@ pub struct Spool {
     length: u64,
 }
 
-struct SpoolFile(Mutex<File>);
-
 impl Spool {
     /// A spool in `folder`, which is where the output goes and so has room; the file is made when it is needed.
     #[must_use]
@@ -46,6 +44,17 @@ impl Spool {
     /// # Errors
     /// As [`Self::keep`].
     pub fn put(&mut self, bytes: &[u8]) -> Result<Content> {
+        let folder = self.folder.clone();
+        self.fill(|out| {
+            out.write_all(bytes).map_err(|e| Error::io(e, "cannot keep a temporary file in", &folder))
+        })
+    }
+
+    /// Puts what `fill` writes into the file; nothing is kept of what is written before an error.
+    ///
+    /// # Errors
+    /// What `fill` gives, and as [`Self::keep`].
+    pub fn fill(&mut self, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Content> {
         let cannot = |e| Error::io(e, "cannot keep a temporary file in", &self.folder);
         let file = match &self.file {
             Some(file) => Arc::clone(file),
@@ -55,13 +64,20 @@ impl Spool {
             }
         };
         let mut open = file.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.seek(SeekFrom::Start(self.length)).and_then(|_| open.write_all(bytes)).map_err(cannot)?;
+        open.seek(SeekFrom::Start(self.length)).map_err(cannot)?;
+        let mut out = std::io::BufWriter::new(&mut *open);
+        fill(&mut out)?;
+        out.flush().map_err(cannot)?;
+        drop(out);
+        let end = open.stream_position().map_err(cannot)?;
         drop(open);
-        let section = Section::new(file, self.length, bytes.len() as u64)?;
-        self.length += bytes.len() as u64;
+        let section = Section::new(file, self.length, end - self.length)?;
+        self.length = end;
         Ok(Content::Source(Arc::new(section)))
     }
 }
+
+struct SpoolFile(Mutex<File>);
 
 /// A file of its own that has no name where the system allows it: written once, then read.
 pub struct TemporaryFile {
