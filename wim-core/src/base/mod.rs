@@ -6,6 +6,7 @@
 pub mod architecture;
 pub mod atomic_file;
 pub mod cancel;
+pub mod code_page;
 pub mod context;
 pub mod digest;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod sha1;
 pub mod units;
 pub mod upcase;
 pub mod utf16;
+pub mod xml;
 
 pub use architecture::Architecture;
 pub use cancel::Cancel;
