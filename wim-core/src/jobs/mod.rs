@@ -17,6 +17,7 @@ pub mod images;
 pub mod info;
 pub mod open;
 pub mod optimize;
+pub mod packages;
 pub mod properties;
 mod pseudo_files;
 pub mod rebuild;

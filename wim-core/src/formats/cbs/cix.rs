@@ -217,7 +217,7 @@ fn read_container(root: Node<'_, '_>) -> Result<ContainerIndex> {
 
 fn read_file(node: Node<'_, '_>, numbers: &HashMap<String, usize>) -> Result<IndexedFile> {
     let path = required(node, "name")?.replace('/', "\\");
-    if let Some(reason) = unsafe_part(&path) {
+    if let Some(reason) = unsafe_path(&path) {
         return Err(bad(node, format!("the path {path:?} {reason}")));
     }
     let Some(digest) = read_digest(node)? else {
@@ -290,8 +290,9 @@ fn number(node: Node<'_, '_>, name: &str) -> Result<Option<u64>> {
     attribute(node, name).map(parse).transpose()
 }
 
-/// Why a path must not be made below a folder; none when it may.
-fn unsafe_part(path: &str) -> Option<&'static str> {
+/// Why a path with backslashes must not be made below a folder; none when it may.
+#[must_use]
+pub fn unsafe_path(path: &str) -> Option<&'static str> {
     const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
     let is_numbered = |stem: &str, device: &str| {
         let digit = stem.strip_prefix(device).map(|rest| rest.chars().collect::<Vec<_>>());

@@ -1,0 +1,3 @@
+//! `package`: updates as people have them, opened, expanded and proved.
+
+pub mod expand;
