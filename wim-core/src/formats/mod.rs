@@ -8,6 +8,7 @@
 
 pub mod cab;
 pub mod catalog;
+pub mod cbs;
 pub mod hive;
 pub mod inf;
 pub mod pe;
