@@ -19,6 +19,7 @@ mod hive_files;
 mod hive_hostile;
 mod hive_logs;
 mod inf_corpus;
+mod packages;
 mod reg_files;
 mod sample_wim;
 mod samples;
