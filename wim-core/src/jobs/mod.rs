@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod bench;
+pub mod cab;
 pub mod capture;
 pub mod clock;
 pub mod delete;
