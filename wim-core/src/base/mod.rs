@@ -6,6 +6,7 @@
 pub mod architecture;
 pub mod atomic_file;
 pub mod cancel;
+pub mod code_page;
 pub mod context;
 pub mod digest;
 pub mod error;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+pub mod cab;
 pub mod catalog;
 pub mod cbs;
 pub mod hive;
