@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod cab_real;
 mod capture_apply;
 mod container;
 mod corpus;
@@ -18,6 +19,7 @@ mod hive_files;
 mod hive_hostile;
 mod hive_logs;
 mod inf_corpus;
+mod packages;
 mod reg_files;
 mod sample_wim;
 mod samples;
