@@ -10,6 +10,7 @@ pub mod clock;
 pub mod delete;
 pub mod demo;
 pub mod dir;
+pub mod drivers;
 pub mod export;
 pub mod extract;
 pub mod images;

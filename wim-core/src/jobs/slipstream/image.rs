@@ -51,7 +51,7 @@ pub(super) fn service<'w>(
     let (mut target, mut reports) = (None, Vec::new());
     if !edits.drivers.is_empty() {
         let found = find_target(&view, &mut hives, hints(&xml), &mut warnings).map_err(in_image)?;
-        let sources: Vec<&dyn PackageFiles> = edits.drivers.iter().map(|folder| folder as _).collect();
+        let sources: Vec<&dyn PackageFiles> = edits.drivers.iter().map(AsRef::as_ref).collect();
         let plan =
             drivers::plan(&sources, &view, &mut hives, &found, &options.driver_options).map_err(in_image)?;
         overlay.apply_all(plan.changes).map_err(in_image)?;

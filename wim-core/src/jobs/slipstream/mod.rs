@@ -5,10 +5,8 @@
 //! `report` is what is told of it all.
 
 mod image;
-mod package_folder;
 mod report;
 
-pub use package_folder::PackageFolder;
 pub use report::{
     DroppedImage, FileChange, ImageReport, RegistryChange, RegistryValue, SlipstreamReport, WrittenReport,
 };
@@ -21,6 +19,7 @@ use lz_kit::Level;
 
 use self::image::{ServicedImage, service};
 use super::clock;
+use super::drivers::sources;
 use super::images;
 use super::open;
 use super::spool::Spool;
@@ -31,6 +30,7 @@ use crate::formats::reg_file::{RegFile, UnknownLines};
 use crate::formats::wim::{ChunkFormat, WimFile};
 use crate::image::WimPath;
 use crate::servicing::drivers::DriverOptions;
+use crate::servicing::package_files::PackageFiles;
 use crate::transfer::verify::{verify, verify_written};
 use crate::transfer::write::{
     CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write,
@@ -49,7 +49,7 @@ pub struct SlipstreamOptions {
     pub if_exists: IfExists,
     /// Editions to keep, as [`images::choose`] reads them; all when empty.
     pub editions: Vec<String>,
-    /// Folders with driver packages.
+    /// Driver packages: folders, INFs, archives.
     pub drivers: Vec<PathBuf>,
     /// How drivers are added.
     pub driver_options: DriverOptions,
@@ -135,7 +135,7 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
 
 /// What is applied to every image, read once.
 struct Edits {
-    drivers: Vec<PackageFolder>,
+    drivers: Vec<Box<dyn PackageFiles>>,
     reg_files: Vec<(String, RegFile)>,
     /// The job's time, if the environment fixes one.
     fixed_time: Option<FileTime>,
@@ -143,8 +143,7 @@ struct Edits {
 
 impl Edits {
     fn read(options: &SlipstreamOptions) -> Result<Self> {
-        let drivers =
-            options.drivers.iter().map(|folder| PackageFolder::scan(folder)).collect::<Result<_>>()?;
+        let drivers = sources::open_all(&options.drivers, &folder_of(&options.output))?;
         let read_reg = |path: &PathBuf| {
             let bytes = read_small(path)?;
             let parsed =

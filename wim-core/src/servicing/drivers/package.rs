@@ -25,7 +25,7 @@ pub fn find_infs(files: &dyn PackageFiles) -> Vec<String> {
         .map(|file| &file.path)
         .filter(|path| {
             let name = file_name(path).to_lowercase();
-            name.ends_with(".inf") && name != "autorun.inf"
+            name.ends_with(".inf") && name != "autorun.inf" && files.is_offered(path)
         })
         .cloned()
         .collect();
