@@ -6,7 +6,9 @@
 pub mod architecture;
 pub mod atomic_file;
 pub mod cancel;
+pub mod code_page;
 pub mod context;
+pub mod digest;
 pub mod error;
 pub mod fields;
 pub mod filetime;
@@ -19,10 +21,12 @@ pub mod sha1;
 pub mod units;
 pub mod upcase;
 pub mod utf16;
+pub mod xml;
 
 pub use architecture::Architecture;
 pub use cancel::Cancel;
 pub use context::Context;
+pub use digest::Digest;
 pub use error::{Error, ErrorKind, Place, Result};
 pub use fields::Fields;
 pub use filetime::FileTime;

@@ -120,6 +120,16 @@ impl FileSource {
         Ok(Self { file, path: path.to_owned(), size: metadata.len() })
     }
 
+    /// A file that is open already, a nameless temporary one for example, with the bytes it has now; `path` is what it is
+    /// called.
+    ///
+    /// # Errors
+    /// `Io` when its size cannot be read.
+    pub fn of_open_file(file: File, path: &Path) -> Result<Self> {
+        let metadata = file.metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
+        Ok(Self { file, path: path.to_owned(), size: metadata.len() })
+    }
+
     /// The path it was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -5,17 +5,21 @@
 
 pub mod apply;
 pub mod bench;
+pub mod cab;
 pub mod capture;
 pub mod clock;
 pub mod delete;
 pub mod demo;
 pub mod dir;
+pub mod drivers;
+pub mod edited_image;
 pub mod export;
 pub mod extract;
 pub mod images;
 pub mod info;
 pub mod open;
 pub mod optimize;
+pub mod packages;
 pub mod properties;
 mod pseudo_files;
 pub mod rebuild;
