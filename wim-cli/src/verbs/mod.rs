@@ -6,6 +6,7 @@ pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod dir;
+pub(crate) mod driver;
 pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
@@ -37,6 +38,7 @@ pub(crate) enum Verb {
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
     Slipstream(slipstream::Arguments),
+    Driver(driver::Arguments),
     Reg(reg::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
@@ -63,6 +65,7 @@ impl Verb {
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
+            Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),
