@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod bench;
+pub mod cab;
 pub mod capture;
 pub mod clock;
 pub mod delete;
@@ -18,6 +19,7 @@ pub mod images;
 pub mod info;
 pub mod open;
 pub mod optimize;
+pub mod packages;
 pub mod properties;
 mod pseudo_files;
 pub mod rebuild;

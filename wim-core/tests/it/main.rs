@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod cab_real;
 mod capture_apply;
 mod container;
 mod corpus;
+mod deltas;
 mod driver_image;
 mod driver_packages;
 mod drivers_explain;
@@ -18,6 +20,7 @@ mod hive_files;
 mod hive_hostile;
 mod hive_logs;
 mod inf_corpus;
+mod packages;
 mod reg_files;
 mod sample_wim;
 mod samples;
@@ -25,4 +28,6 @@ mod tree_load;
 mod tree_overlay;
 mod tree_real_files;
 mod tree_round_trip;
+mod updates_check;
+mod updates_fixture;
 mod verify;

@@ -13,6 +13,8 @@ mod folder;
 mod header;
 mod member;
 mod mszip;
+mod quantum;
+mod search;
 mod source_cursor;
 
 pub use cabinet::{Cabinet, FolderReader, overlap};
@@ -20,6 +22,7 @@ pub use dos_time::DosTime;
 pub use folder::{Folder, Method};
 pub use header::{Header, Neighbour};
 pub use member::{Attributes, Member, Span};
+pub use search::{Embedded, find_cabinets};
 
 /// Most uncompressed bytes of one data block; all blocks of a compressed folder but the last have as many.
 pub const BLOCK_BYTES: usize = 32768;

@@ -1,42 +1,18 @@
-//! The LZX decoder of cabinets: one stream per folder, cut into frames of 32 KiB that share window and codes.
+//! The decoder of folders: frame by frame, with a history that grows with the folder.
 //!
-//! Described in [MS-PATCH] 2 and, for the cabinet around it, in [MS-CAB]. It does not read cabinets: the caller passes the
-//! data of one CFDATA block after the other. Of deltas it knows the large windows, but neither reference data nor the
-//! longer matches.
+//! It does not read cabinets: the caller passes the data of one CFDATA block after the other. Of deltas it knows the large
+//! windows, but neither reference data nor the longer matches.
 
 use lz_kit::DecodeError;
 use lz_kit::bitstream::Forward16Reader;
 
+use super::{CabWindow, E8_FRAMES, FRAME_BYTES};
 use crate::block_header::{BlockKind, Codes, SizeField, read_block_start, read_uncompressed_start};
 use crate::decode::{RecentOffsets, decode_items};
 use crate::format::{
     FIRST_RECENT_OFFSET, NUM_LENGTH_HEADERS, NUM_LITERALS, NUM_RECENT_OFFSETS, num_offset_slots,
 };
 use crate::{e8, fast_loop};
-
-/// Most bytes a frame decodes to; all frames of a folder but the last have as many.
-pub const FRAME_BYTES: usize = 32768;
-
-/// Frames in which E8 is translated: the first GiB of a folder.
-const E8_FRAMES: u64 = 32768;
-
-/// Base-2 logarithm of a window in cabinets (15 to 21) or deltas (up to 25).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CabWindow(u8);
-
-impl CabWindow {
-    /// The window of 2^`log2` bytes, if the format has it; a folder's type holds `log2` in bits 8 to 12.
-    #[must_use]
-    pub const fn new(log2: u8) -> Option<Self> {
-        if log2 >= 15 && log2 <= 25 { Some(Self(log2)) } else { None }
-    }
-
-    /// Window size in bytes.
-    #[must_use]
-    pub const fn bytes(self) -> usize {
-        1 << self.0
-    }
-}
 
 /// What is left of the current block.
 #[derive(Clone, Copy, Debug)]
