@@ -7,6 +7,7 @@ pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod dir;
+pub(crate) mod driver;
 pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
@@ -38,6 +39,7 @@ pub(crate) enum Verb {
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
     Slipstream(slipstream::Arguments),
+    Driver(driver::Arguments),
     Reg(reg::Arguments),
     Cab(cab::Arguments),
     Demo(demo::Arguments),
@@ -65,6 +67,7 @@ impl Verb {
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
+            Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
             Self::Cab(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
