@@ -5,4 +5,5 @@
 pub mod codecs;
 pub mod drivers;
 pub mod hive;
+pub mod updates;
 pub mod wim;

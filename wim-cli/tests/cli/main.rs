@@ -20,6 +20,7 @@ mod extract;
 mod hostile;
 mod info;
 mod optimize;
+mod package;
 mod reg;
 mod shell;
 mod slipstream;

@@ -31,4 +31,7 @@ mod tree_real_files;
 mod tree_round_trip;
 mod updates_check;
 mod updates_fixture;
+mod updates_hostile;
+mod updates_plan;
+mod updates_real;
 mod verify;
