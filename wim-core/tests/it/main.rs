@@ -7,6 +7,8 @@ mod cab_real;
 mod capture_apply;
 mod container;
 mod corpus;
+mod delta_transforms;
+mod delta_writer;
 mod deltas;
 mod driver_image;
 mod driver_packages;
