@@ -11,7 +11,7 @@ use wim_core::jobs::Level;
 use wim_core::jobs::slipstream::{
     ImageReport, Mode, SlipstreamOptions, SlipstreamReport, VerifyDepth, slipstream,
 };
-use wim_core::servicing::drivers::{DriverOptions, DriverReport, Outcome as DriverOutcome};
+use wim_core::servicing::drivers::{DriverOptions, DriverReport, Outcome as DriverOutcome, Unsigned};
 use wim_core::transfer::write::Integrity;
 
 use crate::arguments::{CompressionChoice, parse_compression};
@@ -44,6 +44,12 @@ pub(crate) struct Arguments {
     /// Add the driver packages found in this folder and below; may be repeated
     #[arg(long, value_name = "DIR")]
     driver: Vec<PathBuf>,
+    /// Add drivers that Windows on the image's architecture would not load: unsigned, test-signed, or with a broken catalog
+    ///
+    /// They load only where test signing is on (bcdedit /set testsigning on), which Secure Boot forbids. 32-bit Windows
+    /// loads them anyway.
+    #[arg(long, requires = "driver")]
+    force_unsigned: bool,
     /// Import a registry file; may be repeated
     #[arg(long, value_name = "FILE.reg")]
     reg: Vec<PathBuf>,
@@ -119,7 +125,10 @@ impl Arguments {
             if_exists: if self.force { IfExists::Replace } else { IfExists::Refuse },
             editions: self.edition,
             drivers: self.driver,
-            driver_options: DriverOptions::default(),
+            driver_options: DriverOptions {
+                unsigned: if self.force_unsigned { Unsigned::Accept } else { Unsigned::Refuse },
+                ..DriverOptions::default()
+            },
             reg_files: self.reg,
             additions: self.add,
             compress,

@@ -12,6 +12,7 @@ pub mod delete;
 pub mod demo;
 pub mod dir;
 pub mod drivers;
+pub mod edited_image;
 pub mod export;
 pub mod extract;
 pub mod images;

@@ -13,10 +13,15 @@ use wim_core::base::{Architecture, Error, Result, Sha1Digest, WimString};
 use wim_core::formats::hive::{CreateOptions, Hive, HiveVersion, RegValue};
 use wim_core::image::WimPath;
 use wim_core::image::edit::{Action, Change, Content, EntryInfo, Times, View};
-use wim_core::servicing::drivers::{DriverOptions, DriverPlan, plan, plan_removal};
+use wim_core::servicing::drivers::{DriverOptions, DriverPlan, Unsigned, plan, plan_removal};
 use wim_core::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use wim_core::servicing::package_files::PackageFiles;
 use wim_core::servicing::target::{ImageHints, ImageTarget, find_target};
+
+/// The usual options, but packages made for tests, which nobody signed, are accepted.
+pub(crate) fn unsigned_too() -> DriverOptions {
+    DriverOptions { unsigned: Unsigned::Accept, ..DriverOptions::default() }
+}
 
 /// A path as spelt, and its content; none for a directory.
 type Entry = (WimPath, Option<Arc<[u8]>>);
@@ -149,9 +154,9 @@ impl MemoryImage {
         Ok(plan.findings)
     }
 
-    /// [`Self::add`] of one package with the usual options.
+    /// [`Self::add`] of one package, signed or not.
     pub(crate) fn add_one(&mut self, package: &dyn PackageFiles) -> DriverPlan {
-        self.add(&[package], &DriverOptions::default())
+        self.add(&[package], &unsigned_too())
     }
 }
 

@@ -30,4 +30,6 @@ mod tree_load;
 mod tree_overlay;
 mod tree_real_files;
 mod tree_round_trip;
+mod updates_check;
+mod updates_fixture;
 mod verify;

@@ -19,7 +19,7 @@ use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{Architecture, Context, Error, ImageIndex, Result};
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::WimPath;
-use crate::servicing::drivers::DriverOptions;
+use crate::servicing::drivers::{DriverOptions, Unsigned};
 use crate::transfer::verify::verify;
 
 /// What the demo is asked for.
@@ -147,7 +147,8 @@ pub fn demo(cx: &Context<'_>, options: &DemoOptions) -> Result<DemoReport> {
             if_exists: options.if_exists,
             editions: vec!["Professional".to_owned()],
             drivers: vec![drivers],
-            driver_options: DriverOptions::default(),
+            // Nobody has signed the demo's driver; reports say so.
+            driver_options: DriverOptions { unsigned: Unsigned::Accept, ..DriverOptions::default() },
             reg_files: vec![reg_file.clone()],
             additions: vec![(reg_file, WimPath::parse("\\Windows\\Setup\\settings.reg")?)],
             compress: None,

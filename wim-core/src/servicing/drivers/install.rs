@@ -6,78 +6,25 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::boot::{BootCritical, BootStart};
 use super::framework;
 use super::level_a::{Done, LevelA};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
+use super::options::{DriverOptions, LineEnds};
 use super::package::{Package, SourceIndex, find_infs};
+use super::policy::{self, HardwareMatch};
 use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
-use super::sha2_updates;
-use super::signature::{self, SignatureReport};
-use super::store::{self, ImageFiles, Put, Staged, hex, refusal};
+use super::signature;
+use super::store::{self, ImageFiles, Put, Staged, hex};
 use super::winpe::{self, Loaded};
-use crate::base::{Architecture, Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
-use crate::formats::inf::{ParseOptions, Service, encoding};
+use crate::formats::inf::ParseOptions;
 use crate::image::edit::{Change, View};
 use crate::servicing::hive_set::{Edit, HiveSet};
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::target::{ImageTarget, StoreGeneration};
-
-/// How drivers are added.
-#[derive(Clone, Debug)]
-pub struct DriverOptions {
-    /// Start type of drivers for the boot disk.
-    pub boot_start: BootStart,
-    /// Which packages are put in place.
-    pub boot_critical: BootCritical,
-    /// Replace newer files, and bindings of devices to other services.
-    pub force: bool,
-    /// Go on when the image lacks the kernel-mode framework a driver needs.
-    pub ignore_framework: bool,
-    /// What becomes of packages that Windows of the image's architecture would not load.
-    pub unsigned: Unsigned,
-    /// What becomes of texts whose line ends were changed after they were signed.
-    pub line_ends: LineEnds,
-    /// Code page of INFs in 8-bit text that is not UTF-8.
-    pub code_page: u16,
-}
-
-impl Default for DriverOptions {
-    fn default() -> Self {
-        Self {
-            boot_start: BootStart::AsWritten,
-            boot_critical: BootCritical::ByClass,
-            force: false,
-            ignore_framework: false,
-            unsigned: Unsigned::Accept,
-            line_ends: LineEnds::RestoreSigned,
-            code_page: encoding::DEFAULT_CODE_PAGE,
-        }
-    }
-}
-
-/// What becomes of packages without a signature that Windows accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Unsigned {
-    /// They are added, and the report says what is missing.
-    #[default]
-    Accept,
-    /// They are refused, except on x86, which loads them.
-    Refuse,
-}
-
-/// What becomes of texts whose line ends were changed after their catalog was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum LineEnds {
-    /// They get back those that the catalog vouches for; its digest proves that the result is the vendor's file.
-    #[default]
-    RestoreSigned,
-    /// They stay.
-    Keep,
-}
 
 /// What adding drivers comes to.
 #[derive(Debug)]
@@ -121,6 +68,10 @@ pub fn plan(
         includes: ImageInfs::new(view, target.language),
         target,
         options,
+        hardware: options
+            .hardware
+            .as_ref()
+            .map(|ids| HardwareMatch::new(ids, &packages, &target.windows, options.undecorated)),
         done: BTreeSet::new(),
     };
     let loaded = planner.manifest.clone();
@@ -158,6 +109,7 @@ struct Planner<'a> {
     includes: ImageInfs<'a>,
     target: &'a ImageTarget,
     options: &'a DriverOptions,
+    hardware: Option<HardwareMatch<'a>>,
     /// Identities that were dealt with in this job.
     done: BTreeSet<[u8; 32]>,
 }
@@ -175,8 +127,11 @@ impl Planner<'_> {
                     return Ok(None);
                 }
                 findings.extend(selection.findings.iter().map(ToString::to_string));
-                let report = signature::check(&staged, &self.target.windows);
-                let verdict = self.check_signature(&selection, &report, hives, &mut findings)?;
+                let windows = &self.target.windows;
+                let report = signature::check(&staged, windows);
+                let rules = (windows, self.options);
+                let verdict =
+                    policy::signature_verdict(&selection, &report, &self.image, hives, rules, &mut findings)?;
                 signature = Some(report);
                 match verdict {
                     Some(e) => Outcome::refused(&e),
@@ -203,53 +158,6 @@ impl Planner<'_> {
         }))
     }
 
-    /// Why the signature keeps the package out, if it does; what is odd about it goes to `findings`.
-    fn check_signature(
-        &self,
-        selection: &Selection,
-        report: &SignatureReport,
-        hives: &mut HiveSet<'_>,
-        findings: &mut Vec<String>,
-    ) -> Result<Option<Error>> {
-        let windows = &self.target.windows;
-        let reason = report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()));
-        if !report.is_accepted(windows) {
-            if self.options.unsigned == Unsigned::Refuse {
-                return Ok(Some(refusal(
-                    format!("Windows on {} loads only signed drivers, and {reason}", windows.arch),
-                    "use the vendor's signed package; or force it, and turn test signing on in the boot \
-                     configuration (bcdedit /set testsigning on), which Secure Boot forbids",
-                )));
-            }
-            findings.push(format!(
-                "{}: Windows on {} will not load it; {reason}",
-                report.label(),
-                windows.arch
-            ));
-        }
-        if report.needs_sha2 && windows.version() <= (6, 1) {
-            let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
-            let boot_start = services.clone().any(|s| s.start_type == Some(Service::BOOT_START) && !s.inbox);
-            match sha2_updates::knows_sha2(&self.image, hives)? {
-                Some(true) => {}
-                Some(false) if boot_start && windows.arch != Architecture::X86 && !self.options.force => {
-                    return Ok(Some(refusal(
-                        "it is signed with SHA-2 alone, which this image cannot check at boot",
-                        "add the updates KB4490628 and KB4474419 to this image first",
-                    )));
-                }
-                Some(false) => findings.push(
-                    "it is signed with SHA-2 alone, which this image cannot check without KB4474419".to_owned(),
-                ),
-                None => findings.push(
-                    "it is signed with SHA-2 alone; nothing in the image tells whether it can check that (KB4474419)"
-                        .to_owned(),
-                ),
-            }
-        }
-        Ok(None)
-    }
-
     /// Everything that can be decided before the image is touched.
     fn choose(
         &self,
@@ -265,7 +173,14 @@ impl Planner<'_> {
         }
         let windows = &self.target.windows;
         let class_guid = select::class_guid(package, hives)?;
-        let selection = select::select(package, windows, &self.includes, class_guid)?;
+        let undecorated = self.options.undecorated;
+        let selection = select::select_with(package, windows, &self.includes, class_guid, undecorated)?;
+        let on_pe =
+            || self.target.is_winpe.then(|| policy::winpe_verdict(&selection, self.options.winpe_classes));
+        let unwanted = self.hardware.as_ref().and_then(|hardware| hardware.verdict(package, &selection));
+        if let Some(reason) = on_pe().flatten().or(unwanted) {
+            return Err(NotSelected::NotForThis(reason, Vec::new()));
+        }
         if self.target.generation == StoreGeneration::Modern {
             return Err(NotSelected::Refused(
                 Error::unsupported(format!(

@@ -8,13 +8,16 @@
 
 pub mod boot;
 pub mod framework;
+pub mod hardware_ids;
 pub mod info;
 mod install;
 mod level_a;
 pub mod lint;
 pub mod list;
 pub mod manifest;
+mod options;
 pub mod package;
+mod policy;
 pub mod registry_lines;
 mod remove;
 pub mod report;
@@ -25,6 +28,8 @@ pub mod store;
 mod winpe;
 
 pub use boot::{BootCritical, BootStart};
-pub use install::{DriverOptions, DriverPlan, LineEnds, Unsigned, plan};
+pub use hardware_ids::HardwareIds;
+pub use install::{DriverPlan, plan};
+pub use options::{DriverOptions, LineEnds, Publisher, Undecorated, Unsigned, WinPeClasses};
 pub use remove::{RemovalPlan, exported_files, find, plan_removal};
 pub use report::{DriverReport, Outcome};
