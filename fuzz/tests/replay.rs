@@ -14,7 +14,7 @@ use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
 use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
-use wim_fuzz::{codecs, drivers, wim};
+use wim_fuzz::{codecs, deltas, drivers, wim};
 
 /// A plain function that panics when its promise is broken.
 type Oracle = fn(&[u8]);
@@ -31,6 +31,9 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("szdd", drivers::szdd_is_expanded_or_refused, 100),
     ("pe", drivers::pe_is_read_or_refused, 100),
     ("catalog", drivers::catalog_is_read_or_refused, 100),
+    ("delta", deltas::delta_is_applied_or_refused, 300),
+    ("delta_reference", deltas::reference_is_transformed_or_refused, 200),
+    ("container_index", deltas::index_is_read_or_refused, 300),
 ];
 
 struct Dice(u64);
@@ -151,6 +154,9 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             ServiceBinary=%12%\\x.sys\r\n[DestinationDirs]\r\nDefaultDestDir=12\r\n[SourceDisksFiles]\r\nx.sys=1\r\n\
             [SourceDisksNames]\r\n1=\"d\"\r\n[Strings]\r\nM=\"M\"\r\nX=\"X, \"\"y\"\"\"\r\n"
             .to_vec()],
+        "delta" => deltas::delta_seeds(),
+        "delta_reference" => deltas::image_seeds(),
+        "container_index" => deltas::index_seeds(),
         _ => vec![text(600)],
     }
 }

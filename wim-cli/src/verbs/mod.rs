@@ -10,6 +10,7 @@ pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod optimize;
+pub(crate) mod package;
 pub(crate) mod reg;
 pub(crate) mod slipstream;
 pub(crate) mod verify;
@@ -38,6 +39,7 @@ pub(crate) enum Verb {
     Optimize(optimize::Arguments),
     Slipstream(slipstream::Arguments),
     Reg(reg::Arguments),
+    Package(package::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     #[command(external_subcommand)]
@@ -64,6 +66,7 @@ impl Verb {
             Self::Optimize(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
+            Self::Package(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),
             Self::Other(words) => Err(unknown_verb(&words).into()),

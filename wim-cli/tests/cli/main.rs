@@ -19,6 +19,7 @@ mod extract;
 mod hostile;
 mod info;
 mod optimize;
+mod package_expand;
 mod reg;
 mod shell;
 mod slipstream;

@@ -4,82 +4,23 @@ use wim_core::base::ErrorKind;
 use wim_core::formats::delta::apply::{Claim, apply};
 
 use crate::delta_writer::{BitWriter, Options, preprocess, write_transform};
+use crate::pe_image::{AMD64, CODE, DATA, FILE_BYTES, I386, Image, OLD_BASE, OPTIONAL, managed_image};
 
-const I386: u16 = 0x14C;
-const AMD64: u16 = 0x8664;
-const OLD_BASE: u64 = 0x40_0000;
 const NEW_BASE: u64 = 0x100_0000;
 const STAMP: u32 = 0x1234_5678;
 /// Code from 0x1200 moves by 0x10, data by 0x1000.
 const RIFT: [(i64, i64); 3] = [(0x1000, 0x1000), (0x1200, 0x1210), (0x2000, 0x3000)];
-/// File offsets of the sections: code at address 0x1000, data at address 0x2000.
-const CODE: usize = 0x400;
-const DATA: usize = 0x800;
-const FILE_BYTES: usize = 0x1000;
-const OPTIONAL: usize = 0x98;
 
-/// An image that is being made.
-struct Image {
-    bytes: Vec<u8>,
-    machine: u16,
+/// The image after the transforms of `flags`.
+fn transformed(image: &Image, flags: i64) -> After {
+    transformed_by(image, flags, preprocess(NEW_BASE, STAMP, &[(0, 0)], &RIFT))
 }
 
-impl Image {
-    fn new(machine: u16) -> Self {
-        let mut image = Self { bytes: vec![0; FILE_BYTES], machine };
-        image.put(0, b"MZ").put32(0x3C, 0x80).put(0x80, b"PE\0\0");
-        let is_wide = machine == AMD64;
-        let optional_bytes: u16 = if is_wide { 240 } else { 224 };
-        image.put(0x84, &machine.to_le_bytes()).put(0x86, &2_u16.to_le_bytes()).put32(0x88, 0xAAAA_AAAA);
-        image.put(0x94, &optional_bytes.to_le_bytes());
-        let magic: u16 = if is_wide { 0x20B } else { 0x10B };
-        image.put(OPTIONAL, &magic.to_le_bytes()).put32(OPTIONAL + 56, 0x3000).put32(OPTIONAL + 64, 77);
-        if is_wide {
-            image.put(OPTIONAL + 24, &OLD_BASE.to_le_bytes()).put32(OPTIONAL + 108, 16);
-        } else {
-            image.put32(OPTIONAL + 28, OLD_BASE as u32).put32(OPTIONAL + 92, 16);
-        }
-        let table = OPTIONAL + usize::from(optional_bytes);
-        for (number, (name, address, size, raw, flags)) in [
-            (b".text\0\0\0", 0x1000, 0x400, CODE, 0x6000_0020),
-            (b".idata\0\0", 0x2000, 0x800, DATA, 0x4000_0040),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let at = table + 40 * number;
-            image.put(at, name).put32(at + 8, size).put32(at + 12, address).put32(at + 16, size);
-            image.put32(at + 20, raw as u32).put32(at + 36, flags);
-        }
-        image
-    }
-
-    fn put(&mut self, at: usize, bytes: &[u8]) -> &mut Self {
-        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
-        self
-    }
-
-    fn put32(&mut self, at: usize, value: u32) -> &mut Self {
-        self.put(at, &value.to_le_bytes())
-    }
-
-    fn directory(&mut self, number: usize, rva: u32, size: u32) -> &mut Self {
-        let at = OPTIONAL + if self.machine == AMD64 { 112 } else { 96 } + 8 * number;
-        self.put32(at, rva).put32(at + 4, size)
-    }
-
-    /// The image after the transforms of `flags`.
-    fn transformed(&self, flags: i64) -> After {
-        let preprocess = preprocess(NEW_BASE, STAMP, &[(0, 0)], &RIFT);
-        self.transformed_by(flags, preprocess)
-    }
-
-    fn transformed_by(&self, flags: i64, preprocess: Vec<u8>) -> After {
-        let file_type = if self.machine == AMD64 { 8 } else { 2 };
-        let options = Options { file_type, flags, preprocess, ..Options::default() };
-        let delta = write_transform(&self.bytes, &options);
-        After(apply(&self.bytes, &delta, &Claim::default()).unwrap())
-    }
+fn transformed_by(image: &Image, flags: i64, preprocess: Vec<u8>) -> After {
+    let file_type = if image.machine == AMD64 { 8 } else { 2 };
+    let options = Options { file_type, flags, preprocess, ..Options::default() };
+    let delta = write_transform(&image.bytes, &options);
+    After(apply(&image.bytes, &delta, &Claim::default()).unwrap())
 }
 
 struct After(Vec<u8>);
@@ -100,9 +41,9 @@ impl After {
 
 #[test]
 fn headers_get_the_base_and_time_of_the_target() {
-    let wide = Image::new(AMD64).transformed(0);
+    let wide = transformed(&Image::new(AMD64), 0);
     assert_eq!((wide.u32(OPTIONAL + 64), wide.u32(0x88), wide.u64(OPTIONAL + 24)), (0, STAMP, NEW_BASE));
-    let narrow = Image::new(I386).transformed(0);
+    let narrow = transformed(&Image::new(I386), 0);
     assert_eq!((narrow.u32(0x88), narrow.u32(OPTIONAL + 28)), (STAMP, NEW_BASE as u32));
 }
 
@@ -114,7 +55,7 @@ fn imports_move_names_and_thunks_but_no_ordinals() {
     for table in [0x40, 0x60] {
         image.put32(DATA + table, 0x2090).put(DATA + table + 8, &(1_u64 << 63 | 5).to_le_bytes());
     }
-    let after = image.transformed(0x4);
+    let after = transformed(&image, 0x4);
     assert_eq!([0, 12, 16].map(|at| after.u32(DATA + at)), [0x3040, 0x3080, 0x3060]);
     for table in [0x40, 0x60] {
         assert_eq!((after.u64(DATA + table), after.u64(DATA + table + 8)), (0x3090, 1 << 63 | 5));
@@ -127,13 +68,13 @@ fn bound_imports_are_moved_as_addresses_or_unbound() {
     image.directory(1, 0x2000, 40);
     image.put32(DATA, 0x2040).put32(DATA + 4, 99).put32(DATA + 8, 7).put32(DATA + 12, 0x2080);
     image.put32(DATA + 16, 0x2060).put32(DATA + 0x40, 0x2090).put32(DATA + 0x60, OLD_BASE as u32 + 0x1300);
-    let bound = image.transformed(0x4);
+    let bound = transformed(&image, 0x4);
     assert_eq!((bound.u32(DATA + 0x60), bound.u32(DATA + 4)), (NEW_BASE as u32 + 0x1310, 99));
-    let unbound = image.transformed(0x2000);
+    let unbound = transformed(&image, 0x2000);
     assert_eq!((unbound.u32(DATA + 4), unbound.u32(DATA + 8), unbound.u32(DATA + 0x60)), (0, 0, 0x2090));
     let characteristics = unbound.u32(OPTIONAL + 224 + 40 + 36);
     assert_eq!(characteristics, 0x4000_0040 | 0xC000_0000);
-    assert_eq!(image.transformed(0x2004).u32(DATA + 0x60), 0x3090);
+    assert_eq!(transformed(&image, 0x2004).u32(DATA + 0x60), 0x3090);
 }
 
 #[test]
@@ -145,7 +86,7 @@ fn exports_move_addresses_and_names() {
     image.put32(at + 28, 0x2140).put32(at + 32, 0x2150).put32(at + 36, 0x2160);
     image.put32(DATA + 0x140, 0x1300).put32(DATA + 0x144, 0).put32(DATA + 0x148, 0x1300);
     image.put32(DATA + 0x150, 0x2208).put32(DATA + 0x160, 0x0001_0000);
-    let after = image.transformed(0x8);
+    let after = transformed(&image, 0x8);
     assert_eq!([12, 28, 32, 36].map(|field| after.u32(at + field)), [0x3200, 0x3140, 0x3150, 0x3160]);
     // The third address is not counted, and the ordinals are none.
     assert_eq!([0x140, 0x144, 0x148].map(|field| after.u32(DATA + field)), [0x1310, 0, 0x1300]);
@@ -164,7 +105,7 @@ fn resources_move_relative_to_their_tree() {
     image.put32(child + 24, 2).put32(child + 28, 0x8000_0000);
     image.put32(DATA + 0x180, 0x2200).put32(DATA + 0x184, 12);
     let rift = [(0x1000, 0x1000), (0x2000, 0x3000), (0x2100, 0x3140)];
-    let after = image.transformed_by(0x10, preprocess(NEW_BASE, STAMP, &[(0, 0)], &rift));
+    let after = transformed_by(&image, 0x10, preprocess(NEW_BASE, STAMP, &[(0, 0)], &rift));
     assert_eq!((after.u32(DATA + 16), after.u32(DATA + 20)), (0x8000_0080, 0x8000_0160));
     assert_eq!((after.u32(child + 20), after.u32(child + 28)), (0x180, 0x8000_0000));
     // The address of the data counts as an offset from the tree.
@@ -183,7 +124,7 @@ fn relocations_move_words_and_the_table_is_sorted_anew() {
         .put32(DATA + 0x10, base + 0x1300)
         .put32(CODE + 0x300, base + 0x2020)
         .put32(CODE + 0x304, base + 0x1000);
-    let after = image.transformed(0x20);
+    let after = transformed(&image, 0x20);
     let new = NEW_BASE as u32;
     assert_eq!((after.u32(DATA + 0x10), after.u32(CODE + 0x300)), (new + 0x1310, new + 0x3020));
     assert_eq!(after.u32(CODE + 0x304), new + 0x1000);
@@ -198,7 +139,7 @@ fn relocations_move_words_and_the_table_is_sorted_anew() {
         .put32(table + 4, 12)
         .put(table + 8, &[0x10, 0xA0, 0, 0]);
     wide.put(DATA + 0x10, &(OLD_BASE + 0x1300).to_le_bytes());
-    let after = wide.transformed(0x20);
+    let after = transformed(&wide, 0x20);
     assert_eq!((after.u64(DATA + 0x10), after.u16(table + 8)), (NEW_BASE + 0x1310, 0xA010));
 }
 
@@ -216,11 +157,11 @@ fn operands_in_listed_functions_of_amd64_move() {
     image.put(CODE + 0x110, &[0xE8]).put32(CODE + 0x111, 0x1300 - 0x1115);
     // Unwind data with a handler behind one slot, rounded up to two.
     image.put(DATA + 0x100, &[0x09, 0, 1, 0]).put32(DATA + 0x108, 0x1300);
-    let after = image.transformed(0x200);
+    let after = transformed(&image, 0x200);
     assert_eq!(after.u32(CODE + 0x101), 0x1310 - 0x1105);
     assert_eq!(after.u32(CODE + 0x108), 0x3020 - 0x110C);
     assert_eq!(after.u32(CODE + 0x111), 0x1300 - 0x1115);
-    let after = image.transformed(0x400);
+    let after = transformed(&image, 0x400);
     assert_eq!([0, 4, 8].map(|at| after.u32(DATA + at)), [0x1100, 0x1110, 0x3100]);
     assert_eq!(after.u32(DATA + 0x108), 0x1310);
     // Not without its flag.
@@ -237,50 +178,21 @@ fn jumps_and_calls_of_i386_move_where_they_lead_into_the_image() {
     image.put(CODE + 16, &[0xE8]).put32(CODE + 17, 0x7000_0000);
     // Into data, which is no code when what is not code is marked.
     image.put(CODE + 21, &[0xE8]).put32(CODE + 22, 0x2010 - 0x101A);
-    let calls = image.transformed(0x100);
+    let calls = transformed(&image, 0x100);
     assert_eq!(calls.u32(CODE + 1), 0x1310 - 0x1005);
     assert_eq!(calls.u32(CODE + 6), 0x1300 - 0x100A);
     assert_eq!((calls.u32(CODE + 17), calls.u32(CODE + 22)), (0x7000_0000, 0x3010 - 0x101A));
-    assert_eq!(image.transformed(0x102).u32(CODE + 22), 0x2010 - 0x101A);
-    let jumps = image.transformed(0x80);
+    assert_eq!(transformed(&image, 0x102).u32(CODE + 22), 0x2010 - 0x101A);
+    let jumps = transformed(&image, 0x80);
     assert_eq!((jumps.u32(CODE + 6), jumps.u32(CODE + 12)), (0x1310 - 0x100A, 0x1330 - 0x1010));
     // A jump over what was taken out becomes short.
     let closer = [(0x1000, 0x1000), (0x1200, 0x1020), (0x2000, 0x3000)];
     let mut image = Image::new(I386);
     image.put(CODE, &[0xE9]).put32(CODE + 1, 0x1210 - 0x1005);
     image.put(CODE + 5, &[0x0F, 0x85]).put32(CODE + 7, 0x1210 - 0x100B);
-    let short = image.transformed_by(0x80, preprocess(NEW_BASE, STAMP, &[(0, 0)], &closer));
+    let short = transformed_by(&image, 0x80, preprocess(NEW_BASE, STAMP, &[(0, 0)], &closer));
     assert_eq!(short.0[CODE..CODE + 2], [0xEB, 0x30 - 5]);
     assert_eq!(short.0[CODE + 5..CODE + 7], [0x75, 0x30 - 0xB]);
-}
-
-/// Metadata with two types that are referred to and two methods; the first method's body names the first type.
-fn managed_image() -> Image {
-    let mut image = Image::new(I386);
-    image.directory(14, 0x2000, 72).put32(DATA + 8, 0x2100).put32(DATA + 12, 0x300);
-    let root = DATA + 0x100;
-    image.put(root, b"BSJB\x01\0\x01\0\0\0\0\0\x0C\0\0\0v2.0.50727\0\0\0\0\x03\0");
-    let streams =
-        [(0x80, 0x100, &b"#~\0\0"[..]), (0x180, 0x40, b"#Strings\0\0\0\0"), (0x1C0, 0x40, b"#Blob\0\0\0")];
-    let mut at = root + 32;
-    for (offset, size, name) in streams {
-        image.put32(at, offset).put32(at + 4, size).put(at + 8, name);
-        at += 8 + name.len();
-    }
-    let tables = root + 0x80;
-    image.put32(tables + 8, 1 << 1 | 1 << 6).put32(tables + 24, 2).put32(tables + 28, 2);
-    let rows = tables + 32;
-    image.put(rows, &[6, 0, 1, 0, 9, 0]).put(rows + 6, &[6, 0, 3, 0, 0, 0]);
-    let methods = rows + 12;
-    image.put32(methods, 0x1240).put(methods + 4, &[0, 0, 0, 0, 5, 0, 1, 0, 1, 0]);
-    image.put32(methods + 14, 0x1260).put(methods + 18, &[0, 0, 0, 0, 5, 0, 1, 0, 1, 0]);
-    // A method of one parameter of the first type.
-    image.put(root + 0x1C1, &[5, 0, 1, 1, 0x12, 1 << 2 | 1]);
-    // ldtoken; ret
-    for body in [0x240, 0x260] {
-        image.put(CODE + body, &[6 << 2 | 2, 0xD0, 1, 0, 0, 1, 0x2A]);
-    }
-    image
 }
 
 #[test]
@@ -298,7 +210,7 @@ fn managed_metadata_is_renumbered() {
         bits.rift_entries(if table == 1 { &[(0, 2)] } else { &[] });
     });
     let preprocess = bits.finish();
-    let after = image.transformed_by(0xC000, preprocess);
+    let after = transformed_by(&image, 0xC000, preprocess);
     let root = DATA + 0x100;
     let rows = root + 0x80 + 32;
     assert_eq!([2, 4, 8, 10].map(|at| after.u16(rows + at)), [1, 25, 19, 0]);
@@ -309,7 +221,7 @@ fn managed_metadata_is_renumbered() {
     // The token of the first body is renumbered, that of the last method is not.
     assert_eq!((after.u32(CODE + 0x242), after.u32(CODE + 0x262)), (0x0100_0003, 0x0100_0001));
     // Without a map only addresses move.
-    let plain = image.transformed(0xC000);
+    let plain = transformed(&image, 0xC000);
     assert_eq!((plain.u32(methods), plain.u16(rows + 8)), (0x1250, 3));
 }
 
