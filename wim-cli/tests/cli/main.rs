@@ -21,6 +21,7 @@ mod hostile;
 mod info;
 mod optimize;
 mod package;
+mod package_expand;
 mod reg;
 mod shell;
 mod slipstream;
