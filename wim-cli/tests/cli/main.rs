@@ -14,6 +14,7 @@ mod bench;
 mod capture;
 mod delete;
 mod dir;
+mod driver;
 mod export;
 mod extract;
 mod hostile;
