@@ -4,4 +4,5 @@
 
 pub mod codecs;
 pub mod drivers;
+pub mod hive;
 pub mod wim;

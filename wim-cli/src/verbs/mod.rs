@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod bench;
+pub(crate) mod cab;
 pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod demo;
@@ -40,6 +41,7 @@ pub(crate) enum Verb {
     Slipstream(slipstream::Arguments),
     Driver(driver::Arguments),
     Reg(reg::Arguments),
+    Cab(cab::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     #[command(external_subcommand)]
@@ -67,6 +69,7 @@ impl Verb {
             Self::Slipstream(arguments) => arguments.run(session),
             Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
+            Self::Cab(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),
             Self::Other(words) => Err(unknown_verb(&words).into()),

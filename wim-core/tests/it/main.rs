@@ -12,6 +12,7 @@ mod driver_image;
 mod driver_packages;
 mod drivers_explain;
 mod drivers_level_a;
+mod drivers_level_b;
 mod drivers_real;
 mod drivers_remove;
 mod drivers_winpe;
