@@ -159,6 +159,35 @@ fn a_whole_medium_gets_the_driver_once_and_loses_it_again() {
 }
 
 #[test]
+fn the_driver_store_of_windows_8_and_later_is_left_as_it_was() {
+    for (windows, arch) in [("8.1", "x86"), ("10", "arm64"), ("11", "amd64")] {
+        let medium = medium(windows, arch);
+        let folder = medium.path();
+        std::fs::copy(folder.join(BOOT), folder.join("before.wim")).unwrap();
+        let before = listing(folder, BOOT, "2");
+        add(folder, &[BOOT]).ends_with(0);
+        let listed = wim(folder, &["driver", "list", &format!("{BOOT}:2"), "--json"]).ends_with(0).json();
+        let driver = &listed["images"][0]["drivers"][0];
+        assert_eq!((&driver["published"], &driver["arch"]), (&"oem0.inf".into(), &arch.into()), "{driver}");
+        let store = format!("FileRepository\\demonvme.inf_{arch}_");
+        assert!(driver["folder"].as_str().unwrap().contains(&store), "{driver}");
+        let after = bytes(folder, BOOT);
+        let again = add(folder, &[BOOT]).ends_with(0);
+        assert!(again.text().contains("already there"), "{}", again.text());
+        assert!(after == bytes(folder, BOOT), "a second add changed {windows} {arch}");
+        let exported = ["driver", "export", BOOT, "-d", "oem0.inf", "--dest-dir", "out", "--json"];
+        let exported = wim(folder, &exported).ends_with(0).json();
+        assert_eq!(exported["drivers"][0]["files"], 2, "{exported}");
+        wim(folder, &["driver", "remove", BOOT, "-d", "oem0.inf"]).ends_with(0);
+        assert!(before == listing(folder, BOOT, "2"), "{windows} {arch}");
+        for image in ["1", "2"] {
+            wim(folder, &["reg", "diff", &format!("before.wim:{image}"), &format!("{BOOT}:{image}")])
+                .ends_with(0);
+        }
+    }
+}
+
+#[test]
 fn images_are_chosen_by_colon_and_option_and_the_output_leaves_the_input() {
     let copy = copy_of(&SEVEN);
     let folder = copy.path();
