@@ -15,7 +15,7 @@ use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
 use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
-use wim_fuzz::{codecs, drivers, hive, wim};
+use wim_fuzz::{codecs, deltas, drivers, hive, updates, wim};
 
 /// A plain function that panics when its promise is broken.
 type Oracle = fn(&[u8]);
@@ -35,6 +35,11 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("hive", hive::hive_is_edited_or_refused, 250),
     ("hive_log", hive::hive_logs_are_replayed_or_refused, 400),
     ("reg_file", hive::reg_file_survives_a_round_trip, 300),
+    ("mum", updates::mum_is_read_or_refused, 150),
+    ("manifest", updates::manifest_is_read_or_refused, 150),
+    ("delta", deltas::delta_is_applied_or_refused, 300),
+    ("delta_reference", deltas::reference_is_transformed_or_refused, 200),
+    ("container_index", deltas::index_is_read_or_refused, 300),
 ];
 
 struct Dice(u64);
@@ -149,6 +154,28 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             let wim = WimFile::open(Arc::new(small_wim(Compression::None)), "seed.wim").unwrap();
             vec![wim.read_xml_bytes().unwrap()]
         }
+        "mum" => vec![
+            b"<?xml version=\"1.0\" encoding=\"utf-8\"?><assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\" \
+            creationTimeStamp=\"2015-01-01T00:00:00Z\"><assemblyIdentity name=\"Package_for_KB1111111\" version=\"6.1.1.0\" \
+            language=\"neutral\" processorArchitecture=\"amd64\" publicKeyToken=\"31bf3856ad364e35\"/><package \
+            identifier=\"KB1111111\"><parent buildCompare=\"EQ\" disposition=\"detect\"><assemblyIdentity name=\"P\" \
+            version=\"6.1.7601.17514\" processorArchitecture=\"amd64\"/></parent><update name=\"u\"><applicable \
+            disposition=\"staged\"><updateComponent elevate=\"revision\"><assemblyIdentity name=\"C\" version=\"6.1.7601.1\" \
+            processorArchitecture=\"x86\"/></updateComponent><detectUpdate><update name=\"u\"/></detectUpdate></applicable>\
+            <component><assemblyIdentity name=\"D\" version=\"6.1.7601.1\" processorArchitecture=\"x86\"/></component>\
+            </update></package></assembly>"
+                .to_vec(),
+        ],
+        "manifest" => vec![
+            b"\xEF\xBB\xBF<assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\"><assemblyIdentity name=\"C\" \
+            version=\"6.1.7601.1\" processorArchitecture=\"wow64\" language=\"en-US\" versionScope=\"nonSxS\"/><file \
+            name=\"a.dll\" destinationPath=\"$(runtime.system32)\\\"><asmv2:hash xmlns:asmv2=\"a\" xmlns:dsig=\"d\">\
+            <dsig:DigestMethod Algorithm=\"#sha1\"/><dsig:DigestValue>qZk+NkcGgWq6PiVxeFDCbJzQ2J0=</dsig:DigestValue>\
+            </asmv2:hash></file><registryKeys><registryKey keyName=\"HKEY_LOCAL_MACHINE\\SOFTWARE\\X\"><registryValue \
+            name=\"v\" valueType=\"REG_SZ\" value=\"x\"/></registryKey></registryKeys><memberships><categoryMembership>\
+            <id typeName=\"Service\"/></categoryMembership></memberships></assembly>"
+                .to_vec(),
+        ],
         "inf" => vec![b"[Version]\r\nSignature=\"$Windows NT$\"\r\nClass=Net\r\nDriverVer=01/02/2020,1.2.3.4\r\n\
             [Manufacturer]\r\n%M%=D,NTamd64.6.1\r\n[D.NTamd64.6.1]\r\n%X%=I,PCI\\VEN_1234\r\n[I]\r\nCopyFiles=@x.sys\r\n\
             [I.Services]\r\nAddService=x,2,S\r\n[S]\r\nServiceType=1\r\nStartType=3\r\nErrorControl=1\r\n\
@@ -163,6 +190,9 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
                 .to_vec(),
             b"REGEDIT4\n[HKEY_USERS\\.DEFAULT]\n\"\xE4\"=\"\xDF\"\n\"m\"=hex(2):e4,00\n\"n\"=hex(ffff0012):\n".to_vec(),
         ],
+        "delta" => deltas::delta_seeds(),
+        "delta_reference" => deltas::image_seeds(),
+        "container_index" => deltas::index_seeds(),
         _ => vec![text(600)],
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod optimize;
+pub(crate) mod package;
 pub(crate) mod reg;
 pub(crate) mod slipstream;
 pub(crate) mod verify;
@@ -42,6 +43,7 @@ pub(crate) enum Verb {
     Driver(driver::Arguments),
     Reg(reg::Arguments),
     Cab(cab::Arguments),
+    Package(package::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     #[command(external_subcommand)]
@@ -70,6 +72,7 @@ impl Verb {
             Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
             Self::Cab(arguments) => arguments.run(session),
+            Self::Package(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),
             Self::Other(words) => Err(unknown_verb(&words).into()),
