@@ -15,6 +15,7 @@ mod cab;
 mod capture;
 mod delete;
 mod dir;
+mod driver;
 mod export;
 mod extract;
 mod hostile;
