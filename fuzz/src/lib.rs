@@ -4,5 +4,6 @@
 
 pub mod codecs;
 pub mod drivers;
+pub mod hive;
 pub mod updates;
 pub mod wim;

@@ -11,6 +11,7 @@
 
 mod apply;
 mod bench;
+mod cab;
 mod capture;
 mod delete;
 mod dir;

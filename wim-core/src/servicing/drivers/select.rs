@@ -194,8 +194,9 @@ pub fn select_with(
         }
     }
     for selected in &mut installs {
-        let excluded = &selected.install.exclude_ids;
-        selected.ids.retain(|id| !excluded.iter().any(|other| other.trim().eq_ignore_ascii_case(&id.id)));
+        let excluded: HashSet<String> =
+            selected.install.exclude_ids.iter().map(|id| id.trim().to_uppercase()).collect();
+        selected.ids.retain(|id| !excluded.contains(&id.id.to_uppercase()));
         findings.append(&mut selected.install.findings);
         if let Some(e) = selected.install.refused.take() {
             let remedy = "no package of a vendor does this; do not use it";
