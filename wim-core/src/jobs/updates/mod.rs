@@ -17,7 +17,7 @@ pub use list::{ImagePackages, PackageLine, list};
 use std::path::{Path, PathBuf};
 
 use super::drivers::sources::PackageFolder;
-use super::edited_image::OpenImage;
+use super::edited_image::{OpenImage, hints_of};
 use super::images;
 use super::open::{Check, open};
 use super::packages;
@@ -91,7 +91,7 @@ fn with_images<T>(
         let mut warnings: Vec<Error> = Vec::new();
         let mut hives = HiveSet::new(&view, HiveOptions::default());
         let state =
-            ImageState::read(&view, &mut hives, open.hints(), &mut warnings).map_err(|e| open.blame(e))?;
+            ImageState::read(&view, &mut hives, hints_of(&open.xml), &mut warnings).map_err(|e| open.blame(e))?;
         let warnings = open.warnings.iter().chain(&warnings).map(ToString::to_string).collect();
         let looked_at = LookedAt {
             index,
