@@ -32,11 +32,11 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("szdd", drivers::szdd_is_expanded_or_refused, 100),
     ("pe", drivers::pe_is_read_or_refused, 100),
     ("catalog", drivers::catalog_is_read_or_refused, 100),
-    ("mum", updates::mum_is_read_or_refused, 150),
-    ("manifest", updates::manifest_is_read_or_refused, 150),
     ("hive", hive::hive_is_edited_or_refused, 250),
     ("hive_log", hive::hive_logs_are_replayed_or_refused, 400),
     ("reg_file", hive::reg_file_survives_a_round_trip, 300),
+    ("mum", updates::mum_is_read_or_refused, 150),
+    ("manifest", updates::manifest_is_read_or_refused, 150),
 ];
 
 struct Dice(u64);

@@ -90,8 +90,8 @@ fn with_images<T>(
         let view = ImageView::new(&open.tree, &blobs);
         let mut warnings: Vec<Error> = Vec::new();
         let mut hives = HiveSet::new(&view, HiveOptions::default());
-        let state =
-            ImageState::read(&view, &mut hives, hints_of(&open.xml), &mut warnings).map_err(|e| open.blame(e))?;
+        let state = ImageState::read(&view, &mut hives, hints_of(&open.xml), &mut warnings)
+            .map_err(|e| open.blame(e))?;
         let warnings = open.warnings.iter().chain(&warnings).map(ToString::to_string).collect();
         let looked_at = LookedAt {
             index,
