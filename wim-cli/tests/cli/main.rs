@@ -17,6 +17,7 @@ mod dir;
 mod export;
 mod extract;
 mod hostile;
+mod in_place;
 mod info;
 mod optimize;
 mod reg;

@@ -15,6 +15,7 @@ pub mod export;
 pub mod extract;
 pub mod images;
 pub mod info;
+pub mod info_edit;
 pub mod open;
 pub mod optimize;
 pub mod properties;
@@ -23,6 +24,7 @@ pub mod rebuild;
 pub mod registry;
 pub mod slipstream;
 pub mod spool;
+pub mod target;
 pub mod text_file;
 pub mod verify;
 
