@@ -20,6 +20,8 @@ mod extract;
 mod hostile;
 mod info;
 mod optimize;
+mod package;
+mod package_expand;
 mod reg;
 mod shell;
 mod slipstream;

@@ -12,6 +12,7 @@ pub mod delete;
 pub mod demo;
 pub mod dir;
 pub mod drivers;
+pub mod edited_image;
 pub mod export;
 pub mod extract;
 pub mod images;
@@ -26,6 +27,7 @@ pub mod registry;
 pub mod slipstream;
 pub mod spool;
 pub mod text_file;
+pub mod updates;
 pub mod verify;
 
 pub use lz_kit::Level;

@@ -3,6 +3,8 @@
 //! Nothing but wimlib's source describes the format; `format.rs` has its numbers. The size of the output ends the
 //! stream; input left over between the two streams of a chunk is no error, an overlap of the two is.
 
+use std::hint;
+
 use lz_kit::DecodeError;
 use lz_kit::bitstream::Backward16Reader;
 use lz_kit::lz77::copy_match::copy_match;
@@ -186,23 +188,24 @@ impl DeltaSource {
 /// Sources of the last matches of one kind, the newest first.
 ///
 /// The format inserts a source only after the next item. Here it is inserted at once, and an item that follows one of
-/// its own kind counts from the second: `hidden` is 1 then.
+/// its own kind counts from the second.
 #[derive(Clone, Copy, Debug)]
 struct Recent<T>([T; NUM_REPEATS + 1]);
 
 impl<T: Copy> Recent<T> {
+    /// Source number `index`, which comes to the front; `follows_own_kind` is 1 or 0.
     #[inline(always)]
-    fn repeat(&mut self, index: usize, hidden: usize) -> T {
-        let place = (index + hidden) % (NUM_REPEATS + 1);
+    fn repeat(&mut self, index: u32, follows_own_kind: u32) -> T {
+        let place = (index + follows_own_kind) as usize % (NUM_REPEATS + 1);
         let source = self.0[place];
         // Everything before moves one place back.
         let [a, b, c, d] = self.0;
-        self.0 = match place {
-            0 => [a, b, c, d],
-            1 => [source, a, c, d],
-            2 => [source, a, b, d],
-            _ => [source, a, b, c],
-        };
+        self.0 = [
+            source,
+            hint::select_unpredictable(place > 0, a, b),
+            hint::select_unpredictable(place > 1, b, c),
+            hint::select_unpredictable(place > 2, c, d),
+        ];
         source
     }
 
@@ -229,10 +232,6 @@ pub(crate) struct Models {
     powers: PowerCode,
     recent_lz: Recent<u32>,
     recent_delta: Recent<DeltaSource>,
-    /// 1 after an LZ match.
-    lz_hidden: usize,
-    /// 1 after a delta match.
-    delta_hidden: usize,
     scratch: BuildScratch,
 }
 
@@ -260,8 +259,6 @@ impl Models {
             powers: PowerCode::of_powers(),
             recent_lz: Self::FIRST_LZ,
             recent_delta: Self::FIRST_DELTA,
-            lz_hidden: 0,
-            delta_hidden: 0,
             scratch: BuildScratch::new(),
         }
     }
@@ -279,7 +276,13 @@ impl Models {
         self.delta_offsets.start(offset_slots, &mut self.scratch);
         self.powers.start(NUM_POWERS, &mut self.scratch);
         (self.recent_lz, self.recent_delta) = (Self::FIRST_LZ, Self::FIRST_DELTA);
-        (self.lz_hidden, self.delta_hidden) = (0, 0);
+    }
+
+    /// 1 if the item before was a match of the same kind as the one whose kind was just decided, else 0.
+    #[inline(always)]
+    fn follows_own_kind(&self) -> u32 {
+        let kinds = self.kind.last();
+        (self.main.last() >> 1) & !(kinds ^ kinds >> 1) & 1
     }
 
     /// The next item. There always is one: bits that are missing are zeros.
@@ -291,13 +294,13 @@ impl Models {
             streams.bits.consume(entry.codeword_len());
             let symbol = entry.symbol() % NUM_LITERALS;
             self.literals.note(symbol, &mut self.scratch);
-            (self.lz_hidden, self.delta_hidden) = (0, 0);
             return Item::Literal(symbol as u8);
         }
         if !streams.decide(&mut self.kind) {
             let offset = if streams.decide(&mut self.lz) {
                 let index = repeat_index(streams, &mut self.lz_repeats);
-                self.recent_lz.repeat(index, self.lz_hidden)
+                let follows = self.follows_own_kind();
+                self.recent_lz.repeat(index, follows)
             } else {
                 let entry = self.offsets.look_up(streams.bits.peek());
                 let offset = OFFSET_SLOTS.bases[entry.symbol()].wrapping_add(streams.take(entry));
@@ -306,11 +309,10 @@ impl Models {
                 streams.bits.refill();
                 offset
             };
-            (self.lz_hidden, self.delta_hidden) = (1, 0);
             return Item::Lz { offset, length: self.length(streams) };
         }
-        let source = self.delta_source(streams);
-        (self.lz_hidden, self.delta_hidden) = (0, 1);
+        let source;
+        (source, *streams) = self.delta_source(*streams);
         streams.bits.refill();
         Item::Delta { source, length: self.length(streams) }
     }
@@ -324,11 +326,13 @@ impl Models {
         length
     }
 
+    /// The source of a delta match. The streams go by value, so that they need not have an address in the loop.
     #[inline(never)]
-    fn delta_source(&mut self, streams: &mut Streams<'_>) -> DeltaSource {
+    fn delta_source<'a>(&mut self, mut streams: Streams<'a>) -> (DeltaSource, Streams<'a>) {
         if streams.decide(&mut self.delta) {
-            let index = repeat_index(streams, &mut self.delta_repeats);
-            return self.recent_delta.repeat(index, self.delta_hidden);
+            let index = repeat_index(&mut streams, &mut self.delta_repeats);
+            let follows = self.follows_own_kind();
+            return (self.recent_delta.repeat(index, follows), streams);
         }
         let power = self.powers.look_up(streams.bits.peek());
         streams.bits.consume(power.codeword_len());
@@ -339,17 +343,17 @@ impl Models {
         self.delta_offsets.note(entry.symbol(), &mut self.scratch);
         let source = DeltaSource { power: power.symbol() as u32, raw };
         self.recent_delta.push(source);
-        source
+        (source, streams)
     }
 }
 
 /// Which of the recent sources is repeated.
 #[inline(always)]
-fn repeat_index(streams: &mut Streams<'_>, classes: &mut [Decisions<64>; NUM_REPEATS - 1]) -> usize {
+fn repeat_index(streams: &mut Streams<'_>, classes: &mut [Decisions<64>; NUM_REPEATS - 1]) -> u32 {
     if !streams.decide(&mut classes[0]) {
         return 0;
     }
-    1 + usize::from(streams.decide(&mut classes[1]))
+    1 + u32::from(streams.decide(&mut classes[1]))
 }
 
 /// Decodes from `position` to the end of `out`, checking every step.

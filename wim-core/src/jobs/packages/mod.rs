@@ -2,8 +2,9 @@
 //!
 //! An `.msu` is a cabinet around cabinets and an XML file that names the one to install; a package `.cab` has `update.mum`, or an
 //! index `_manifest_.cix.xml` from which its files are rebuilt (updates.md 1). Containers are told by content, not by extension.
-//! Nothing is rebuilt here, and what manifests mean is for [`servicing`](crate::servicing) to know.
+//! [`expand`] rebuilds the files, and what manifests mean is for [`servicing`](crate::servicing) to know.
 
+pub mod expand;
 mod msu;
 mod unpacked;
 

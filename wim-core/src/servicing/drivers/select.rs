@@ -11,7 +11,7 @@ use super::package::{Package, SourceFile};
 use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::inf::decoration::Mismatch;
 use crate::formats::inf::{
-    FileCopy, IncludedInfs, Inf, Install, Models, ParseOptions, TargetWindows, install, models,
+    FileCopy, IncludedInfs, Inf, Install, Models, ParseOptions, TargetWindows, Undecorated, install, models,
 };
 use crate::image::WimPath;
 use crate::image::edit::View;
@@ -62,6 +62,8 @@ pub struct Selection {
     pub class_guid: String,
     /// True when Windows needs devices of that class to boot.
     pub boot_critical: bool,
+    /// For each of [`Models::models`], which of [`Self::installs`] it uses.
+    pub install_of: Vec<Option<usize>>,
     /// What is odd.
     pub findings: Vec<Error>,
 }
@@ -134,13 +136,38 @@ pub fn select(
     includes: &dyn IncludedInfs,
     class_guid: String,
 ) -> Result<Selection, NotSelected> {
+    select_with(package, target, includes, class_guid, Undecorated::Refuse)
+}
+
+/// [`select`] with a say in what sections without an architecture are for.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_with(
+    package: &Package<'_>,
+    target: &TargetWindows,
+    includes: &dyn IncludedInfs,
+    class_guid: String,
+    undecorated: Undecorated,
+) -> Result<Selection, NotSelected> {
     let inf = package.inf();
-    let models = models::models_for(inf, target)?;
+    let models = models::models_with(inf, target, undecorated)?;
     if models.models.is_empty() {
         return Err(nothing_for(inf, &models, target));
     }
-    let mut findings = Vec::new();
+    let mut findings: Vec<Error> = models
+        .undecorated
+        .iter()
+        .map(|name| {
+            let text = format!(
+                "[{name}] names no architecture, so Windows takes it for x86; it is taken for {} as asked",
+                target.arch
+            );
+            inf.error(install::section_position(inf, name), text)
+        })
+        .collect();
     let mut installs: Vec<SelectedInstall> = Vec::new();
+    let mut install_of = Vec::with_capacity(models.models.len());
     let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
     for model in &models.models {
         let key = model.install_section.to_lowercase();
@@ -157,6 +184,7 @@ pub fn select(
                 }
             }
         });
+        install_of.push(index);
         if let Some(install) = index.and_then(|index| installs.get_mut(index)) {
             let ids = model.ids.iter().enumerate();
             install.ids.extend(ids.map(|(n, id)| DeviceId { id: id.clone(), is_hardware_id: n == 0 }));
@@ -166,8 +194,9 @@ pub fn select(
         }
     }
     for selected in &mut installs {
-        let excluded = &selected.install.exclude_ids;
-        selected.ids.retain(|id| !excluded.iter().any(|other| other.trim().eq_ignore_ascii_case(&id.id)));
+        let excluded: HashSet<String> =
+            selected.install.exclude_ids.iter().map(|id| id.trim().to_uppercase()).collect();
+        selected.ids.retain(|id| !excluded.contains(&id.id.to_uppercase()));
         findings.append(&mut selected.install.findings);
         if let Some(e) = selected.install.refused.take() {
             let remedy = "no package of a vendor does this; do not use it";
@@ -184,7 +213,7 @@ pub fn select(
     let mut said = HashSet::new();
     findings.retain(|e| said.insert(e.message().to_owned()));
     let boot_critical = boot::is_boot_critical(&class_guid);
-    Ok(Selection { models, installs, files, class_guid, boot_critical, findings })
+    Ok(Selection { models, installs, files, class_guid, boot_critical, install_of, findings })
 }
 
 fn nothing_for(inf: &Inf, models: &Models, target: &TargetWindows) -> NotSelected {

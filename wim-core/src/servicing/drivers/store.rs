@@ -188,6 +188,8 @@ pub struct ImageFiles<'a> {
     written: BTreeMap<String, Arc<[u8]>>,
     /// Files and directories that were removed.
     removed: BTreeSet<String>,
+    /// Directories that were not there, as spelt.
+    made: BTreeMap<String, String>,
     changes: Vec<Change>,
 }
 
@@ -196,13 +198,20 @@ pub struct FilesSavepoint {
     changes: usize,
     written: BTreeMap<String, Arc<[u8]>>,
     removed: BTreeSet<String>,
+    made: BTreeMap<String, String>,
 }
 
 impl<'a> ImageFiles<'a> {
     /// The image behind `view`, with nothing written yet.
     #[must_use]
     pub fn new(view: &'a dyn View) -> Self {
-        Self { view, written: BTreeMap::new(), removed: BTreeSet::new(), changes: Vec::new() }
+        Self {
+            view,
+            written: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            made: BTreeMap::new(),
+            changes: Vec::new(),
+        }
     }
 
     /// The image as it was.
@@ -227,7 +236,14 @@ impl<'a> ImageFiles<'a> {
     #[must_use]
     pub fn savepoint(&self) -> FilesSavepoint {
         let (written, removed) = (self.written.clone(), self.removed.clone());
-        FilesSavepoint { changes: self.changes.len(), written, removed }
+        FilesSavepoint { changes: self.changes.len(), written, removed, made: self.made.clone() }
+    }
+
+    /// Directories that came into being since `savepoint`, parents first.
+    #[must_use]
+    pub fn made_since(&self, savepoint: &FilesSavepoint) -> Vec<String> {
+        let new = self.made.iter().filter(|(key, _)| !savepoint.made.contains_key(*key));
+        new.map(|(_, path)| path.clone()).collect()
     }
 
     /// How many changes were asked for since `savepoint`.
@@ -241,6 +257,32 @@ impl<'a> ImageFiles<'a> {
         self.changes.truncate(savepoint.changes);
         self.written = savepoint.written;
         self.removed = savepoint.removed;
+        self.made = savepoint.made;
+    }
+
+    /// Remembers the directories above `path` that are not there yet.
+    fn note_parents(&mut self, path: &WimPath) {
+        let mut parent = path.parent();
+        while let Some(folder) = parent {
+            let is_new = !folder.components().is_empty()
+                && !self.made.contains_key(&key(&folder))
+                && (self.view.entry(&folder).is_none() || self.is_removed(&folder));
+            if !is_new {
+                break;
+            }
+            self.removed.remove(&key(&folder));
+            parent = folder.parent();
+            self.made.insert(key(&folder), folder.to_string());
+        }
+    }
+
+    /// True when a file or directory is there, or will be.
+    #[must_use]
+    pub fn exists(&self, path: &WimPath) -> bool {
+        let key = key(path);
+        self.written.contains_key(&key)
+            || self.made.contains_key(&key)
+            || (self.view.entry(path).is_some() && !self.is_removed(path))
     }
 
     /// `text`, a path from the root, in the spelling of the image as far as it exists there.
@@ -318,6 +360,7 @@ impl<'a> ImageFiles<'a> {
             },
             reason: reason.to_owned(),
         });
+        self.note_parents(path);
         self.removed.remove(&key(path));
         self.written.insert(key(path), file.bytes.clone());
         Ok(Put::Written { replaced: present.map(|bytes| Sha256::digest(&bytes).into()) })
@@ -340,12 +383,11 @@ impl<'a> ImageFiles<'a> {
 
     /// Makes a directory unless it is there.
     pub fn make_directory(&mut self, path: &WimPath, reason: &str) {
-        let made = |change: &Change| {
-            matches!(change.action, Action::MakeDirectory { .. }) && change.path.eq_ignore_case(path)
-        };
-        if self.view.entry(path).is_some() || self.changes.iter().any(made) {
+        if self.view.entry(path).is_some() || self.made.contains_key(&key(path)) {
             return;
         }
+        self.note_parents(path);
+        self.made.insert(key(path), path.to_string());
         let security = match WimPath::parse("\\Windows\\System32\\drivers") {
             Ok(sibling) if self.view.entry(&sibling).is_some() => Security::Like(sibling),
             _ => Security::Inherit,
@@ -362,6 +404,7 @@ impl<'a> ImageFiles<'a> {
         let removed = key(path);
         let below = format!("{removed}\\");
         self.written.retain(|other, _| *other != removed && !other.starts_with(&below));
+        self.made.retain(|other, _| *other != removed && !other.starts_with(&below));
         self.removed.insert(removed);
         self.changes.push(Change { path: path.clone(), action: Action::Remove, reason: reason.to_owned() });
     }
