@@ -5,6 +5,8 @@
 pub mod codecs;
 pub mod deltas;
 pub mod drivers;
+pub mod hive;
+pub mod updates;
 pub mod wim;
 
 #[path = "../../wim-core/tests/it/delta_writer.rs"]

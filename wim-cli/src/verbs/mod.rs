@@ -2,10 +2,12 @@
 
 pub(crate) mod apply;
 pub(crate) mod bench;
+pub(crate) mod cab;
 pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod dir;
+pub(crate) mod driver;
 pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
@@ -38,7 +40,9 @@ pub(crate) enum Verb {
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
     Slipstream(slipstream::Arguments),
+    Driver(driver::Arguments),
     Reg(reg::Arguments),
+    Cab(cab::Arguments),
     Package(package::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
@@ -65,7 +69,9 @@ impl Verb {
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
+            Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
+            Self::Cab(arguments) => arguments.run(session),
             Self::Package(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),

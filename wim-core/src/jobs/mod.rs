@@ -27,6 +27,7 @@ pub mod registry;
 pub mod slipstream;
 pub mod spool;
 pub mod text_file;
+pub mod updates;
 pub mod verify;
 
 pub use lz_kit::Level;

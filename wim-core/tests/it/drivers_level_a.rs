@@ -452,15 +452,6 @@ fn the_manifest_lists_everything_that_was_written() {
 }
 
 #[test]
-fn windows_8_and_later_are_refused_by_name_for_now() {
-    let mut image = windows(Amd64, (6, 3, 9600));
-    let plan = image.add_one(&tstor());
-    let (kind, reason) = refusal(&plan);
-    assert_eq!(kind, ErrorKind::Unsupported);
-    assert!(reason.contains("level B"), "{reason}");
-}
-
-#[test]
 fn an_unstamped_template_is_called_one() {
     let inf = TSTOR.replace("NTx86.6.1,NTamd64.6.1", "NT$ARCH$");
     let package = MemoryFiles::new("template").with("t.inf", inf.into_bytes());

@@ -14,6 +14,7 @@
 //! | `installers.rs` | which installers of Windows a component needs |
 //! | `windows7.rs` | prerequisites, order and replacements for Windows 7, with their sources |
 //! | `judge.rs`, `check.rs` | one package, several packages: outcome, reason, order |
+//! | `plan/` | what integrating a package would do, as data |
 
 mod applicability;
 mod base_manifest;
@@ -23,6 +24,7 @@ mod installers;
 mod judge;
 pub mod names;
 mod package;
+mod plan;
 pub mod windows7;
 
 pub use applicability::{AppliedUpdate, Distribution};
@@ -32,3 +34,7 @@ pub use image_state::{ImageState, InstalledPackage, PackageState, Winner};
 pub use installers::installers_needed;
 pub use judge::{InstallerNeed, Judgement, Missing, Outcome, judge};
 pub use package::{Branch, Deployed, Kb, LoadedManifest, PackageEntry, UpdatePackage, kb_of};
+pub use plan::{
+    ComponentClass, PlannedAction, PlannedComponent, PlannedDirectory, PlannedEdit, PlannedFile, PlannedLink,
+    UpdatePlan, plan,
+};

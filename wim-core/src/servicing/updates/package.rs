@@ -26,7 +26,7 @@ const TOP_FILES: [&str; 2] = ["update.mum", "update-bf.mum"];
 const STACK_COMPONENT: &str = "Microsoft-Windows-ServicingStack";
 
 /// Number of an article of Microsoft's knowledge base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kb(pub u32);
 
 impl Kb {
@@ -39,6 +39,12 @@ impl Kb {
             let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
             (5..=8).contains(&digits.len()).then(|| digits.parse().ok().map(Self))?
         })
+    }
+}
+
+impl serde::Serialize for Kb {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
