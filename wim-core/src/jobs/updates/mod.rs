@@ -21,8 +21,8 @@ use super::edited_image::{OpenImage, hints_of};
 use super::images;
 use super::open::{Check, open};
 use super::packages;
-use crate::base::{Context, Error, ImageIndex, Result};
-use crate::image::edit::ImageView;
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
+use crate::image::edit::{Content, ImageView};
 use crate::jobs::registry::Target;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::PackageFiles;
@@ -58,7 +58,20 @@ fn open_file(cx: &Context<'_>, path: &Path, scratch: &Path) -> Result<OpenFile> 
         packages::Payload::Delta => "delta",
         packages::Payload::Psf => "psf",
     };
-    Ok(OpenFile { path, container, payload, files: Box::new(open.files) })
+    if open.payload == packages::Payload::Files {
+        return Ok(OpenFile { path, container, payload, files: Box::new(open.files) });
+    }
+    let psf = open.psf.as_ref().map(Content::open).transpose()?.flatten();
+    let files: Box<dyn PackageFiles> = match packages::expand::to_files(cx, &open.files, psf, scratch) {
+        Ok((expanded, _)) => Box::new(expanded),
+        // Express packages are deltas of installed files; what lies in them as it is can be looked into all the same.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {
+            cx.progress.warn(&error);
+            Box::new(open.files)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(OpenFile { path, container, payload, files })
 }
 
 /// An image while it is looked into.
