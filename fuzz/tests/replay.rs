@@ -15,7 +15,7 @@ use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
 use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
-use wim_fuzz::{codecs, drivers, hive, updates, wim};
+use wim_fuzz::{codecs, deltas, drivers, hive, updates, wim};
 
 /// A plain function that panics when its promise is broken.
 type Oracle = fn(&[u8]);
@@ -37,6 +37,9 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("reg_file", hive::reg_file_survives_a_round_trip, 300),
     ("mum", updates::mum_is_read_or_refused, 150),
     ("manifest", updates::manifest_is_read_or_refused, 150),
+    ("delta", deltas::delta_is_applied_or_refused, 300),
+    ("delta_reference", deltas::reference_is_transformed_or_refused, 200),
+    ("container_index", deltas::index_is_read_or_refused, 300),
 ];
 
 struct Dice(u64);
@@ -187,6 +190,9 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
                 .to_vec(),
             b"REGEDIT4\n[HKEY_USERS\\.DEFAULT]\n\"\xE4\"=\"\xDF\"\n\"m\"=hex(2):e4,00\n\"n\"=hex(ffff0012):\n".to_vec(),
         ],
+        "delta" => deltas::delta_seeds(),
+        "delta_reference" => deltas::image_seeds(),
+        "container_index" => deltas::index_seeds(),
         _ => vec![text(600)],
     }
 }

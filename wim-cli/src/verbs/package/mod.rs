@@ -1,6 +1,7 @@
 //! `wim package`: update packages, and what they would do to images.
 
 mod check;
+mod expand;
 mod info;
 mod list;
 
@@ -15,7 +16,7 @@ use crate::session::Session;
 /// Look into update packages, and judge them against images
 ///
 /// FILE is an .msu, a .cab, a program with one inside, or a folder that one was expanded to. IMAGE is a WIM, with the
-/// image behind a colon where it has several: install.wim:Professional, install.wim:all. Nothing is written.
+/// image behind a colon where it has several: install.wim:Professional, install.wim:all. Only expand writes.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Action {
+    Expand(expand::Arguments),
     /// What a package holds: identity, parents, components, files, registry values, installers
     Info {
         file: PathBuf,
@@ -84,6 +86,7 @@ impl Arguments {
     /// Does it.
     pub(crate) fn run(self, session: &Session) -> Verdict {
         match self.action {
+            Action::Expand(arguments) => arguments.run(session),
             Action::Info { file, branch, detailed } => info::run(session, &file, branch.into(), detailed),
             Action::List { image, updates } => list::run(session, &image, updates),
             Action::Check { image, files, branch, dry_run } => {

@@ -7,6 +7,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `names.rs` | the hash of an identity, key forms, names of registry values |
+//! | `base_manifest.rs` | compressed manifests of Windows 8 and later |
 //! | `package.rs` | a package with its children and the manifests of its components |
 //! | `image_state.rs` | packages, components, servicing stack and pending operations of an image |
 //! | `applicability.rs` | whether parents, conditions and components fit the image |
@@ -16,6 +17,7 @@
 //! | `plan/` | what integrating a package would do, as data |
 
 mod applicability;
+mod base_manifest;
 mod check;
 mod image_state;
 mod installers;
@@ -26,6 +28,7 @@ mod plan;
 pub mod windows7;
 
 pub use applicability::{AppliedUpdate, Distribution};
+pub use base_manifest::{BaseManifest, expand_manifest};
 pub use check::{Checked, check};
 pub use image_state::{ImageState, InstalledPackage, PackageState, Winner};
 pub use installers::installers_needed;

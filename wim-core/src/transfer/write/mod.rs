@@ -18,7 +18,7 @@ use self::copy::copy_resources;
 use self::encode::encode_blobs;
 use self::output::Output;
 use super::integrity::slice_digests;
-use super::read::{BlobInput, Origin, blob_not_found};
+use super::read::{BlobInput, Origin, blob_not_found, place_in_file};
 use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, ReadAt, Result, Sha1Digest, Stage, WriteAt};
 use crate::formats::wim::integrity::{IntegrityTable, SLICE_BYTES};
 use crate::formats::wim::{
@@ -185,14 +185,12 @@ impl<'a> Plan<'a> {
                 .filter(|entry| self.references.contains_key(&entry.digest) && found.insert(entry.digest))
                 .copied()
                 .collect();
-            entries.sort_by_key(|entry| (entry.header.offset, entry.digest));
+            entries.sort_by_cached_key(|entry| (place_in_file(source, entry), entry.digest));
             for entry in entries {
-                if is_copied(wim, source) {
+                if is_copied(wim, source) && !entry.header.is_solid() {
                     self.copied.push((source, entry));
                 } else {
-                    entry
-                        .check(source.source().size(), source.format())
-                        .map_err(|e| e.in_file(source.name()))?;
+                    source.check(&entry).map_err(|e| e.in_file(source.name()))?;
                     self.encoded.push(BlobInput::resource(source, entry));
                 }
             }

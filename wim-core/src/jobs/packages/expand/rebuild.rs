@@ -95,6 +95,7 @@ impl<'a> Rebuild<'a> {
         let budget = Budget {
             workers: cx.threads(),
             permit_bytes: cx.memory_bytes() / PERMIT_SHARE,
+            scratch_bytes: 0,
             batch_bytes: Budget::MAX_BATCH_BYTES,
         };
         for wave in &self.plan.waves {
