@@ -1,5 +1,6 @@
 //! A cabinet, or several of a set, opened: folders, members, and the reader of a folder's data.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::BLOCK_BYTES;
@@ -140,19 +141,16 @@ impl Cabinet {
             whole.runs.extend(second.runs);
         }
         self.folders.append(&mut next.folders);
+        let key = |member: &Member| (member.offset, member.size, member.name.clone());
+        let cut = self.members.iter().enumerate().filter(|(_, member)| member.span.ends_after());
+        let cut: HashMap<_, _> = cut.map(|(index, member)| (key(member), index)).collect();
         for mut member in std::mem::take(&mut next.members) {
             member.folder += first_folder;
             if !member.span.starts_before() {
                 self.members.push(member);
                 continue;
             }
-            let same = |m: &&mut Member| {
-                m.folder == member.folder
-                    && m.span.ends_after()
-                    && (m.offset, m.size) == (member.offset, member.size)
-                    && m.name == member.name
-            };
-            let Some(begun) = self.members.iter_mut().find(same) else {
+            let Some(begun) = cut.get(&key(&member)).and_then(|&index| self.members.get_mut(index)) else {
                 let message =
                     format!("{} goes on here, but the cabinet before does not know it", member.name);
                 return does_not_fit(message, &next);
