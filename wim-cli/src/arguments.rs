@@ -12,6 +12,7 @@ use wim_core::formats::wim::Compression;
 use wim_core::jobs::Level;
 use wim_core::jobs::open::Check;
 use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice};
+use wim_core::jobs::target::Placement;
 use wim_core::transfer::write::Recompress;
 
 /// Bytes as `4096`, `32K`, `256M`, `1G`, also with `iB` or `B` behind the letter.
@@ -135,12 +136,39 @@ impl IntegrityArguments {
         check_of(self.check)
     }
 
+    /// True when the table is asked for or forbidden; --check alone is no such wish where nothing is written.
+    pub(crate) fn is_given(&self) -> bool {
+        self.nocheck || self.include_integrity
+    }
+
     /// What to write.
     pub(crate) fn choice(&self) -> IntegrityChoice {
         match (self.check || self.include_integrity, self.nocheck) {
             (true, _) => IntegrityChoice::Make,
             (false, true) => IntegrityChoice::Omit,
             (false, false) => IntegrityChoice::AsBefore,
+        }
+    }
+}
+
+/// Where changes to an existing file go.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PlacementArguments {
+    /// Write an existing file anew instead of appending to it
+    #[arg(long, conflicts_with = "unsafe_compact")]
+    rebuild: bool,
+    /// Then move everything down over the holes, in place; a file whose compaction is interrupted is lost
+    #[arg(long)]
+    unsafe_compact: bool,
+}
+
+impl PlacementArguments {
+    /// The choice for a job.
+    pub(crate) fn placement(&self) -> Placement {
+        match (self.unsafe_compact, self.rebuild) {
+            (true, _) => Placement::UnsafeCompact,
+            (_, true) => Placement::Rebuild,
+            _ => Placement::Append,
         }
     }
 }

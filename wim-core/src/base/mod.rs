@@ -1,16 +1,19 @@
 //! The ground floor: bytes, units, errors, progress and the parallel pipeline.
 //!
-//! Everything above speaks in these types. Nothing here knows a file format, and only [`atomic_file`] and the
-//! file implementation of [`read_at::ReadAt`] touch a file system.
+//! Everything above speaks in these types. Nothing here knows a file format, and only [`atomic_file`],
+//! [`in_place_file`] and the file implementation of [`read_at::ReadAt`] touch a file system.
 
 pub mod architecture;
 pub mod atomic_file;
 pub mod cancel;
+pub mod code_page;
 pub mod context;
+pub mod digest;
 pub mod error;
 pub mod fields;
 pub mod filetime;
 pub mod guid;
+pub mod in_place_file;
 pub mod pipeline;
 pub mod progress;
 pub mod read_at;
@@ -19,10 +22,12 @@ pub mod sha1;
 pub mod units;
 pub mod upcase;
 pub mod utf16;
+pub mod xml;
 
 pub use architecture::Architecture;
 pub use cancel::Cancel;
 pub use context::Context;
+pub use digest::Digest;
 pub use error::{Error, ErrorKind, Place, Result};
 pub use fields::Fields;
 pub use filetime::FileTime;

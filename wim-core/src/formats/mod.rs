@@ -6,7 +6,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+pub mod cab;
 pub mod catalog;
+pub mod cbs;
+pub mod delta;
 pub mod hive;
 pub mod inf;
 pub mod pe;

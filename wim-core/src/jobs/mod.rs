@@ -5,24 +5,31 @@
 
 pub mod apply;
 pub mod bench;
+pub mod cab;
 pub mod capture;
 pub mod clock;
 pub mod delete;
 pub mod demo;
 pub mod dir;
+pub mod drivers;
+pub mod edited_image;
 pub mod export;
 pub mod extract;
 pub mod images;
 pub mod info;
+pub mod info_edit;
 pub mod open;
 pub mod optimize;
+pub mod packages;
 pub mod properties;
 mod pseudo_files;
 pub mod rebuild;
 pub mod registry;
 pub mod slipstream;
 pub mod spool;
+pub mod target;
 pub mod text_file;
+pub mod updates;
 pub mod verify;
 
 pub use lz_kit::Level;

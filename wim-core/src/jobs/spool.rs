@@ -8,7 +8,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::base::{Error, ReadAt, Result, Section};
+use crate::base::{Error, FileSource, ReadAt, Result, Section, WriteAt};
 use crate::image::edit::Content;
 
 /// Contents below this stay in memory.
@@ -20,8 +20,6 @@ pub struct Spool {
     file: Option<Arc<SpoolFile>>,
     length: u64,
 }
-
-struct SpoolFile(Mutex<File>);
 
 impl Spool {
     /// A spool in `folder`, which is where the output goes and so has room; the file is made when it is needed.
@@ -35,10 +33,28 @@ impl Spool {
     /// # Errors
     /// `Io` when the file cannot be made or written.
     pub fn keep(&mut self, content: Content) -> Result<Content> {
-        let Content::Bytes(bytes) = &content else { return Ok(content) };
-        if bytes.len() < SMALL_BYTES {
-            return Ok(content);
+        match &content {
+            Content::Bytes(bytes) if bytes.len() >= SMALL_BYTES => self.put(bytes),
+            _ => Ok(content),
         }
+    }
+
+    /// Puts bytes into the file, however few.
+    ///
+    /// # Errors
+    /// As [`Self::keep`].
+    pub fn put(&mut self, bytes: &[u8]) -> Result<Content> {
+        let folder = self.folder.clone();
+        self.fill(|out| {
+            out.write_all(bytes).map_err(|e| Error::io(e, "cannot keep a temporary file in", &folder))
+        })
+    }
+
+    /// Puts what `fill` writes into the file; nothing is kept of what is written before an error.
+    ///
+    /// # Errors
+    /// What `fill` gives, and as [`Self::keep`].
+    pub fn fill(&mut self, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Content> {
         let cannot = |e| Error::io(e, "cannot keep a temporary file in", &self.folder);
         let file = match &self.file {
             Some(file) => Arc::clone(file),
@@ -48,11 +64,78 @@ impl Spool {
             }
         };
         let mut open = file.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.seek(SeekFrom::Start(self.length)).and_then(|_| open.write_all(bytes)).map_err(cannot)?;
+        open.seek(SeekFrom::Start(self.length)).map_err(cannot)?;
+        let mut out = std::io::BufWriter::new(&mut *open);
+        fill(&mut out)?;
+        out.flush().map_err(cannot)?;
+        drop(out);
+        let end = open.stream_position().map_err(cannot)?;
         drop(open);
-        let section = Section::new(file, self.length, bytes.len() as u64)?;
-        self.length += bytes.len() as u64;
+        let section = Section::new(file, self.length, end - self.length)?;
+        self.length = end;
         Ok(Content::Source(Arc::new(section)))
+    }
+}
+
+struct SpoolFile(Mutex<File>);
+
+/// A file of its own that has no name where the system allows it: written once, then read.
+pub struct TemporaryFile {
+    file: File,
+    folder: PathBuf,
+}
+
+impl TemporaryFile {
+    /// An empty file in `folder`.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be made.
+    pub fn create(folder: &Path) -> Result<Self> {
+        let file = tempfile::tempfile_in(folder)
+            .map_err(|e| Error::io(e, "cannot keep a temporary file in", folder))?;
+        Ok(Self { file, folder: folder.to_owned() })
+    }
+
+    /// The finished file, to be read by many threads; it goes with the last reader.
+    ///
+    /// # Errors
+    /// `Io` when its size cannot be read.
+    pub fn into_source(self) -> Result<Arc<FileSource>> {
+        Ok(Arc::new(FileSource::of_open_file(self.file, &self.folder)?))
+    }
+}
+
+impl Write for TemporaryFile {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.file.write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl WriteAt for TemporaryFile {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.file.write_all(bytes)
+    }
+
+    fn set_length(&mut self, bytes: u64) -> std::io::Result<()> {
+        self.file.set_len(bytes)
+    }
+}
+
+/// Reads back what was written so far.
+impl ReadAt for TemporaryFile {
+    fn size(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        // Positioned reads, which threads may do at once; writers seek before each write.
+        let source = FileSource::of_open_file(self.file.try_clone()?, &self.folder);
+        source.map_err(std::io::Error::other)?.read_exact_at(buf, offset)
     }
 }
 
@@ -82,11 +165,27 @@ mod tests {
         let kept: Vec<Content> =
             contents.iter().map(|bytes| spool.keep(Content::bytes(bytes.clone())).unwrap()).collect();
         assert!(matches!(kept[0], Content::Bytes(_)));
+        let few = spool.put(b"few").unwrap();
+        assert_eq!(&*few.read(10).unwrap(), b"few");
         for (content, bytes) in kept[1..].iter().zip(&contents[1..]) {
             let Content::Source(source) = content else { panic!("{content:?}") };
             let mut read = vec![0; bytes.len()];
             source.read_exact_at(&mut read, 0).unwrap();
             assert!(source.size() == bytes.len() as u64 && read == *bytes);
         }
+    }
+
+    #[test]
+    fn a_temporary_file_is_written_anywhere_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = TemporaryFile::create(folder.path()).unwrap();
+        file.write_all_at(b"tail", 4).unwrap();
+        file.write_all_at(b"head", 0).unwrap();
+        let source = file.into_source().unwrap();
+        let mut read = [0; 8];
+        source.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!((&read, source.size()), (b"headtail", 8));
+        drop(source);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

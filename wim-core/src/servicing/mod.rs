@@ -9,3 +9,4 @@ pub mod hive_set;
 pub mod package_files;
 pub mod registry;
 pub mod target;
+pub mod updates;

@@ -28,6 +28,11 @@ pub trait PackageFiles: Send + Sync {
     /// All its files, in any order.
     fn list(&self) -> &[PackageFile];
 
+    /// Whether the INF at this path of [`Self::list`] is meant as a package of its own, or only lies there.
+    fn is_offered(&self, _inf: &str) -> bool {
+        true
+    }
+
     /// The bytes of a file of [`Self::list`].
     ///
     /// # Errors

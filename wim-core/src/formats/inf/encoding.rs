@@ -5,6 +5,8 @@
 
 use encoding_rs::Encoding as Table;
 
+use crate::base::code_page;
+
 /// How an INF's text is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -30,7 +32,7 @@ impl std::fmt::Display for Encoding {
 }
 
 /// The Windows code page that text without any mark is taken for when it is not UTF-8.
-pub const DEFAULT_CODE_PAGE: u16 = 1252;
+pub const DEFAULT_CODE_PAGE: u16 = code_page::WESTERN;
 
 /// True when `page` is a code page that can be decoded.
 #[must_use]
@@ -39,23 +41,8 @@ pub fn knows_code_page(page: u16) -> bool {
 }
 
 fn table(page: u16) -> Option<&'static Table> {
-    Some(match page {
-        874 => encoding_rs::WINDOWS_874,
-        932 => encoding_rs::SHIFT_JIS,
-        936 => encoding_rs::GBK,
-        949 => encoding_rs::EUC_KR,
-        950 => encoding_rs::BIG5,
-        1250 => encoding_rs::WINDOWS_1250,
-        1251 => encoding_rs::WINDOWS_1251,
-        1252 => encoding_rs::WINDOWS_1252,
-        1253 => encoding_rs::WINDOWS_1253,
-        1254 => encoding_rs::WINDOWS_1254,
-        1255 => encoding_rs::WINDOWS_1255,
-        1256 => encoding_rs::WINDOWS_1256,
-        1257 => encoding_rs::WINDOWS_1257,
-        1258 => encoding_rs::WINDOWS_1258,
-        _ => return None,
-    })
+    // An INF in UTF-8 is told by its bytes, not by a number.
+    code_page::encoding(page).filter(|&table| table != encoding_rs::UTF_8)
 }
 
 /// Decodes `bytes`; `code_page` is used for 8-bit text that is not UTF-8 (an unknown one counts as 1252).

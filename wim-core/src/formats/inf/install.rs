@@ -63,6 +63,10 @@ pub struct Install {
     pub copy_infs: Vec<String>,
     /// `FeatureScore`.
     pub feature_score: u8,
+    /// `*IfType` of a network adapter: 6 for Ethernet, 71 for Wi-Fi.
+    pub interface_type: Option<u32>,
+    /// INFs that are included, as spelt, each once.
+    pub included: Vec<String>,
     /// Why nothing of it can be trusted: a name that leads out of where files belong.
     pub refused: Option<Error>,
     /// What is odd or missing.
@@ -107,6 +111,8 @@ pub fn install(
             exclude_ids: Vec::new(),
             copy_infs: Vec::new(),
             feature_score: DEFAULT_FEATURE_SCORE,
+            interface_type: None,
+            included: Vec::new(),
             refused: None,
             findings: Vec::new(),
         },
@@ -201,6 +207,10 @@ impl Walk<'_> {
         }
         let mut infs = Vec::new();
         for name in names {
+            let is_known = self.out.included.iter().any(|known| known.eq_ignore_ascii_case(&name));
+            if !is_known && self.out.included.len() < MAX_FINDINGS {
+                self.out.included.push(name.clone());
+            }
             match self.includes.open(&name) {
                 Some(included) => infs.push(included),
                 None => {
@@ -229,6 +239,9 @@ impl Walk<'_> {
         self.out.software.extend(lines);
         self.out.exclude_ids.extend(inf.list(section, "ExcludeID"));
         self.out.copy_infs.extend(inf.list(section, "CopyINF"));
+        if let Some(field) = section.value("*IfType") {
+            self.out.interface_type = parse_number(&inf.expand(field));
+        }
         if self.out.feature_score == DEFAULT_FEATURE_SCORE
             && let Some(field) = section.value("FeatureScore")
         {
@@ -245,7 +258,7 @@ impl Walk<'_> {
         for entry in section.with_key("CopyFiles") {
             for field in &entry.values {
                 let value = inf.expand(field).trim().to_owned();
-                if value.is_empty() {
+                if value.is_empty() || inf.is_exhausted() {
                     continue;
                 }
                 let mut findings = Vec::new();
@@ -282,7 +295,7 @@ impl Walk<'_> {
                     self.find(inf.error(at, format!("{key} names section [{name}], which is not there")));
                     continue;
                 };
-                for entry in &list.entries {
+                for entry in list.entries.iter().take_while(|_| !inf.is_exhausted()) {
                     match read(inf, entry) {
                         Ok(line) => lines.push(line),
                         Err(e) => self.find(e),

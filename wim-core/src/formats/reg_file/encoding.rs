@@ -2,38 +2,18 @@
 //!
 //! Code pages are decoded by `encoding_rs`. DOS code pages have no part in .reg files and are refused.
 
-use encoding_rs::{
-    BIG5, EUC_KR, Encoding, GBK, SHIFT_JIS, UTF_8, WINDOWS_874, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252,
-    WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258,
-};
+use encoding_rs::Encoding;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, code_page as pages};
 
 /// The encoding of an ANSI code page.
 ///
 /// # Errors
 /// `Unsupported` for numbers that are no ANSI code page of Windows.
 pub(super) fn code_page(number: u16) -> Result<&'static Encoding> {
-    Ok(match number {
-        874 => WINDOWS_874,
-        932 => SHIFT_JIS,
-        936 => GBK,
-        949 => EUC_KR,
-        950 => BIG5,
-        1250 => WINDOWS_1250,
-        1251 => WINDOWS_1251,
-        1252 => WINDOWS_1252,
-        1253 => WINDOWS_1253,
-        1254 => WINDOWS_1254,
-        1255 => WINDOWS_1255,
-        1256 => WINDOWS_1256,
-        1257 => WINDOWS_1257,
-        1258 => WINDOWS_1258,
-        65001 => UTF_8,
-        _ => {
-            return Err(Error::unsupported(format!("code page {number}"))
-                .remedy("name an ANSI code page: 874, 932, 936, 949, 950, 1250 to 1258 or 65001"));
-        }
+    pages::encoding(number).ok_or_else(|| {
+        Error::unsupported(format!("code page {number}"))
+            .remedy(format!("name an ANSI code page: {}", pages::KNOWN))
     })
 }
 

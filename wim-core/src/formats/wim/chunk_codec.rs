@@ -29,6 +29,25 @@ impl Compression {
             Self::Lzms => 15..=30,
         }
     }
+
+    /// The number that stands for it in solid resources (wim-format 6.1).
+    #[must_use]
+    pub fn solid_number(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Xpress => 1,
+            Self::Lzx => 2,
+            Self::Lzms => 3,
+        }
+    }
+
+    /// The type of a number in a solid resource.
+    #[must_use]
+    pub fn from_solid_number(number: u32) -> Option<Self> {
+        [Self::None, Self::Xpress, Self::Lzx, Self::Lzms]
+            .into_iter()
+            .find(|compression| compression.solid_number() == number)
+    }
 }
 
 impl fmt::Display for Compression {
@@ -92,22 +111,22 @@ pub enum ChunkDecoder {
     Xpress(Box<xpress::Decoder>),
     /// LZX.
     Lzx(Box<lzx::Decoder>),
+    /// LZMS.
+    Lzms(Box<lzms::Decoder>),
 }
 
 impl ChunkDecoder {
     /// Memory of one decoder in bytes, an upper bound for the budget.
-    pub const SCRATCH_BYTES: u64 = 128 << 10;
+    pub const SCRATCH_BYTES: u64 = 384 << 10;
 
     /// The decoder of `format`.
-    ///
-    /// # Errors
-    /// `Unsupported` for LZMS.
-    pub fn new(format: ChunkFormat) -> Result<Self> {
+    #[must_use]
+    pub fn new(format: ChunkFormat) -> Self {
         match format.compression {
-            Compression::None => Ok(Self::None),
-            Compression::Xpress => Ok(Self::Xpress(Box::default())),
-            Compression::Lzx => Ok(Self::Lzx(Box::new(lzx::Decoder::new(window_of(format))))),
-            Compression::Lzms => Err(lzms_unsupported()),
+            Compression::None => Self::None,
+            Compression::Xpress => Self::Xpress(Box::default()),
+            Compression::Lzx => Self::Lzx(Box::new(lzx::Decoder::new(window_of(format)))),
+            Compression::Lzms => Self::Lzms(Box::default()),
         }
     }
 
@@ -124,9 +143,12 @@ impl ChunkDecoder {
             Self::None => Err(DecodeError::BadBlock),
             Self::Xpress(decoder) => decoder.decode(stored, out),
             Self::Lzx(decoder) => decoder.decode(stored, out),
+            Self::Lzms(decoder) => decoder.decode(stored, out),
         }
     }
 }
+
+const _: () = assert!(lzms::Decoder::SCRATCH_BYTES as u64 <= ChunkDecoder::SCRATCH_BYTES);
 
 /// The encoder of one format and level, with its scratch; one per worker.
 pub enum ChunkEncoder {

@@ -129,7 +129,7 @@ impl<'c> Crew<'c> {
         let (mut passes, mut total) = (0, Duration::ZERO);
         while passes == 0 || (total < SHORTEST && passes < MOST_PASSES) {
             out.fill(0);
-            let decoder = |_| ChunkDecoder::new(format);
+            let decoder = |_| Ok(ChunkDecoder::new(format));
             let states = (0..self.threads()).map(decoder).collect::<Result<Vec<_>>>()?;
             let batches = Mutex::new(batches_of(cut, encoded, out));
             let (_, elapsed) = self.timed(states, |decoder| {

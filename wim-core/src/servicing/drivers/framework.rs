@@ -29,8 +29,27 @@ pub const fn shipped_version(target: &TargetWindows) -> KmdfVersion {
         (6, 1) => (1, 9),
         (6, 2) => (1, 11),
         (6, 3) => (1, 13),
-        _ => (1, 15),
+        _ => of_windows_10(target.build),
     }
+}
+
+/// Windows 10 and 11: each release has its own.
+const fn of_windows_10(build: u32) -> KmdfVersion {
+    (
+        1,
+        match build {
+            ..10586 => 15,
+            ..14393 => 17,
+            ..15063 => 19,
+            ..16299 => 21,
+            ..17134 => 23,
+            ..17763 => 25,
+            ..18362 => 27,
+            ..19041 => 29,
+            ..22000 => 31,
+            _ => 33,
+        },
+    )
 }
 
 /// Checks that the image has the framework that `selection` needs.

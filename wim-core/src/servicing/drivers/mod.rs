@@ -7,24 +7,34 @@
 //! are given back.
 
 pub mod boot;
+pub mod database;
 pub mod framework;
+pub mod hardware_ids;
 pub mod info;
 mod install;
 mod level_a;
+mod level_b;
 pub mod lint;
 pub mod list;
 pub mod manifest;
+mod options;
 pub mod package;
+mod place;
+mod policy;
 pub mod registry_lines;
 mod remove;
+mod remove_staged;
 pub mod report;
 pub mod select;
 pub mod sha2_updates;
 pub mod signature;
 pub mod store;
+mod trust;
 mod winpe;
 
 pub use boot::{BootCritical, BootStart};
-pub use install::{DriverOptions, DriverPlan, LineEnds, Unsigned, plan};
+pub use hardware_ids::HardwareIds;
+pub use install::{DriverPlan, plan};
+pub use options::{DriverOptions, LineEnds, Publisher, Undecorated, Unsigned, WinPeClasses};
 pub use remove::{RemovalPlan, exported_files, find, plan_removal};
 pub use report::{DriverReport, Outcome};

@@ -150,7 +150,10 @@ impl<'v> HiveSet<'v> {
 
     /// Whether the image has this hive.
     pub fn has(&mut self, hive: HiveName) -> bool {
-        self.path(hive).is_some()
+        match self.slots.get(&hive) {
+            Some(slot) => slot.is_some(),
+            None => self.path(hive).is_some(),
+        }
     }
 
     /// Path of a hive that the image has.

@@ -6,7 +6,7 @@
 use std::fs::Metadata;
 
 use crate::base::FileTime;
-use crate::formats::wim::attributes::{DIRECTORY, NORMAL, REPARSE_POINT};
+use crate::formats::wim::attributes::{DIRECTORY, REPARSE_POINT};
 use crate::image::edit::Times;
 
 /// What a file of the host is.
@@ -46,6 +46,7 @@ pub(super) fn attributes(metadata: &Metadata, kind: Kind) -> u32 {
     }
     #[cfg(not(windows))]
     {
+        use crate::formats::wim::attributes::NORMAL;
         let _ = metadata;
         if by_kind == 0 { NORMAL } else { by_kind }
     }

@@ -81,6 +81,7 @@ impl PatternCopy for Ssse3 {
 }
 
 /// Byte i of mask o is i mod o: where the pattern of offset o continues. From 16 on the pattern fills a vector.
+#[cfg(target_arch = "x86_64")]
 static PATTERNS: [[u8; VECTOR]; VECTOR + 1] = {
     let mut patterns = [[0; VECTOR]; VECTOR + 1];
     let mut offset = 1;

@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "unchecked access to proven nodes, AVX2; listed in UNSAFE.md")]
 
 use super::lazy::ItemSink;
-use crate::lz77::{MatchList, PaddedChunk, RecentOffsets, load_u32, match_length};
+use crate::lz77::{MatchEntry, MatchList, PaddedChunk, RecentOffsets, load_u32, match_length};
 use core::hint::select_unpredictable as select;
 
 /// Longest match an edge can be; formats with longer ones join neighbours with equal offsets afterwards.
@@ -107,6 +107,8 @@ pub struct PathFinder {
     /// Per node whose item has [`GAP`] set: lengths of the first and of the second match.
     gaps: Vec<(u16, u16)>,
     path: Vec<usize>,
+    /// The processor has what the wide steps need.
+    #[cfg(target_arch = "x86_64")]
     wide: bool,
 }
 
@@ -114,18 +116,15 @@ impl PathFinder {
     /// Scratch for blocks of at most `max_block_bytes`.
     #[must_use]
     pub fn new(max_block_bytes: usize) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        let wide = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt");
-        #[cfg(not(target_arch = "x86_64"))]
-        let wide = false;
         Self {
             nodes: vec![UNREACHED; max_block_bytes + REACH + 1],
             queues: vec![RecentOffsets::INITIAL; max_block_bytes + 1],
             gaps: vec![(0, 0); max_block_bytes + REACH],
             path: Vec::with_capacity(max_block_bytes + 1),
-            wide,
+            #[cfg(target_arch = "x86_64")]
+            wide: is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt"),
         }
     }
 
@@ -575,7 +574,12 @@ mod tests {
         trees.list_matches(&chunk, bytes.len(), limits, effort, &mut list);
         let costs = costs();
         let mut finder = PathFinder::new(bytes.len());
-        finder.wide &= wide;
+        #[cfg(target_arch = "x86_64")]
+        {
+            finder.wide &= wide;
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = wide;
         let mut replay = Replay { costs: &costs, recent: RecentOffsets::INITIAL, out: Vec::new(), cost: 0 };
         // In two blocks, so that the recent offsets are handed over.
         let (mut recent, mut total) = (RecentOffsets::INITIAL, 0);

@@ -3,12 +3,15 @@
 //! Reading is `roxmltree`'s, without DTDs or entities of the document's own. Whitespace and comments are kept; processing
 //! instructions, which no WIM has, are not.
 
-use crate::base::{Error, ErrorKind, Place, Result};
+use crate::base::Result;
+use crate::base::xml::{self, XmlLimits};
 
 /// Deepest nesting that is read; real documents have five levels.
 const MAX_DEPTH: usize = 50;
 /// Most elements and texts that are read; a bound on memory.
 const MAX_NODES: u32 = 1_000_000;
+/// Most attributes of one element; real documents have one.
+const MAX_ATTRIBUTES: usize = 1000;
 
 /// One element with its attributes and children in document order.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -157,36 +160,8 @@ fn escape(text: &str, out: &mut String) {
 
 /// Reads a document and gives its root element.
 pub(super) fn parse(text: &str) -> Result<Element> {
-    check_depth(text)?;
-    let options =
-        roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..Default::default() };
-    let document = roxmltree::Document::parse_with_options(text, options).map_err(|e| {
-        let position = e.pos();
-        Error::new(ErrorKind::Format, format!("XML data: {e}"))
-            .at(Place::Line { line: position.row, column: position.col })
-            .with_source(e)
-    })?;
-    Ok(convert(document.root_element()))
-}
-
-/// Refuses deep nesting before a parser or a recursion meets it: counts opening against closing tags.
-fn check_depth(text: &str) -> Result<()> {
-    let (mut depth, mut rest) = (0usize, text);
-    while let Some(at) = rest.find('<') {
-        rest = rest.get(at + 1..).unwrap_or("");
-        if rest.starts_with('/') {
-            depth = depth.saturating_sub(1);
-        } else if !rest.starts_with(['!', '?']) {
-            let tag = rest.find('>').and_then(|end| rest.get(..end)).unwrap_or("");
-            depth += usize::from(!tag.ends_with('/'));
-            if depth > MAX_DEPTH {
-                return Err(Error::limit(format!(
-                    "XML data: elements are nested more than {MAX_DEPTH} deep"
-                )));
-            }
-        }
-    }
-    Ok(())
+    let limits = XmlLimits { depth: MAX_DEPTH, nodes: MAX_NODES, attributes: MAX_ATTRIBUTES };
+    xml::parse(text, limits, "XML data").map(|document| convert(document.root_element()))
 }
 
 /// Recursion is bounded by [`MAX_DEPTH`].

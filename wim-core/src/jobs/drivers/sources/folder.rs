@@ -17,6 +17,8 @@ pub struct PackageFolder {
     root: PathBuf,
     name: String,
     files: Vec<PackageFile>,
+    /// The one INF that is meant, in lower case; none means all.
+    inf: Option<String>,
 }
 
 impl PackageFolder {
@@ -33,7 +35,20 @@ impl PackageFolder {
         let mut files = Vec::new();
         scan_into(root, "", 0, &mut files)?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self { root: root.to_owned(), name: root.display().to_string(), files })
+        Ok(Self { root: root.to_owned(), name: root.display().to_string(), files, inf: None })
+    }
+
+    /// The package of one INF: its folder with all below it, of whose INFs only this one is meant.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub fn of_inf(inf: &Path) -> Result<Self> {
+        let folder = match inf.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let name = inf.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        Ok(Self { inf: Some(name), ..Self::scan(folder)? })
     }
 
     fn host_path(&self, file: &PackageFile) -> PathBuf {
@@ -78,6 +93,10 @@ impl PackageFiles for PackageFolder {
 
     fn list(&self) -> &[PackageFile] {
         &self.files
+    }
+
+    fn is_offered(&self, inf: &str) -> bool {
+        self.inf.as_ref().is_none_or(|wanted| inf.to_lowercase() == *wanted)
     }
 
     fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# apt: valgrind
+# The two gates on codec speed pass on the codecs as they are and fail on slowed ones: a copy of the sources whose decoders
+# never enter their fast loops. Instructions are counted against benches/record; speeds are compared by `wim bench`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cargo build --release --locked --quiet -p wim-cli
+target=$PWD/target
+work=$(realpath "$(mktemp -d "${TMPDIR:-/tmp}/wim-throughput.XXXXXX")")
+cp -p target/release/wim "$work/wim"
+trap 'cp -p "$work/wim" target/release/wim; rm -rf "$work"' EXIT
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+say() { printf -- '-- %s\n' "$*"; }
+
+mkdir "$work/slowed"
+git ls-files -z | xargs -0 cp --parents -t "$work/slowed"
+slow() { # FILE CALL REPLACEMENT
+  grep -q "$2" "$work/slowed/$1" || fail "$1 has no $2 to slow down"
+  sed -i "s/$2/$3/" "$work/slowed/$1"
+}
+slow wim-core/codecs/xpress/src/decode.rs 'let position = fast_loop::decode_items(.*)?;' 'let position = first;'
+slow wim-core/codecs/lzx/src/decode.rs 'fast_loop::decode_items(.*)?' 'position'
+
+say "instructions, the codecs as they are"
+cargo bench --locked --quiet -p wim-benches --bench instructions
+say "instructions, slowed"
+# In the same target folder, where the dependencies are built; our own packages differ by their place.
+in_slowed() { (cd "$work/slowed" && CARGO_TARGET_DIR=$target cargo "$@" 2>"$work/cargo.log"); }
+if in_slowed bench --locked --quiet -p wim-benches --bench instructions; then
+  fail "the gate on instructions lets slowed decoders pass"
+fi
+
+# A busy machine's noise is far below the two times that the slowed decoders lose.
+"$work/wim" bench --codec xpress:fast,lzx:fast --threads 1 --bytes 2M --save "$work/base.json" >/dev/null
+say "wim bench, the codecs as they are"
+"$work/wim" bench --compare "$work/base.json" --fail-below 25% >"$work/log" || { cat "$work/log"; fail "the codecs compare badly with themselves"; }
+say "wim bench, slowed"
+in_slowed build --release --locked --quiet -p wim-cli
+cp target/release/wim "$work/wim-slowed"
+cp -p "$work/wim" target/release/wim
+code=0
+"$work/wim-slowed" bench --compare "$work/base.json" --fail-below 25% >"$work/log" || code=$?
+tail -8 "$work/log"
+[ "$code" = 1 ] || fail "wim bench ended with $code for slowed decoders, not with 1"

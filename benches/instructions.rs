@@ -1,0 +1,220 @@
+//! A gate: instructions that the codecs take, counted by callgrind and compared with the record.
+//!
+//! Counts do not depend on how busy the machine is, but on the compiler, on the features of the processor and, for
+//! decoding, on what our encoders make of the built-in corpus: run with `--save` to record anew when one of these
+//! changes. No time is measured.
+
+#![expect(clippy::print_stdout, reason = "the answer of the gate")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{env, fs};
+
+use lz_kit::Level;
+use lzx::WindowOrder;
+use wim_benches::corpus::{Kind, generate};
+
+/// Chunk size of the data.
+const CHUNK_BYTES: usize = 32768;
+/// Chunks per kind of data.
+const CHUNKS: usize = 4;
+/// More instructions than recorded, in percent, that fail the gate.
+const TOLERANCE_PERCENT: f64 = 3.0;
+/// What callgrind counts: this function and what it calls.
+const COUNTED: &str = "*counted_step*";
+/// Heads the record; the bytes are those of the compressed chunks.
+const COLUMNS: &str = "case,instructions,compressed_bytes\n";
+
+/// One thing to count: decoding or encoding all chunks of a kind of data.
+#[derive(Clone, Copy)]
+struct Case {
+    format: Format,
+    /// The level to encode at; none when decoding is counted, of what the fast level makes.
+    level: Option<(Level, &'static str)>,
+    kind: (Kind, &'static str),
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Xpress,
+    Lzx,
+}
+
+impl Format {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Xpress => "xpress",
+            Self::Lzx => "lzx",
+        }
+    }
+
+    fn encoder(self, level: Level) -> Codec {
+        match self {
+            Self::Xpress => Codec::XpressEncoder(Box::new(xpress::Encoder::new(CHUNK_BYTES, level))),
+            Self::Lzx => Codec::LzxEncoder(Box::new(lzx::Encoder::new(WindowOrder::MIN, level))),
+        }
+    }
+
+    fn decoder(self) -> Codec {
+        match self {
+            Self::Xpress => Codec::XpressDecoder(Box::default()),
+            Self::Lzx => Codec::LzxDecoder(Box::new(lzx::Decoder::new(WindowOrder::MIN))),
+        }
+    }
+}
+
+impl Case {
+    /// As the record names it.
+    fn name(self) -> String {
+        let (format, kind) = (self.format.name(), self.kind.1);
+        match self.level {
+            None => format!("decode-{format}-{kind}"),
+            Some((_, level)) => format!("encode-{format}-{level}-{kind}"),
+        }
+    }
+
+    fn codec(self) -> Codec {
+        self.level.map_or_else(|| self.format.decoder(), |(level, _)| self.format.encoder(level))
+    }
+
+    /// The chunks, each with its compressed form.
+    fn pairs(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut encoder = self.format.encoder(self.level.map_or(Level::FAST, |(level, _)| level));
+        let mut out = vec![0; CHUNK_BYTES];
+        let data = generate(self.kind.0, CHUNKS * CHUNK_BYTES);
+        let encoded = data.chunks(CHUNK_BYTES).map(|chunk| {
+            let len = encoder.step(chunk, &[], &mut out).expect("compressible data");
+            (chunk.to_vec(), out[..len].to_vec())
+        });
+        encoded.collect()
+    }
+}
+
+/// What is counted.
+enum Codec {
+    XpressDecoder(Box<xpress::Decoder>),
+    XpressEncoder(Box<xpress::Encoder>),
+    LzxDecoder(Box<lzx::Decoder>),
+    LzxEncoder(Box<lzx::Encoder>),
+}
+
+impl Codec {
+    /// Encodes or decodes a chunk into `out`; returns the length of the result, none if there is none.
+    fn step(&mut self, plain: &[u8], compressed: &[u8], out: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::XpressDecoder(decoder) => {
+                decoder.decode(compressed, &mut out[..plain.len()]).ok().map(|()| plain.len())
+            }
+            Self::LzxDecoder(decoder) => {
+                decoder.decode(compressed, &mut out[..plain.len()]).ok().map(|()| plain.len())
+            }
+            Self::XpressEncoder(encoder) => encoder.encode(plain, out),
+            Self::LzxEncoder(encoder) => encoder.encode(plain, out),
+        }
+    }
+}
+
+/// All cases: decoding of each kind of data that compresses, encoding of programs at the three named levels.
+fn cases() -> Vec<Case> {
+    let levels = [(Level::FAST, "fast"), (Level::NORMAL, "normal"), (Level::MAX, "max")];
+    let mut cases = Vec::new();
+    for format in [Format::Xpress, Format::Lzx] {
+        for kind in Kind::ALL.into_iter().filter(|(kind, _)| *kind != Kind::Noise) {
+            cases.push(Case { format, level: None, kind });
+            if kind.0 == Kind::Code {
+                cases.extend(levels.map(|level| Case { format, level: Some(level), kind }));
+            }
+        }
+    }
+    cases
+}
+
+#[inline(never)]
+fn counted_step(codec: &mut Codec, plain: &[u8], compressed: &[u8], out: &mut [u8]) -> Option<usize> {
+    codec.step(plain, compressed, out)
+}
+
+/// Runs one case, checking its answers; this is what callgrind looks at.
+fn run(name: &str) -> ExitCode {
+    let Some(case) = cases().into_iter().find(|case| case.name() == name) else {
+        return ExitCode::FAILURE;
+    };
+    let mut codec = case.codec();
+    let mut out = vec![0; CHUNK_BYTES];
+    for (plain, compressed) in &case.pairs() {
+        let len = counted_step(&mut codec, plain, compressed, &mut out);
+        let expected = if case.level.is_none() { plain } else { compressed };
+        assert!(len.is_some_and(|len| out[..len] == **expected), "{name}: a wrong answer");
+    }
+    ExitCode::SUCCESS
+}
+
+/// Instructions of one case, if valgrind can be had.
+fn count(name: &str) -> Option<u64> {
+    let program = env::current_exe().ok()?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
+        .arg(format!("--toggle-collect={COUNTED}"))
+        .arg(program)
+        .args(["--count", name])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let count = text.lines().find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok());
+    assert!(output.status.success(), "{name} failed:\n{text}");
+    count
+}
+
+fn record_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("record/instructions.csv")
+}
+
+/// Instructions and compressed bytes of a case in the record.
+fn recorded(record: &str, name: &str) -> Option<(u64, usize)> {
+    let mut fields = record.lines().find_map(|line| line.strip_prefix(&format!("{name},")))?.split(',');
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// What the gate says of a case, and whether it passes.
+fn judge(before: Option<(u64, usize)>, instructions: u64, bytes: usize) -> (String, bool) {
+    match before {
+        None => ("not recorded: run with --save".into(), false),
+        Some((_, before)) if before != bytes => (
+            format!("{bytes} bytes compressed, {before} in the record: other streams, run with --save"),
+            false,
+        ),
+        Some((before, _)) => {
+            let change = 100.0 * (instructions as f64 / before as f64 - 1.0);
+            let worse = change > TOLERANCE_PERCENT;
+            (format!("{change:+.2} %{}", if worse { ": too many" } else { "" }), !worse)
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [first, name] = arguments.as_slice()
+        && first == "--count"
+    {
+        return run(name);
+    }
+    let record = fs::read_to_string(record_path()).unwrap_or_default();
+    let save = arguments.iter().any(|argument| argument == "--save");
+    let (mut lines, mut passed) = (String::from(COLUMNS), true);
+    for case in cases() {
+        let name = case.name();
+        let Some(instructions) = count(&name) else {
+            println!("skipped: valgrind is not there");
+            return ExitCode::SUCCESS;
+        };
+        let bytes = case.pairs().iter().map(|(_, compressed)| compressed.len()).sum();
+        let (verdict, fine) = judge(recorded(&record, &name), instructions, bytes);
+        println!("{name}: {instructions} instructions, {verdict}");
+        lines += &format!("{name},{instructions},{bytes}\n");
+        passed &= fine;
+    }
+    if save {
+        fs::write(record_path(), lines).expect("the record can be written");
+    }
+    if passed || save { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
