@@ -97,6 +97,7 @@ assert outcomes["KB2999226"][0] == "applicable"
 assert outcomes["KB3087873"][0] == "not_applicable", outcomes
 assert outcomes["KB2883457"][0] == "not_applicable"
 plan = image["packages"][0]["plan"]
+assert all(f["in_package"] for f in plan["files"]), "rebuilt and proved before they are planned"
 assert len(plan["links"]) == sum(1 for f in plan["files"] if f["digest"]), plan
 assert {l["path"].rsplit("\\", 1)[0] for l in plan["links"]} == {"\\Windows\\System32", "\\Windows\\SysWOW64"}
 PY

@@ -167,21 +167,24 @@ impl PathFinder {
             }
             return None;
         }
+        if input.effort.tries_gaps {
+            self.offer_literal_gap(input, node, literal, &history);
+        }
         let mut longest_repeat = 1;
         let lz = cost + self.costs.lz(&history);
         let word = chunk.load_u32(at);
         for index in 0..NUM_REPEATS as u32 {
             let offset = history.lz_offset(index);
-            if offset > at || (chunk.load_u32(at - offset) ^ word) & 0xff != 0 {
+            if offset > at || (chunk.load_u32(at - offset) ^ word) & 0xffff != 0 || rest < 2 {
                 continue;
             }
-            let length = chunk.match_length(at - offset, at, 1, rest.min(MAX_EDGE));
+            let length = chunk.match_length(at - offset, at, 2, rest.min(MAX_EDGE));
             if length >= nice {
                 let length = chunk.match_length(at - offset, at, length, rest);
                 return Some((Source::LzRepeat(index), length));
             }
             let base = lz + self.costs.lz_repeat(&history, index);
-            self.offer_lengths(node, base, 1, length.min(room), Source::LzRepeat(index));
+            self.offer_lengths(node, base, 2, length.min(room), Source::LzRepeat(index));
             if input.effort.tries_gaps {
                 self.offer_gap(input, node, base, (Source::LzRepeat(index), length, offset), &history);
             }
@@ -278,6 +281,28 @@ impl PathFinder {
         after.add_literal();
         cost += self.costs.lz(&after) + self.costs.lz_repeat(&after, 0) + u32::from(self.costs.lengths[gap]);
         self.offer(node + length + 1 + gap, cost, Arrival { length: length as u16, gap: gap as u16, source });
+    }
+
+    /// Offers a literal and a match at the newest LZ offset as one arrival, as [`Self::offer_gap`].
+    #[inline(always)]
+    fn offer_literal_gap(&mut self, input: &PathInput<'_>, node: usize, literal: u32, history: &History) {
+        let beyond = input.at + node + 1;
+        if beyond + 2 > input.end {
+            return;
+        }
+        let mut after = *history;
+        after.add_literal();
+        let offset = after.lz_offset(0);
+        let chunk = input.chunk;
+        if offset > beyond || (chunk.load_u32(beyond) ^ chunk.load_u32(beyond - offset)) & 0xffff != 0 {
+            return;
+        }
+        let gap = chunk.match_length(beyond - offset, beyond, 2, (input.end - beyond).min(MAX_EDGE));
+        let cost = literal
+            + self.costs.lz(&after)
+            + self.costs.lz_repeat(&after, 0)
+            + u32::from(self.costs.lengths[gap]);
+        self.offer(node + 1 + gap, cost, Arrival { length: 0, gap: gap as u16, source: Source::LzRepeat(0) });
     }
 
     #[inline(always)]

@@ -125,14 +125,9 @@ pub struct WriteReport {
 /// Writes `wim` to `file`, which must be empty; the caller syncs and renames it.
 ///
 /// # Errors
-/// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Unsupported` for LZMS, `Io`;
+/// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Io`;
 /// the file's contents are then worthless.
 pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Result<WriteReport> {
-    if wim.format.compression() == Compression::Lzms {
-        return Err(
-            Error::unsupported("writing LZMS is not supported by this version").remedy("use --compress=LZX")
-        );
-    }
     let plan = Plan::new(&wim, None)?;
     cx.progress.start(Stage::Writing, plan.total_bytes());
     let mut writer = Writer {
@@ -312,7 +307,12 @@ fn first_header(wim: &NewWim<'_>) -> WimHeader {
     };
     let is_compressed = wim.format.compression() != Compression::None;
     WimHeader {
-        version: WimVersion::Standard,
+        // Older programs know neither LZMS nor the version that says so.
+        version: if wim.format.compression() == Compression::Lzms {
+            WimVersion::Solid
+        } else {
+            WimVersion::Standard
+        },
         flags: HeaderFlags(type_bits | wim.flags.0 & HeaderFlags::RP_FIX),
         format: wim.format,
         chunk_size_field: if is_compressed { wim.format.chunk_size().bytes() } else { 0 },
