@@ -21,8 +21,8 @@ use super::edited_image::{OpenImage, hints_of};
 use super::images;
 use super::open::{Check, open};
 use super::packages;
-use crate::base::{Context, Error, ImageIndex, Result};
-use crate::image::edit::ImageView;
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
+use crate::image::edit::{Content, ImageView};
 use crate::jobs::registry::Target;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::PackageFiles;
@@ -68,13 +68,19 @@ fn open_file(cx: &Context<'_>, path: &Path, scratch: &Path, pieces: Pieces) -> R
         packages::Payload::Psf => "psf",
     };
     let has_top = open.files.list().iter().any(|f| f.path.eq_ignore_ascii_case(packages::PACKAGE_MANIFEST));
-    let files: Box<dyn PackageFiles> = match (open.payload, pieces) {
-        (packages::Payload::Files, _) => Box::new(open.files),
-        (_, Pieces::WhenNeeded) if has_top => Box::new(open.files),
-        (packages::Payload::Delta | packages::Payload::Psf, _) => {
-            let psf = packages::expand::psf_of(&open, &path)?;
-            Box::new(packages::expand::to_files(cx, &open.files, psf, scratch)?.0)
+    let is_whole = open.payload == packages::Payload::Files || pieces == Pieces::WhenNeeded && has_top;
+    if is_whole {
+        return Ok(OpenFile { path, container, payload, files: Box::new(open.files) });
+    }
+    let psf = packages::expand::psf_of(&open, &path)?;
+    let files: Box<dyn PackageFiles> = match packages::expand::to_files(cx, &open.files, psf, scratch) {
+        Ok((expanded, _)) => Box::new(expanded),
+        // Express packages are deltas of installed files; what lies in them as it is can be looked into all the same.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {
+            cx.progress.warn(&error);
+            Box::new(open.files)
         }
+        Err(error) => return Err(error),
     };
     Ok(OpenFile { path, container, payload, files })
 }
