@@ -116,6 +116,14 @@ impl ReportTime {
     }
 }
 
+impl fmt::Display for ReportTime {
+    /// To the second: `2018-01-28 18:51:35`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CivilTime { year, month, day, hour, minute, second, .. } = CivilTime::of(self.0);
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    }
+}
+
 impl Serialize for ReportTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = CivilTime::of(self.0).to_string();

@@ -17,6 +17,7 @@ pub mod export;
 pub mod extract;
 pub mod images;
 pub mod info;
+pub mod info_edit;
 pub mod open;
 pub mod optimize;
 pub mod packages;
@@ -26,7 +27,9 @@ pub mod rebuild;
 pub mod registry;
 pub mod slipstream;
 pub mod spool;
+pub mod target;
 pub mod text_file;
+pub mod updates;
 pub mod verify;
 
 pub use lz_kit::Level;

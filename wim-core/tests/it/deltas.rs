@@ -3,18 +3,20 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
 use wim_core::base::{Digest, ErrorKind};
 use wim_core::formats::delta::apply::{Claim, apply};
 use wim_core::formats::delta::manifest::{self, BASE_MANIFEST_SHA256, Stored};
 
-use crate::samples::real_data;
+use crate::delta_writer::{Options, write_delta};
+use crate::samples::{mixed_bytes, random_bytes, real_data};
 
 fn bytes_of(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
 /// (reference, target, delta): each exercises slots and codes that the others do not.
-pub(crate) fn vectors() -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+fn vectors() -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
     let numbers: Vec<u8> = (0..11264_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let letters: Vec<u8> = (65..105).chain(*b"ABCDEFGH").collect();
     let middle = numbers[0xA800..0xA806].to_vec();
@@ -131,5 +133,84 @@ fn check_manifest(path: &Path, manifest: &[u8]) {
         let golden = "43c1523772b6a61fa70228fb029a8e2b6bcaff8f2c361a11e6ad2cd8364bf459";
         assert_eq!(manifest.len(), 3_263_571);
         assert!(Digest::sha_from_hex(golden).unwrap().matches(manifest));
+    }
+}
+
+/// A target like a later version of its reference: edits here and there, something new at the end.
+fn edited(reference: &[u8], seed: u64) -> Vec<u8> {
+    let mut target = reference.to_vec();
+    for (number, chunk) in target.chunks_mut(3000).enumerate() {
+        if let Some(byte) = chunk.get_mut((seed as usize + number * 7) % 2000) {
+            *byte ^= 0x55;
+        }
+    }
+    let at = target.len() / 3;
+    target.splice(at..at, random_bytes(seed, 40));
+    target.extend(mixed_bytes(seed + 1, 5000));
+    target
+}
+
+#[test]
+fn what_the_writer_of_the_tests_makes_decodes() {
+    for size in [0, 1, 500, 60_000, 400_000] {
+        let reference = mixed_bytes(size as u64, size);
+        let target = edited(&reference, 5);
+        for segments in [vec![], vec![1], vec![target.len() / 3, target.len() / 2], vec![0, 700, 700]] {
+            let delta = write_delta(&reference, &target, &Options { segments, ..Options::default() });
+            assert_eq!(apply(&reference, &delta, &Claim::default()).unwrap(), target, "{size} bytes");
+            assert!(size < 60_000 || delta.len() < target.len() / 3, "{} for {size} bytes", delta.len());
+        }
+    }
+}
+
+#[test]
+fn calls_of_programs_are_translated_back() {
+    // The smallest thing that counts as an i386 program.
+    let mut program = vec![0x90; 0x400];
+    program[..2].copy_from_slice(b"MZ");
+    program[0x3C..0x40].copy_from_slice(&[0x80, 0, 0, 0]);
+    program[0x80..0x84].copy_from_slice(b"PE\0\0");
+    program[0x84..0x98].copy_from_slice(&[0x4C, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xE0, 0, 2, 1]);
+    program[0x98..0x178].fill(0);
+    program[0x98..0x9A].copy_from_slice(&[0x0B, 1]);
+    program[0x200..0x205].copy_from_slice(&[0xE8, 0x10, 0, 0, 0]);
+    let mut translated = program.clone();
+    translated[0x201..0x205].copy_from_slice(&0x210_u32.to_le_bytes());
+    let stated = Claim { digest: Some(Digest::Md5([0; 16]).of_same_kind(&program)), ..Claim::default() };
+    let options = Options { flags: 0x2_0001, has_digest: false, ..Options::default() };
+    assert_eq!(apply(&[], &write_delta(&[], &translated, &options), &stated).unwrap(), program);
+    // What is no program is tried as it is first, and translated when only that has the digest.
+    let text = [b"no program \xE8\x10\0\0\0".as_slice(), &[b'.'; 40]].concat();
+    let of_text = Claim { digest: Some(Digest::Md5([0; 16]).of_same_kind(&text)), ..Claim::default() };
+    assert_eq!(apply(&[], &write_delta(&[], &text, &options), &of_text).unwrap(), text);
+    let mut moved = text.clone();
+    moved[12..16].copy_from_slice(&(0x10 + 11_u32).to_le_bytes());
+    assert_eq!(apply(&[], &write_delta(&[], &moved, &options), &of_text).unwrap(), text);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn mutated_deltas_give_an_answer(
+        seed in 0..4_u64,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let reference = mixed_bytes(seed, 3000);
+        let target = edited(&reference, seed);
+        let segments = if seed % 2 == 0 { vec![] } else { vec![900] };
+        let mut delta = write_delta(&reference, &target, &Options { segments, ..Options::default() });
+        for (at, value) in flips {
+            let at = at.index(delta.len());
+            delta[at] = value;
+        }
+        if seed == 3 {
+            delta.truncate(cut.index(delta.len()));
+        }
+        let claim = Claim { max_bytes: 20_000, ..Claim::default() };
+        if let Ok(rebuilt) = apply(&reference, &delta, &claim) {
+            prop_assert!(rebuilt.len() <= 20_000);
+        }
     }
 }

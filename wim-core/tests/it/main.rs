@@ -4,9 +4,12 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod cab_real;
+mod cab_write;
 mod capture_apply;
 mod container;
 mod corpus;
+mod delta_transforms;
+mod delta_writer;
 mod deltas;
 mod driver_image;
 mod driver_packages;
@@ -24,7 +27,9 @@ mod hive_files;
 mod hive_hostile;
 mod hive_logs;
 mod inf_corpus;
+mod package_expand;
 mod packages;
+mod pe_image;
 mod reg_files;
 mod sample_wim;
 mod samples;
@@ -34,4 +39,7 @@ mod tree_real_files;
 mod tree_round_trip;
 mod updates_check;
 mod updates_fixture;
+mod updates_hostile;
+mod updates_plan;
+mod updates_real;
 mod verify;

@@ -231,6 +231,13 @@ fn unknown_says_why() {
 }
 
 #[test]
+fn an_image_without_records_is_not_judged() {
+    let image = windows(Architecture::Amd64, (6, 1, 7601));
+    let (outcome, why) = label(&image, &TestUpdate::new(1_111_111));
+    assert!(outcome == "unknown" && why.contains("servicing\\Packages"), "{outcome} {why}");
+}
+
+#[test]
 fn an_extended_security_update_is_not_forced() {
     let mut image = image();
     for kb in [4_490_628, 4_474_419] {

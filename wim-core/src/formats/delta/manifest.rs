@@ -1,11 +1,11 @@
 //! Compressed files of a component store (Windows 8 and later), told by their first four bytes.
 //!
 //! Known from hfiref0x/SXSEXP: manifests (DCM) are deltas of one base manifest, which lies in the servicing stack's
-//! wcp.dll; files are deltas of nothing (DCN) or of another version (DCD). Anything else is plain, or refused by name
-//! (DCS, which is LZMS, DCH, DCX); a manifest is never compressed here, since plain ones are always legal.
+//! wcp.dll; files are deltas of nothing (DCN), of another version (DCD), or LZMS blocks (DCS). Anything else is plain, or
+//! refused by name (DCH, DCX); a manifest is never compressed here, since plain ones are always legal.
 
 use super::apply::{Claim, apply};
-use crate::base::{Digest, Error, Result};
+use crate::base::{Digest, Error, Fields, Result};
 
 /// Type and name of the base manifest among the resources of wcp.dll.
 pub const BASE_MANIFEST_RESOURCE: (u32, u32) = (0x266, 1);
@@ -65,8 +65,8 @@ impl Stored {
 /// none.
 ///
 /// # Errors
-/// `InvalidInput` when a basis is needed and none is given, `Unsupported` for DCS, DCH and DCX, by name, else what
-/// [`apply`] gives.
+/// `InvalidInput` when a basis is needed and none is given, `Unsupported` for DCH and DCX, by name, `Format` for damaged
+/// blocks, `Limit` and `Corrupt` against `claim`, else what [`apply`] gives.
 pub fn expand(bytes: &[u8], basis: Option<&[u8]>, claim: &Claim) -> Result<Vec<u8>> {
     let stored = Stored::of(bytes);
     let delta = bytes.get(stored.header_bytes()..).unwrap_or(&[]);
@@ -84,9 +84,53 @@ pub fn expand(bytes: &[u8], basis: Option<&[u8]>, claim: &Claim) -> Result<Vec<u
         Stored::Manifest => apply(needed("the base manifest of wcp.dll")?, delta, claim),
         Stored::NullDelta => apply(&[], delta, claim),
         Stored::Delta => apply(needed("another version of itself")?, delta, claim),
-        Stored::Lzms => refused("a DCS file (LZMS)"),
+        Stored::Lzms => expand_blocks(bytes, claim),
         Stored::HeaderOnly => refused("a DCH file (a header without data)"),
         Stored::Unknown => refused("a DCX file (of unknown make)"),
+    }
+}
+
+/// The blocks of a DCS file: each a chunk of LZMS, with its stored and its plain size before it.
+fn expand_blocks(bytes: &[u8], claim: &Claim) -> Result<Vec<u8>> {
+    let mut fields = Fields::new("DCS file", bytes, 0);
+    fields.skip("magic", 4)?;
+    let count = fields.u32("number of blocks")?;
+    let total = fields.u32("size")?;
+    if u64::from(total) > claim.max_bytes {
+        return Err(Error::limit(format!("{total} bytes, more than the {} allowed", claim.max_bytes)));
+    }
+    if claim.size.is_some_and(|size| size != u64::from(total)) {
+        return Err(Error::corrupt(format!("the file has {total} bytes, not the number that is stated")));
+    }
+    let mut decoder = lzms::Decoder::new();
+    let mut out = Vec::new();
+    for _ in 0..count {
+        // The stored size counts the plain size behind it.
+        let stored = fields.u32("stored size of a block")? as usize;
+        let plain = fields.u32("size of a block")? as usize;
+        let start = out.len();
+        if plain > (total as usize).saturating_sub(start) || stored < 4 {
+            return Err(fields.error_before(
+                "size of a block",
+                4,
+                "more than the file has, or nothing stored",
+            ));
+        }
+        let at = fields.offset();
+        let data = fields.bytes("block", stored - 4)?;
+        out.try_reserve_exact(plain).map_err(|e| Error::limit("no memory for the file").with_source(e))?;
+        out.resize(start + plain, 0);
+        let room = out.get_mut(start..).unwrap_or_default();
+        decoder
+            .decode(data, room)
+            .map_err(|e| Error::format("DCS file", "block", at, e.to_string()).with_source(e))?;
+    }
+    if out.len() != total as usize {
+        return Err(fields.error("block", format!("{} of {total} bytes", out.len())));
+    }
+    match claim.digest.filter(|digest| !digest.matches(&out)) {
+        Some(digest) => Err(Error::corrupt(format!("the file has not the {} {digest}", digest.algorithm()))),
+        None => Ok(out),
     }
 }
 
@@ -100,12 +144,34 @@ mod tests {
         let claim = Claim::default();
         assert_eq!(expand(b"<assembly/>", None, &claim).unwrap(), b"<assembly/>");
         assert_eq!(expand(b"DC", None, &claim).unwrap(), b"DC");
-        for (magic, name) in [(b"DCS\x01", "DCS"), (b"DCH\x01", "DCH"), (b"DCX\x01", "DCX")] {
+        for (magic, name) in [(b"DCH\x01", "DCH"), (b"DCX\x01", "DCX")] {
             let error = expand(magic, None, &claim).unwrap_err();
             assert!(error.kind() == ErrorKind::Unsupported && error.message().contains(name), "{error}");
         }
         let error = expand(b"DCM\x01PA30", None, &claim).unwrap_err();
         assert!(error.message().contains("wcp.dll"), "{error}");
         assert_eq!(expand(b"DCN\x01PA30", None, &claim).unwrap_err().kind(), ErrorKind::Format);
+    }
+
+    #[test]
+    fn blocks_of_lzms_are_joined() {
+        let letters = [0x3F, 0x65, 0xD0, 0xFF, 0, 0, 0, 0x50, 0x0D, 0x63, 0x62, 0x61];
+        let repeats = [0xEE, 0x64, 0xD0, 0xFF, 0, 0, 0, 0xC0, 0x1F, 0x63, 0x62, 0x61];
+        let mut file = b"DCS\x01\x02\0\0\0\x46\x01\0\0\x10\0\0\0\x1A\0\0\0".to_vec();
+        file.extend(letters);
+        file.extend([0x10, 0, 0, 0, 0x2C, 1, 0, 0]);
+        file.extend(repeats);
+        let expected = [b"abcdefghijklmnopqrstuvwxyz".to_vec(), b"abc".repeat(100)].concat();
+        assert_eq!(expand(&file, None, &Claim::default()).unwrap(), expected);
+        for cut in 0..file.len() {
+            assert!(expand(&file[..cut], None, &Claim::default()).is_err() || cut < 4, "{cut}");
+        }
+        let small = Claim { max_bytes: 300, ..Claim::default() };
+        assert_eq!(expand(&file, None, &small).unwrap_err().kind(), ErrorKind::Limit);
+        let stated = Claim { digest: Some(Digest::Md5([0; 16])), ..Claim::default() };
+        assert_eq!(expand(&file, None, &stated).unwrap_err().kind(), ErrorKind::Corrupt);
+        // A block that claims more than the file.
+        file[16..20].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0x7F]);
+        assert_eq!(expand(&file, None, &Claim::default()).unwrap_err().kind(), ErrorKind::Format);
     }
 }

@@ -73,14 +73,6 @@ impl OpenImage {
         Overlay::new(Arc::clone(&self.tree), self.time)
     }
 
-    /// What its XML says of the Windows in it.
-    pub(super) fn hints(&self) -> ImageHints {
-        ImageHints {
-            arch: self.xml.architecture().and_then(Architecture::from_windows_number),
-            version: self.xml.version().map(|version| (version.major, version.minor, version.build)),
-        }
-    }
-
     /// The error with this image named.
     pub(super) fn blame(&self, e: Error) -> Error {
         e.in_file(&self.place)
@@ -108,6 +100,14 @@ impl OpenImage {
         };
         let new = NewImage { metadata, references: resolved.tree.blob_references(), xml };
         Ok(EditedImage { new, resolved, warnings: self.warnings })
+    }
+}
+
+/// What the XML of an image says of the Windows in it.
+pub(super) fn hints_of(xml: &ImageXml) -> ImageHints {
+    ImageHints {
+        arch: xml.architecture().and_then(Architecture::from_windows_number),
+        version: xml.version().map(|version| (version.major, version.minor, version.build)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::base::{Context, Error, FileTime, ImageIndex, Result};
 use crate::formats::wim::WimFile;
 use crate::image::WimPath;
 use crate::image::edit::{Action, Change, Content, ImageView, Security, Times};
-use crate::jobs::edited_image::{EditedImage, OpenImage};
+use crate::jobs::edited_image::{EditedImage, OpenImage, hints_of};
 use crate::servicing::drivers::{self, DriverOptions};
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::PackageFiles;
@@ -40,7 +40,7 @@ pub(super) fn service<'w>(
 
     let (mut target, mut reports) = (None, Vec::new());
     if !edits.drivers.is_empty() {
-        let hints = open.hints();
+        let hints = hints_of(&open.xml);
         let found = find_target(&view, &mut hives, hints, &mut open.warnings).map_err(|e| open.blame(e))?;
         let sources: Vec<&dyn PackageFiles> = edits.drivers.iter().map(AsRef::as_ref).collect();
         let time = options.driver_options.time.or(Some(open.time));

@@ -188,6 +188,11 @@ pub fn judge(package: &UpdatePackage<'_>, state: &ImageState, hives: &mut HiveSe
     if let Some(outcome) = early {
         return Ok(Judgement::only(outcome));
     }
+    if state.packages.is_empty() {
+        let why =
+            "the image has no records of its packages: no \\Windows\\servicing\\Packages, no keys of CBS";
+        return Ok(Judgement::only(Outcome::Unknown { why: why.to_owned() }));
+    }
     if !state.pending.is_empty() {
         return Ok(Judgement::only(Outcome::PendingImage { why: state.pending.clone() }));
     }

@@ -26,7 +26,7 @@ const TOP_FILES: [&str; 2] = ["update.mum", "update-bf.mum"];
 const STACK_COMPONENT: &str = "Microsoft-Windows-ServicingStack";
 
 /// Number of an article of Microsoft's knowledge base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kb(pub u32);
 
 impl Kb {
@@ -39,6 +39,12 @@ impl Kb {
             let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
             (5..=8).contains(&digits.len()).then(|| digits.parse().ok().map(Self))?
         })
+    }
+}
+
+impl serde::Serialize for Kb {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -144,8 +150,13 @@ impl<'f> UpdatePackage<'f> {
     /// The package of that identity, if it is in the source.
     #[must_use]
     pub fn package(&self, identity: &AssemblyIdentity) -> Option<&PackageEntry> {
-        let id = identity.package_id().to_string().to_lowercase();
-        self.by_id.get(&id).and_then(|&position| self.packages.get(position))
+        self.by_id(&identity.package_id())
+    }
+
+    /// The package of that name, if it is in the source.
+    #[must_use]
+    pub fn by_id(&self, id: &PackageId) -> Option<&PackageEntry> {
+        self.by_id.get(&id.to_string().to_lowercase()).and_then(|&position| self.packages.get(position))
     }
 
     /// The top package and all children that can be reached from it, each once, parents first.
