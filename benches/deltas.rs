@@ -4,7 +4,11 @@
 //! MD5, in a folder as a cabinet unpacks to. Rebuilding must take less than three times as long as hashing what comes out, on
 //! one thread and with the digests that are stated, and must stay within 256 MB.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that fails should stop, and tells its figures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench that fails should stop, and tells its figures"
+)]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -110,7 +114,8 @@ fn main() {
     fs::create_dir(&members).unwrap();
     let files = make_package(&members);
     let package = PackageFolder::scan(&members).unwrap();
-    let stored: u64 = fs::read_dir(&members).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let stored: u64 =
+        fs::read_dir(&members).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     let (cancel, target) = (Cancel::new(), scratch.path().join("out"));
     // Five makes the kernel forget the peak so far.
     let _ = fs::write("/proc/self/clear_refs", "5");

@@ -25,6 +25,7 @@ type Oracle = fn(&[u8]);
 /// Name, oracle, mutations of each seed that a run tries.
 const ORACLES: &[(&str, Oracle, usize)] = &[
     ("lzx", codecs::lzx_equals_reference, 150),
+    ("lzms", codecs::lzms_equals_reference, 60),
     ("xpress", codecs::xpress_equals_reference, 150),
     ("encode", codecs::encoded_chunks_decode, 3),
     ("wim", wim::wim_is_verified_or_refused, 400),
@@ -172,6 +173,13 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
                 Some(stored[..length].to_vec())
             })
             .collect(),
+        "lzms" => [Level::FAST, Level::NORMAL]
+            .into_iter()
+            .filter_map(|level| {
+                let length = lzms::Encoder::new(chunk.len(), level).encode(&chunk, &mut stored)?;
+                Some(stored[..length].to_vec())
+            })
+            .collect(),
         "xpress" => xpress::Encoder::new(32768, Level::FAST)
             .encode(&chunk, &mut stored)
             .map(|length| vec![stored[..length].to_vec()])
@@ -186,7 +194,7 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             seeds.push(quantum);
             seeds
         }
-        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx].map(small_wim).to_vec(),
+        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx, Compression::Lzms].map(small_wim).to_vec(),
         "metadata" => vec![store::store(&metadata().0)],
         "xml" => {
             let wim = WimFile::open(Arc::new(small_wim(Compression::None)), "seed.wim").unwrap();

@@ -74,7 +74,7 @@ impl Verified {
 /// Checks all of the file at `path`.
 ///
 /// # Errors
-/// `Io` when the file cannot be read, `Format` when it is no WIM, `Unsupported` for LZMS and solid resources, `Limit`,
+/// `Io` when the file cannot be read, `Format` when it is no WIM, `Limit`,
 /// `Cancelled`.
 pub fn run(cx: &Context<'_>, path: &Path, integrity: IntegrityCheck) -> Result<Verified> {
     let name = path.display().to_string();

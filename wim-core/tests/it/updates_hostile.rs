@@ -1,5 +1,7 @@
 //! Packages that lie: whatever is changed in their documents, they are read, judged and planned, or refused.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use wim_core::base::{Architecture, ErrorKind};
 use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
@@ -8,6 +10,8 @@ use wim_core::servicing::updates::{Branch, UpdatePackage, check, plan};
 
 use crate::driver_image::MemoryImage;
 use crate::updates_fixture::{TestUpdate, seven_sp1, state};
+
+static IMAGE: LazyLock<MemoryImage> = LazyLock::new(|| seven_sp1(Architecture::Amd64));
 
 /// Judges and plans a package; answers and errors are equally good. Names of planned files stay in the image.
 fn survive(image: &MemoryImage, files: &MemoryFiles) {
@@ -48,7 +52,6 @@ proptest! {
         which in 0_usize..8,
         edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_usize..3), 1..4),
     ) {
-        let image = seven_sp1(Architecture::Amd64);
         let files = with_document(&TestUpdate::new(1_111_111), which, |bytes| {
             for (at, byte, kind) in &edits {
                 let at = at.index(bytes.len());
@@ -62,14 +65,14 @@ proptest! {
                 }
             }
         });
-        survive(&image, &files);
+        survive(&IMAGE, &files);
     }
 
     #[test]
     fn names_of_files_never_lead_out(name in "[a-c.\\\\/:]{1,8}", folder in "(\\$\\(runtime\\.windows\\))?[.\\\\/:a]{0,8}") {
         let mut update = TestUpdate::new(1_111_111);
         update.components[0].2 = format!("<file name=\"{name}\" destinationPath=\"{folder}\"/>");
-        survive(&seven_sp1(Architecture::Amd64), &update.files());
+        survive(&IMAGE, &update.files());
     }
 }
 
@@ -102,7 +105,7 @@ fn packages_that_hold_each_other_come_to_an_end() {
     for n in 0..40 {
         files = files.with(&format!("p{n}.mum"), text(&format!("p{n}")).into_bytes());
     }
-    survive(&seven_sp1(Architecture::Amd64), &files);
+    survive(&IMAGE, &files);
     let package = UpdatePackage::load(&files, Branch::General).unwrap();
     assert_eq!(package.reachable().len(), 41);
 

@@ -125,8 +125,8 @@ fn hardware_ids(path: &PathBuf) -> Result<HardwareIds, Error> {
 }
 
 impl Arguments {
-    pub(super) fn run(self: Box<Self>, session: &Session) -> Verdict {
-        let Self { changing, drivers, how } = *self;
+    pub(super) fn run(self, session: &Session) -> Verdict {
+        let Self { changing, drivers, how } = self;
         let (places, options) = (changing.places(), how.options()?);
         let report = session.run(|cx| add(cx, &places, &drivers, &options))?;
         if session.shell.is_json() {

@@ -42,7 +42,7 @@ enum Action {
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         match self.action {
-            Action::Add(arguments) => arguments.run(session),
+            Action::Add(arguments) => (*arguments).run(session),
             Action::List(arguments) => arguments.run(session),
             Action::Info(arguments) => arguments.run(session),
             Action::Remove(arguments) => arguments.run(session),

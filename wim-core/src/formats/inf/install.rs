@@ -258,7 +258,7 @@ impl Walk<'_> {
         for entry in section.with_key("CopyFiles") {
             for field in &entry.values {
                 let value = inf.expand(field).trim().to_owned();
-                if value.is_empty() {
+                if value.is_empty() || inf.is_exhausted() {
                     continue;
                 }
                 let mut findings = Vec::new();
@@ -295,7 +295,7 @@ impl Walk<'_> {
                     self.find(inf.error(at, format!("{key} names section [{name}], which is not there")));
                     continue;
                 };
-                for entry in &list.entries {
+                for entry in list.entries.iter().take_while(|_| !inf.is_exhausted()) {
                     match read(inf, entry) {
                         Ok(line) => lines.push(line),
                         Err(e) => self.find(e),

@@ -108,6 +108,7 @@ pub fn models_with(inf: &Inf, target: &TargetWindows, undecorated: Undecorated) 
     let mut found = Models::default();
     let mut ids = 0;
     for line in manufacturers(inf) {
+        inf.check_work()?;
         let exists = |name: &str| inf.section(name).is_some();
         let selection =
             decoration::select(&line.models_section, &line.decorations, target, undecorated, &exists);

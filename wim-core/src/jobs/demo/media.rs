@@ -135,8 +135,11 @@ pub(super) fn write_boot(cx: &Context<'_>, product: Product, file: &mut dyn Writ
     let mut builder = Builder::new(product);
     let mut images = Vec::new();
     for (pe, name) in [(Pe::Plain, "Microsoft Windows PE"), (Pe::Setup, "Microsoft Windows Setup")] {
-        let name =
-            format!("{name} ({})", if product.architecture == Architecture::X86 { "x86" } else { "x64" });
+        let label = match product.architecture {
+            Architecture::Amd64 => "x64",
+            other => other.name(),
+        };
+        let name = format!("{name} ({label})");
         let tree = builder.pe_tree(pe)?;
         let xml = builder.xml(&tree, ("WindowsPE", &name, &name), "WindowsPE");
         images.push(new_image(&tree, xml));

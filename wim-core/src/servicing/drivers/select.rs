@@ -170,6 +170,7 @@ pub fn select_with(
     let mut install_of = Vec::with_capacity(models.models.len());
     let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
     for model in &models.models {
+        inf.check_work()?;
         let key = model.install_section.to_lowercase();
         let index = *by_name.entry(key).or_insert_with(|| {
             match install::install(inf, &model.install_section, target, includes) {
@@ -209,6 +210,7 @@ pub fn select_with(
         ));
     }
     let files = find_files(package, &installs, target.arch, &mut findings)?;
+    inf.check_work()?;
     // One finding for all sections that include the same missing INF.
     let mut said = HashSet::new();
     findings.retain(|e| said.insert(e.message().to_owned()));
@@ -245,6 +247,8 @@ fn find_files(
 ) -> Result<Vec<SelectedFile>> {
     let mut files = BTreeMap::new();
     let mut missing: Vec<String> = Vec::new();
+    // The same in lower case.
+    let mut missed = HashSet::new();
     for copy in installs.iter().flat_map(|selected| &selected.install.copies) {
         let key = (
             copy.source_name.to_lowercase(),
@@ -252,20 +256,27 @@ fn find_files(
             copy.subdir.to_lowercase(),
             copy.destination_name.to_lowercase(),
         );
-        if files.contains_key(&key) || missing.iter().any(|name| name.eq_ignore_ascii_case(&copy.source_name))
-        {
+        if files.contains_key(&key) || missed.contains(&key.0) {
             continue;
         }
+        package.inf().check_work()?;
         match package.source_file(copy, arch, findings) {
             Ok(source) => {
                 files.insert(key, SelectedFile { copy: copy.clone(), source });
             }
-            Err(e) if e.kind() == ErrorKind::NotFound => missing.push(copy.source_name.clone()),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                missed.insert(key.0);
+                missing.push(copy.source_name.clone());
+            }
             Err(e) => return Err(e),
         }
     }
     if !missing.is_empty() {
-        let message = format!("files missing from the package: {}", missing.join(", "));
+        const MOST_NAMED: usize = 20;
+        let more = missing.len().saturating_sub(MOST_NAMED);
+        missing.truncate(MOST_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("files missing from the package: {}{more}", missing.join(", "));
         return Err(Error::not_found(message)
             .in_file(package.inf_path())
             .remedy("use the complete package of the vendor, with these files where the INF expects them"));

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::package::{MAX_FILE, Package, file_name};
+use super::package::{MAX_FILE, Package, Packing, file_name};
 use super::select::Selection;
 use crate::base::{Architecture, Error, ErrorKind, Result};
+use crate::formats::cab::{self, Cabinet};
 use crate::formats::pe::{FileVersion, PeFile};
 use crate::formats::szdd;
 use crate::image::WimPath;
@@ -34,14 +35,14 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    fn read(package: &Package<'_>, file: &PackageFile, path: &str, compressed: bool) -> Result<Self> {
+    fn read(package: &Package<'_>, file: &PackageFile, path: &str, packing: &Packing) -> Result<Self> {
         let source = package.source();
         let bytes = source.read(file, MAX_FILE).map_err(|e| e.in_file(&file.path))?;
-        let (bytes, content) = if compressed {
-            let bytes: Arc<[u8]> = szdd::expand(&bytes).map_err(|e| e.in_file(&file.path))?.into();
-            (bytes.clone(), Content::Bytes(bytes))
-        } else {
+        let (bytes, content) = if *packing == Packing::Plain {
             (bytes, source.content(file)?)
+        } else {
+            let bytes: Arc<[u8]> = expand(&bytes, packing, &file.path)?.into();
+            (bytes.clone(), Content::Bytes(bytes))
         };
         Ok(Self {
             path: path.to_owned(),
@@ -50,6 +51,34 @@ impl StagedFile {
             content,
             times: file.last_write.map(Times::all),
         })
+    }
+}
+
+/// The file that is packed in `bytes`, which messages call `name`.
+fn expand(bytes: &[u8], packing: &Packing, name: &str) -> Result<Vec<u8>> {
+    let is_cabinet = bytes.starts_with(&cab::Header::SIGNATURE);
+    let wanted = match packing {
+        Packing::InCabinet(member) => Some(member),
+        _ if !is_cabinet => return szdd::expand(bytes).map_err(|e| e.in_file(name)),
+        _ => None,
+    };
+    let cabinet = Cabinet::open(Arc::new(bytes.to_vec()), name)?;
+    let is_wanted = |member: &&cab::Member| {
+        let own = member.name.rsplit(['\\', '/']).next().unwrap_or_default();
+        wanted.is_none_or(|wanted| own.eq_ignore_ascii_case(wanted))
+    };
+    match (cabinet.members().iter().find(is_wanted), cabinet.members().len(), wanted) {
+        (Some(member), 1, _) | (Some(member), _, Some(_)) => cabinet.read_member(member, MAX_FILE),
+        (_, _, Some(wanted)) => {
+            Err(Error::not_found(format!("{wanted} is not in the cabinet that the INF names for it"))
+                .in_file(name)
+                .remedy("use the complete package of the vendor"))
+        }
+        (_, count, None) => Err(Error::new(
+            ErrorKind::Format,
+            format!("a compressed file must hold one file; this cabinet has {count}"),
+        )
+        .in_file(name)),
     }
 }
 
@@ -72,13 +101,13 @@ impl Staged {
     pub fn read(package: &Package<'_>, selection: &Selection, arch: Architecture) -> Result<Self> {
         let mut files = BTreeMap::new();
         if let Some(inf) = package.inf_file() {
-            let staged = StagedFile::read(package, inf, package.inf_name(), false)?;
+            let staged = StagedFile::read(package, inf, package.inf_name(), &Packing::Plain)?;
             files.insert(staged.path.to_lowercase(), staged);
         }
         let mut catalog = None;
         if let Some((name, Some(file))) = package.catalog(arch) {
             catalog = Some(file_name(&file.path).to_owned());
-            let staged = StagedFile::read(package, file, file_name(&file.path), false)?;
+            let staged = StagedFile::read(package, file, file_name(&file.path), &Packing::Plain)?;
             files.insert(name.to_lowercase(), staged);
         }
         for selected in &selection.files {
@@ -86,7 +115,7 @@ impl Staged {
             if let Entry::Vacant(slot) = files.entry(source.stored_path.to_lowercase()) {
                 // The spelling on the host is what the vendor ships; the INF's may differ in case.
                 let path = spelled_like(&source.stored_path, &source.file.path);
-                slot.insert(StagedFile::read(package, &source.file, &path, source.compressed)?);
+                slot.insert(StagedFile::read(package, &source.file, &path, &source.packing)?);
             }
         }
         Ok(Self::of(files.into_values().collect(), catalog))

@@ -16,8 +16,8 @@ use crate::servicing::hive_set::HiveSet;
 
 /// Most findings that are kept to explain a no.
 const MAX_REASONS: usize = 8;
-/// Most conditions that are looked at for one package: triggers may name each other in circles.
-const MAX_STEPS: u32 = 1_000_000;
+/// Longest chain of updates that name each other as triggers; real ones have two links.
+const MAX_TRIGGER_DEPTH: usize = 32;
 
 /// Whether something holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,25 @@ pub(super) struct Evaluation {
     pub present: Vec<(String, AssemblyVersion)>,
     /// Packages that were looked at, by lower-case name, and whether they apply.
     judged: HashMap<String, bool>,
-    /// Conditions looked at so far.
-    steps: u32,
+}
+
+/// The updates of one package, each asked once.
+struct Asked<'m> {
+    updates: &'m [Update],
+    /// The first update of each name.
+    by_name: HashMap<&'m str, usize>,
+    /// What each came to, by position; none while that is being found out.
+    answers: HashMap<usize, Option<Answer>>,
+}
+
+impl<'m> Asked<'m> {
+    fn new(updates: &'m [Update]) -> Self {
+        let mut by_name = HashMap::new();
+        for (position, update) in updates.iter().enumerate() {
+            by_name.entry(update.name.as_str()).or_insert(position);
+        }
+        Self { updates, by_name, answers: HashMap::new() }
+    }
 }
 
 impl Evaluation {
@@ -162,9 +179,13 @@ impl Evaluator<'_, '_> {
                 return Ok(false);
             }
         }
-        let mut applies = false;
-        for update in &entry.manifest.updates {
-            applies |= self.update(package, entry, update, depth, found)?;
+        let (mut applies, mut asked) = (false, Asked::new(&entry.manifest.updates));
+        for (position, update) in entry.manifest.updates.iter().enumerate() {
+            match self.conditions(&mut asked, position, 0, found)? {
+                Answer::Yes => applies |= self.content(package, entry, update, depth, found)?,
+                Answer::No(reason) => found.reason(reason),
+                Answer::Maybe(doubt) => found.doubt(doubt),
+            }
         }
         if applies {
             found.packages.push(entry.id.clone());
@@ -173,7 +194,8 @@ impl Evaluator<'_, '_> {
         Ok(applies)
     }
 
-    fn update(
+    /// Takes what an update holds, its child packages judged; true when there is something to install.
+    fn content(
         &mut self,
         package: &UpdatePackage<'_>,
         entry: &PackageEntry,
@@ -181,18 +203,6 @@ impl Evaluator<'_, '_> {
         depth: usize,
         found: &mut Evaluation,
     ) -> Result<bool> {
-        let mut asked = Vec::new();
-        match self.conditions(&entry.manifest.updates, update, &mut asked, found)? {
-            Answer::Yes => {}
-            Answer::No(reason) => {
-                found.reason(reason);
-                return Ok(false);
-            }
-            Answer::Maybe(doubt) => {
-                found.doubt(doubt);
-                return Ok(false);
-            }
-        }
         let mut applies = false;
         for child in &update.packages {
             match package.package(&child.identity) {
@@ -216,28 +226,28 @@ impl Evaluator<'_, '_> {
         Ok(applies)
     }
 
-    /// Whether all conditions of an update hold. `asked` has the updates that are being asked about, since triggers name
-    /// each other.
+    /// Whether all conditions of an update hold. Each update is asked once; one that asks for itself, by whatever way, adds
+    /// nothing to its own answer.
     fn conditions(
         &mut self,
-        updates: &[Update],
-        update: &Update,
-        asked: &mut Vec<String>,
+        asked: &mut Asked<'_>,
+        position: usize,
+        depth: usize,
         found: &mut Evaluation,
     ) -> Result<Answer> {
-        let Some(applicable) = &update.applicable else { return Ok(Answer::Yes) };
-        found.steps += 1;
-        if found.steps > MAX_STEPS {
-            return Ok(Answer::Maybe("its updates ask for each other too often".to_owned()));
+        if let Some(Some(answer)) = asked.answers.get(&position) {
+            return Ok(answer.clone());
         }
-        asked.push(update.name.clone());
+        let Some(update) = asked.updates.get(position) else { return Ok(Answer::Yes) };
+        asked.answers.insert(position, None);
         let mut result = Answer::Yes;
-        for condition in &applicable.conditions {
+        let conditions = update.applicable.as_ref().map_or(&[][..], |applicable| &applicable.conditions);
+        for condition in conditions {
             let answer = match condition {
                 Condition::UpdateComponent { elevate, components } => {
                     self.components(update, *elevate, components, found)?
                 }
-                Condition::DetectUpdate { names } => self.detect(updates, names, asked, found)?,
+                Condition::DetectUpdate { names } => self.detect(asked, names, depth, found)?,
                 Condition::Unknown { element } => {
                     Answer::Maybe(format!("{}: what <{element}> asks of an image is not known", update.name))
                 }
@@ -251,37 +261,37 @@ impl Evaluator<'_, '_> {
                 Answer::Maybe(_) => result = answer,
             }
         }
-        asked.pop();
+        asked.answers.insert(position, Some(result.clone()));
         Ok(result)
     }
 
+    /// Whether any of the updates of that name applies.
     fn detect(
         &mut self,
-        updates: &[Update],
+        asked: &mut Asked<'_>,
         names: &[String],
-        asked: &mut Vec<String>,
+        depth: usize,
         found: &mut Evaluation,
     ) -> Result<Answer> {
-        let mut result = Answer::No(format!("no update of {} applies", names.join(", ")));
+        let mut result = Answer::No("the updates that it follows do not apply".to_owned());
         for name in names {
-            if asked.len() > MAX_CHILD_DEPTH || asked.contains(name) {
-                continue;
-            }
-            let Some(other) = updates.iter().find(|other| other.name == *name) else {
-                result =
-                    Answer::Maybe(format!("it asks for the update {name}, which its package does not have"));
-                continue;
+            let position = asked.by_name.get(name.as_str()).copied();
+            let answer = match position.map(|position| (position, asked.answers.get(&position))) {
+                Some((_, Some(None))) => continue,
+                Some((_, Some(Some(answer)))) => answer.clone(),
+                Some((_, None)) if depth >= MAX_TRIGGER_DEPTH => {
+                    Answer::Maybe(format!("updates follow each other more than {MAX_TRIGGER_DEPTH} deep"))
+                }
+                Some((position, None)) => self.conditions(asked, position, depth + 1, found)?,
+                None => {
+                    Answer::Maybe(format!("it follows the update {name}, which its package does not have"))
+                }
             };
-            // What the trigger finds is not what this update brings.
-            let mut aside = Evaluation { steps: found.steps, ..Evaluation::default() };
-            let answer = self.conditions(updates, other, asked, &mut aside)?;
-            found.steps = aside.steps;
             match answer {
                 Answer::Yes => return Ok(Answer::Yes),
-                Answer::Maybe(doubt) => result = Answer::Maybe(doubt),
+                Answer::Maybe(_) => result = answer,
                 Answer::No(_) => {}
             }
-            aside.doubts.into_iter().for_each(|doubt| found.doubt(doubt));
         }
         Ok(result)
     }
