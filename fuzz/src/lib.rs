@@ -2,6 +2,7 @@
 //!
 //! `tests/replay.rs` runs them on seeds, past crashes and mutations under `cargo test`; `targets/` has the libFuzzer glue.
 
+pub mod cab;
 pub mod codecs;
 pub mod deltas;
 pub mod drivers;

@@ -9,13 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wim_core::base::{Cancel, Context, Sha1Digest, Silent};
+use wim_core::formats::cab::{Attributes, DosTime, NewMember, Packing};
 use wim_core::formats::hive::{CreateOptions, DeleteScope, Hive, HiveVersion, RegValue};
 use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
+use wim_core::transfer::pack::{PackInput, pack, plan_folders};
 use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
-use wim_fuzz::{codecs, deltas, drivers, hive, updates, wim};
+use wim_fuzz::{cab, codecs, deltas, drivers, hive, updates, wim};
 
 /// A plain function that panics when its promise is broken.
 type Oracle = fn(&[u8]);
@@ -23,11 +25,13 @@ type Oracle = fn(&[u8]);
 /// Name, oracle, mutations of each seed that a run tries.
 const ORACLES: &[(&str, Oracle, usize)] = &[
     ("lzx", codecs::lzx_equals_reference, 150),
+    ("lzms", codecs::lzms_equals_reference, 60),
     ("xpress", codecs::xpress_equals_reference, 150),
     ("encode", codecs::encoded_chunks_decode, 3),
     ("wim", wim::wim_is_verified_or_refused, 400),
     ("metadata", wim::metadata_survives_a_round_trip, 600),
     ("xml", wim::xml_survives_a_round_trip, 150),
+    ("cab", cab::cabinet_is_unpacked_or_refused, 150),
     ("inf", drivers::inf_is_read_whole, 150),
     ("szdd", drivers::szdd_is_expanded_or_refused, 100),
     ("pe", drivers::pe_is_read_or_refused, 100),
@@ -131,6 +135,32 @@ fn small_wim(compression: Compression) -> Vec<u8> {
     file
 }
 
+/// A cabinet of two members whose data blocks have no checksums, so that mutations get as far as the decoders.
+fn small_cabinet(packing: Packing) -> Vec<u8> {
+    let input = |name: &str, bytes: Vec<u8>| PackInput {
+        member: NewMember {
+            name: name.to_owned(),
+            size: bytes.len() as u64,
+            offset: 0,
+            folder: 0,
+            modified: DosTime::FIRST,
+            attributes: Attributes::default(),
+        },
+        content: Content::bytes(bytes),
+    };
+    let mut inputs = [input("a.txt", text(300)), input("dir\\b", text(40_000))];
+    let folders = plan_folders(&mut inputs, u64::MAX).unwrap();
+    let cancel = Cancel::new();
+    let mut cabinet = Vec::new();
+    pack(&Context::new(&Silent, &cancel).with_threads(1), &inputs, folders, packing, &mut cabinet).unwrap();
+    let mut at = u32::from_le_bytes(cabinet[36..40].try_into().unwrap()) as usize;
+    while at < cabinet.len() {
+        cabinet[at..at + 4].fill(0);
+        at += 8 + usize::from(u16::from_le_bytes([cabinet[at + 4], cabinet[at + 5]]));
+    }
+    cabinet
+}
+
 /// Seeds that need no file: valid inputs made by our own writers.
 fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
     let chunk = text(32768);
@@ -143,12 +173,28 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
                 Some(stored[..length].to_vec())
             })
             .collect(),
+        "lzms" => [Level::FAST, Level::NORMAL]
+            .into_iter()
+            .filter_map(|level| {
+                let length = lzms::Encoder::new(chunk.len(), level).encode(&chunk, &mut stored)?;
+                Some(stored[..length].to_vec())
+            })
+            .collect(),
         "xpress" => xpress::Encoder::new(32768, Level::FAST)
             .encode(&chunk, &mut stored)
             .map(|length| vec![stored[..length].to_vec()])
             .unwrap_or_default(),
         "encode" => vec![chunk, text(300), vec![0; 5000], vec![7]],
-        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx].map(small_wim).to_vec(),
+        "cab" => {
+            let lzx = Packing::lzx(15, Level::FAST).unwrap();
+            let mut seeds = [Packing::Stored, Packing::Mszip(Level::FAST), lzx].map(small_cabinet).to_vec();
+            // Nothing writes Quantum, but its decoder must survive any data.
+            let mut quantum = small_cabinet(lzx);
+            quantum[42..44].copy_from_slice(&0x1222_u16.to_le_bytes());
+            seeds.push(quantum);
+            seeds
+        }
+        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx, Compression::Lzms].map(small_wim).to_vec(),
         "metadata" => vec![store::store(&metadata().0)],
         "xml" => {
             let wim = WimFile::open(Arc::new(small_wim(Compression::None)), "seed.wim").unwrap();

@@ -12,6 +12,7 @@ use wim_core::formats::wim::Compression;
 use wim_core::jobs::Level;
 use wim_core::jobs::open::Check;
 use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice};
+use wim_core::jobs::target::Placement;
 use wim_core::transfer::write::Recompress;
 
 /// Bytes as `4096`, `32K`, `256M`, `1G`, also with `iB` or `B` behind the letter.
@@ -55,12 +56,10 @@ pub(crate) fn parse_compression(text: &str) -> Result<CompressionChoice, String>
         "none" => Compression::None,
         "xpress" | "fast" => Compression::Xpress,
         "lzx" | "maximum" => Compression::Lzx,
-        "lzms" | "recovery" => {
-            return Err(format!("{name} (LZMS) is not supported by this version; use LZX"));
-        }
+        "lzms" | "recovery" => Compression::Lzms,
         _ => {
             return Err(format!(
-                "invalid compression type {name:?}; there are none, XPRESS (alias fast) and LZX (alias maximum)"
+                "invalid compression type {name:?}; there are none, XPRESS (alias fast), LZX (alias maximum) and LZMS (alias recovery)"
             ));
         }
     };
@@ -94,8 +93,8 @@ pub(crate) fn parse_property(text: &str) -> Result<(String, String), String> {
 /// How a written file is compressed.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CompressionArguments {
-    /// Compression: none, XPRESS (alias fast) or LZX (alias maximum); LEVEL is a number (20 quick, 50 default, 100
-    /// thorough), fast, normal or max
+    /// Compression: none, XPRESS (alias fast), LZX (alias maximum) or LZMS (alias recovery; Windows 8 and later); LEVEL is
+    /// a number (20 quick, 50 default, 100 thorough), fast, normal or max
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_compression)]
     pub(crate) compress: Option<CompressionChoice>,
     /// Chunk size, as in 32K
@@ -135,12 +134,39 @@ impl IntegrityArguments {
         check_of(self.check)
     }
 
+    /// True when the table is asked for or forbidden; --check alone is no such wish where nothing is written.
+    pub(crate) fn is_given(&self) -> bool {
+        self.nocheck || self.include_integrity
+    }
+
     /// What to write.
     pub(crate) fn choice(&self) -> IntegrityChoice {
         match (self.check || self.include_integrity, self.nocheck) {
             (true, _) => IntegrityChoice::Make,
             (false, true) => IntegrityChoice::Omit,
             (false, false) => IntegrityChoice::AsBefore,
+        }
+    }
+}
+
+/// Where changes to an existing file go.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PlacementArguments {
+    /// Write an existing file anew instead of appending to it
+    #[arg(long, conflicts_with = "unsafe_compact")]
+    rebuild: bool,
+    /// Then move everything down over the holes, in place; a file whose compaction is interrupted is lost
+    #[arg(long)]
+    unsafe_compact: bool,
+}
+
+impl PlacementArguments {
+    /// The choice for a job.
+    pub(crate) fn placement(&self) -> Placement {
+        match (self.unsafe_compact, self.rebuild) {
+            (true, _) => Placement::UnsafeCompact,
+            (_, true) => Placement::Rebuild,
+            _ => Placement::Append,
         }
     }
 }
@@ -242,10 +268,10 @@ mod tests {
         assert_eq!(parse("Maximum:100"), Ok((Compression::Lzx, Some(100))));
         assert_eq!(parse("FAST:fast"), Ok((Compression::Xpress, Some(20))));
         assert_eq!(parse("none"), Ok((Compression::None, None)));
-        for bad in ["bad", "lzx:0", "lzx:", "lzx:-1", "lzx:foo", "lzms", "recovery", ""] {
+        for bad in ["bad", "lzx:0", "lzx:", "lzx:-1", "lzx:foo", "lzma", ""] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
-        assert!(parse("recovery").is_err_and(|e| e.contains("LZMS")));
+        assert_eq!(parse("recovery:max"), Ok((Compression::Lzms, Some(100))));
     }
 
     #[test]

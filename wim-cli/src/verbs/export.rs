@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use clap::Args;
 use wim_core::jobs::export::{self, Boot, ExportOptions};
 
-use crate::arguments::{CompressionArguments, IntegrityArguments, OptionList, Refused, Takes, recompress};
+use crate::arguments::{
+    CompressionArguments, IntegrityArguments, OptionList, PlacementArguments, Refused, Takes, recompress,
+};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
 /// Export images into a new or existing WIM file
 ///
-/// Data that the target has already is not copied again; an existing target is written anew beside itself and then
-/// renamed. With --json: path, image_count, file_bytes, replaced_bytes, and how many resources and bytes were copied and
+/// Data that the target has already is not copied again. An existing target is appended to: it is the old file until its
+/// header is written last. With --json: path, image_count, file_bytes, replaced_bytes, and how many resources and bytes were copied and
 /// encoded.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -36,9 +38,8 @@ pub(crate) struct Arguments {
     recompress: bool,
     #[command(flatten)]
     integrity: IntegrityArguments,
-    /// Accepted for scripts; an existing target is always written anew
-    #[arg(long, hide = true)]
-    rebuild: bool,
+    #[command(flatten)]
+    placement: PlacementArguments,
     /// Accepted for scripts; files are never pipable here
     #[arg(long, hide = true)]
     not_pipable: bool,
@@ -57,7 +58,6 @@ impl OptionList for ExportRefused {
         ("ref", Takes::Value),
         ("pipable", Takes::Nothing),
         ("wimboot", Takes::Nothing),
-        ("unsafe-compact", Takes::Nothing),
     ];
 }
 
@@ -70,6 +70,7 @@ impl Arguments {
             compression: self.compression.options(recompress(self.recompress)),
             integrity: self.integrity.choice(),
             check: self.integrity.check(),
+            placement: self.placement.placement(),
             boot: if self.boot { Boot::Exported } else { Boot::AsBefore },
         };
         let written = session

@@ -9,26 +9,37 @@ use serde::Serialize;
 use wim_core::base::Error;
 use wim_core::formats::wim::{HeaderFlags, ResourceHeader, WimFile, WimHeader};
 use wim_core::jobs::info::{ImageInfo, ResourceInfo, WimInfo, WindowsInfo};
-use wim_core::jobs::{images, info, open};
+use wim_core::jobs::info_edit::{BootChange, InfoChange};
+use wim_core::jobs::{images, info, info_edit, open};
 
-use crate::arguments::{OptionList, Refused, Takes, check_of};
+use crate::arguments::{IntegrityArguments, parse_property};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 use crate::verbs::resource_lines;
 
-/// Show what a WIM file is and which images it holds
+/// Show what a WIM file is and which images it holds, or change what is said of them
 ///
-/// IMAGE is a number, a name, a display name or an edition such as Professional, without regard to case.
+/// NEW_NAME, NEW_DESC, --boot and --image-property change the file: only its XML data and header are written. IMAGE is a number, a name, a display name or an edition such as Professional, without regard to case.
 ///
 /// With --json: path, guid, version, image_count, compression, chunk_size, part_number, total_parts, boot_index,
 /// total_bytes, file_bytes, attributes, images (what the XML says of each; of IMAGE only when it is given) and, with
-/// --blobs, resources.
+/// --blobs, resources; after a change: path, image, changed, changes, file_bytes.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The WIM file
     wimfile: PathBuf,
-    /// Show this image only
+    /// Show or change this image only; 0 with --boot means none
     image: Option<String>,
+    /// New name of the image
+    new_name: Option<String>,
+    /// New description of the image
+    new_desc: Option<String>,
+    /// Make the image bootable
+    #[arg(long)]
+    boot: bool,
+    /// Set a property by its path in the XML, as in WINDOWS/VERSION/BUILD=7601; an empty VALUE removes it
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_property)]
+    image_property: Vec<(String, String)>,
     /// Show the header's fields
     #[arg(long)]
     header: bool,
@@ -41,25 +52,8 @@ pub(crate) struct Arguments {
     /// Write the XML document to FILE as it is
     #[arg(long, value_name = "FILE")]
     extract_xml: Option<PathBuf>,
-    /// Verify the integrity table beforehand, if there is one
-    #[arg(long)]
-    check: bool,
-    #[arg(hide = true)]
-    new_name: Vec<String>,
     #[command(flatten)]
-    refused: Refused<InfoOptions>,
-}
-
-#[derive(Clone, Debug)]
-struct InfoOptions;
-
-impl OptionList for InfoOptions {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("boot", Takes::Nothing),
-        ("nocheck", Takes::Nothing),
-        ("include-integrity", Takes::Nothing),
-        ("image-property", Takes::Value),
-    ];
+    integrity: IntegrityArguments,
 }
 
 /// The JSON answer.
@@ -73,13 +67,10 @@ struct Answer {
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.refused.check()?;
-        if !self.new_name.is_empty() {
-            return Err(Error::unsupported("changing the name of an image is not supported by this version")
-                .remedy("give one IMAGE only, or use wimlib-imagex info for this")
-                .into());
+        if self.changes_something() {
+            return self.change(session);
         }
-        let wim = session.run(|cx| open::open(&self.wimfile, check_of(self.check), cx))?;
+        let wim = session.run(|cx| open::open(&self.wimfile, self.integrity.check(), cx))?;
         let chosen = match self.image.as_deref() {
             Some(text) if !images::is_all(text) => Some(images::choose_one(&wim, Some(text))?),
             _ => None,
@@ -96,7 +87,7 @@ impl Arguments {
             session.shell.json("info", &Answer { info, resources })?;
             return Ok(Outcome::Done);
         }
-        let is_plain = !(self.header || self.blobs || self.xml || self.extract_xml.is_some());
+        let is_plain = !self.shows_something();
         let mut text = String::new();
         if self.header {
             text += &header_text(wim.header());
@@ -116,6 +107,44 @@ impl Arguments {
         }
         session.shell.answer(&text)?;
         self.print_xml(session, &wim)
+    }
+
+    /// True when the file is to be changed; --check alone only looks.
+    fn changes_something(&self) -> bool {
+        let changes_table = self.integrity.is_given() && !self.shows_something();
+        self.boot || self.new_name.is_some() || !self.image_property.is_empty() || changes_table
+    }
+
+    fn shows_something(&self) -> bool {
+        self.header || self.blobs || self.xml || self.extract_xml.is_some()
+    }
+
+    fn change(self, session: &Session) -> Verdict {
+        if self.shows_something() {
+            return Err(Error::invalid_input("showing and changing cannot be asked for at once").into());
+        }
+        let texts = [("NAME", &self.new_name), ("DESCRIPTION", &self.new_desc)];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
+        let change = InfoChange {
+            properties: texts.chain(self.image_property.iter().cloned()).collect(),
+            boot: if self.boot { BootChange::Set } else { BootChange::Keep },
+            integrity: self.integrity.choice(),
+            check: self.integrity.check(),
+        };
+        let image = self.image.as_deref();
+        let done = session.run(|cx| info_edit::run(cx, &self.wimfile, image, &change))?;
+        if session.shell.is_json() {
+            session.shell.json("info", &done)?;
+            return Ok(Outcome::Done);
+        }
+        done.changes.iter().try_for_each(|change| session.shell.say(change))?;
+        if !done.changed {
+            session.shell.say(&format!(
+                "The file \"{}\" was not modified because nothing needed to be done.",
+                done.path
+            ))?;
+        }
+        Ok(Outcome::Done)
     }
 
     fn print_xml(&self, session: &Session, wim: &WimFile) -> Verdict {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wim_core::jobs::optimize;
+use wim_core::jobs::target::Placement;
 
 use crate::arguments::{CompressionArguments, IntegrityArguments, OptionList, Refused, Takes, recompress};
 use crate::exit::{Outcome, Verdict};
@@ -24,6 +25,9 @@ pub(crate) struct Arguments {
     compression: CompressionArguments,
     #[command(flatten)]
     integrity: IntegrityArguments,
+    /// Move everything down over the holes, in place; a file whose compaction is interrupted is lost
+    #[arg(long)]
+    unsafe_compact: bool,
     /// Accepted for scripts; files are never pipable here
     #[arg(long, hide = true)]
     not_pipable: bool,
@@ -40,7 +44,6 @@ impl OptionList for OptimizeOptions {
         ("solid-compress", Takes::Value),
         ("solid-chunk-size", Takes::Value),
         ("pipable", Takes::Nothing),
-        ("unsafe-compact", Takes::Nothing),
     ];
 }
 
@@ -51,7 +54,9 @@ impl Arguments {
         let recompress = recompress(self.recompress || self.compression.compress.is_some());
         let options = self.compression.options(recompress);
         let (integrity, check) = (self.integrity.choice(), self.integrity.check());
-        let written = session.run(|cx| optimize::run(cx, &self.wimfile, &options, integrity, check))?;
+        let placement = if self.unsafe_compact { Placement::UnsafeCompact } else { Placement::Rebuild };
+        let written =
+            session.run(|cx| optimize::run(cx, &self.wimfile, &options, integrity, check, placement))?;
         if session.shell.is_json() {
             session.shell.json("optimize", &written)?;
             return Ok(Outcome::Done);

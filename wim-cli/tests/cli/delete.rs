@@ -48,9 +48,11 @@ fn what_cannot_be_deleted_leaves_the_file_alone() {
     let Some(made) = wimlib(folder, &["capture", "src", "t.wim", "One", "--quiet"]) else { return };
     made.ends_with(0);
     let before = std::fs::read(folder.join("t.wim")).unwrap();
-    for refused in
-        [vec!["delete", "t.wim"], vec!["delete", "t.wim", "9"], vec!["delete", "t.wim", "1", "--soft"]]
-    {
+    for refused in [
+        vec!["delete", "t.wim"],
+        vec!["delete", "t.wim", "9"],
+        vec!["delete", "t.wim", "1", "--soft", "--unsafe-compact"],
+    ] {
         wim(folder, &refused).ends_with(2);
         assert_eq!(std::fs::read(folder.join("t.wim")).unwrap(), before);
     }

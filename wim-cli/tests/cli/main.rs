@@ -19,6 +19,7 @@ mod driver;
 mod export;
 mod extract;
 mod hostile;
+mod in_place;
 mod info;
 mod optimize;
 mod package;

@@ -1,7 +1,7 @@
 //! The ground floor: bytes, units, errors, progress and the parallel pipeline.
 //!
-//! Everything above speaks in these types. Nothing here knows a file format, and only [`atomic_file`] and the
-//! file implementation of [`read_at::ReadAt`] touch a file system.
+//! Everything above speaks in these types. Nothing here knows a file format, and only [`atomic_file`],
+//! [`in_place_file`] and the file implementation of [`read_at::ReadAt`] touch a file system.
 
 pub mod architecture;
 pub mod atomic_file;
@@ -13,6 +13,7 @@ pub mod error;
 pub mod fields;
 pub mod filetime;
 pub mod guid;
+pub mod in_place_file;
 pub mod pipeline;
 pub mod progress;
 pub mod read_at;

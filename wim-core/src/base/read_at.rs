@@ -112,7 +112,24 @@ impl FileSource {
     /// # Errors
     /// `Io` when it cannot be opened, `InvalidInput` when it is a directory or a device.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(e, "cannot open", path))?;
+        Self::of_file(File::open(path).map_err(|e| Error::io(e, "cannot open", path))?, path)
+    }
+
+    /// Opens the regular file at `path` and keeps programs that lock what they write from changing it meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and `InvalidInput` when another program is writing to it.
+    pub fn open_shared(path: &Path) -> Result<Self> {
+        let source = Self::open(path)?;
+        super::in_place_file::lock(source.file.try_lock_shared(), path)?;
+        Ok(source)
+    }
+
+    /// A file that is open already; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn of_file(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
         if !metadata.is_file() {
             return Err(Error::invalid_input("not a regular file").in_file(path.display()));

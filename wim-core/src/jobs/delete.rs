@@ -1,13 +1,13 @@
 //! Images taken out of a WIM file, with the blobs that nothing else needs.
 //!
-//! The file is written anew, as wimlib does without `--soft`.
+//! Without `--soft` the file is written anew; with it only tables are, and the data stays as a hole.
 
 use std::path::Path;
 
 use super::images;
-use super::open::{Check, check_writable, open};
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images, write_file};
-use crate::base::atomic_file::IfExists;
+use super::open::Check;
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
+use super::target::{Placement, Target, write_target};
 use crate::base::{Context, ImageIndex, Result};
 use crate::transfer::write::{CopyDigests, NewWim};
 
@@ -22,9 +22,9 @@ pub fn run(
     text: &str,
     integrity: IntegrityChoice,
     check: Check,
+    placement: Placement,
 ) -> Result<Written> {
-    let wim = open(path, check, cx)?;
-    check_writable(&wim)?;
+    let Target { wim, file } = Target::open(path, check, cx)?;
     let deleted = images::choose(&wim, text)?;
     let kept: Vec<ImageIndex> = wim.images().filter(|image| !deleted.contains(image)).collect();
     let boot = wim.boot_index().and_then(|boot| kept.iter().position(|&image| image == boot));
@@ -42,5 +42,5 @@ pub fn run(
         recompress: CompressionOptions::default().recompress,
         copy_digests: CopyDigests::Drop,
     };
-    write_file(cx, new, path, IfExists::Replace)
+    write_target(cx, new, (&wim, file, path), placement)
 }

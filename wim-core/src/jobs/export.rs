@@ -1,15 +1,16 @@
 //! Images copied from one WIM file into another, new or existing.
 //!
-//! Blobs that the target has already are not copied again. An existing target is written anew, whole or not at all.
+//! Blobs that the target has already are not copied again. An existing target is appended to, or written anew.
 
 use std::path::Path;
 
 use super::images;
-use super::open::{Check, check_writable, open};
+use super::open::{Check, open};
 use super::properties::check_text;
 use super::rebuild::{
     CompressionOptions, IntegrityChoice, Written, existing_image, existing_images, write_file,
 };
+use super::target::{Placement, Target, is_same_file, write_target};
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Result, Stage};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimXml};
@@ -30,6 +31,8 @@ pub struct ExportOptions {
     pub check: Check,
     /// Which image is made bootable.
     pub boot: Boot,
+    /// Where the images go in an existing target.
+    pub placement: Placement,
 }
 
 /// Which image is made bootable.
@@ -54,8 +57,18 @@ pub fn run(
     target: &Path,
     options: &ExportOptions,
 ) -> Result<Written> {
-    let from = open(source, options.check, cx)?;
-    let chosen = images::choose(&from, text)?;
+    let target_file = if target.exists() { Some(Target::open(target, options.check, cx)?) } else { None };
+    let (existing, file) = target_file.map_or((None, None), |Target { wim, file }| (Some(wim), Some(file)));
+    let opened;
+    let from = match &existing {
+        // The target is locked; its images can be exported into itself all the same.
+        Some(wim) if is_same_file(source, target) => wim,
+        _ => {
+            opened = open(source, options.check, cx)?;
+            &opened
+        }
+    };
+    let chosen = images::choose(from, text)?;
     // One image named with "all" counts as all, as in wimlib: it cannot be renamed.
     let is_single = chosen.len() == 1 && !images::is_all(text);
     if !is_single && (options.name.is_some() || options.description.is_some()) {
@@ -68,29 +81,30 @@ pub fn run(
             .in_file(from.name())
             .remedy("export the images one by one, by number, with a name for each behind the target"));
     }
-    let existing = if target.exists() { Some(open(target, options.check, cx)?) } else { None };
     if let Some(wim) = &existing {
         check_target(wim, options)?;
     }
-    let mut new = target_plan(cx, &from, existing.as_ref(), options)?;
+    let mut new = target_plan(cx, from, existing.as_ref(), options)?;
     let before = new.images.len();
     cx.progress.start(Stage::LoadingImages, chosen.len() as u64);
     for &image in &chosen {
-        let mut exported = existing_image(&from, image, cx)?;
+        let mut exported = existing_image(from, image, cx)?;
         rename(&mut exported.xml, options)?;
         check_name(&exported.xml, &new.images, target)?;
         new.images.push(exported);
         cx.progress.advance(1);
     }
     if options.boot == Boot::Exported {
-        let position = boot_position(&from, &chosen, is_single)?;
+        let position = boot_position(from, &chosen, is_single)?;
         new.boot = Some(ImageIndex::from_position(before + position));
     }
-    write_file(cx, new, target, if existing.is_some() { IfExists::Replace } else { IfExists::Refuse })
+    match (&existing, file) {
+        (Some(wim), Some(file)) => write_target(cx, new, (wim, file, target), options.placement),
+        _ => write_file(cx, new, target, IfExists::Refuse),
+    }
 }
 
 fn check_target(wim: &WimFile, options: &ExportOptions) -> Result<()> {
-    check_writable(wim)?;
     match options.compression.compression {
         Some(wanted) if wanted != wim.format().compression() => Err(Error::invalid_input(format!(
             "its compression is {}; an export into it cannot have {wanted}",
@@ -109,7 +123,8 @@ fn target_plan<'w>(
     existing: Option<&'w WimFile>,
     options: &ExportOptions,
 ) -> Result<NewWim<'w>> {
-    let sources: Vec<&WimFile> = existing.into_iter().chain([from]).collect();
+    let other = existing.filter(|existing| !std::ptr::eq(*existing, from));
+    let sources: Vec<&WimFile> = other.into_iter().chain([from]).collect();
     let format = options.compression.format(existing.unwrap_or(from).format())?;
     let carried = from.header().flags.0 & HeaderFlags::RP_FIX;
     Ok(NewWim {

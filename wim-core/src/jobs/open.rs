@@ -44,10 +44,10 @@ pub(super) fn open_source(path: &Path) -> Result<WimFile> {
         return Err(Error::unsupported("a WIM on standard input or output is not supported by this version")
             .remedy("give the path of a file"));
     }
-    WimFile::open(Arc::new(FileSource::open(path)?), &path.display().to_string())
+    WimFile::open(Arc::new(FileSource::open_shared(path)?), &path.display().to_string())
 }
 
-fn check_integrity(wim: &WimFile, cx: &Context<'_>) -> Result<()> {
+pub(super) fn check_integrity(wim: &WimFile, cx: &Context<'_>) -> Result<()> {
     let Some(table) = wim.read_integrity()? else {
         let message = "it has no integrity table, so there is nothing to check beforehand";
         cx.progress.warn(&Error::not_found(message).in_file(wim.name()));
@@ -69,8 +69,14 @@ fn check_integrity(wim: &WimFile, cx: &Context<'_>) -> Result<()> {
 /// Refuses files that say they must not be changed, and those that would lose what people know their images by.
 ///
 /// # Errors
-/// `InvalidInput` when the header's READONLY flag is set, `Format` when the XML data could not be read.
+/// `InvalidInput` when the header's READONLY flag is set, `Unsupported` for a part of a split set, `Format` when the XML
+/// data could not be read.
 pub(super) fn check_writable(wim: &WimFile) -> Result<()> {
+    if wim.header().total_parts > 1 {
+        return Err(Error::unsupported("a part of a split set cannot be changed")
+            .in_file(wim.name())
+            .remedy("join the parts first with: wim join OUT.wim PART..."));
+    }
     if wim.header().flags.has(HeaderFlags::READONLY) {
         return Err(Error::invalid_input("it is marked read-only")
             .in_file(wim.name())

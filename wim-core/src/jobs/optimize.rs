@@ -1,14 +1,16 @@
 //! A WIM file written anew: without holes and unused blobs, and compressed again when asked to.
+//!
+//! Or its holes filled in place, which is quicker and must not be interrupted.
 
 use std::path::Path;
 
-use super::open::{Check, check_writable, open};
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images, write_file};
-use crate::base::atomic_file::IfExists;
-use crate::base::{Context, Result};
-use crate::transfer::write::{CopyDigests, NewWim};
+use super::open::Check;
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
+use super::target::{Placement, Target, compact_in_place, write_target};
+use crate::base::{Context, Error, Result};
+use crate::transfer::write::{CopyDigests, NewWim, Recompress};
 
-/// Rewrites the file at `path`.
+/// Rewrites the file at `path`, or compacts it in place.
 ///
 /// # Errors
 /// `InvalidInput` for a file marked read-only and for a chunk size that the compression does not have, else what reading
@@ -19,9 +21,22 @@ pub fn run(
     options: &CompressionOptions,
     integrity: IntegrityChoice,
     check: Check,
+    placement: Placement,
 ) -> Result<Written> {
-    let wim = open(path, check, cx)?;
-    check_writable(&wim)?;
+    let Target { wim, file } = Target::open(path, check, cx)?;
+    if placement == Placement::UnsafeCompact {
+        if options.recompress == Recompress::Always || options.format(wim.format())? != wim.format() {
+            return Err(Error::invalid_input("a compaction in place cannot compress anything again")
+                .in_file(wim.name())
+                .remedy("leave --unsafe-compact out"));
+        }
+        let (image_count, replaced_bytes) = (wim.image_count(), wim.source().size());
+        let integrity = integrity.resolve(Some(&wim));
+        drop((wim, file));
+        let file_bytes = compact_in_place(cx, path, integrity)?;
+        let path = path.display().to_string();
+        return Ok(Written { path, image_count, file_bytes, replaced_bytes, ..Written::default() });
+    }
     let new = NewWim {
         format: options.format(wim.format())?,
         level: options.level.unwrap_or_default(),
@@ -36,5 +51,5 @@ pub fn run(
         recompress: options.recompress,
         copy_digests: CopyDigests::Drop,
     };
-    write_file(cx, new, path, IfExists::Replace)
+    write_target(cx, new, (&wim, file, path), Placement::Rebuild)
 }

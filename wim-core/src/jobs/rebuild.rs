@@ -1,7 +1,7 @@
-//! What `export`, `delete`, `optimize` and `capture` share: images as they are, put into a file that is written anew.
+//! What the verbs that write share: images as they are, put into a file that is written anew.
 //!
-//! wimlib appends to files and leaves holes; here a file is always written whole beside its target and renamed, so that it
-//! is whole at every instant and needs no `--rebuild`. Bytes that are in the wanted form already are copied as they are.
+//! The file is written whole beside its target and renamed. Bytes that are in the wanted form already are copied as they
+//! are. Files that are only appended to are [`target`](super::target)'s.
 
 use std::path::Path;
 
@@ -81,7 +81,7 @@ impl IntegrityChoice {
 }
 
 /// What was written, for reports.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Written {
     /// The file.
     pub path: String,

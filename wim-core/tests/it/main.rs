@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod cab_real;
+mod cab_write;
 mod capture_apply;
 mod container;
 mod corpus;

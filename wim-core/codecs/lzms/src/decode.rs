@@ -3,8 +3,6 @@
 //! Nothing but wimlib's source describes the format; `format.rs` has its numbers. The size of the output ends the
 //! stream; input left over between the two streams of a chunk is no error, an overlap of the two is.
 
-use std::hint;
-
 use lz_kit::DecodeError;
 use lz_kit::bitstream::Backward16Reader;
 use lz_kit::lz77::copy_match::copy_match;
@@ -18,6 +16,7 @@ use crate::format::{
     NUM_LITERALS, NUM_POWERS, NUM_REPEATS, OFFSET_SLOTS, offset_slots_of,
 };
 use crate::range_coder::{Decisions, RangeDecoder};
+use crate::recent_sources::{DeltaSource, Recent};
 use crate::x86::X86Filter;
 
 // One refill serves a slot and its extra bits.
@@ -166,56 +165,6 @@ pub(crate) enum Item {
     Delta { source: DeltaSource, length: u32 },
 }
 
-/// Where a delta match comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DeltaSource {
-    pub(crate) power: u32,
-    /// Offset in spans.
-    pub(crate) raw: u32,
-}
-
-impl DeltaSource {
-    /// Span and offset in bytes, if there is as much data before `position`.
-    pub(crate) fn within(self, position: usize) -> Result<(usize, usize), DecodeError> {
-        let (span, offset) = (1u64 << self.power, u64::from(self.raw) << self.power);
-        if span + offset > position as u64 {
-            return Err(DecodeError::BadOffset);
-        }
-        Ok((span as usize, offset as usize))
-    }
-}
-
-/// Sources of the last matches of one kind, the newest first.
-///
-/// The format inserts a source only after the next item. Here it is inserted at once, and an item that follows one of
-/// its own kind counts from the second.
-#[derive(Clone, Copy, Debug)]
-struct Recent<T>([T; NUM_REPEATS + 1]);
-
-impl<T: Copy> Recent<T> {
-    /// Source number `index`, which comes to the front; `follows_own_kind` is 1 or 0.
-    #[inline(always)]
-    fn repeat(&mut self, index: u32, follows_own_kind: u32) -> T {
-        let place = (index + follows_own_kind) as usize % (NUM_REPEATS + 1);
-        let source = self.0[place];
-        // Everything before moves one place back.
-        let [a, b, c, d] = self.0;
-        self.0 = [
-            source,
-            hint::select_unpredictable(place > 0, a, b),
-            hint::select_unpredictable(place > 1, b, c),
-            hint::select_unpredictable(place > 2, c, d),
-        ];
-        source
-    }
-
-    #[inline(always)]
-    fn push(&mut self, source: T) {
-        let [a, b, c, _] = self.0;
-        self.0 = [source, a, b, c];
-    }
-}
-
 /// Everything that decoding learns.
 #[derive(Clone, Debug)]
 pub(crate) struct Models {
@@ -236,14 +185,6 @@ pub(crate) struct Models {
 }
 
 impl Models {
-    const FIRST_LZ: Recent<u32> = Recent([1, 2, 3, 4]);
-    const FIRST_DELTA: Recent<DeltaSource> = {
-        const fn source(raw: u32) -> DeltaSource {
-            DeltaSource { power: 0, raw }
-        }
-        Recent([source(1), source(2), source(3), source(4)])
-    };
-
     fn new() -> Self {
         Self {
             main: Decisions::new(),
@@ -257,8 +198,8 @@ impl Models {
             lengths: LengthCode::of_lengths(),
             delta_offsets: DeltaOffsetCode::of_delta_offsets(),
             powers: PowerCode::of_powers(),
-            recent_lz: Self::FIRST_LZ,
-            recent_delta: Self::FIRST_DELTA,
+            recent_lz: Recent::FIRST_LZ,
+            recent_delta: Recent::FIRST_DELTA,
             scratch: BuildScratch::new(),
         }
     }
@@ -275,7 +216,7 @@ impl Models {
         self.lengths.start(NUM_LENGTH_SLOTS, &mut self.scratch);
         self.delta_offsets.start(offset_slots, &mut self.scratch);
         self.powers.start(NUM_POWERS, &mut self.scratch);
-        (self.recent_lz, self.recent_delta) = (Self::FIRST_LZ, Self::FIRST_DELTA);
+        (self.recent_lz, self.recent_delta) = (Recent::FIRST_LZ, Recent::FIRST_DELTA);
     }
 
     /// 1 if the item before was a match of the same kind as the one whose kind was just decided, else 0.

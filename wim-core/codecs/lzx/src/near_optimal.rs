@@ -11,7 +11,9 @@ use crate::split::Splitter;
 use crate::write_block::{BlockCodes, Lengths};
 use lz_kit::Level;
 use lz_kit::bitstream::Forward16Writer;
-use lz_kit::lz77::{BinaryTrees, MatchLimits, MatchList, PaddedChunk, Position, RecentOffsets, SearchEffort};
+use lz_kit::lz77::{
+    BinaryTrees, Match, MatchLimits, MatchList, PaddedChunk, Position, RecentOffsets, SearchEffort,
+};
 use lz_kit::parse::{GapEdges, PathCosts, PathFinder, PathInput, first_guess};
 use std::ops::Range;
 
@@ -98,7 +100,7 @@ impl<P: Position> NearOptimal<P> {
         let span = bytes.min(MAX_SPAN);
         size_of::<Self>()
             + BinaryTrees::<P>::scratch_bytes(bytes)
-            + MatchList::scratch_bytes(span)
+            + MatchList::<Match>::scratch_bytes(span)
             + PathFinder::scratch_bytes(span)
             + BlockCodes::SCRATCH_BYTES
             + PathCosts::scratch_bytes(window.num_offset_slots())

@@ -4,7 +4,7 @@ use std::fmt;
 
 use lz_kit::{DecodeError, Level};
 
-use crate::base::{ChunkSize, Error, Result};
+use crate::base::ChunkSize;
 
 /// Compression types of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,21 +158,20 @@ pub enum ChunkEncoder {
     Xpress(Box<xpress::Encoder>),
     /// LZX.
     Lzx(Box<lzx::Encoder>),
+    /// LZMS.
+    Lzms(Box<lzms::Encoder>),
 }
 
 impl ChunkEncoder {
     /// The encoder of `format` at `level`.
-    ///
-    /// # Errors
-    /// `Unsupported` for LZMS.
-    pub fn new(format: ChunkFormat, level: Level) -> Result<Self> {
+    #[must_use]
+    pub fn new(format: ChunkFormat, level: Level) -> Self {
+        let chunk_bytes = format.chunk_size.bytes() as usize;
         match format.compression {
-            Compression::None => Ok(Self::None),
-            Compression::Xpress => {
-                Ok(Self::Xpress(Box::new(xpress::Encoder::new(format.chunk_size.bytes() as usize, level))))
-            }
-            Compression::Lzx => Ok(Self::Lzx(Box::new(lzx::Encoder::new(window_of(format), level)))),
-            Compression::Lzms => Err(lzms_unsupported()),
+            Compression::None => Self::None,
+            Compression::Xpress => Self::Xpress(Box::new(xpress::Encoder::new(chunk_bytes, level))),
+            Compression::Lzx => Self::Lzx(Box::new(lzx::Encoder::new(window_of(format), level))),
+            Compression::Lzms => Self::Lzms(Box::new(lzms::Encoder::new(chunk_bytes, level))),
         }
     }
 
@@ -180,9 +179,10 @@ impl ChunkEncoder {
     #[must_use]
     pub fn scratch_bytes(format: ChunkFormat, level: Level) -> u64 {
         let bytes = match format.compression {
-            Compression::None | Compression::Lzms => 0,
+            Compression::None => 0,
             Compression::Xpress => xpress::Encoder::scratch_bytes(format.chunk_size.bytes() as usize, level),
             Compression::Lzx => lzx::Encoder::scratch_bytes(window_of(format), level),
+            Compression::Lzms => lzms::Encoder::scratch_bytes(format.chunk_size.bytes() as usize, level),
         };
         bytes as u64
     }
@@ -197,6 +197,7 @@ impl ChunkEncoder {
             Self::None => None,
             Self::Xpress(encoder) => encoder.encode(chunk, room),
             Self::Lzx(encoder) => encoder.encode(chunk, room),
+            Self::Lzms(encoder) => encoder.encode(chunk, room),
         };
         match written {
             Some(length) => {
@@ -215,9 +216,4 @@ impl ChunkEncoder {
 fn window_of(format: ChunkFormat) -> lzx::WindowOrder {
     lzx::WindowOrder::new(format.chunk_size.log2())
         .expect("ChunkFormat::new admits LZX chunks of 2^15 to 2^21 only")
-}
-
-fn lzms_unsupported() -> Error {
-    Error::unsupported("LZMS compression is not supported by this version")
-        .remedy("convert the file with: wimlib-imagex export FILE all OUT.wim --compress=LZX")
 }

@@ -97,7 +97,7 @@ impl<'c> Crew<'c> {
         format: ChunkFormat,
         level: Level,
     ) -> Result<(Encoded, Duration)> {
-        let encoder = |_| ChunkEncoder::new(format, level);
+        let encoder = |_| Ok(ChunkEncoder::new(format, level));
         let states = (0..self.threads()).map(encoder).collect::<Result<Vec<_>>>()?;
         let next = AtomicUsize::new(0);
         let (parts, elapsed) = self.timed(states, |encoder| {

@@ -18,8 +18,8 @@ use crate::image::glob::{Case, Glob};
 use crate::jobs::dir::NothingFits;
 use crate::transfer::unpack::{MemberSink, Reach, expected_bytes, unpack};
 
-/// Bytes gathered before they are written to a file.
-const WRITE_BYTES: usize = 256 << 10;
+/// Bytes that are worth a write of their own; fewer are gathered first.
+const WRITE_BYTES: usize = 16 << 10;
 
 /// What becomes of files that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,10 +264,16 @@ impl Drop for NewFile {
 
 impl OpenFile {
     fn flush(&mut self) -> Result<()> {
-        let NewFile { file, path, .. } = &mut self.file;
-        file.write_all(&self.waiting).map_err(|e| Error::io(e, "cannot write", path))?;
+        let waiting = std::mem::take(&mut self.waiting);
+        self.put(&waiting)?;
+        self.waiting = waiting;
         self.waiting.clear();
         Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let NewFile { file, path, .. } = &mut self.file;
+        file.write_all(bytes).map_err(|e| Error::io(e, "cannot write", path))
     }
 }
 
@@ -285,8 +291,12 @@ impl MemberSink for Plan<'_> {
     }
 
     fn write(&self, open: &mut OpenFile, bytes: &[u8]) -> Result<()> {
+        if open.waiting.len() + bytes.len() >= WRITE_BYTES {
+            open.flush()?;
+            return open.put(bytes);
+        }
         open.waiting.extend_from_slice(bytes);
-        if open.waiting.len() >= WRITE_BYTES { open.flush() } else { Ok(()) }
+        Ok(())
     }
 
     fn finish(&self, mut open: OpenFile) -> Result<()> {

@@ -19,8 +19,6 @@ pub(super) fn encode_blobs(
     output: &mut Output<'_>,
     mut written: impl FnMut(usize, ResourceHeader),
 ) -> Result<()> {
-    // Fails early for what cannot be encoded, so that the workers below cannot.
-    drop(ChunkEncoder::new(format, level)?);
     let chunk_bytes = u64::from(format.chunk_size().bytes());
     let align = chunk_bytes.max(largest_chunk(inputs));
     let scratch =
@@ -34,10 +32,8 @@ pub(super) fn encode_blobs(
         let mut reader = BlobWorker::new(inputs, pool.clone());
         let mut encoder = ChunkEncoder::new(format, level);
         move |work: Work| {
-            let encoder =
-                encoder.as_mut().map_err(|_| crate::base::Error::unsupported("cannot be encoded"))?;
             let pieces = reader.run(work).into_iter();
-            Ok(pieces.map(|piece| EncodedPiece::new(piece, inputs, encoder, format)).collect::<Vec<_>>())
+            Ok(pieces.map(|piece| EncodedPiece::new(piece, inputs, &mut encoder, format)).collect::<Vec<_>>())
         }
     };
     let mut order = InOrder::default();
@@ -199,7 +195,7 @@ impl LargeResource {
             return Ok(());
         }
         let begun = std::mem::take(&mut self.begun);
-        let mut encoder = ChunkEncoder::new(format, level)?;
+        let mut encoder = ChunkEncoder::new(format, level);
         let (stored, sizes) = encode_chunks(&begun, &mut encoder, format.chunk_size(), 0);
         self.add(output, &stored, &sizes)
     }

@@ -4,10 +4,14 @@
 //! true header last. A resource that is in the wanted form already is copied as it is; anything else is decoded, checked
 //! and encoded. The output is the same bytes at any number of threads.
 
+mod append;
+mod compact;
 mod copy;
 mod encode;
 mod output;
 
+pub use append::{Appended, append, replace_xml};
+pub use compact::compact;
 pub use copy::{CopiedBlock, CopyDigests};
 
 use std::collections::{HashMap, HashSet};
@@ -121,15 +125,10 @@ pub struct WriteReport {
 /// Writes `wim` to `file`, which must be empty; the caller syncs and renames it.
 ///
 /// # Errors
-/// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Unsupported` for LZMS, `Io`;
+/// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Io`;
 /// the file's contents are then worthless.
 pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Result<WriteReport> {
-    if wim.format.compression() == Compression::Lzms {
-        return Err(
-            Error::unsupported("writing LZMS is not supported by this version").remedy("use --compress=LZX")
-        );
-    }
-    let plan = Plan::new(&wim)?;
+    let plan = Plan::new(&wim, None)?;
     cx.progress.start(Stage::Writing, plan.total_bytes());
     let mut writer = Writer {
         header: first_header(&wim),
@@ -148,6 +147,8 @@ pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Resul
 /// Which resources are copied, and which blobs are encoded.
 struct Plan<'a> {
     references: HashMap<Sha1Digest, u32>,
+    /// What lies in the file that is appended to and stays where it is.
+    kept: Vec<BlobEntry>,
     copied: Vec<(&'a WimFile, BlobEntry)>,
     encoded: Vec<BlobInput<'a>>,
     metadata: Vec<Metadata<'a>>,
@@ -155,12 +156,14 @@ struct Plan<'a> {
 
 /// Where the metadata of an image comes from.
 enum Metadata<'a> {
+    Kept(BlobEntry),
     Copied(&'a WimFile, BlobEntry),
     Encoded(BlobInput<'a>),
 }
 
 impl<'a> Plan<'a> {
-    fn new(wim: &'a NewWim<'a>) -> Result<Self> {
+    /// The plan for a new file, or for one that is appended to: of `base`, everything stays where it is.
+    fn new(wim: &'a NewWim<'a>, base: Option<&WimFile>) -> Result<Self> {
         let mut references: HashMap<Sha1Digest, u32> = HashMap::new();
         for image in &wim.images {
             for (&digest, &count) in &image.references {
@@ -168,14 +171,15 @@ impl<'a> Plan<'a> {
                 *total = total.saturating_add(count);
             }
         }
-        let mut plan = Self { references, copied: Vec::new(), encoded: Vec::new(), metadata: Vec::new() };
-        plan.blobs(wim)?;
-        plan.metadata(wim)?;
+        let (kept, copied, encoded, metadata) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut plan = Self { references, kept, copied, encoded, metadata };
+        plan.blobs(wim, base)?;
+        plan.metadata(wim, base)?;
         plan.check_sizes(wim)?;
         Ok(plan)
     }
 
-    fn blobs(&mut self, wim: &NewWim<'a>) -> Result<()> {
+    fn blobs(&mut self, wim: &NewWim<'a>, base: Option<&WimFile>) -> Result<()> {
         let mut found = HashSet::with_capacity(self.references.len());
         for source in &wim.sources {
             let mut entries: Vec<BlobEntry> = source
@@ -187,7 +191,9 @@ impl<'a> Plan<'a> {
                 .collect();
             entries.sort_by_cached_key(|entry| (place_in_file(source, entry), entry.digest));
             for entry in entries {
-                if is_copied(wim, source) && !entry.header.is_solid() {
+                if is_same(base, source) && !entry.header.is_solid() {
+                    self.kept.push(entry);
+                } else if is_copied(wim, source) && !entry.header.is_solid() {
                     self.copied.push((source, entry));
                 } else {
                     source.check(&entry).map_err(|e| e.in_file(source.name()))?;
@@ -212,12 +218,14 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn metadata(&mut self, wim: &'a NewWim<'a>) -> Result<()> {
+    fn metadata(&mut self, wim: &'a NewWim<'a>, base: Option<&WimFile>) -> Result<()> {
         for image in &wim.images {
             self.metadata.push(match &image.metadata {
                 NewMetadata::Copy(source, index) => {
                     let entry = *source.metadata_entry(*index)?;
-                    if is_copied(wim, source) {
+                    if is_same(base, source) {
+                        Metadata::Kept(entry)
+                    } else if is_copied(wim, source) {
                         Metadata::Copied(source, entry)
                     } else {
                         Metadata::Encoded(BlobInput::resource(source, entry))
@@ -238,7 +246,7 @@ impl<'a> Plan<'a> {
             Metadata::Encoded(BlobInput { origin: Origin::Resource(source, entry), .. }) => {
                 Some((*source, *entry))
             }
-            Metadata::Encoded(_) => None,
+            Metadata::Encoded(_) | Metadata::Kept(_) => None,
         });
         let copied: Vec<_> = self.copied.iter().copied().chain(metadata).collect();
         for source in &wim.sources {
@@ -265,11 +273,17 @@ impl<'a> Plan<'a> {
         let copied = self.copied.iter().map(|(_, entry)| entry.header.stored_size);
         let encoded = self.encoded.iter().map(|input| input.size);
         let metadata = self.metadata.iter().map(|metadata| match metadata {
+            Metadata::Kept(_) => 0,
             Metadata::Copied(_, entry) => entry.header.stored_size,
             Metadata::Encoded(input) => input.size,
         });
         copied.chain(encoded).chain(metadata).fold(0, u64::saturating_add)
     }
+}
+
+/// True when `source` is the file that is appended to.
+fn is_same(base: Option<&WimFile>, source: &WimFile) -> bool {
+    base.is_some_and(|base| std::ptr::eq(base, source))
 }
 
 /// True when the resources of `source` are in the wanted form already.
@@ -293,7 +307,12 @@ fn first_header(wim: &NewWim<'_>) -> WimHeader {
     };
     let is_compressed = wim.format.compression() != Compression::None;
     WimHeader {
-        version: WimVersion::Standard,
+        // Older programs know neither LZMS nor the version that says so.
+        version: if wim.format.compression() == Compression::Lzms {
+            WimVersion::Solid
+        } else {
+            WimVersion::Standard
+        },
         flags: HeaderFlags(type_bits | wim.flags.0 & HeaderFlags::RP_FIX),
         format: wim.format,
         chunk_size_field: if is_compressed { wim.format.chunk_size().bytes() } else { 0 },
@@ -348,6 +367,7 @@ impl Writer<'_> {
         };
         for source in &plan.metadata {
             match source {
+                Metadata::Kept(entry) => add(entry.digest, entry.header),
                 Metadata::Copied(source, entry) => {
                     let resource = [(*source, *entry)];
                     let blocks = copy_resources(cx, &resource, wim.copy_digests, output, |_, header| {
@@ -372,6 +392,16 @@ impl Writer<'_> {
 
     /// Lookup table, XML, integrity table and the true header.
     fn finish(mut self, cx: &Context<'_>, wim: NewWim<'_>) -> Result<WriteReport> {
+        self.tables(cx, wim, &[])?;
+        self.output.patch(&self.header.to_bytes(), 0)?;
+        self.output.flush()?;
+        self.report.file_bytes = self.output.offset();
+        Ok(self.report)
+    }
+
+    /// Lookup table, XML and integrity table; the header is filled in, but not written. `known` are digests of the first
+    /// slices, which need not be read again.
+    fn tables(&mut self, cx: &Context<'_>, wim: NewWim<'_>, known: &[Sha1Digest]) -> Result<()> {
         self.blobs.sort_by_key(|entry| entry.header.offset);
         let table: Vec<u8> = self.metadata.iter().chain(&self.blobs).flat_map(BlobEntry::to_bytes).collect();
         self.header.lookup_table = append_raw_resource(&mut self.output, &table, ResourceHeader::METADATA)?;
@@ -382,30 +412,41 @@ impl Writer<'_> {
         if wim.guid.is_none() {
             self.header.guid = Guid::from_digest(&Sha1Digest::of(&[table.as_slice(), &xml].concat()));
         }
+        self.header.integrity = ResourceHeader::default();
         if wim.integrity == Integrity::Make {
-            let covered = self.header.xml.offset - WimHeader::BYTES as u64;
-            let span = (WimHeader::BYTES as u64, covered);
-            let digests =
-                slice_digests(cx, Stage::MakingIntegrity, self.output.written()?, span, SLICE_BYTES)?;
-            let bytes = IntegrityTable { slice_bytes: SLICE_BYTES, digests }.to_bytes()?;
+            let start = WimHeader::BYTES as u64;
+            let covered = self.header.xml.offset - start;
+            let bytes = integrity_bytes(cx, self.output.written()?, (start, covered), known)?;
             self.header.integrity = append_raw_resource(&mut self.output, &bytes, 0)?;
         }
+        (self.header.boot_index, self.header.boot_metadata) = (0, ResourceHeader::default());
         if let Some(boot) = wim.boot {
-            let entry = self.metadata.get(boot.position()).ok_or_else(|| {
-                Error::invalid_input(format!(
-                    "image {boot} cannot be made bootable: there are {}",
-                    self.metadata.len()
-                ))
-            })?;
+            let entry =
+                self.metadata.get(boot.position()).ok_or_else(|| no_boot(boot, self.metadata.len()))?;
             self.header.boot_index = boot.number();
             self.header.boot_metadata = entry.header;
         }
         self.header.flags.0 &= !HeaderFlags::WRITE_IN_PROGRESS;
-        self.output.patch(&self.header.to_bytes(), 0)?;
-        self.output.flush()?;
-        self.report.file_bytes = self.output.offset();
-        Ok(self.report)
+        Ok(())
     }
+}
+
+fn no_boot(boot: ImageIndex, images: usize) -> Error {
+    Error::invalid_input(format!("image {boot} cannot be made bootable: there are {images}"))
+}
+
+/// The integrity table of `covered` bytes from `start`; `known` are the digests of the first slices.
+fn integrity_bytes(
+    cx: &Context<'_>,
+    source: &dyn ReadAt,
+    (start, covered): (u64, u64),
+    known: &[Sha1Digest],
+) -> Result<Vec<u8>> {
+    let skipped = known.len() as u64 * u64::from(SLICE_BYTES);
+    let rest = (start + skipped, covered.saturating_sub(skipped));
+    let more = slice_digests(cx, Stage::MakingIntegrity, source, rest, SLICE_BYTES)?;
+    let digests = [known, &more].concat();
+    IntegrityTable { slice_bytes: SLICE_BYTES, digests }.to_bytes()
 }
 
 fn append_raw_resource(output: &mut Output<'_>, bytes: &[u8], flags: u8) -> Result<ResourceHeader> {

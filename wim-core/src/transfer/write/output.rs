@@ -18,6 +18,11 @@ impl<'o> Output<'o> {
         Self { file, buffer: Vec::with_capacity(BUFFER_BYTES), flushed: 0 }
     }
 
+    /// Goes on at `offset` of a file that has contents; what lies behind is overwritten.
+    pub(super) fn at(file: &'o mut dyn WriteAt, offset: u64) -> Self {
+        Self { flushed: offset, ..Self::new(file) }
+    }
+
     /// Where the next byte goes.
     pub(super) fn offset(&self) -> u64 {
         self.flushed + self.buffer.len() as u64

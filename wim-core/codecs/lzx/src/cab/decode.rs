@@ -14,6 +14,10 @@ use crate::format::{
 };
 use crate::{e8, fast_loop};
 
+/// Windows that the history holds before all but the last of them are forgotten: a window is moved for each two that are
+/// decoded.
+pub const HISTORY_WINDOWS: usize = 3;
+
 /// What is left of the current block.
 #[derive(Clone, Copy, Debug)]
 struct Block {
@@ -26,7 +30,8 @@ struct Block {
 
 /// A decoder of one folder after the other.
 ///
-/// Its history grows with the folder up to twice the window, so a small folder costs little whatever window it declares.
+/// Its history grows with the folder up to [`HISTORY_WINDOWS`] windows, so a small folder costs little whatever window it
+/// declares.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     window: CabWindow,
@@ -38,8 +43,9 @@ pub struct Decoder {
     /// File size for the E8 translation from the head of the stream, once that is read; 0 for none.
     e8_file_size: Option<i32>,
     frames: u64,
-    /// Output as it was before E8 translation.
+    /// Output as it was before E8 translation, up to `end`; what lies behind is of earlier use.
     history: Vec<u8>,
+    end: usize,
     /// A frame after E8 translation.
     translated: Vec<u8>,
 }
@@ -58,6 +64,7 @@ impl Decoder {
             e8_file_size: None,
             frames: 0,
             history: Vec::new(),
+            end: 0,
             translated: Vec::new(),
         }
     }
@@ -70,7 +77,7 @@ impl Decoder {
         self.padding_due = false;
         self.e8_file_size = None;
         self.frames = 0;
-        self.history.clear();
+        self.end = 0;
     }
 
     /// Decodes the next frame, whose compressed bytes are `data`, to exactly `len` bytes.
@@ -98,7 +105,7 @@ impl Decoder {
         self.frames += 1;
         result?;
 
-        let frame = &self.history[start..];
+        let frame = &self.history[start..self.end];
         match u32::try_from(base) {
             Ok(base) if e8_file_size != 0 && self.frames <= E8_FRAMES => {
                 self.translated.clear();
@@ -113,19 +120,21 @@ impl Decoder {
     /// Lengthens the history by `len` bytes, forgetting what the window no longer reaches; returns where they start.
     fn make_room(&mut self, len: usize) -> usize {
         let window = self.window.bytes();
-        if self.history.len() + len > 2 * window {
-            let kept = self.history.len() - window;
-            self.history.copy_within(kept.., 0);
-            self.history.truncate(window);
+        if self.end + len > HISTORY_WINDOWS * window {
+            self.history.copy_within(self.end - window..self.end, 0);
+            self.end = window;
         }
-        let start = self.history.len();
-        self.history.resize(start + len, 0);
+        let start = self.end;
+        self.end += len;
+        if self.history.len() < self.end {
+            self.history.resize(self.end, 0);
+        }
         start
     }
 
     /// Fills the history from `start` on.
     fn decode_blocks(&mut self, reader: &mut Forward16Reader<'_>, start: usize) -> Result<(), DecodeError> {
-        let end = self.history.len();
+        let end = self.end;
         let mut position = start;
         while position < end {
             if self.padding_due {
@@ -140,7 +149,7 @@ impl Decoder {
                 let raw = reader.raw_slice(run_end - position)?;
                 self.history[position..run_end].copy_from_slice(raw);
             } else {
-                let (codes, recent, out) = (&self.codes, &mut self.recent, &mut self.history);
+                let (codes, recent, out) = (&self.codes, &mut self.recent, &mut self.history[..end]);
                 if position == 0 {
                     // The first item has nothing before it, which the fast loop counts on.
                     decode_items(codes, reader, recent, &mut out[..1], 0)?;

@@ -6,7 +6,7 @@ mod decode;
 mod encode;
 mod recode;
 
-pub use decode::Decoder;
+pub use decode::{Decoder, HISTORY_WINDOWS};
 pub use encode::Encoder;
 
 /// Most bytes a frame decodes to; all frames of a folder but the last have as many.

@@ -18,7 +18,7 @@ pub use store::ExpandedFiles;
 use self::plan::{Plan, PlannedFile, Sources, find_index};
 use self::rebuild::Rebuild;
 use self::store::{FolderStore, SpoolStore, Store};
-use super::{Payload, open};
+use super::{OpenPackage, Payload, open};
 use crate::base::{Context, Error, ErrorKind, FileSource, ReadAt, Result, Stage, read_at};
 use crate::formats::cbs::ComponentManifest;
 use crate::formats::cbs::cix::{ContainerIndex, MAX_INDEX_BYTES, Recipe};
@@ -92,12 +92,19 @@ pub fn expand(cx: &Context<'_>, path: &Path, target: &Path) -> Result<Expanded> 
     }
     let target = NewFolder::beside(target)?;
     let package = open(cx, path, target.parent())?;
-    let psf = match (&package.psf, package.payload) {
-        (Some(psf), _) => psf.open()?,
-        (None, Payload::Psf) => psf_beside(path)?,
-        (None, Payload::Files | Payload::Delta) => None,
-    };
-    target.fill(cx, &plan_of(&package.files, psf)?)
+    target.fill(cx, &plan_of(&package.files, psf_of(&package, path)?)?)
+}
+
+/// The PSF file of the package at `path`: in the container with it, or beside it.
+///
+/// # Errors
+/// `Io` when it cannot be opened.
+pub(in crate::jobs) fn psf_of(package: &OpenPackage, path: &Path) -> Result<Option<Arc<dyn ReadAt>>> {
+    match (&package.psf, package.payload) {
+        (Some(psf), _) => psf.open(),
+        (None, Payload::Psf) => psf_beside(path),
+        (None, Payload::Files | Payload::Delta) => Ok(None),
+    }
 }
 
 fn starts_as_psf(path: &Path) -> Result<bool> {

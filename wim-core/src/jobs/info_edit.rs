@@ -1,0 +1,131 @@
+//! Names, properties, the bootable image and the integrity table of a WIM file, changed.
+//!
+//! Only the XML data, the header and the integrity table are written; images and blobs stay where they are.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::images;
+use super::open::Check;
+use super::properties;
+use super::rebuild::IntegrityChoice;
+use super::target::Target;
+use crate::base::{Context, Error, ImageIndex, Result};
+use crate::formats::wim::{WimFile, WimXml};
+use crate::transfer::write::{Integrity, replace_xml};
+
+/// What is to be changed.
+#[derive(Clone, Debug)]
+pub struct InfoChange {
+    /// Properties by their paths in the XML, in the order in which they are set; an empty value removes one.
+    pub properties: Vec<(String, String)>,
+    /// Whether the image is made bootable.
+    pub boot: BootChange,
+    /// What becomes of the integrity table.
+    pub integrity: IntegrityChoice,
+    /// What is checked before.
+    pub check: Check,
+}
+
+/// What becomes of the bootable image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootChange {
+    /// It stays.
+    Keep,
+    /// It is the named one; none when the image named is `0`.
+    Set,
+}
+
+/// What was changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct InfoChanged {
+    /// The file.
+    pub path: String,
+    /// Number of the image; none when only the file as a whole was changed.
+    pub image: Option<u32>,
+    /// False when everything was so already.
+    pub changed: bool,
+    /// What was done, a sentence each.
+    pub changes: Vec<String>,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+}
+
+/// Changes the image that `text` names, or the only one, in the file at `path`.
+///
+/// # Errors
+/// `NotFound` or `InvalidInput` for the image, a name that another image has, and a bad property; `InvalidInput` for a file
+/// that must not be changed, else what reading and writing give; the file is then as it was.
+pub fn run(cx: &Context<'_>, path: &Path, text: Option<&str>, change: &InfoChange) -> Result<InfoChanged> {
+    let Target { wim, mut file } = Target::open(path, change.check, cx)?;
+    let mut xml = wim.xml().clone();
+    let mut changes = Vec::new();
+    let wants_none = text == Some("0");
+    let image = match (change.properties.is_empty(), change.boot) {
+        (true, BootChange::Keep) => None,
+        (true, BootChange::Set) if wants_none => None,
+        // As in wimlib, "all" means the only image here.
+        _ => Some(images::choose_one(&wim, text.filter(|text| !images::is_all(text)))?),
+    };
+    if let Some(image) = image {
+        set_properties(&wim, &mut xml, image, &change.properties, &mut changes)?;
+    }
+    let mut boot = wim.boot_index();
+    if change.boot == BootChange::Set && boot != image {
+        changes.push(match image {
+            Some(image) => format!("Marking image {image} as bootable."),
+            None => "Marking no image as bootable.".to_owned(),
+        });
+        boot = image;
+    }
+    let has_table = !wim.header().integrity.is_absent();
+    let integrity = change.integrity.resolve(Some(&wim));
+    match (integrity, has_table) {
+        (Integrity::Make, false) => changes.push("Adding an integrity table.".to_owned()),
+        (Integrity::Omit, true) => changes.push("Removing the integrity table.".to_owned()),
+        _ => {}
+    }
+    let mut done = InfoChanged {
+        path: path.display().to_string(),
+        image: image.map(ImageIndex::number),
+        changed: !changes.is_empty(),
+        changes,
+        file_bytes: wim.source().size(),
+    };
+    if done.changed {
+        let written = replace_xml(cx, &wim, &xml, boot, integrity, &mut file)?;
+        cx.cancel.check()?;
+        file.commit(&written.header.to_bytes(), written.file_bytes)?;
+        done.file_bytes = written.file_bytes;
+    }
+    Ok(done)
+}
+
+fn set_properties(
+    wim: &WimFile,
+    xml: &mut WimXml,
+    image: ImageIndex,
+    wanted: &[(String, String)],
+    changes: &mut Vec<String>,
+) -> Result<()> {
+    for (path, value) in wanted {
+        if path == "NAME" && !value.is_empty() {
+            let others = xml.images().iter().enumerate().filter(|(place, _)| *place != image.position());
+            if others.map(|(_, other)| other.name()).any(|name| name == Some(value)) {
+                return Err(Error::invalid_input(format!("there is already an image named {value:?}"))
+                    .in_file(wim.name())
+                    .remedy("choose another name"));
+            }
+        }
+        let Some(element) = xml.images_mut().get_mut(image.position()) else {
+            return Err(Error::not_found(format!("the XML data has no image {image}")).in_file(wim.name()));
+        };
+        let before = element.clone();
+        properties::set(element, path, value)?;
+        if *element != before {
+            changes.push(format!("Setting the {path} property of image {image} to \"{value}\"."));
+        }
+    }
+    Ok(())
+}
