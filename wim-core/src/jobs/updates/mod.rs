@@ -22,7 +22,7 @@ use super::images;
 use super::open::{Check, open};
 use super::packages;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
-use crate::image::edit::{Content, ImageView};
+use crate::image::edit::ImageView;
 use crate::jobs::registry::Target;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::PackageFiles;
