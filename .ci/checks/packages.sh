@@ -82,13 +82,15 @@ HIVEX
   printf 'cd \\Microsoft\nadd Windows NT\ncd Windows NT\nadd CurrentVersion\ncd CurrentVersion\nsetval 3\n'
   printf 'CurrentVersion\nstring:6.1\nCurrentBuildNumber\nstring:7601\nSystemRoot\nstring:C:\\Windows\ncommit\n'
 } | hive "$tree/Windows/System32/config/SOFTWARE"
-wimlib-imagex capture "$tree" "$work/image.wim" Seven --image-property WINDOWS/ARCH=9 >/dev/null
+wimlib-imagex capture "$tree" "$work/image.wim" Seven --image-property WINDOWS/ARCH=9 \
+  --image-property WINDOWS/VERSION/MAJOR=6 --image-property WINDOWS/VERSION/MINOR=1 \
+  --image-property WINDOWS/VERSION/BUILD=7601 >/dev/null 2>&1
 "$wim" package list "$work/image.wim" | grep -q '^  installed    Microsoft-Windows-Client-Features-Package' || fail "list"
 "$wim" package check "$work/image.wim" "${packages[@]}" --dry-run --json >"$work/check.json"
 python3 - "$work/check.json" <<'PY'
 import json, sys
 image, = json.load(open(sys.argv[1]))["images"]
-assert image["servicing_stack"] == "6.1.7601.17514" and not image["findings"], image
+assert image["servicing_stack"] == "6.1.7601.17514" and not image["findings"], image["findings"]
 outcomes = {p["kb"]: (p["outcome"], p["reason"]) for p in image["packages"]}
 for kb, (outcome, reason) in outcomes.items():
     print("  ", kb, outcome, reason)
@@ -97,7 +99,9 @@ assert outcomes["KB2999226"][0] == "applicable"
 assert outcomes["KB3087873"][0] == "not_applicable", outcomes
 assert outcomes["KB2883457"][0] == "not_applicable"
 plan = image["packages"][0]["plan"]
-assert len(plan["links"]) == sum(1 for f in plan["files"] if f["digest"]), plan
+assert all(f["in_package"] for f in plan["files"]), "rebuilt and proved before they are planned"
+assert len(plan["links"]) == sum(1 for f in plan["files"] if f["digest"]), len(plan["links"])
+print("   plan:", ", ".join(f"{len(plan[k])} {k}" for k in ("files", "links", "registry", "records")))
 assert {l["path"].rsplit("\\", 1)[0] for l in plan["links"]} == {"\\Windows\\System32", "\\Windows\\SysWOW64"}
 PY
 say "all as expected"

@@ -265,7 +265,8 @@ pub(crate) fn preprocess(base: u64, stamp: u32, files: &[(i64, i64)], addresses:
     bits.finish()
 }
 
-const HASH_BITS: u32 = 16;
+/// Largest table of places; small windows have small ones.
+const MAX_HASH_BITS: u32 = 20;
 
 struct Encoder<'a> {
     /// Reference and target, one behind the other.
@@ -273,7 +274,7 @@ struct Encoder<'a> {
     reference: &'a [u8],
     /// Distances may count from the same place of the reference.
     is_raw: bool,
-    /// Newest place by hash of four bytes.
+    /// Newest place by hash of eight bytes.
     places: Vec<u32>,
     at: usize,
     recent: [usize; 3],
@@ -282,8 +283,9 @@ struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     fn new(reference: &'a [u8], target: &[u8], is_raw: bool) -> Self {
         let window = [reference, target].concat();
+        let bits = (window.len() + 1024).ilog2().min(MAX_HASH_BITS);
         let mut encoder =
-            Self { window, reference, is_raw, places: vec![u32::MAX; 1 << HASH_BITS], at: 0, recent: [0; 3] };
+            Self { window, reference, is_raw, places: vec![u32::MAX; 1 << bits], at: 0, recent: [0; 3] };
         (0..reference.len()).for_each(|place| {
             encoder.note(place);
         });
@@ -292,9 +294,10 @@ impl<'a> Encoder<'a> {
 
     /// Notes what lies at `place`, and gives the place that had the same before.
     fn note(&mut self, place: usize) -> Option<usize> {
-        let bytes: [u8; 4] = self.window.get(place..place + 4)?.try_into().ok()?;
-        let hash = u32::from_le_bytes(bytes).wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS);
-        let older = std::mem::replace(&mut self.places[hash as usize], place as u32);
+        let bytes: [u8; 8] = self.window.get(place..place + 8)?.try_into().ok()?;
+        let hash = u64::from_le_bytes(bytes).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let slot = hash as usize & (self.places.len() - 1);
+        let older = std::mem::replace(&mut self.places[slot], place as u32);
         (older != u32::MAX && older as usize != place).then_some(older as usize)
     }
 

@@ -184,6 +184,11 @@ fn progress_counts_the_bytes_and_a_full_target_is_left_alone() {
     assert_eq!(progress.stages(), [(Stage::Extracting, report.bytes, report.bytes)]);
     let error = to_folder(&cx, &package.members(), None, &target).unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidInput && error.message().contains("not empty"), "{error}");
+    assert!(progress.warnings().is_empty());
+    let members = package.members().with("stray", *b"x");
+    to_folder(&cx, &members, None, &folder.path().join("stray")).unwrap();
+    assert!(progress.warnings()[0].contains("stray is not named"), "{:?}", progress.warnings());
+    fs::remove_dir_all(folder.path().join("stray")).unwrap();
     cancel.raise();
     let error = to_folder(&cx, &package.members(), None, &folder.path().join("other")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);

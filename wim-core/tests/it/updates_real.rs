@@ -1,6 +1,6 @@
 //! Real updates of Windows 7 and a Windows RE: their names recomputed, their parts counted, judged against a made image.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use wim_core::base::{Architecture, Cancel, Context, Digest, Silent};
 use wim_core::formats::hive::RegValue;
@@ -18,7 +18,7 @@ const UCRT: &str = "updates/Windows6.1-KB2999226-x64.msu";
 const STORPORT: &str = "updates/Windows6.1-KB3087873-v2-x64.msu";
 const WINRE: &str = "updates/Windows6.1-KB2883457-amd64.cab";
 
-fn open(path: &PathBuf) -> packages::OpenPackage {
+fn open(path: &Path) -> packages::OpenPackage {
     let cancel = Cancel::new();
     packages::open(&Context::new(&Silent, &cancel), path, &std::env::temp_dir()).unwrap()
 }
@@ -38,7 +38,7 @@ fn image() -> MemoryImage {
     image
 }
 
-fn judged(image: &MemoryImage, path: &PathBuf, branch: Branch) -> (Judgement, Option<UpdatePlan>) {
+fn judged(image: &MemoryImage, path: &Path, branch: Branch) -> (Judgement, Option<UpdatePlan>) {
     let open = open(path);
     let package = UpdatePackage::load(&open.files, branch).unwrap();
     let state = state(image);

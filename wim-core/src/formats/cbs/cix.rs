@@ -161,12 +161,11 @@ impl ContainerIndex {
                 chain.push(current);
                 at = bases.get(current).copied().flatten();
             }
-            let mut depth = at.and_then(|at| depths.get(at).copied().flatten()).map_or(0, |depth| depth + 1);
-            for current in chain.into_iter().rev() {
+            let first = at.and_then(|at| depths.get(at).copied().flatten()).map_or(0, |depth| depth + 1);
+            for (depth, current) in (first..).zip(chain.into_iter().rev()) {
                 if let Some(slot) = depths.get_mut(current) {
                     *slot = Some(depth);
                 }
-                depth += 1;
             }
         }
         let mut waves: Vec<Vec<usize>> = Vec::new();

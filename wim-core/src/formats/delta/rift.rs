@@ -290,7 +290,7 @@ impl IntFormat {
         let mut magnitude = i64::from(symbol % HALF);
         if magnitude > 3 {
             // At most 61 bits: the symbol is at most 125.
-            let extra = u32::from(symbol % HALF >> 1) - 1;
+            let extra = u32::from((symbol % HALF) >> 1) - 1;
             let low = bits.take("integer", extra)?.cast_signed();
             magnitude = (2 | (magnitude & 1)) << extra | low;
         }

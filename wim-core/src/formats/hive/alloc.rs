@@ -303,19 +303,19 @@ mod tests {
 
     #[test]
     fn a_file_of_free_cells_is_not_indexed_whole() {
-        const BINS: usize = 1 << 20;
-        let mut bytes = vec![0; BASE_BLOCK_BYTES + BINS];
+        const BINS: u32 = 1 << 20;
+        let mut bytes = vec![0; BASE_BLOCK_BYTES + BINS as usize];
         put(&mut bytes, 4096, b"hbin");
-        put_u32(&mut bytes, 4096 + 8, BINS as u32);
-        for at in (32..BINS).step_by(16) {
+        put_u32(&mut bytes, 4096 + 8, BINS);
+        for at in (32..BINS as usize).step_by(16) {
             put_u32(&mut bytes, 4096 + at, 16);
         }
-        let mut bins = Bins::parse(bytes, BINS as u32).unwrap();
+        let mut bins = Bins::parse(bytes, BINS).unwrap();
         assert_eq!(bins.allocate(12, 0).unwrap() % 16, 0);
         let entries = bins.free.as_ref().unwrap().len();
-        assert!((1000..=BINS / BYTES_PER_OFFER as usize).contains(&entries), "{entries}");
+        assert!((1000..=(BINS / BYTES_PER_OFFER) as usize).contains(&entries), "{entries}");
         // What does not fit any of them gets a bin of its own.
-        assert_eq!(bins.allocate(100, 0).unwrap(), BINS as u32 + 32);
+        assert_eq!(bins.allocate(100, 0).unwrap(), BINS + 32);
     }
 
     #[test]

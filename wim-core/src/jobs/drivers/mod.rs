@@ -27,6 +27,7 @@ use super::dir::NothingFits;
 use super::edited_image::{EditedImages, folder_of, read_back};
 use super::images;
 use super::open::{Check, check_writable, open};
+use super::rebuild::CompressionOptions;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Context, Error, FileSource, ImageIndex, ReadAt, Result, WriteAt};
@@ -202,6 +203,13 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
 fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
     let open_one = |file: &super::registry::Target| {
         let wim = open(&file.path, Check::Nothing, cx)?;
+        if places.mode == Mode::Write {
+            // What cannot be written again is told before the work is done.
+            CompressionOptions::default().format(wim.format()).map_err(|e| {
+                e.in_file(wim.name())
+                    .remedy("export it to another file first: wim export FILE all install.wim --compress=LZX")
+            })?;
+        }
         let chosen = images::choose(&wim, file.image.as_deref().unwrap_or("all"))?;
         let Some(output) = &places.output else {
             if places.mode == Mode::Write {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{OpenFile, open_file, with_images};
+use super::{OpenFile, Pieces, open_file, with_images};
 use crate::base::{Context, Result};
 use crate::jobs::registry::Target;
 use crate::servicing::updates::{
@@ -102,8 +102,10 @@ impl ImageCheck {
 /// # Errors
 /// Those of opening the WIM and the packages; `NotFound` for an image that holds no Windows.
 pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>> {
-    let files: Vec<OpenFile> =
-        options.files.iter().map(|path| open_file(cx, path, &options.scratch)).collect::<Result<_>>()?;
+    // A plan speaks of files that are proved to be there.
+    let pieces = if options.plan == PlanMode::Make { Pieces::Rebuild } else { Pieces::WhenNeeded };
+    let open = |path: &PathBuf| open_file(cx, path, &options.scratch, pieces);
+    let files: Vec<OpenFile> = options.files.iter().map(open).collect::<Result<_>>()?;
     let packages: Vec<UpdatePackage<'_>> =
         files.iter().map(|file| UpdatePackage::load(&*file.files, options.branch)).collect::<Result<_>>()?;
     with_images(cx, &options.target, |image| {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::open_file;
+use super::{Pieces, open_file};
 use crate::base::{Context, Result};
 use crate::formats::cbs::{AssemblyIdentity, Comparison, Parent};
 use crate::servicing::updates::{
@@ -148,7 +148,7 @@ pub struct InstallerInfo {
 /// # Errors
 /// What opening the file gives; manifests that cannot be read are findings.
 pub fn info(cx: &Context<'_>, path: &Path, scratch: &Path, branch: Branch) -> Result<PackageInfo> {
-    let open = open_file(cx, path, scratch)?;
+    let open = open_file(cx, path, scratch, Pieces::WhenNeeded)?;
     let package = UpdatePackage::load(&*open.files, branch)?;
     let mut findings = package.notes.clone();
     let (mut components, mut installers) = (Vec::new(), Vec::<InstallerInfo>::new());

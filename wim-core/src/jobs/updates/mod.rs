@@ -21,7 +21,7 @@ use super::edited_image::{OpenImage, hints_of};
 use super::images;
 use super::open::{Check, open};
 use super::packages;
-use crate::base::{Context, Error, ImageIndex, Result};
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
 use crate::image::edit::ImageView;
 use crate::jobs::registry::Target;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
@@ -39,8 +39,17 @@ struct OpenFile {
     files: Box<dyn PackageFiles>,
 }
 
+/// Whether files that a package has in pieces are rebuilt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pieces {
+    /// Only where even the package's own manifests are in pieces, as Windows 8 and later have them.
+    WhenNeeded,
+    /// All of them, proved by their digests.
+    Rebuild,
+}
+
 /// Opens an update: an `.msu`, a `.cab`, a program with one inside, or a folder that one was expanded to.
-fn open_file(cx: &Context<'_>, path: &Path, scratch: &Path) -> Result<OpenFile> {
+fn open_file(cx: &Context<'_>, path: &Path, scratch: &Path, pieces: Pieces) -> Result<OpenFile> {
     cx.cancel.check()?;
     let path = path.to_owned();
     if path.is_dir() {
@@ -58,7 +67,22 @@ fn open_file(cx: &Context<'_>, path: &Path, scratch: &Path) -> Result<OpenFile> 
         packages::Payload::Delta => "delta",
         packages::Payload::Psf => "psf",
     };
-    Ok(OpenFile { path, container, payload, files: Box::new(open.files) })
+    let has_top = open.files.list().iter().any(|f| f.path.eq_ignore_ascii_case(packages::PACKAGE_MANIFEST));
+    let is_whole = open.payload == packages::Payload::Files || pieces == Pieces::WhenNeeded && has_top;
+    if is_whole {
+        return Ok(OpenFile { path, container, payload, files: Box::new(open.files) });
+    }
+    let psf = packages::expand::psf_of(&open, &path)?;
+    let files: Box<dyn PackageFiles> = match packages::expand::to_files(cx, &open.files, psf, scratch) {
+        Ok((expanded, _)) => Box::new(expanded),
+        // Express packages are deltas of installed files; what lies in them as it is can be looked into all the same.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {
+            cx.progress.warn(&error);
+            Box::new(open.files)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(OpenFile { path, container, payload, files })
 }
 
 /// An image while it is looked into.

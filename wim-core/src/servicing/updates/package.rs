@@ -150,8 +150,13 @@ impl<'f> UpdatePackage<'f> {
     /// The package of that identity, if it is in the source.
     #[must_use]
     pub fn package(&self, identity: &AssemblyIdentity) -> Option<&PackageEntry> {
-        let id = identity.package_id().to_string().to_lowercase();
-        self.by_id.get(&id).and_then(|&position| self.packages.get(position))
+        self.by_id(&identity.package_id())
+    }
+
+    /// The package of that name, if it is in the source.
+    #[must_use]
+    pub fn by_id(&self, id: &PackageId) -> Option<&PackageEntry> {
+        self.by_id.get(&id.to_string().to_lowercase()).and_then(|&position| self.packages.get(position))
     }
 
     /// The top package and all children that can be reached from it, each once, parents first.

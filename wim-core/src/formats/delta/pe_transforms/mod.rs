@@ -135,9 +135,11 @@ pub(super) fn transform(
     preprocess: &Preprocess,
     reading: Reading,
 ) -> Result<Transformed> {
-    let is_i386 = layout.is_i386() && file_type == FileType::I386;
-    let is_amd64 = layout.is_amd64() && file_type == FileType::Amd64;
-    let needs_marks = is_i386 && (flags.has(Flags::JUMPS) || flags.has(Flags::CALLS));
+    let machine = Machine {
+        is_i386: layout.is_i386() && file_type == FileType::I386,
+        is_amd64: layout.is_amd64() && file_type == FileType::Amd64,
+    };
+    let needs_marks = machine.is_i386 && (flags.has(Flags::JUMPS) || flags.has(Flags::CALLS));
     let mut work = Work {
         layout,
         bytes: reference.to_vec(),
@@ -151,43 +153,15 @@ pub(super) fn transform(
         directories::unbind(&mut work)?;
     }
     work.put_u32(layout.stamp_at, preprocess.time_stamp);
-    if is_i386 && flags.has(Flags::MARK) {
+    if machine.is_i386 && flags.has(Flags::MARK) {
         i386::mark_what_is_not_code(&mut work);
         if let Some(managed) = &managed {
             cli_code::mark_bodies(&mut work, managed)?;
         }
     }
-    if flags.has(Flags::IMPORTS) {
-        directories::imports(&mut work)?;
-    }
-    if flags.has(Flags::EXPORTS) {
-        directories::exports(&mut work);
-    }
-    if flags.has(Flags::RESOURCES) {
-        resources::resources(&mut work)?;
-    }
-    if flags.has(Flags::RELOCATIONS) {
-        relocations::relocations(&mut work, reading);
-    }
-    if is_i386 {
-        if let Some(prefix) = reading.lock_prefix.filter(|_| flags.has(Flags::LOCK_PREFIXES)) {
-            i386::lock_prefixes(&mut work, reference, prefix);
-        }
-        if flags.has(Flags::JUMPS) {
-            i386::jumps(&mut work);
-        }
-        if flags.has(Flags::CALLS) {
-            i386::calls(&mut work);
-        }
-    }
-    if is_amd64 && !preprocess.address_rift.is_empty() {
-        if flags.has(Flags::DISASSEMBLY) {
-            amd64::operands(&mut work)?;
-        }
-        if flags.has(Flags::PDATA) {
-            amd64::exception_directory(&mut work);
-        }
-    }
+    move_tables(&mut work, flags, reading)?;
+    move_code(&mut work, reference, machine, flags, reading)?;
+    // Only now: relocations and bound imports count from the old base.
     if layout.is_pe32_plus {
         work.put(layout.image_base_at, &preprocess.image_base.to_le_bytes());
     } else {
@@ -195,21 +169,83 @@ pub(super) fn transform(
     }
     let mut rift = copy_rift(reference.len(), layout, preprocess)?;
     if let Some(managed) = &managed {
-        let empty_map = cli_image::Map::default();
-        let map = preprocess.cli_map.as_ref().unwrap_or(&empty_map);
-        if flags.has(Flags::CLI_DISASSEMBLY) {
-            cli_code::tokens(&mut work, managed, map)?;
-        }
-        if flags.has(Flags::CLI_METADATA) {
-            cli_image::move_columns(&mut work, managed, map)?;
-        }
-        if let Some(target) = &preprocess.cli_metadata {
-            let mut entries = rift.entries().to_vec();
-            entries.extend(cli_image::copy_rift(&work.bytes, managed, target, map, reference.len()));
-            rift = Rift::new(entries);
-        }
+        let more = move_metadata(&mut work, managed, flags, preprocess)?;
+        rift = Rift::new(rift.entries().iter().copied().chain(more).collect());
     }
     Ok(Transformed { bytes: work.bytes, rift })
+}
+
+/// Whose transforms run: those of a machine need a delta and a reference for it.
+#[derive(Clone, Copy, Debug)]
+struct Machine {
+    is_i386: bool,
+    is_amd64: bool,
+}
+
+fn move_tables(work: &mut Work<'_>, flags: Flags, reading: Reading) -> Result<()> {
+    if flags.has(Flags::IMPORTS) {
+        directories::imports(work)?;
+    }
+    if flags.has(Flags::EXPORTS) {
+        directories::exports(work);
+    }
+    if flags.has(Flags::RESOURCES) {
+        resources::resources(work)?;
+    }
+    if flags.has(Flags::RELOCATIONS) {
+        relocations::relocations(work, reading);
+    }
+    Ok(())
+}
+
+fn move_code(
+    work: &mut Work<'_>,
+    reference: &[u8],
+    machine: Machine,
+    flags: Flags,
+    reading: Reading,
+) -> Result<()> {
+    if machine.is_i386 {
+        if let Some(prefix) = reading.lock_prefix.filter(|_| flags.has(Flags::LOCK_PREFIXES)) {
+            i386::lock_prefixes(work, reference, prefix);
+        }
+        if flags.has(Flags::JUMPS) {
+            i386::jumps(work);
+        }
+        if flags.has(Flags::CALLS) {
+            i386::calls(work);
+        }
+    }
+    if machine.is_amd64 && !work.rift.is_empty() {
+        if flags.has(Flags::DISASSEMBLY) {
+            amd64::operands(work)?;
+        }
+        if flags.has(Flags::PDATA) {
+            amd64::exception_directory(work);
+        }
+    }
+    Ok(())
+}
+
+/// Renumbers managed code and metadata; gives what they add to the copy rift.
+fn move_metadata(
+    work: &mut Work<'_>,
+    managed: &CliMetadata,
+    flags: Flags,
+    preprocess: &Preprocess,
+) -> Result<Vec<Entry>> {
+    let empty_map = CliMap::default();
+    let map = preprocess.cli_map.as_ref().unwrap_or(&empty_map);
+    if flags.has(Flags::CLI_DISASSEMBLY) {
+        cli_code::tokens(work, managed, map)?;
+    }
+    if flags.has(Flags::CLI_METADATA) {
+        cli_image::move_columns(work, managed, map)?;
+    }
+    let target = preprocess.cli_metadata.as_ref();
+    Ok(target.map_or(Vec::new(), |target| {
+        cli_image::copy_rift(&work.bytes, managed, target, map, work.bytes.len())
+    }))
 }
 
 /// From places of the window, where the target's begin behind the reference, to places of the reference: by file offset,

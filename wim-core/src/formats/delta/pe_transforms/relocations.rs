@@ -118,7 +118,7 @@ fn rebuild(work: &mut Work<'_>, base: usize, limit: usize, records: &[Record]) {
             at += needed;
             rest = others;
         }
-        if (at - header) % 4 != 0 && at + 2 <= limit {
+        if !(at - header).is_multiple_of(4) && at + 2 <= limit {
             work.put(at, &[0, 0]);
             at += 2;
         }

@@ -18,8 +18,8 @@ pub use store::ExpandedFiles;
 use self::plan::{Plan, PlannedFile, Sources, find_index};
 use self::rebuild::Rebuild;
 use self::store::{FolderStore, SpoolStore, Store};
-use super::{Payload, open};
-use crate::base::{Context, Error, FileSource, ReadAt, Result, Stage, read_at};
+use super::{OpenPackage, Payload, open};
+use crate::base::{Context, Error, ErrorKind, FileSource, ReadAt, Result, Stage, read_at};
 use crate::formats::cbs::ComponentManifest;
 use crate::formats::cbs::cix::{ContainerIndex, MAX_INDEX_BYTES, Recipe};
 use crate::formats::delta::apply::{Claim, apply};
@@ -92,12 +92,19 @@ pub fn expand(cx: &Context<'_>, path: &Path, target: &Path) -> Result<Expanded> 
     }
     let target = NewFolder::beside(target)?;
     let package = open(cx, path, target.parent())?;
-    let psf = match (&package.psf, package.payload) {
-        (Some(psf), _) => psf.open()?,
-        (None, Payload::Psf) => psf_beside(path)?,
-        (None, Payload::Files | Payload::Delta) => None,
-    };
-    target.fill(cx, &plan_of(&package.files, psf)?)
+    target.fill(cx, &plan_of(&package.files, psf_of(&package, path)?)?)
+}
+
+/// The PSF file of the package at `path`: in the container with it, or beside it.
+///
+/// # Errors
+/// `Io` when it cannot be opened.
+pub(in crate::jobs) fn psf_of(package: &OpenPackage, path: &Path) -> Result<Option<Arc<dyn ReadAt>>> {
+    match (&package.psf, package.payload) {
+        (Some(psf), _) => psf.open(),
+        (None, Payload::Psf) => psf_beside(path),
+        (None, Payload::Files | Payload::Delta) => Ok(None),
+    }
 }
 
 fn starts_as_psf(path: &Path) -> Result<bool> {
@@ -150,6 +157,10 @@ fn run(cx: &Context<'_>, plan: &Plan<'_>, store: &dyn Store) -> Result<Expanded>
     let bytes = plan.files.iter().map(|file| file.length).fold(0, u64::saturating_add);
     cx.progress.start(Stage::Extracting, bytes);
     let mut rebuild = Rebuild::new(plan, store, cx)?;
+    for member in plan.left_out() {
+        let message = format!("the member {member} is not named by the index and is left out");
+        cx.progress.warn(&Error::new(ErrorKind::Format, message).in_file(plan.sources.name()));
+    }
     // Manifests first: they state digests of the files behind them.
     rebuild.run(&plan.closure(is_manifest), cx)?;
     let proved_by_manifests = add_proofs_of_manifests(cx, plan, store, &mut rebuild)?;
@@ -219,6 +230,11 @@ struct NewFolder {
 impl NewFolder {
     /// Makes the temporary neighbour of `target`.
     fn beside(target: &Path) -> Result<Self> {
+        let Some(name) = target.file_name() else {
+            return Err(Error::invalid_input("names no folder of its own")
+                .in_file(target.display())
+                .remedy("give the name of a folder that does not exist yet"));
+        };
         if target.exists() {
             let cannot = |e| Error::io(e, "cannot read the folder", target);
             if std::fs::read_dir(target).map_err(cannot)?.next().is_some() {
@@ -232,8 +248,7 @@ impl NewFolder {
             _ => Path::new("."),
         };
         std::fs::create_dir_all(parent).map_err(|e| Error::io(e, "cannot make the folder", parent))?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = format!(".{name}.");
+        let prefix = format!(".{}.", name.to_string_lossy());
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".wim-tmp");
         #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! What is to be rebuilt, in which order, and from what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::{Digest, Error, FileTime, ReadAt, Result};
@@ -172,6 +172,23 @@ impl<'p> Plan<'p> {
         }
         let waves = vec![(0..files.len()).collect()];
         Ok(Self { files, waves, has_index: false, sources })
+    }
+
+    /// Members that no file is made from; the index and a PSF file are none of them.
+    pub(super) fn left_out(&self) -> Vec<&str> {
+        let sources = self.files.iter().filter_map(|file| file.recipe.source());
+        let used: HashSet<&str> = sources
+            .filter_map(|source| match &source.place {
+                SourcePlace::Member(name) => self.sources.member(name).map(|file| file.path.as_str()),
+                SourcePlace::Range { .. } => None,
+            })
+            .collect();
+        let is_part = |path: &str| {
+            let path = path.to_ascii_lowercase();
+            path == INDEX_NAME || path.ends_with(PSF_INDEX_SUFFIX) || path.ends_with(".psf")
+        };
+        let members = self.sources.members.list().iter().map(|file| file.path.as_str());
+        members.filter(|path| !used.contains(path) && !is_part(path)).collect()
     }
 
     /// How many files have each file as their basis.

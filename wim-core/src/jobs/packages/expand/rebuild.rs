@@ -206,13 +206,16 @@ fn rebuild_one(
     Ok(Finished { number: item.number, bytes })
 }
 
+/// Bytes of a basis, and the digest that they were proved to have.
+type ProvedBasis = (Arc<[u8]>, Option<Digest>);
+
 /// The bytes of a file's basis, with the digest that was proved when it was rebuilt.
 fn basis_of(
     plan: &Plan<'_>,
     store: &dyn Store,
     file: &PlannedFile,
     live: Option<Arc<[u8]>>,
-) -> Result<Option<(Arc<[u8]>, Option<Digest>)>> {
+) -> Result<Option<ProvedBasis>> {
     let number = match file.recipe.basis() {
         None => return Ok(None),
         Some(Basis::File(number)) => *number,

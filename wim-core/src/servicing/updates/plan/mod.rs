@@ -14,7 +14,7 @@ mod destination;
 mod records;
 mod values;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -140,6 +140,9 @@ pub struct UpdatePlan {
     pub records: Vec<PlannedEdit>,
     /// What is not certain about it.
     pub notes: Vec<String>,
+    /// Hive, key and value of each record, so that none is there twice.
+    #[serde(skip)]
+    recorded: HashSet<(HiveName, String, String)>,
 }
 
 fn as_text<S: Serializer>(path: &WimPath, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -209,14 +212,15 @@ pub fn plan(
         return Err(Error::invalid_input(message).in_file(package.source()));
     }
     let system_drive = system_drive(hives)?;
-    let payloads = package.files().list().iter().map(|file| file.path.to_lowercase()).collect();
+    let files = package.files().list().iter().enumerate();
+    let payloads = files.map(|(position, file)| (file.path.to_lowercase(), position)).collect();
     let mut planner = Planner {
         package,
         state,
         view,
         system_drive,
         payloads,
-        done: BTreeMap::new(),
+        done: HashSet::new(),
         plan: UpdatePlan::default(),
     };
     for update in &judgement.applied {
@@ -256,10 +260,10 @@ struct Planner<'a, 'f> {
     state: &'a ImageState,
     view: &'a dyn View,
     system_drive: Option<String>,
-    /// Lower-case paths of the package's files.
-    payloads: BTreeSet<String>,
+    /// Lower-case paths of the package's files, and their positions.
+    payloads: HashMap<String, usize>,
     /// Key forms that are planned already.
-    done: BTreeMap<String, ComponentClass>,
+    done: HashSet<String>,
     plan: UpdatePlan,
 }
 
@@ -278,7 +282,7 @@ impl Planner<'_, '_> {
 
     /// Plans a deployment or a component, once.
     fn assembly(&mut self, found: &LoadedManifest, hives: &mut HiveSet<'_>) -> Result<()> {
-        if self.done.contains_key(&found.key_form) {
+        if !self.done.insert(found.key_form.clone()) {
             return Ok(());
         }
         let identity = &found.manifest.identity;
@@ -290,7 +294,6 @@ impl Planner<'_, '_> {
         } else {
             ComponentClass::NewWinner
         };
-        self.done.insert(found.key_form.clone(), class);
         self.plan.components.push(PlannedComponent {
             key_form: found.key_form.clone(),
             class,
@@ -403,15 +406,14 @@ impl Planner<'_, '_> {
 
     fn put_file(&mut self, path: &str, source: &str, digest: Option<String>) -> Result<()> {
         let path = as_spelt(&WimPath::parse(path)?, self.view);
-        let in_package = self.payloads.contains(&source.to_lowercase());
+        let in_package = self.payloads.contains_key(&source.to_lowercase());
         self.plan.files.push(PlannedFile { path, source: source.to_owned(), in_package, digest });
         Ok(())
     }
 
     /// The catalog of the package that an update belongs to: its path, and its SHA-256 in hexadecimal.
     fn catalog_of(&self, update: &super::AppliedUpdate) -> Result<Option<(String, String)>> {
-        let entry = self.package.packages().iter().find(|entry| entry.id.is_same(&update.package));
-        let Some(entry) = entry else { return Ok(None) };
+        let Some(entry) = self.package.by_id(&update.package) else { return Ok(None) };
         self.catalog(&entry.path)
     }
 
@@ -419,9 +421,8 @@ impl Planner<'_, '_> {
     fn catalog(&self, mum: &str) -> Result<Option<(String, String)>> {
         let path = format!("{}.cat", mum.get(..mum.len().saturating_sub(4)).unwrap_or(mum));
         let files = self.package.files();
-        let Some(file) = files.list().iter().find(|file| file.path.eq_ignore_ascii_case(&path)) else {
-            return Ok(None);
-        };
+        let position = self.payloads.get(&path.to_lowercase());
+        let Some(file) = position.and_then(|&position| files.list().get(position)) else { return Ok(None) };
         let bytes = files.read(file, MAX_CATALOG_BYTES)?;
         Ok(Some((file.path.clone(), records::sha256_hex(&bytes))))
     }
@@ -429,9 +430,7 @@ impl Planner<'_, '_> {
     /// Package manifests and their catalogs.
     fn packages(&mut self, judgement: &Judgement) -> Result<()> {
         for id in &judgement.packages {
-            let Some(entry) = self.package.packages().iter().find(|entry| entry.id.is_same(id)) else {
-                continue;
-            };
+            let Some(entry) = self.package.by_id(id) else { continue };
             let mum = entry.path.clone();
             self.put_file(&format!("\\Windows\\servicing\\Packages\\{id}.mum"), &mum, None)?;
             let Some((catalog, digest)) = self.catalog(&mum)? else {

@@ -3,6 +3,8 @@
 //! Source: updates.md 5.2 and 5.3. Data whose meaning is not published is copied from a sibling of the same image; without one
 //! the value that measurements of real images show most is taken, and the plan says so.
 
+use std::collections::HashMap;
+
 use sha2::{Digest as _, Sha256};
 
 use super::{PlannedAction, PlannedEdit, UpdatePlan};
@@ -54,14 +56,9 @@ fn set(
 }
 
 fn push(plan: &mut UpdatePlan, hive: HiveName, key: &str, name: &str, data: RegValue, old: Option<RegValue>) {
-    let action = PlannedAction::SetValue(name.to_owned(), data);
-    let edit = PlannedEdit { hive, key: key.to_owned(), action, old };
-    let is_known = plan
-        .records
-        .iter()
-        .any(|known| known.hive == hive && known.key == key && known.action == edit.action);
-    if !is_known {
-        plan.records.push(edit);
+    if plan.recorded.insert((hive, key.to_owned(), name.to_owned())) {
+        let action = PlannedAction::SetValue(name.to_owned(), data);
+        plan.records.push(PlannedEdit { hive, key: key.to_owned(), action, old });
     }
 }
 
@@ -212,6 +209,7 @@ pub(super) fn packages(
     hives: &mut HiveSet<'_>,
 ) -> Result<()> {
     let top = &package.top().id;
+    let owners = owners(package, judgement);
     for id in &judgement.packages {
         let is_top = id.is_same(top);
         let sibling = sibling(id, is_top, state);
@@ -241,10 +239,11 @@ pub(super) fn packages(
         }
         let own_name = RegValue::sz(&format!("{id}.mum"));
         set(plan, hives, HiveName::Software, &key, "InstallName", own_name)?;
-        let owners = parents_of(package, judgement, id);
         let owner_data = first_data(hives, from.as_deref(), "Owners")?;
-        for owner in if owners.is_empty() { vec![id.to_string()] } else { owners } {
-            set(plan, hives, HiveName::Software, &format!("{key}\\Owners"), &owner, owner_data.clone())?;
+        // What nothing holds is its own.
+        let own = vec![id.to_string()];
+        for owner in owners.get(&lower(id)).unwrap_or(&own) {
+            set(plan, hives, HiveName::Software, &format!("{key}\\Owners"), owner, owner_data.clone())?;
         }
         let update_data = first_data(hives, from.as_deref(), "Updates")?;
         for update in updates_of(package, judgement, id) {
@@ -273,22 +272,30 @@ fn first_data(hives: &mut HiveSet<'_>, sibling: Option<&str>, subkey: &str) -> R
     Ok(values.into_iter().next().map_or_else(|| RegValue::dword(0), |(_, data)| data))
 }
 
-/// Names of the packages of the plan that hold this one.
-fn parents_of(package: &UpdatePackage<'_>, judgement: &Judgement, id: &PackageId) -> Vec<String> {
-    let holds = |entry: &&crate::servicing::updates::PackageEntry| {
-        let children = entry.manifest.updates.iter().flat_map(|update| &update.packages);
-        let mut ids = children.map(|child| child.identity.package_id());
-        ids.any(|child| child.is_same(id))
-            && judgement.packages.iter().any(|planned| planned.is_same(&entry.id))
-    };
-    package.packages().iter().filter(holds).map(|entry| entry.id.to_string()).collect()
+fn lower(id: &PackageId) -> String {
+    id.to_string().to_lowercase()
+}
+
+/// For each package of the plan that others of it hold, in lower case, the names of those.
+fn owners(package: &UpdatePackage<'_>, judgement: &Judgement) -> HashMap<String, Vec<String>> {
+    let mut owners: HashMap<String, Vec<String>> = HashMap::new();
+    for entry in judgement.packages.iter().filter_map(|id| package.by_id(id)) {
+        for child in entry.manifest.updates.iter().flat_map(|update| &update.packages) {
+            let names = owners.entry(lower(&child.identity.package_id())).or_default();
+            let name = entry.id.to_string();
+            if names.last() != Some(&name) {
+                names.push(name);
+            }
+        }
+    }
+    owners
 }
 
 /// Names of the updates of a package that are installed.
 fn updates_of(package: &UpdatePackage<'_>, judgement: &Judgement, id: &PackageId) -> Vec<String> {
     let own = judgement.applied.iter().filter(|update| update.package.is_same(id));
     let mut names: Vec<String> = own.map(|update| update.update.clone()).collect();
-    let entry = package.packages().iter().find(|entry| entry.id.is_same(id));
+    let entry = package.by_id(id);
     for update in entry.map_or(&[][..], |entry| &entry.manifest.updates) {
         let is_planned = |child: &crate::formats::cbs::ChildPackage| {
             judgement.packages.iter().any(|planned| planned.is_same(&child.identity.package_id()))
