@@ -23,6 +23,8 @@ mod optimize;
 mod reg;
 mod shell;
 mod slipstream;
+mod split;
+mod update;
 mod verify;
 
 use std::ffi::OsStr;

@@ -4,6 +4,7 @@
 //! rooms that read the host's clock and environment are [`clock`] and [`open`]. No job prints, colours or exits.
 
 pub mod apply;
+mod assemble;
 pub mod bench;
 pub mod capture;
 pub mod clock;
@@ -16,16 +17,21 @@ pub mod extract;
 pub mod images;
 pub mod info;
 pub mod info_edit;
+pub mod join;
 pub mod open;
 pub mod optimize;
+pub mod part_set;
 pub mod properties;
 mod pseudo_files;
 pub mod rebuild;
 pub mod registry;
 pub mod slipstream;
+mod source_list;
+pub mod split;
 pub mod spool;
 pub mod target;
 pub mod text_file;
+pub mod update;
 pub mod verify;
 
 pub use lz_kit::Level;
