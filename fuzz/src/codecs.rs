@@ -24,6 +24,21 @@ pub fn lzx_equals_reference(bytes: &[u8]) {
     }
 }
 
+/// LZMS: the decoder gives what the reference decoder gives, errors included.
+///
+/// # Panics
+/// When they differ.
+pub fn lzms_equals_reference(bytes: &[u8]) {
+    let mut decoder = lzms::Decoder::new();
+    for size in SIZES {
+        let (mut fast, mut slow) = (vec![0; size], vec![0; size]);
+        let result = decoder.decode(bytes, &mut fast);
+        let expected = lzms::reference::decode(bytes, &mut slow);
+        assert_eq!(result, expected);
+        assert!(result.is_err() || fast == slow, "{size} bytes: the outputs differ");
+    }
+}
+
 /// XPRESS: the decoder gives what the reference decoder gives, errors included.
 ///
 /// # Panics
@@ -39,7 +54,7 @@ pub fn xpress_equals_reference(bytes: &[u8]) {
     }
 }
 
-/// Whatever is encoded decodes to itself, with both codecs at three levels.
+/// Whatever is encoded decodes to itself, with all codecs at three levels.
 ///
 /// # Panics
 /// When it does not.
@@ -55,6 +70,10 @@ pub fn encoded_chunks_decode(bytes: &[u8]) {
         if let Some(length) = xpress::Encoder::new(32768, level).encode(chunk, &mut stored) {
             let decoded = xpress::Decoder::new().decode(&stored[..length], &mut out);
             assert!(decoded.is_ok() && out == chunk, "XPRESS {level:?}");
+        }
+        if let Some(length) = lzms::Encoder::new(32768, level).encode(chunk, &mut stored) {
+            let decoded = lzms::Decoder::new().decode(&stored[..length], &mut out);
+            assert!(decoded.is_ok() && out == chunk, "LZMS {level:?}");
         }
     }
 }

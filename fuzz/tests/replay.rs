@@ -9,12 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wim_core::base::{Cancel, Context, Sha1Digest, Silent};
+use wim_core::formats::cab::{Attributes, DosTime, NewMember, Packing};
+use wim_core::formats::hive::{CreateOptions, DeleteScope, Hive, HiveVersion, RegValue};
 use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
+use wim_core::transfer::pack::{PackInput, pack, plan_folders};
 use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
-use wim_fuzz::{codecs, drivers, wim};
+use wim_fuzz::{cab, codecs, deltas, drivers, hive, updates, wim};
 
 /// A plain function that panics when its promise is broken.
 type Oracle = fn(&[u8]);
@@ -22,15 +25,27 @@ type Oracle = fn(&[u8]);
 /// Name, oracle, mutations of each seed that a run tries.
 const ORACLES: &[(&str, Oracle, usize)] = &[
     ("lzx", codecs::lzx_equals_reference, 150),
+    ("lzms", codecs::lzms_equals_reference, 60),
     ("xpress", codecs::xpress_equals_reference, 150),
     ("encode", codecs::encoded_chunks_decode, 3),
     ("wim", wim::wim_is_verified_or_refused, 400),
     ("metadata", wim::metadata_survives_a_round_trip, 600),
     ("xml", wim::xml_survives_a_round_trip, 150),
+    ("cab", cab::cabinet_is_unpacked_or_refused, 150),
     ("inf", drivers::inf_is_read_whole, 150),
+    ("driver_package", drivers::package_is_planned_or_refused, 150),
+    ("hardware_ids", drivers::hardware_ids_are_read_or_refused, 100),
     ("szdd", drivers::szdd_is_expanded_or_refused, 100),
     ("pe", drivers::pe_is_read_or_refused, 100),
     ("catalog", drivers::catalog_is_read_or_refused, 100),
+    ("hive", hive::hive_is_edited_or_refused, 250),
+    ("hive_log", hive::hive_logs_are_replayed_or_refused, 400),
+    ("reg_file", hive::reg_file_survives_a_round_trip, 300),
+    ("mum", updates::mum_is_read_or_refused, 150),
+    ("manifest", updates::manifest_is_read_or_refused, 150),
+    ("delta", deltas::delta_is_applied_or_refused, 300),
+    ("delta_reference", deltas::reference_is_transformed_or_refused, 200),
+    ("container_index", deltas::index_is_read_or_refused, 300),
 ];
 
 struct Dice(u64);
@@ -122,6 +137,32 @@ fn small_wim(compression: Compression) -> Vec<u8> {
     file
 }
 
+/// A cabinet of two members whose data blocks have no checksums, so that mutations get as far as the decoders.
+fn small_cabinet(packing: Packing) -> Vec<u8> {
+    let input = |name: &str, bytes: Vec<u8>| PackInput {
+        member: NewMember {
+            name: name.to_owned(),
+            size: bytes.len() as u64,
+            offset: 0,
+            folder: 0,
+            modified: DosTime::FIRST,
+            attributes: Attributes::default(),
+        },
+        content: Content::bytes(bytes),
+    };
+    let mut inputs = [input("a.txt", text(300)), input("dir\\b", text(40_000))];
+    let folders = plan_folders(&mut inputs, u64::MAX).unwrap();
+    let cancel = Cancel::new();
+    let mut cabinet = Vec::new();
+    pack(&Context::new(&Silent, &cancel).with_threads(1), &inputs, folders, packing, &mut cabinet).unwrap();
+    let mut at = u32::from_le_bytes(cabinet[36..40].try_into().unwrap()) as usize;
+    while at < cabinet.len() {
+        cabinet[at..at + 4].fill(0);
+        at += 8 + usize::from(u16::from_le_bytes([cabinet[at + 4], cabinet[at + 5]]));
+    }
+    cabinet
+}
+
 /// Seeds that need no file: valid inputs made by our own writers.
 fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
     let chunk = text(32768);
@@ -134,25 +175,130 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
                 Some(stored[..length].to_vec())
             })
             .collect(),
+        "lzms" => [Level::FAST, Level::NORMAL]
+            .into_iter()
+            .filter_map(|level| {
+                let length = lzms::Encoder::new(chunk.len(), level).encode(&chunk, &mut stored)?;
+                Some(stored[..length].to_vec())
+            })
+            .collect(),
         "xpress" => xpress::Encoder::new(32768, Level::FAST)
             .encode(&chunk, &mut stored)
             .map(|length| vec![stored[..length].to_vec()])
             .unwrap_or_default(),
         "encode" => vec![chunk, text(300), vec![0; 5000], vec![7]],
-        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx].map(small_wim).to_vec(),
+        "cab" => {
+            let lzx = Packing::lzx(15, Level::FAST).unwrap();
+            let mut seeds = [Packing::Stored, Packing::Mszip(Level::FAST), lzx].map(small_cabinet).to_vec();
+            // Nothing writes Quantum, but its decoder must survive any data.
+            let mut quantum = small_cabinet(lzx);
+            quantum[42..44].copy_from_slice(&0x1222_u16.to_le_bytes());
+            seeds.push(quantum);
+            seeds
+        }
+        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx, Compression::Lzms].map(small_wim).to_vec(),
         "metadata" => vec![store::store(&metadata().0)],
         "xml" => {
             let wim = WimFile::open(Arc::new(small_wim(Compression::None)), "seed.wim").unwrap();
             vec![wim.read_xml_bytes().unwrap()]
         }
-        "inf" => vec![b"[Version]\r\nSignature=\"$Windows NT$\"\r\nClass=Net\r\nDriverVer=01/02/2020,1.2.3.4\r\n\
+        "hardware_ids" => vec![
+            b"PCI\\VEN_8086&DEV_1E31&SUBSYS_84CA1043&REV_04\\3&11583659&0&A0\r\n02:00.0 Ethernet controller [0200]: x [10ec:8168] (rev 0c)\n\
+            Bus 002 Device 002: ID 0781:5581 x\nACPI\\PNP0A08\n"
+                .to_vec(),
+        ],
+        "mum" => vec![
+            b"<?xml version=\"1.0\" encoding=\"utf-8\"?><assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\" \
+            creationTimeStamp=\"2015-01-01T00:00:00Z\"><assemblyIdentity name=\"Package_for_KB1111111\" version=\"6.1.1.0\" \
+            language=\"neutral\" processorArchitecture=\"amd64\" publicKeyToken=\"31bf3856ad364e35\"/><package \
+            identifier=\"KB1111111\"><parent buildCompare=\"EQ\" disposition=\"detect\"><assemblyIdentity name=\"P\" \
+            version=\"6.1.7601.17514\" processorArchitecture=\"amd64\"/></parent><update name=\"u\"><applicable \
+            disposition=\"staged\"><updateComponent elevate=\"revision\"><assemblyIdentity name=\"C\" version=\"6.1.7601.1\" \
+            processorArchitecture=\"x86\"/></updateComponent><detectUpdate><update name=\"u\"/></detectUpdate></applicable>\
+            <component><assemblyIdentity name=\"D\" version=\"6.1.7601.1\" processorArchitecture=\"x86\"/></component>\
+            </update></package></assembly>"
+                .to_vec(),
+        ],
+        "manifest" => vec![
+            b"\xEF\xBB\xBF<assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\"><assemblyIdentity name=\"C\" \
+            version=\"6.1.7601.1\" processorArchitecture=\"wow64\" language=\"en-US\" versionScope=\"nonSxS\"/><file \
+            name=\"a.dll\" destinationPath=\"$(runtime.system32)\\\"><asmv2:hash xmlns:asmv2=\"a\" xmlns:dsig=\"d\">\
+            <dsig:DigestMethod Algorithm=\"#sha1\"/><dsig:DigestValue>qZk+NkcGgWq6PiVxeFDCbJzQ2J0=</dsig:DigestValue>\
+            </asmv2:hash></file><registryKeys><registryKey keyName=\"HKEY_LOCAL_MACHINE\\SOFTWARE\\X\"><registryValue \
+            name=\"v\" valueType=\"REG_SZ\" value=\"x\"/></registryKey></registryKeys><memberships><categoryMembership>\
+            <id typeName=\"Service\"/></categoryMembership></memberships></assembly>"
+                .to_vec(),
+        ],
+        "inf" | "driver_package" => vec![b"[Version]\r\nSignature=\"$Windows NT$\"\r\nClass=Net\r\nDriverVer=01/02/2020,1.2.3.4\r\n\
             [Manufacturer]\r\n%M%=D,NTamd64.6.1\r\n[D.NTamd64.6.1]\r\n%X%=I,PCI\\VEN_1234\r\n[I]\r\nCopyFiles=@x.sys\r\n\
             [I.Services]\r\nAddService=x,2,S\r\n[S]\r\nServiceType=1\r\nStartType=3\r\nErrorControl=1\r\n\
             ServiceBinary=%12%\\x.sys\r\n[DestinationDirs]\r\nDefaultDestDir=12\r\n[SourceDisksFiles]\r\nx.sys=1\r\n\
             [SourceDisksNames]\r\n1=\"d\"\r\n[Strings]\r\nM=\"M\"\r\nX=\"X, \"\"y\"\"\"\r\n"
             .to_vec()],
+        "hive" => vec![small_hive(HiveVersion::V1_5), small_hive(HiveVersion::V1_3)],
+        "hive_log" => vec![dirty_hive()],
+        "reg_file" => vec![
+            b"Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\A]\r\n@=\"x\"\r\n\"q\\\"\"=dword:1a\r\n\
+            \"b\"=hex(7):61,00,\\\r\n  00,00,00,00\r\n\"g\"=-\r\n; comment\r\n[-HKEY_CURRENT_USER\\B]\r\n"
+                .to_vec(),
+            b"REGEDIT4\n[HKEY_USERS\\.DEFAULT]\n\"\xE4\"=\"\xDF\"\n\"m\"=hex(2):e4,00\n\"n\"=hex(ffff0012):\n".to_vec(),
+        ],
+        "delta" => deltas::delta_seeds(),
+        "delta_reference" => deltas::image_seeds(),
+        "container_index" => deltas::index_seeds(),
         _ => vec![text(600)],
     }
+}
+
+/// A hive with a record of every kind.
+fn small_hive(version: HiveVersion) -> Vec<u8> {
+    let mut hive = Hive::create(version, &CreateOptions::default()).unwrap();
+    for number in 0..30 {
+        let key = format!("Software\\Key {number}\\Ünter");
+        hive.set_value(&key, "", &RegValue::sz("default")).unwrap();
+        hive.set_value(&key, "Число", &RegValue::dword(number)).unwrap();
+    }
+    for number in 0..520 {
+        hive.create_key(&format!("Many\\{number}")).unwrap();
+    }
+    hive.set_value("Big", "data", &RegValue::binary(vec![9; 17_000])).unwrap();
+    hive.set_class("Big", "a class").unwrap();
+    hive.delete_key("Software\\Key 7", DeleteScope::Subtree).unwrap();
+    hive.finish().unwrap()
+}
+
+/// A hive whose last write was cut off, with the log of Windows 7 that completes it, in the form of its oracle.
+fn dirty_hive() -> Vec<u8> {
+    let mut hive = Hive::create(HiveVersion::V1_5, &CreateOptions::default()).unwrap();
+    hive.set_value("Key", "value", &RegValue::dword(1)).unwrap();
+    let mut hive = hive.finish().unwrap();
+    let put =
+        |bytes: &mut [u8], at: usize, value: u32| bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    let seal = |bytes: &mut [u8]| {
+        let sum = bytes[..508].as_chunks::<4>().0.iter().fold(0, |sum, &four| sum ^ u32::from_le_bytes(four));
+        bytes[508..512].copy_from_slice(&sum.to_le_bytes());
+    };
+    let mut log = hive[..512].to_vec();
+    put(&mut log, 28, 1);
+    seal(&mut log);
+    log.extend(b"DIRT\xFF");
+    log.resize(1024, 0);
+    log.extend(&hive[4096..]);
+    // One page is dirty, and eight are in the log: the bitmap of a bin of 4 KiB is one byte.
+    put(&mut hive, 4, 7);
+    seal(&mut hive);
+    let mut input = vec![8, u8::try_from(log.len().div_ceil(1024)).unwrap()];
+    input.extend(hive);
+    input.extend(log);
+    input
+}
+
+#[test]
+fn the_seed_of_the_log_oracle_is_recovered() {
+    let seed = dirty_hive();
+    let (hive, log) = seed[2..].split_at(8192);
+    assert!(Hive::open(hive.to_vec()).is_err());
+    assert!(Hive::recover(hive.to_vec(), &[log]).unwrap().check().is_sound());
 }
 
 fn kept(folder: &str, oracle: &str) -> Vec<Vec<u8>> {

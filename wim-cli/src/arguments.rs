@@ -56,12 +56,10 @@ pub(crate) fn parse_compression(text: &str) -> Result<CompressionChoice, String>
         "none" => Compression::None,
         "xpress" | "fast" => Compression::Xpress,
         "lzx" | "maximum" => Compression::Lzx,
-        "lzms" | "recovery" => {
-            return Err(format!("{name} (LZMS) is not supported by this version; use LZX"));
-        }
+        "lzms" | "recovery" => Compression::Lzms,
         _ => {
             return Err(format!(
-                "invalid compression type {name:?}; there are none, XPRESS (alias fast) and LZX (alias maximum)"
+                "invalid compression type {name:?}; there are none, XPRESS (alias fast), LZX (alias maximum) and LZMS (alias recovery)"
             ));
         }
     };
@@ -95,8 +93,8 @@ pub(crate) fn parse_property(text: &str) -> Result<(String, String), String> {
 /// How a written file is compressed.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CompressionArguments {
-    /// Compression: none, XPRESS (alias fast) or LZX (alias maximum); LEVEL is a number (20 quick, 50 default, 100
-    /// thorough), fast, normal or max
+    /// Compression: none, XPRESS (alias fast), LZX (alias maximum) or LZMS (alias recovery; Windows 8 and later); LEVEL is
+    /// a number (20 quick, 50 default, 100 thorough), fast, normal or max
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_compression)]
     pub(crate) compress: Option<CompressionChoice>,
     /// Chunk size, as in 32K
@@ -279,10 +277,10 @@ mod tests {
         assert_eq!(parse("Maximum:100"), Ok((Compression::Lzx, Some(100))));
         assert_eq!(parse("FAST:fast"), Ok((Compression::Xpress, Some(20))));
         assert_eq!(parse("none"), Ok((Compression::None, None)));
-        for bad in ["bad", "lzx:0", "lzx:", "lzx:-1", "lzx:foo", "lzms", "recovery", ""] {
+        for bad in ["bad", "lzx:0", "lzx:", "lzx:-1", "lzx:foo", "lzma", ""] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
-        assert!(parse("recovery").is_err_and(|e| e.contains("LZMS")));
+        assert_eq!(parse("recovery:max"), Ok((Compression::Lzms, Some(100))));
     }
 
     #[test]

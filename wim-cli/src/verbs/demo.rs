@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use wim_core::base::Architecture;
 use wim_core::base::atomic_file::IfExists;
-use wim_core::jobs::demo::{DemoOptions, DemoReport, MediaReport, demo};
+use wim_core::jobs::demo::{DemoOptions, DemoReport, DemoWindows, MediaReport, demo, medium};
 
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -18,12 +18,19 @@ use crate::verbs::slipstream;
 /// driver package, reads it on one core and on all, exports Professional with the driver and a registry file slipstreamed,
 /// and verifies the result. Needs no network, no Windows and no root.
 ///
-/// With --json: folder, kept, before, reading, slipstream, after.
+/// With --json: folder, kept, before, reading, slipstream, after; with --media folder, wims, driver.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Make the files here and keep them [default: a temporary folder]
     #[arg(long, value_name = "D")]
     dir: Option<PathBuf>,
+    /// Only make the folder of a whole medium (boot.wim, install.wim with a recovery image) and a driver package in D, to try
+    /// wim driver on
+    #[arg(long, requires = "dir")]
+    media: bool,
+    /// Which Windows the images are laid out as
+    #[arg(long, value_enum, default_value = "7", requires = "media")]
+    windows: Windows,
     /// Architecture of the images
     #[arg(long, value_enum, default_value = "amd64")]
     arch: Arch,
@@ -32,25 +39,63 @@ pub(crate) struct Arguments {
     force: bool,
 }
 
-/// Architectures of Windows 7.
+/// Versions of Windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Windows {
+    /// 7 with Service Pack 1.
+    #[value(name = "7")]
+    Seven,
+    /// 8.1.
+    #[value(name = "8.1")]
+    EightOne,
+    /// 10.
+    #[value(name = "10")]
+    Ten,
+    /// 11.
+    #[value(name = "11")]
+    Eleven,
+}
+
+/// Architectures of Windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Arch {
     /// 32 bits.
     X86,
     /// 64 bits.
     Amd64,
+    /// 64 bits of ARM; with --media, for Windows 10 and 11.
+    Arm64,
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         let options = DemoOptions {
             folder: self.dir,
+            windows: match self.windows {
+                Windows::Seven => DemoWindows::Seven,
+                Windows::EightOne => DemoWindows::EightOne,
+                Windows::Ten => DemoWindows::Ten,
+                Windows::Eleven => DemoWindows::Eleven,
+            },
             architecture: match self.arch {
                 Arch::X86 => Architecture::X86,
                 Arch::Amd64 => Architecture::Amd64,
+                Arch::Arm64 => Architecture::Arm64,
             },
             if_exists: if self.force { IfExists::Replace } else { IfExists::Refuse },
         };
+        if let (true, Some(folder)) = (self.media, &options.folder) {
+            let report = session.run(|cx| medium(cx, folder, &options))?;
+            if session.shell.is_json() {
+                session.shell.json("demo", &report)?;
+            } else {
+                let mut text = String::new();
+                report.wims.iter().for_each(|wim| media_text(&mut text, wim));
+                let _ = writeln!(text, "\nA driver package is in {}", report.driver.display());
+                session.shell.answer(&text)?;
+            }
+            return Ok(Outcome::Done);
+        }
         let report = session.run(|cx| demo(cx, &options))?;
         if session.shell.is_json() {
             session.shell.json("demo", &report)?;

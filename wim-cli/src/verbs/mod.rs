@@ -3,15 +3,18 @@
 pub(crate) mod append;
 pub(crate) mod apply;
 pub(crate) mod bench;
+pub(crate) mod cab;
 pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod dir;
+pub(crate) mod driver;
 pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod join;
 pub(crate) mod optimize;
+pub(crate) mod package;
 pub(crate) mod reg;
 pub(crate) mod slipstream;
 pub(crate) mod split;
@@ -45,7 +48,10 @@ pub(crate) enum Verb {
     Split(split::Arguments),
     Join(join::Arguments),
     Slipstream(slipstream::Arguments),
+    Driver(driver::Arguments),
     Reg(reg::Arguments),
+    Cab(cab::Arguments),
+    Package(package::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     #[command(external_subcommand)]
@@ -75,7 +81,10 @@ impl Verb {
             Self::Split(arguments) => arguments.run(session),
             Self::Join(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
+            Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
+            Self::Cab(arguments) => arguments.run(session),
+            Self::Package(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),
             Self::Other(words) => Err(unknown_verb(&words).into()),

@@ -11,12 +11,13 @@ use wim_core::jobs::Level;
 use wim_core::jobs::slipstream::{
     ImageReport, Mode, SlipstreamOptions, SlipstreamReport, VerifyDepth, slipstream,
 };
-use wim_core::servicing::drivers::{DriverOptions, DriverReport, Outcome as DriverOutcome};
+use wim_core::servicing::drivers::{DriverOptions, DriverReport, Unsigned};
 use wim_core::transfer::write::Integrity;
 
 use crate::arguments::{CompressionChoice, parse_compression};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
+use crate::verbs::driver::{notes_text, outcome_text};
 
 /// Add drivers, registry settings and files to the images of a WIM, and keep the editions wanted
 ///
@@ -41,9 +42,15 @@ pub(crate) struct Arguments {
     /// Keep only this image: a number, name or edition such as Professional; may be repeated [default: all]
     #[arg(long, value_name = "NAME")]
     edition: Vec<String>,
-    /// Add the driver packages found in this folder and below; may be repeated
-    #[arg(long, value_name = "DIR")]
+    /// Add driver packages: a folder with all below it, an .inf file, a .zip or a .cab; may be repeated
+    #[arg(long, value_name = "PATH")]
     driver: Vec<PathBuf>,
+    /// Add drivers that Windows on the image's architecture would not load: unsigned, test-signed, or with a broken catalog
+    ///
+    /// They load only where test signing is on (bcdedit /set testsigning on), which Secure Boot forbids. 32-bit Windows
+    /// loads them anyway.
+    #[arg(long, requires = "driver")]
+    force_unsigned: bool,
     /// Import a registry file; may be repeated
     #[arg(long, value_name = "FILE.reg")]
     reg: Vec<PathBuf>,
@@ -119,7 +126,10 @@ impl Arguments {
             if_exists: if self.force { IfExists::Replace } else { IfExists::Refuse },
             editions: self.edition,
             drivers: self.driver,
-            driver_options: DriverOptions::default(),
+            driver_options: DriverOptions {
+                unsigned: if self.force_unsigned { Unsigned::Accept } else { Unsigned::Refuse },
+                ..DriverOptions::default()
+            },
             reg_files: self.reg,
             additions: self.add,
             compress,
@@ -187,28 +197,9 @@ fn image_text(text: &mut String, image: &ImageReport) {
 
 fn driver_text(text: &mut String, driver: &DriverReport) {
     let version = driver.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-    let what = match &driver.outcome {
-        DriverOutcome::Added(added) => {
-            let services: Vec<_> = added.services.iter().map(|service| service.name.as_str()).collect();
-            let services = if services.is_empty() {
-                String::new()
-            } else {
-                format!(", services {}", services.join(" "))
-            };
-            let critical = if added.boot_critical { ", in place at boot" } else { "" };
-            format!("added{critical}{services}, {} device ids", added.device_ids.len())
-        }
-        DriverOutcome::AlreadyPresent { .. } => "already there".to_owned(),
-        DriverOutcome::Refused { reason, remedy, .. } => {
-            let remedy = remedy.as_deref().map(|remedy| format!("\n           {remedy}")).unwrap_or_default();
-            format!("refused: {reason}{remedy}")
-        }
-        DriverOutcome::Skipped { reason, .. } => format!("skipped: {reason}"),
-    };
+    let what = outcome_text(&driver.outcome, "           ");
     let _ = writeln!(text, "  driver   {} {}{version}: {what}", driver.source, driver.inf);
-    for finding in &driver.findings {
-        let _ = writeln!(text, "           note: {finding}");
-    }
+    notes_text(text, &driver.findings, "           ");
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn every_codec_level_and_thread_count_has_a_row() {
     assert_eq!((&json["schema_version"], &json["verb"]), (&1.into(), &"bench".into()));
     assert_eq!((&json["sample"]["name"], &json["sample"]["bytes"]), (&"built-in".into(), &131_072.into()));
     let rows = json["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 2 * 2 * 2 * 2);
+    assert_eq!(rows.len(), 3 * 2 * 2 * 2);
     for row in rows {
         for field in [
             "/ratio",

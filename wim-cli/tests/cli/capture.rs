@@ -132,7 +132,7 @@ fn a_target_is_replaced_whole_or_not_at_all() {
         vec!["capture", "src", "t.wim", "--image-property", "A=\u{1}"],
         vec!["capture", "src", "t.wim", "a\u{1B}[2Jb"],
         vec!["capture", "src", "t.wim", "--flags=\u{7}"],
-        vec!["capture", "src", "t.wim", "--compress=lzms"],
+        vec!["capture", "src", "t.wim", "--compress=lzma"],
         vec!["capture", "src", "t.wim", "--solid"],
         vec!["capture", "src", "t.wim", "--threads=-1"],
         vec!["capture", "src", "nofolder/t.wim"],

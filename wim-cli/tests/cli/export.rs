@@ -196,13 +196,32 @@ fn unsupported_forms_are_refused_by_name() {
     let folder = folder.path();
     for (option, word) in [
         ("--solid", "--solid is not supported"),
-        ("--compress=LZMS", "LZMS"),
-        ("--compress=recovery", "LZMS"),
         ("--pipable", "--pipable is not supported"),
         ("--wimboot", "--wimboot is not supported"),
     ] {
         let ran = wim(folder, &["export", "t.wim", "1", "out.wim", option]).ends_with(2);
         assert!(ran.stderr.contains(word), "{option}: {}", ran.stderr);
         assert!(!folder.join("out.wim").exists());
+    }
+}
+
+/// LZMS written by us is good to wimlib, comes back the same, and is copied as it is.
+#[test]
+fn lzms_is_written() {
+    let Some(folder) = two_images("XPRESS") else { return };
+    let folder = folder.path();
+    for options in [&["--compress=LZMS:20"][..], &["--compress=recovery", "--chunk-size=32K"]] {
+        let line = ["export", "t.wim", "1", "out.wim"];
+        wim(folder, &[&line[..], options].concat()).ends_with(0);
+        assert_good(folder, "out.wim");
+        if let Some(verified) = wimlib(folder, &["verify", "out.wim"]) {
+            verified.ends_with(0);
+        }
+        wim(folder, &["export", "out.wim", "1", "copy.wim"]).ends_with(0);
+        assert_good(folder, "copy.wim");
+        let info = wim(folder, &["info", "copy.wim", "--header"]).ends_with(0).text();
+        assert!(info.contains("LZMS"), "{info}");
+        std::fs::remove_file(folder.join("out.wim")).unwrap();
+        std::fs::remove_file(folder.join("copy.wim")).unwrap();
     }
 }

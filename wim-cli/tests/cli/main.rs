@@ -11,15 +11,19 @@
 
 mod apply;
 mod bench;
+mod cab;
 mod capture;
 mod delete;
 mod dir;
+mod driver;
 mod export;
 mod extract;
 mod hostile;
 mod in_place;
 mod info;
 mod optimize;
+mod package;
+mod package_expand;
 mod reg;
 mod shell;
 mod slipstream;

@@ -24,11 +24,34 @@ fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
+#[test]
+fn the_unsigned_driver_of_the_demo_is_refused_unless_forced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, driver) = (demo("install.wim"), demo("driver"));
+    let arguments =
+        ["slipstream", &input, "-o", "out.wim", "--edition", "4", "--driver", &driver, "--dry-run"];
+    let ran = wim(folder.path(), &arguments).ends_with(1);
+    assert!(
+        ran.text().contains("loads only signed drivers") && ran.text().contains("test signing"),
+        "{}",
+        ran.text()
+    );
+}
+
 /// Slipstreams the demo's driver into Professional as `out.wim` of `folder`, with more options.
 fn slipstream(folder: &Path, more: &[&str]) -> crate::Ran {
     let (input, driver) = (demo("install.wim"), demo("driver"));
-    let mut arguments =
-        vec!["slipstream", &input, "-o", "out.wim", "--edition", "Professional", "--driver", &driver];
+    let mut arguments = vec![
+        "slipstream",
+        &input,
+        "-o",
+        "out.wim",
+        "--edition",
+        "Professional",
+        "--driver",
+        &driver,
+        "--force-unsigned",
+    ];
     arguments.extend(more);
     wim(folder, &arguments)
 }
@@ -80,8 +103,11 @@ fn a_second_run_changes_nothing_and_writes_the_same_bytes() {
     let folder = scratch();
     slipstream(folder.path(), &[]).ends_with(0);
     let driver = demo("driver");
-    let again =
-        wim(folder.path(), &["slipstream", "out.wim", "-o", "again.wim", "--driver", &driver]).ends_with(0);
+    let again = wim(
+        folder.path(),
+        &["slipstream", "out.wim", "-o", "again.wim", "--driver", &driver, "--force-unsigned"],
+    )
+    .ends_with(0);
     assert!(again.text().contains("already there"), "{}", again.text());
     assert!(again.text().contains("Nothing changed"), "{}", again.text());
     let read = |name| std::fs::read(folder.path().join(name)).unwrap();

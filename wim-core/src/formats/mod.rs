@@ -9,6 +9,7 @@
 pub mod cab;
 pub mod catalog;
 pub mod cbs;
+pub mod delta;
 pub mod hive;
 pub mod inf;
 pub mod pe;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use crate::base::{Error, FileTime, Result};
+use crate::base::{Error, FileTime, Result, calendar};
 
 /// The time that a job writes into what it makes: `SOURCE_DATE_EPOCH` when that is set, else now.
 ///
@@ -60,42 +60,18 @@ impl CivilTime {
         let (seconds, _) = time.to_unix();
         let days = seconds.div_euclid(SECONDS_PER_DAY);
         let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-        // Years are counted from March, so that the leap day is the last of its year; an era is 400 years.
-        let from_era = days + 719_468;
-        let era = from_era.div_euclid(146_097);
-        let day_of_era = from_era.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let march_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let (year, month, day) = calendar::date_from_days(days);
         let small = |n: i64| u8::try_from(n).expect("calendar fields other than the year are below 100");
         Self {
-            year: era * 400 + year_of_era + i64::from(month <= 2),
-            month: small(month),
-            day: small(day),
+            year,
+            month,
+            day,
             hour: small(of_day / 3_600),
             minute: small(of_day / 60 % 60),
             second: small(of_day % 60),
             // 1970-01-01 was a Thursday.
             weekday: small((days + 4).rem_euclid(7)),
         }
-    }
-
-    /// The time of these parts, which must be ones of the calendar; the weekday is not looked at.
-    #[must_use]
-    pub fn to_file_time(self) -> FileTime {
-        let Self { year, month, day, hour, minute, second, .. } = self;
-        // As in `of`: years from March, so that the leap day is the last of its year.
-        let year = if month <= 2 { year - 1 } else { year };
-        let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-        let march_month = (i64::from(month) + 9) % 12;
-        let day_of_year = (153 * march_month + 2) / 5 + i64::from(day) - 1;
-        let days =
-            era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
-        let of_day = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
-        FileTime::from_unix(days * SECONDS_PER_DAY + of_day, 0)
     }
 
     /// As C's `asctime` and wimlib write it: `Sun Jan 28 18:51:35 2018 UTC`.
@@ -128,6 +104,14 @@ impl ReportTime {
     #[must_use]
     pub fn to_asctime(self) -> String {
         CivilTime::of(self.0).to_asctime()
+    }
+}
+
+impl fmt::Display for ReportTime {
+    /// To the second: `2018-01-28 18:51:35`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CivilTime { year, month, day, hour, minute, second, .. } = CivilTime::of(self.0);
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
     }
 }
 
@@ -168,9 +152,7 @@ mod tests {
     fn every_day_of_four_centuries_follows_the_one_before() {
         let mut before = CivilTime::of(FileTime(0));
         for day in 1..=146_097_u64 {
-            let time = FileTime(day * 864_000_000_000 + 437_250_000_000);
-            let now = CivilTime::of(time);
-            assert_eq!(now.to_file_time(), time);
+            let now = CivilTime::of(FileTime(day * 864_000_000_000));
             assert_eq!(now.weekday, (before.weekday + 1) % 7);
             let next_day = (now.year, now.month, now.day) == (before.year, before.month, before.day + 1);
             let next_month = now.day == 1 && before.day >= 28;

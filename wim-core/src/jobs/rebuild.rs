@@ -37,13 +37,9 @@ impl CompressionOptions {
     /// The format to write when the data comes from files of format `from`.
     ///
     /// # Errors
-    /// `InvalidInput` for a chunk size that the type does not have, `Unsupported` for LZMS.
+    /// `InvalidInput` for a chunk size that the type does not have.
     pub fn format(&self, from: ChunkFormat) -> Result<ChunkFormat> {
         let compression = self.compression.unwrap_or(from.compression());
-        if compression == Compression::Lzms {
-            return Err(Error::unsupported("writing LZMS is not supported by this version")
-                .remedy("use --compress=LZX"));
-        }
         let chunk_size = match self.chunk_size {
             Some(chunk_size) => chunk_size,
             None if compression == from.compression() => from.chunk_size(),
@@ -51,7 +47,7 @@ impl CompressionOptions {
         };
         ChunkFormat::new(compression, chunk_size).ok_or_else(|| {
             Error::invalid_input(format!("{compression} has no chunks of {} bytes", chunk_size.bytes()))
-                .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M")
+                .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 1G")
         })
     }
 }

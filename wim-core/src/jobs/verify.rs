@@ -75,7 +75,7 @@ impl Verified {
 /// Checks all of the file at `path` and, of a split set, all parts; `refs` are globs of files that belong to it.
 ///
 /// # Errors
-/// `Io` when the file cannot be read, `Format` when it is no WIM, `Unsupported` for LZMS and solid resources, `Limit`,
+/// `Io` when the file cannot be read, `Format` when it is no WIM, `Limit`,
 /// `Cancelled`.
 pub fn run(cx: &Context<'_>, path: &Path, refs: &[String], integrity: IntegrityCheck) -> Result<Verified> {
     let name = path.display().to_string();

@@ -32,8 +32,9 @@ const ROOTS: [(&str, &str); 5] = [
     ("HKEY_CURRENT_CONFIG", "HKCC"),
 ];
 
-/// Hives below `HKEY_LOCAL_MACHINE`.
-const MACHINE_HIVES: [HiveName; 7] = [
+/// Hives below `HKEY_LOCAL_MACHINE`. Windows mounts the last four nowhere, or elsewhere; here they need a path too.
+const MACHINE_HIVES: [HiveName; 12] = [
+    HiveName::Bcd,
     HiveName::System,
     HiveName::Software,
     HiveName::Sam,
@@ -41,6 +42,10 @@ const MACHINE_HIVES: [HiveName; 7] = [
     HiveName::Drivers,
     HiveName::Components,
     HiveName::Schema,
+    HiveName::Elam,
+    HiveName::Bbi,
+    HiveName::BcdTemplate,
+    HiveName::Amcache,
 ];
 
 /// Hives below `HKEY_USERS`.
@@ -109,6 +114,10 @@ pub fn resolve(set: &mut HiveSet<'_>, path: &str, map: &PathMap) -> Result<Place
                 return Ok(vec![(hive, rest.to_owned())]);
             }
         }
+        let (user, rest) = rest.split_once('\\').unwrap_or((rest, ""));
+        if let Some(hive) = user_hive(set, user)? {
+            return Ok(vec![(hive, rest.to_owned())]);
+        }
     } else if let Some(rest) = below(&full, "HKEY_CURRENT_USER") {
         return match map.current_user {
             Some(hive) => Ok(vec![(hive, rest.to_owned())]),
@@ -120,21 +129,53 @@ pub fn resolve(set: &mut HiveSet<'_>, path: &str, map: &PathMap) -> Result<Place
         .remedy("map the prefix to a hive: --map PREFIX=HIVE"))
 }
 
+/// The hive of a user, by the name of the profile folder, or by the SID that Windows keeps in its list of profiles; with
+/// `_Classes` after either, the hive of that user's classes.
+fn user_hive(set: &mut HiveSet<'_>, user: &str) -> Result<Option<HiveName>> {
+    const PROFILE_LIST: &str = "Microsoft\\Windows NT\\CurrentVersion\\ProfileList";
+    if user.is_empty() {
+        return Ok(None);
+    }
+    let (sid, suffix) =
+        match user.len().checked_sub("_Classes".len()).and_then(|at| user.split_at_checked(at)) {
+            Some((sid, suffix)) if suffix.eq_ignore_ascii_case("_Classes") => (sid, suffix),
+            _ => (user, ""),
+        };
+    let folder = set.get(HiveName::Software, &join(PROFILE_LIST, sid), "ProfileImagePath")?;
+    let folder = folder.and_then(|value| value.as_str());
+    // Profiles lie in one folder each, whatever the drive is called.
+    let name = folder.as_deref().and_then(|folder| folder.trim_end_matches('\\').rsplit('\\').next());
+    let name = name.map_or_else(|| user.to_owned(), |name| format!("{name}{suffix}"));
+    set.user_hive(&name)
+}
+
 /// Places in a hive whose path may lead through `CurrentControlSet`, or to drivers that moved to a hive of their own.
-fn places_in(set: &mut HiveSet<'_>, hive: HiveName, rest: &str) -> Result<Places> {
-    if hive == HiveName::System {
-        if let Some(rest) = below(rest, "CurrentControlSet") {
-            let sets = set.control_sets()?;
-            return Ok(sets.into_iter().map(|n| (hive, join(&control_set_key(n), rest))).collect());
-        }
-        if below(rest, "DriverDatabase").is_some()
-            && !set.key_exists(hive, "DriverDatabase")?
-            && set.has(HiveName::Drivers)
-        {
-            return Ok(vec![(HiveName::Drivers, rest.to_owned())]);
-        }
+///
+/// # Errors
+/// Those of reading the hive.
+pub fn places_in(set: &mut HiveSet<'_>, hive: HiveName, rest: &str) -> Result<Places> {
+    if let Some(rest) = below(rest, "CurrentControlSet")
+        && is_system(set, hive)?
+    {
+        let sets = set.control_sets_of(hive)?;
+        return Ok(sets.into_iter().map(|n| (hive, join(&control_set_key(n), rest))).collect());
+    }
+    if hive == HiveName::System
+        && below(rest, "DriverDatabase").is_some()
+        && !set.key_exists(hive, "DriverDatabase")?
+        && set.has(HiveName::Drivers)
+    {
+        return Ok(vec![(HiveName::Drivers, rest.to_owned())]);
     }
     Ok(vec![(hive, rest.to_owned())])
+}
+
+/// Whether a hive is a SYSTEM hive: by its place, else by the key that names its control sets.
+fn is_system(set: &mut HiveSet<'_>, hive: HiveName) -> Result<bool> {
+    Ok(hive == HiveName::System
+        || (matches!(hive, HiveName::Other(_))
+            && set.get(hive, "Select", "Current")?.is_some()
+            && !set.key_exists(hive, "CurrentControlSet")?))
 }
 
 /// The full path, as regedit shows it, of a key of a hive; none for hives that Windows mounts nowhere.

@@ -1,12 +1,14 @@
-//! Bulk reading and writing: blobs in and out of WIM files on all cores.
+//! Bulk reading and writing: blobs in and out of WIM files, members in and out of cabinets, on all cores.
 //!
 //! Everything runs through [`map_in_order`](crate::base::pipeline::map_in_order), within the memory of the caller's
-//! [`Context`](crate::base::Context). Only [`mod@write`] makes WIM files; nothing here parses a hive or a driver.
+//! [`Context`](crate::base::Context). Only [`mod@write`] makes WIM files and [`pack`] cabinets; nothing here parses a hive or a driver.
 
 pub mod apply;
 pub mod capture;
 pub mod host_name;
 pub mod integrity;
+pub mod pack;
 pub mod read;
+pub mod unpack;
 pub mod verify;
 pub mod write;

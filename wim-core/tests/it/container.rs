@@ -123,6 +123,8 @@ fn every_format_reads_back_what_was_written_and_any_number_of_threads_writes_the
         format(Compression::Xpress, 65536),
         format(Compression::Lzx, 32768),
         format(Compression::Lzx, 1 << 21),
+        format(Compression::Lzms, 32768),
+        format(Compression::Lzms, 1 << 20),
     ] {
         let (one, _) = write_with(1, 64 << 20, new_wim(format, &contents)).unwrap();
         for (threads, memory) in [(2, 64 << 20), (8, 1 << 20)] {

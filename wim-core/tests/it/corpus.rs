@@ -131,8 +131,8 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("unsupported-pipable.wim", "wimlib's pipable form.", altered(&plain, 0, b"WLPWM")),
         ("unsupported-split.wim", "Part 1 of a split set of 2.", altered(&plain, 42, &[2])),
         (
-            "unsupported-lzms.wim",
-            "Version 0.14 with LZMS.",
+            "bad-lzms-chunk.wim",
+            "Version 0.14 with LZMS, but its chunks are LZX.",
             altered(&altered(&altered(&lzx, 12, &[0, 0x0E, 0, 0]), 0x12, &[0x08]), 0x15, &[0x80]),
         ),
     ]

@@ -13,13 +13,18 @@ use wim_core::base::{Architecture, Error, Result, Sha1Digest, WimString};
 use wim_core::formats::hive::{CreateOptions, Hive, HiveVersion, RegValue};
 use wim_core::image::WimPath;
 use wim_core::image::edit::{Action, Change, Content, EntryInfo, Times, View};
-use wim_core::servicing::drivers::{DriverOptions, DriverPlan, plan, plan_removal};
+use wim_core::servicing::drivers::{DriverOptions, DriverPlan, Unsigned, plan, plan_removal};
 use wim_core::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use wim_core::servicing::package_files::PackageFiles;
 use wim_core::servicing::target::{ImageHints, ImageTarget, find_target};
 
-/// A path as spelt, and its content; none for a directory.
-type Entry = (WimPath, Option<Arc<[u8]>>);
+/// The usual options, but packages made for tests, which nobody signed, are accepted.
+pub(crate) fn unsigned_too() -> DriverOptions {
+    DriverOptions { unsigned: Unsigned::Accept, ..DriverOptions::default() }
+}
+
+/// A path as spelt, and its content with its digest; none for a directory.
+type Entry = (WimPath, Option<(Arc<[u8]>, Sha1Digest)>);
 
 /// An image in memory: upper-case path → entry.
 #[derive(Clone, Default, PartialEq, Debug)]
@@ -42,7 +47,8 @@ impl MemoryImage {
             self.make_directory(&parent);
         }
         let spelled = self.entries.get(&key(path)).map_or_else(|| path.clone(), |(path, _)| path.clone());
-        self.entries.insert(key(path), (spelled, Some(bytes)));
+        let digest = Sha1Digest::of(&bytes);
+        self.entries.insert(key(path), (spelled, Some((bytes, digest))));
     }
 
     fn make_directory(&mut self, path: &WimPath) {
@@ -71,12 +77,18 @@ impl MemoryImage {
     }
 
     pub(crate) fn bytes(&self, path: &str) -> Option<Arc<[u8]>> {
-        self.entries.get(&key(&WimPath::parse(path).unwrap()))?.1.clone()
+        let (_, content) = self.entries.get(&key(&WimPath::parse(path).unwrap()))?;
+        content.as_ref().map(|(bytes, _)| bytes.clone())
     }
 
     /// Paths of all files, as spelt.
     pub(crate) fn files(&self) -> Vec<String> {
         self.entries.values().filter(|(_, bytes)| bytes.is_some()).map(|(path, _)| path.to_string()).collect()
+    }
+
+    /// Paths of all directories, as spelt.
+    pub(crate) fn directories(&self) -> Vec<String> {
+        self.entries.values().filter(|(_, bytes)| bytes.is_none()).map(|(path, _)| path.to_string()).collect()
     }
 
     /// A registry value.
@@ -149,9 +161,9 @@ impl MemoryImage {
         Ok(plan.findings)
     }
 
-    /// [`Self::add`] of one package with the usual options.
+    /// [`Self::add`] of one package, signed or not.
     pub(crate) fn add_one(&mut self, package: &dyn PackageFiles) -> DriverPlan {
-        self.add(&[package], &DriverOptions::default())
+        self.add(&[package], &unsigned_too())
     }
 }
 
@@ -163,8 +175,8 @@ impl View for MemoryImage {
         Some(EntryInfo {
             name: spelled.name().cloned().unwrap_or_else(|| WimString::from("")),
             attributes: if bytes.is_some() { ARCHIVE } else { DIRECTORY },
-            size: bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
-            digest: bytes.as_ref().map_or(Sha1Digest::ZERO, |bytes| Sha1Digest::of(bytes)),
+            size: bytes.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64),
+            digest: bytes.as_ref().map_or(Sha1Digest::ZERO, |(_, digest)| *digest),
             times: Times::default(),
         })
     }
@@ -177,7 +189,7 @@ impl View for MemoryImage {
 
     fn read(&self, path: &WimPath, limit: u64) -> Result<Arc<[u8]>> {
         match self.entries.get(&key(path)) {
-            Some((_, Some(bytes))) if bytes.len() as u64 <= limit => Ok(bytes.clone()),
+            Some((_, Some((bytes, _)))) if bytes.len() as u64 <= limit => Ok(bytes.clone()),
             Some((_, Some(_))) => Err(Error::limit(format!("{path} is larger than {limit} bytes"))),
             _ => Err(Error::not_found(format!("{path} is not there"))),
         }
@@ -249,17 +261,10 @@ pub(crate) fn windows(arch: Architecture, version: (u32, u32, u32)) -> MemoryIma
         (HiveName::System, "ControlSet001\\Control\\ProductOptions", "ProductType", RegValue::sz("WinNT")),
         (
             HiveName::System,
-            "ControlSet001\\Control\\CriticalDeviceDatabase\\PCI#CC_0101",
-            "Service",
-            RegValue::sz("pciide"),
-        ),
-        (
-            HiveName::System,
             "ControlSet001\\Services\\EventLog\\System",
             "MaxSize",
             RegValue::dword(0x0140_0000),
         ),
-        (HiveName::Software, current, "CurrentVersion", RegValue::sz(&format!("{major}.{minor}"))),
         (HiveName::Software, current, "CurrentBuildNumber", RegValue::sz(&build.to_string())),
         (
             HiveName::Software,
@@ -268,8 +273,24 @@ pub(crate) fn windows(arch: Architecture, version: (u32, u32, u32)) -> MemoryIma
             RegValue::expand_sz("%SystemRoot%\\inf"),
         ),
     ]);
+    if major >= 10 {
+        // The old value stays 6.3 for ever.
+        image.edit(&[
+            (HiveName::Software, current, "CurrentVersion", RegValue::sz("6.3")),
+            (HiveName::Software, current, "CurrentMajorVersionNumber", RegValue::dword(major)),
+            (HiveName::Software, current, "CurrentMinorVersionNumber", RegValue::dword(minor)),
+        ]);
+        image.put("\\Windows\\System32\\config\\DRIVERS", empty_hive());
+        image.edit(&[(HiveName::Drivers, "DriverDatabase", "Version", RegValue::dword(0x0A00_0000))]);
+    } else {
+        let text = RegValue::sz(&format!("{major}.{minor}"));
+        image.edit(&[(HiveName::Software, current, "CurrentVersion", text)]);
+    }
     if (major, minor) >= (6, 2) {
         image.edit(&[(HiveName::System, "DriverDatabase", "Version", RegValue::dword(0x0A00_0000))]);
+    } else {
+        let key = "ControlSet001\\Control\\CriticalDeviceDatabase\\PCI#CC_0101";
+        image.edit(&[(HiveName::System, key, "Service", RegValue::sz("pciide"))]);
     }
     image
 }
@@ -277,4 +298,23 @@ pub(crate) fn windows(arch: Architecture, version: (u32, u32, u32)) -> MemoryIma
 /// Windows 7 SP1.
 pub(crate) fn seven(arch: Architecture) -> MemoryImage {
     windows(arch, (6, 1, 7601))
+}
+
+/// Windows 10 19041.
+pub(crate) fn ten(arch: Architecture) -> MemoryImage {
+    windows(arch, (10, 0, 19041))
+}
+
+/// Windows 11 22631.
+pub(crate) fn eleven(arch: Architecture) -> MemoryImage {
+    windows(arch, (10, 0, 22631))
+}
+
+/// Windows PE: the same with the programs that tell it.
+pub(crate) fn pe(mut image: MemoryImage) -> MemoryImage {
+    let arch = image.target().windows.arch;
+    for name in ["drvload.exe", "wpeinit.exe"] {
+        image.put(&format!("\\Windows\\System32\\{name}"), program(arch, [6, 1, 7601, 17514]));
+    }
+    image
 }

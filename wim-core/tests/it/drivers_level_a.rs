@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::driver_image::{program, seven, windows};
+use crate::driver_image::{program, seven, unsigned_too, windows};
 use crate::driver_packages::{
     TSTOR, TUSB3, tbad_bytes, text, tmiss, tnet, tstor, tusb3, tx86, wrong_machine,
 };
@@ -21,7 +21,7 @@ use wim_core::formats::inf::registry::RegAction;
 use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions};
 use wim_core::servicing::drivers::manifest::{self, Manifest};
 use wim_core::servicing::drivers::report::{Added, How};
-use wim_core::servicing::drivers::{BootCritical, BootStart, DriverOptions, DriverPlan, Outcome, Unsigned};
+use wim_core::servicing::drivers::{BootCritical, BootStart, DriverOptions, DriverPlan, Outcome};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
 use wim_core::servicing::package_files::MemoryFiles;
 
@@ -168,7 +168,7 @@ fn t2_needs_its_framework() {
     assert!(remedy.as_ref().unwrap().contains("KB2685811"));
     assert!(image == untouched);
 
-    let options = DriverOptions { ignore_framework: true, ..DriverOptions::default() };
+    let options = DriverOptions { ignore_framework: true, ..unsigned_too() };
     let plan = image.clone().add(&[&tusb3()], &options);
     added(&plan);
     assert!(plan.reports[0].findings.iter().any(|f| f.contains("1.11")));
@@ -203,7 +203,7 @@ fn t2_needs_its_framework() {
 fn t2_boot_start_is_raised_on_request_only_for_the_function_driver() {
     let mut image = seven(Amd64);
     image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
-    let options = DriverOptions { boot_start: BootStart::Raise, ..DriverOptions::default() };
+    let options = DriverOptions { boot_start: BootStart::Raise, ..unsigned_too() };
     let plan = image.add(&[&tusb3()], &options);
     let starts: Vec<u32> = added(&plan).services.iter().map(|s| s.start).collect();
     assert_eq!(starts, [0, 0]);
@@ -227,7 +227,7 @@ fn t3_on_windows_7_is_offered_but_not_put_in_place() {
     assert!(path.contains(";%SystemRoot%\\Drivers\\tnet_"), "{path}");
 
     let mut image = seven(Amd64);
-    let options = DriverOptions { boot_critical: BootCritical::Always, ..DriverOptions::default() };
+    let options = DriverOptions { boot_critical: BootCritical::Always, ..unsigned_too() };
     let plan = image.add(&[&tnet()], &options);
     assert_eq!(added(&plan).services.len(), 1);
     assert!(image.bytes("\\Windows\\System32\\drivers\\tnet.sys").is_some());
@@ -323,7 +323,7 @@ fn newer_files_and_other_bindings_stay_unless_forced() {
     assert!(findings.iter().any(|f| f.contains("bound to service other already")), "{findings:?}");
     assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *newer);
 
-    let options = DriverOptions { force: true, ..DriverOptions::default() };
+    let options = DriverOptions { force: true, ..unsigned_too() };
     forced.add(&[&tstor()], &options);
     assert_eq!(
         *forced.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(),
@@ -339,7 +339,7 @@ fn one_refused_package_leaves_no_trace_beside_one_that_is_added() {
     alone.add_one(&tstor());
     let mut image = seven(Amd64);
     // A device path that has no room left for the second package.
-    let plan = image.add(&[&tmiss(), &tstor(), &wrong_machine()], &DriverOptions::default());
+    let plan = image.add(&[&tmiss(), &tstor(), &wrong_machine()], &unsigned_too());
     assert_eq!(plan.reports.len(), 3);
     assert!(image == alone);
 }
@@ -452,15 +452,6 @@ fn the_manifest_lists_everything_that_was_written() {
 }
 
 #[test]
-fn windows_8_and_later_are_refused_by_name_for_now() {
-    let mut image = windows(Amd64, (6, 3, 9600));
-    let plan = image.add_one(&tstor());
-    let (kind, reason) = refusal(&plan);
-    assert_eq!(kind, ErrorKind::Unsupported);
-    assert!(reason.contains("level B"), "{reason}");
-}
-
-#[test]
 fn an_unstamped_template_is_called_one() {
     let inf = TSTOR.replace("NTx86.6.1,NTamd64.6.1", "NT$ARCH$");
     let package = MemoryFiles::new("template").with("t.inf", inf.into_bytes());
@@ -494,8 +485,8 @@ fn an_inf_cannot_reach_outside_its_folder_or_the_image() {
 }
 
 #[test]
-fn what_windows_would_not_load_is_refused_on_request() {
-    let options = DriverOptions { unsigned: Unsigned::Refuse, ..DriverOptions::default() };
+fn what_windows_would_not_load_is_refused_unless_forced() {
+    let options = DriverOptions::default();
     let mut image = seven(Amd64);
     let untouched = image.clone();
     let plan = image.add(&[&tstor()], &options);
@@ -505,4 +496,19 @@ fn what_windows_would_not_load_is_refused_on_request() {
     assert!(image == untouched);
     // x86 loads it.
     added(&seven(X86).add(&[&tstor()], &options));
+}
+
+#[test]
+fn values_that_an_inf_deletes_and_sets_again_are_no_change() {
+    let inf = TSTOR
+        .replace("AddReg=par\n", "DelReg=del\nAddReg=par\n")
+        .replace("[par]\n", "[del]\nHKR,Parameters,BusType\nHKR,\"Parameters\\PnpInterface\",\"5\"\n[par]\n");
+    let package = tstor().with("tstor.inf", inf.into_bytes());
+    let mut image = seven(Amd64);
+    added(&image.add_one(&package));
+    let before = image.registry(System);
+    let again = image.add_one(&package);
+    assert!(matches!(outcome(&again), Outcome::AlreadyPresent { .. }), "{:?}", outcome(&again));
+    assert!(again.changes.is_empty(), "{:?}", again.changes);
+    assert!(before == image.registry(System));
 }

@@ -8,13 +8,13 @@
 
 use proptest::prelude::*;
 
-use crate::driver_image::{MemoryImage, program, seven};
+use crate::driver_image::{MemoryImage, program, seven, unsigned_too};
 use crate::driver_packages::{TSTOR, tnet, tstor, tusb3};
 use wim_core::base::Architecture::Amd64;
 use wim_core::base::ErrorKind;
 use wim_core::formats::hive::RegValue;
 use wim_core::servicing::drivers::manifest::Manifest;
-use wim_core::servicing::drivers::{DriverOptions, exported_files, find};
+use wim_core::servicing::drivers::{exported_files, find};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
 use wim_core::servicing::package_files::MemoryFiles;
 
@@ -184,7 +184,7 @@ proptest! {
         let chosen = &added[..count];
         if at_once {
             let sources: Vec<_> = chosen.iter().map(|&n| &all[n].1 as _).collect();
-            image.add(&sources, &DriverOptions::default());
+            image.add(&sources, &unsigned_too());
         } else {
             for &n in chosen {
                 image.add_one(&all[n].1);

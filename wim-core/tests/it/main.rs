@@ -3,13 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod cab_real;
+mod cab_write;
 mod capture_apply;
 mod container;
 mod corpus;
+mod delta_transforms;
+mod delta_writer;
+mod deltas;
 mod driver_image;
 mod driver_packages;
+mod drivers_checks;
 mod drivers_explain;
+mod drivers_golden;
+mod drivers_hostile;
 mod drivers_level_a;
+mod drivers_level_b;
 mod drivers_real;
 mod drivers_remove;
 mod drivers_winpe;
@@ -18,6 +27,9 @@ mod hive_files;
 mod hive_hostile;
 mod hive_logs;
 mod inf_corpus;
+mod package_expand;
+mod packages;
+mod pe_image;
 mod reg_files;
 mod sample_wim;
 mod samples;
@@ -25,4 +37,9 @@ mod tree_load;
 mod tree_overlay;
 mod tree_real_files;
 mod tree_round_trip;
+mod updates_check;
+mod updates_fixture;
+mod updates_hostile;
+mod updates_plan;
+mod updates_real;
 mod verify;

@@ -4,7 +4,9 @@
 //! symbol), a leaf before an internal node of equal weight, long codewords to rare symbols. Extra bits behind a symbol are
 //! only carried along here, for the decoder's table.
 
-use lz_kit::huffman::{codewords, optimal_depths};
+use std::hint;
+
+use lz_kit::huffman::codewords::{self, LengthCounts};
 
 use crate::format::{
     DELTA_OFFSET_PERIOD, LENGTH_PERIOD, LENGTH_SLOTS, LITERAL_PERIOD, MAX_CODEWORD_LEN, NUM_LENGTH_SLOTS,
@@ -39,21 +41,8 @@ impl<const N: usize> Statistics<N> {
         self.left == 0
     }
 
-    /// Codeword lengths by the frequencies; symbols not in use get none.
-    fn lengths(&self, scratch: &mut BuildScratch) -> [u8; N] {
-        let n = self.symbols;
-        scratch.sort(&self.counts[..n]);
-        let weights = &mut scratch.weights[..n];
-        for (weight, &key) in weights.iter_mut().zip(&scratch.keys[..n]) {
-            *weight = key >> SYMBOL_BITS;
-        }
-        optimal_depths(weights);
-        let mut lengths = [0; N];
-        for (&key, &depth) in scratch.keys[..n].iter().zip(&*weights) {
-            debug_assert!((1..=MAX_CODEWORD_LEN).contains(&depth), "proved where the constant stands");
-            lengths[(key & SYMBOL_MASK) as usize] = depth as u8;
-        }
-        lengths
+    fn counts(&self) -> &[u32] {
+        &self.counts[..self.symbols]
     }
 
     /// Lets old symbols count half, after a rebuild.
@@ -69,25 +58,103 @@ const SYMBOL_BITS: u32 = 10;
 const SYMBOL_MASK: u32 = (1 << SYMBOL_BITS) - 1;
 const _: () = assert!(NUM_OFFSET_SLOTS <= 1 << SYMBOL_BITS);
 
+/// Frequencies up to this are sorted by counting; greater ones are few, and sorted by comparing.
+const COUNTED: usize = 127;
 /// Memory for building codes, shared by all codes of a coder.
 #[derive(Clone, Debug)]
 pub(crate) struct BuildScratch {
-    /// Symbols in order of (frequency, symbol): `frequency << SYMBOL_BITS | symbol`.
-    keys: [u32; NUM_OFFSET_SLOTS],
-    weights: [u32; NUM_OFFSET_SLOTS],
+    /// Symbols in order of (frequency, symbol): `frequency << SYMBOL_BITS | symbol`; then one greater than any.
+    keys: [u32; NUM_OFFSET_SLOTS + 1],
+    /// Weights of internal nodes, then "none".
+    weights: [u32; NUM_OFFSET_SLOTS + 1],
+    /// Parents of internal nodes.
+    parents: [u16; NUM_OFFSET_SLOTS + 1],
+    /// Codeword lengths of the symbols.
+    lengths: [u8; NUM_OFFSET_SLOTS],
 }
 
 impl BuildScratch {
     pub(crate) const fn new() -> Self {
-        Self { keys: [0; NUM_OFFSET_SLOTS], weights: [0; NUM_OFFSET_SLOTS] }
+        Self {
+            keys: [0; NUM_OFFSET_SLOTS + 1],
+            weights: [0; NUM_OFFSET_SLOTS + 1],
+            parents: [0; NUM_OFFSET_SLOTS + 1],
+            lengths: [0; NUM_OFFSET_SLOTS],
+        }
     }
 
-    fn sort(&mut self, counts: &[u32]) {
-        let keys = &mut self.keys[..counts.len()];
-        for ((symbol, key), &count) in (0u32..).zip(&mut *keys).zip(counts) {
-            *key = count << SYMBOL_BITS | symbol;
+    /// The code for symbols of these frequencies, at least two: how many symbols have each length, and the lengths.
+    fn code_of(&mut self, counts: &[u32]) -> (LengthCounts, &[u8]) {
+        self.sort(counts);
+        let leaves = self.leaves_by_depth(counts.len());
+        let mut keys = self.keys[..counts.len()].iter();
+        for (len, &leaves) in leaves.iter().enumerate().rev() {
+            for &key in keys.by_ref().take(usize::from(leaves)) {
+                self.lengths[(key & SYMBOL_MASK) as usize] = len as u8;
+            }
         }
-        keys.sort_unstable();
+        (leaves, &self.lengths[..counts.len()])
+    }
+
+    /// Fills `keys`.
+    fn sort(&mut self, counts: &[u32]) {
+        let n = counts.len();
+        let mut places = [0u32; COUNTED + 1];
+        for &count in counts {
+            places[(count as usize).min(COUNTED)] += 1;
+        }
+        let mut before = 0;
+        for place in &mut places {
+            (*place, before) = (before, before + *place);
+        }
+        let counted = places[COUNTED] as usize;
+        for (symbol, &count) in (0u32..).zip(counts) {
+            let place = &mut places[(count as usize).min(COUNTED)];
+            self.keys[*place as usize] = count << SYMBOL_BITS | symbol;
+            *place += 1;
+        }
+        self.keys[counted..n].sort_unstable();
+        self.keys[n] = u32::MAX;
+    }
+
+    /// The Huffman tree of the first `n` keys: how many leaves each level has.
+    ///
+    /// Leaves and finished nodes are two queues of ascending weight; the two lightest ends become a node, a leaf before a
+    /// node of equal weight. What is taken cannot be predicted, so nothing branches on it.
+    fn leaves_by_depth(&mut self, n: usize) -> LengthCounts {
+        self.weights[..n].fill(u32::MAX);
+        let (mut leaf, mut node) = (0, 0);
+        for next in 0..n - 1 {
+            let mut sum = 0;
+            for _ in 0..2 {
+                let (of_leaf, of_node) = (self.keys[leaf] >> SYMBOL_BITS, self.weights[node]);
+                // Of a leaf, this is overwritten when the node is really taken.
+                self.parents[node] = next as u16;
+                let is_leaf = of_leaf <= of_node;
+                sum += hint::select_unpredictable(is_leaf, of_leaf, of_node);
+                leaf += usize::from(is_leaf);
+                node += usize::from(!is_leaf);
+            }
+            self.weights[next] = sum;
+        }
+        // From the root down. Younger nodes have younger parents, so that the nodes of a level stand together: they are
+        // the ones whose parents are of the level above. Each node of that stands for two ends of the level.
+        let mut leaves = LengthCounts::default();
+        let (mut node, mut above, mut first_above) = (n - 2, 1, n - 2);
+        for level in leaves.iter_mut().skip(1) {
+            let first_older = node;
+            while node > 0 && usize::from(self.parents[node - 1]) >= first_above {
+                node -= 1;
+            }
+            let nodes = (first_older - node) as u16;
+            *level = 2 * above - nodes;
+            (above, first_above) = (nodes, node);
+            if nodes == 0 {
+                break;
+            }
+        }
+        debug_assert_eq!(usize::from(leaves.iter().sum::<u16>()), n, "the tree is deeper than proved");
+        leaves
     }
 }
 
@@ -242,9 +309,7 @@ impl<const N: usize, const ROOT_BITS: u32, const ROOT_SIZE: usize> DecodeCode<N,
     }
 
     fn build(&mut self, scratch: &mut BuildScratch) {
-        let lengths = self.statistics.lengths(scratch);
-        let lengths = &lengths[..self.statistics.symbols];
-        let counts = codewords::count_lengths(lengths);
+        let (counts, lengths) = scratch.code_of(self.statistics.counts());
         let mut first = [0usize; MAX_CODEWORD_LEN as usize + 2];
         let mut codeword = 0;
         for len in 1..=MAX_CODEWORD_LEN as usize {
@@ -315,8 +380,9 @@ impl<const N: usize> EncodeCode<N> {
     }
 
     fn build(&mut self, scratch: &mut BuildScratch) {
-        self.lengths = self.statistics.lengths(scratch);
-        codewords::assign(&self.lengths, &mut self.codewords);
+        let (_, lengths) = scratch.code_of(self.statistics.counts());
+        self.lengths[..lengths.len()].copy_from_slice(lengths);
+        codewords::assign(lengths, &mut self.codewords[..lengths.len()]);
         self.builds = self.builds.wrapping_add(1);
     }
 }
@@ -330,11 +396,10 @@ mod tests {
     fn initial_codes_have_their_known_lengths() {
         let mut scratch = BuildScratch::new();
         let mut count = |n: usize| {
-            let mut statistics = Statistics::<NUM_OFFSET_SLOTS>::new(1024);
-            statistics.start(n);
-            let lengths = statistics.lengths(&mut scratch);
-            assert!(lengths[..n].is_sorted_by(|a, b| a >= b) && lengths[n..].iter().all(|&l| l == 0));
-            [5, 6, 7, 8].map(|len| lengths.iter().filter(|&&l| l == len).count())
+            let (counts, lengths) = scratch.code_of(&vec![1; n]);
+            assert!(lengths.len() == n && lengths.is_sorted_by(|a, b| a >= b));
+            assert_eq!(counts, codewords::count_lengths(lengths));
+            [5, 6, 7, 8].map(|len| counts[len])
         };
         assert_eq!(count(54), [10, 44, 0, 0]);
         assert_eq!(count(256), [0, 0, 0, 256]);

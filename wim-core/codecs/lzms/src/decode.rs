@@ -16,6 +16,7 @@ use crate::format::{
     NUM_LITERALS, NUM_POWERS, NUM_REPEATS, OFFSET_SLOTS, offset_slots_of,
 };
 use crate::range_coder::{Decisions, RangeDecoder};
+use crate::recent_sources::{DeltaSource, Recent};
 use crate::x86::X86Filter;
 
 // One refill serves a slot and its extra bits.
@@ -164,55 +165,6 @@ pub(crate) enum Item {
     Delta { source: DeltaSource, length: u32 },
 }
 
-/// Where a delta match comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DeltaSource {
-    pub(crate) power: u32,
-    /// Offset in spans.
-    pub(crate) raw: u32,
-}
-
-impl DeltaSource {
-    /// Span and offset in bytes, if there is as much data before `position`.
-    pub(crate) fn within(self, position: usize) -> Result<(usize, usize), DecodeError> {
-        let (span, offset) = (1u64 << self.power, u64::from(self.raw) << self.power);
-        if span + offset > position as u64 {
-            return Err(DecodeError::BadOffset);
-        }
-        Ok((span as usize, offset as usize))
-    }
-}
-
-/// Sources of the last matches of one kind, the newest first.
-///
-/// The format inserts a source only after the next item. Here it is inserted at once, and an item that follows one of
-/// its own kind counts from the second: `hidden` is 1 then.
-#[derive(Clone, Copy, Debug)]
-struct Recent<T>([T; NUM_REPEATS + 1]);
-
-impl<T: Copy> Recent<T> {
-    #[inline(always)]
-    fn repeat(&mut self, index: usize, hidden: usize) -> T {
-        let place = (index + hidden) % (NUM_REPEATS + 1);
-        let source = self.0[place];
-        // Everything before moves one place back.
-        let [a, b, c, d] = self.0;
-        self.0 = match place {
-            0 => [a, b, c, d],
-            1 => [source, a, c, d],
-            2 => [source, a, b, d],
-            _ => [source, a, b, c],
-        };
-        source
-    }
-
-    #[inline(always)]
-    fn push(&mut self, source: T) {
-        let [a, b, c, _] = self.0;
-        self.0 = [source, a, b, c];
-    }
-}
-
 /// Everything that decoding learns.
 #[derive(Clone, Debug)]
 pub(crate) struct Models {
@@ -229,22 +181,10 @@ pub(crate) struct Models {
     powers: PowerCode,
     recent_lz: Recent<u32>,
     recent_delta: Recent<DeltaSource>,
-    /// 1 after an LZ match.
-    lz_hidden: usize,
-    /// 1 after a delta match.
-    delta_hidden: usize,
     scratch: BuildScratch,
 }
 
 impl Models {
-    const FIRST_LZ: Recent<u32> = Recent([1, 2, 3, 4]);
-    const FIRST_DELTA: Recent<DeltaSource> = {
-        const fn source(raw: u32) -> DeltaSource {
-            DeltaSource { power: 0, raw }
-        }
-        Recent([source(1), source(2), source(3), source(4)])
-    };
-
     fn new() -> Self {
         Self {
             main: Decisions::new(),
@@ -258,10 +198,8 @@ impl Models {
             lengths: LengthCode::of_lengths(),
             delta_offsets: DeltaOffsetCode::of_delta_offsets(),
             powers: PowerCode::of_powers(),
-            recent_lz: Self::FIRST_LZ,
-            recent_delta: Self::FIRST_DELTA,
-            lz_hidden: 0,
-            delta_hidden: 0,
+            recent_lz: Recent::FIRST_LZ,
+            recent_delta: Recent::FIRST_DELTA,
             scratch: BuildScratch::new(),
         }
     }
@@ -278,8 +216,14 @@ impl Models {
         self.lengths.start(NUM_LENGTH_SLOTS, &mut self.scratch);
         self.delta_offsets.start(offset_slots, &mut self.scratch);
         self.powers.start(NUM_POWERS, &mut self.scratch);
-        (self.recent_lz, self.recent_delta) = (Self::FIRST_LZ, Self::FIRST_DELTA);
-        (self.lz_hidden, self.delta_hidden) = (0, 0);
+        (self.recent_lz, self.recent_delta) = (Recent::FIRST_LZ, Recent::FIRST_DELTA);
+    }
+
+    /// 1 if the item before was a match of the same kind as the one whose kind was just decided, else 0.
+    #[inline(always)]
+    fn follows_own_kind(&self) -> u32 {
+        let kinds = self.kind.last();
+        (self.main.last() >> 1) & !(kinds ^ kinds >> 1) & 1
     }
 
     /// The next item. There always is one: bits that are missing are zeros.
@@ -291,13 +235,13 @@ impl Models {
             streams.bits.consume(entry.codeword_len());
             let symbol = entry.symbol() % NUM_LITERALS;
             self.literals.note(symbol, &mut self.scratch);
-            (self.lz_hidden, self.delta_hidden) = (0, 0);
             return Item::Literal(symbol as u8);
         }
         if !streams.decide(&mut self.kind) {
             let offset = if streams.decide(&mut self.lz) {
                 let index = repeat_index(streams, &mut self.lz_repeats);
-                self.recent_lz.repeat(index, self.lz_hidden)
+                let follows = self.follows_own_kind();
+                self.recent_lz.repeat(index, follows)
             } else {
                 let entry = self.offsets.look_up(streams.bits.peek());
                 let offset = OFFSET_SLOTS.bases[entry.symbol()].wrapping_add(streams.take(entry));
@@ -306,11 +250,10 @@ impl Models {
                 streams.bits.refill();
                 offset
             };
-            (self.lz_hidden, self.delta_hidden) = (1, 0);
             return Item::Lz { offset, length: self.length(streams) };
         }
-        let source = self.delta_source(streams);
-        (self.lz_hidden, self.delta_hidden) = (0, 1);
+        let source;
+        (source, *streams) = self.delta_source(*streams);
         streams.bits.refill();
         Item::Delta { source, length: self.length(streams) }
     }
@@ -324,11 +267,13 @@ impl Models {
         length
     }
 
+    /// The source of a delta match. The streams go by value, so that they need not have an address in the loop.
     #[inline(never)]
-    fn delta_source(&mut self, streams: &mut Streams<'_>) -> DeltaSource {
+    fn delta_source<'a>(&mut self, mut streams: Streams<'a>) -> (DeltaSource, Streams<'a>) {
         if streams.decide(&mut self.delta) {
-            let index = repeat_index(streams, &mut self.delta_repeats);
-            return self.recent_delta.repeat(index, self.delta_hidden);
+            let index = repeat_index(&mut streams, &mut self.delta_repeats);
+            let follows = self.follows_own_kind();
+            return (self.recent_delta.repeat(index, follows), streams);
         }
         let power = self.powers.look_up(streams.bits.peek());
         streams.bits.consume(power.codeword_len());
@@ -339,17 +284,17 @@ impl Models {
         self.delta_offsets.note(entry.symbol(), &mut self.scratch);
         let source = DeltaSource { power: power.symbol() as u32, raw };
         self.recent_delta.push(source);
-        source
+        (source, streams)
     }
 }
 
 /// Which of the recent sources is repeated.
 #[inline(always)]
-fn repeat_index(streams: &mut Streams<'_>, classes: &mut [Decisions<64>; NUM_REPEATS - 1]) -> usize {
+fn repeat_index(streams: &mut Streams<'_>, classes: &mut [Decisions<64>; NUM_REPEATS - 1]) -> u32 {
     if !streams.decide(&mut classes[0]) {
         return 0;
     }
-    1 + usize::from(streams.decide(&mut classes[1]))
+    1 + u32::from(streams.decide(&mut classes[1]))
 }
 
 /// Decodes from `position` to the end of `out`, checking every step.

@@ -8,59 +8,59 @@ const MIN_RANGE: u32 = 1 << 16;
 /// Probabilities are in 64ths.
 const CHANCE_BITS: u32 = 6;
 
-/// How often a decision was 0 among its last 64.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Probability {
-    /// The last 64 decisions, the newest lowest.
-    history: u64,
-    /// Zeros in `history`.
-    zeros: u32,
-}
+/// The history that every probability starts with: 48 of 64 decisions were 0. Here the bit of a 0 is set.
+const FIRST_ZEROS: u64 = !0x5555_5555;
 
-impl Probability {
-    const INITIAL: Self = Self { history: 0x5555_5555, zeros: 48 };
-
-    /// The chance of a 0 in 64ths, never certain either way.
-    #[inline(always)]
-    pub(crate) fn chance(self) -> u32 {
-        self.zeros.clamp(1, 63)
+/// The chance of a 0 in 64ths when so many of the last 64 decisions were 0; never certain either way.
+static CHANCES: [u8; 65] = {
+    let mut chances = [63; 65];
+    let mut zeros = 0;
+    while zeros < 64 {
+        chances[zeros] = if zeros == 0 { 1 } else { zeros as u8 };
+        zeros += 1;
     }
-
-    #[inline(always)]
-    fn note(&mut self, bit: u32) {
-        self.zeros = self.zeros.wrapping_add((self.history >> 63) as u32).wrapping_sub(bit);
-        self.history = (self.history << 1) | u64::from(bit);
-    }
-}
+    chances
+};
+/// [`CHANCES`] of [`FIRST_ZEROS`].
+const FIRST_CHANCE: u8 = FIRST_ZEROS.count_ones() as u8;
 
 /// One class of decisions; its last ones select the probability of the next. `N` is a power of two.
 #[derive(Clone, Debug)]
 pub(crate) struct Decisions<const N: usize> {
-    probabilities: [Probability; N],
-    last: usize,
+    /// By the last decisions: the chance of a 0 in 64ths. Kept ready, for decoding waits for nothing else so much.
+    chances: [u8; N],
+    /// By the last decisions: the 64 decisions made there last, the newest lowest; the bit of a 0 is set.
+    zeros: [u64; N],
+    /// The last 32 decisions, the newest lowest.
+    last: u32,
 }
 
 impl<const N: usize> Decisions<N> {
     pub(crate) fn new() -> Self {
         const { assert!(N.is_power_of_two()) };
-        Self { probabilities: [Probability::INITIAL; N], last: 0 }
+        Self { chances: [FIRST_CHANCE; N], zeros: [FIRST_ZEROS; N], last: 0 }
     }
 
-    /// The decisions of this class so far, as an index below `N`.
-    pub(crate) fn last(&self) -> usize {
+    /// The last decisions of this class, the newest lowest; zeros before the first.
+    #[inline(always)]
+    pub(crate) fn last(&self) -> u32 {
         self.last
     }
 
-    /// The probability after the decisions `last`, an index as [`Self::last`] gives it.
+    /// The chance of a 0 in 64ths after the decisions `last`, of which as many count as the class looks at.
     #[inline(always)]
-    pub(crate) fn after(&self, last: usize) -> Probability {
-        self.probabilities[last % N]
+    pub(crate) fn chance_after(&self, last: u32) -> u32 {
+        u32::from(self.chances[last as usize % N])
     }
 
-    /// What [`Self::last`] is after `last` and one more decision.
+    /// Remembers a decision made with the chance after the last ones.
     #[inline(always)]
-    pub(crate) const fn next(last: usize, bit: u32) -> usize {
-        (last << 1 | bit as usize) % N
+    fn note(&mut self, bit: u32) {
+        let place = self.last as usize % N;
+        let zeros = self.zeros[place] << 1 | u64::from(bit ^ 1);
+        self.zeros[place] = zeros;
+        self.chances[place] = CHANCES[zeros.count_ones() as usize];
+        self.last = self.last << 1 | bit;
     }
 }
 
@@ -88,20 +88,19 @@ impl RangeDecoder {
             self.range <<= 16;
             self.code = self.code << 16 | u32::from(next_unit());
         }
-        let probability = &mut class.probabilities[class.last % N];
         // Neither part is ever empty: the range has at least 2^16 here, the chance lies between 1 and 63.
-        let bound = (self.range >> CHANCE_BITS) * probability.chance();
-        let is_one = self.code >= bound;
-        let bit = u32::from(is_one);
-        probability.note(bit);
-        class.last = Decisions::<N>::next(class.last, bit);
-        if is_one {
+        let bound = (self.range >> CHANCE_BITS) * class.chance_after(class.last);
+        // All that follows from the decision stands behind the branch: then the next one need not wait for this one.
+        if self.code >= bound {
+            class.note(1);
             self.range -= bound;
             self.code -= bound;
+            true
         } else {
+            class.note(0);
             self.range = bound;
+            false
         }
-        is_one
     }
 }
 
@@ -139,16 +138,14 @@ impl RangeEncoder {
             self.range <<= 16;
             self.shift();
         }
-        let probability = &mut class.probabilities[class.last % N];
-        let bound = (self.range >> CHANCE_BITS) * probability.chance();
+        let bound = (self.range >> CHANCE_BITS) * class.chance_after(class.last);
         if is_one {
             self.low += u64::from(bound);
             self.range -= bound;
         } else {
             self.range = bound;
         }
-        probability.note(u32::from(is_one));
-        class.last = Decisions::<N>::next(class.last, u32::from(is_one));
+        class.note(u32::from(is_one));
     }
 
     /// Moves the top unit of `low` out, as far as a later carry cannot change it.
@@ -209,16 +206,6 @@ mod tests {
             }
             // Windows and wimlib write one unit more than is read; so do we.
             assert_eq!((rest.next(), rest.next()), (Some(0), None), "bias {bias}");
-        }
-    }
-
-    #[test]
-    fn zeros_are_those_of_the_history() {
-        let (mut probability, mut seed) = (Probability::INITIAL, 1u32);
-        for _ in 0..1000 {
-            assert_eq!(probability.zeros, probability.history.count_zeros());
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            probability.note(u32::from(seed >> 28 > 3));
         }
     }
 }

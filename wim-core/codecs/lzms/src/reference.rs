@@ -238,7 +238,7 @@ pub fn decode(compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
 }
 
 /// Makes the operands of x86 instructions relative again.
-fn undo_x86(out: &mut [u8]) {
+pub(crate) fn undo_x86(out: &mut [u8]) {
     let n = out.len() as i64;
     let mut last_operand = vec![-65536; 65536];
     let (mut last_code, mut i) = (-1024, 1);

@@ -35,21 +35,6 @@ struct Hit {
     reach: i32,
 }
 
-/// Bytes that can begin one of the instructions.
-const fn can_begin(byte: u8) -> bool {
-    matches!(byte, 0x48 | 0x4C | 0xE8 | 0xE9 | 0xF0 | 0xFF)
-}
-
-static CAN_BEGIN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = can_begin(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
 /// The instruction at `at`, or how many bytes to step over.
 #[inline(always)]
 fn instruction(data: &[u8], at: usize) -> Result<Hit, usize> {
@@ -95,40 +80,65 @@ impl X86Filter {
         let mut last_code = base - CODE_REACH - 1;
         let mut at = 1;
         while at < end {
-            if !CAN_BEGIN[usize::from(data[at])] {
-                at += 1;
+            // Bytes that begin no instruction are most, and are searched so many at a time.
+            let Some(block) = data[at..].first_chunk::<LOOKED_AT>().filter(|_| at + BLOCK <= end) else {
+                at = self.step::<DIRECTION>(data, at, base, &mut last_code);
                 continue;
-            }
-            let Hit { operand, reach } = match instruction(data, at) {
-                Ok(hit) => hit,
-                Err(step) => {
-                    at += step;
-                    continue;
-                }
             };
-            let Some(bytes) = data[operand..].first_chunk_mut::<4>() else { return };
-            let here = at as u32;
-            let stored = u32::from_le_bytes(*bytes);
-            let is_near = base + at as i32 - last_code <= reach;
-            let relative = if DIRECTION == Direction::ToRelative as u8 {
-                let relative = if is_near { stored.wrapping_sub(here) } else { stored };
-                *bytes = relative.to_le_bytes();
-                relative
-            } else {
-                if is_near {
-                    *bytes = stored.wrapping_add(here).to_le_bytes();
+            let (start, mut hits) = (at, beginnings(block));
+            at += BLOCK;
+            while hits != 0 {
+                let hit = start + hits.trailing_zeros() as usize;
+                let next = self.step::<DIRECTION>(data, hit, base, &mut last_code);
+                if next >= start + BLOCK {
+                    at = next;
+                    break;
                 }
-                stored
-            };
-            let target = here.wrapping_add(relative) as u16;
-            let last_byte = base + operand as i32 + 3;
-            let known = &mut self.last_operand[usize::from(target)];
-            if last_byte - *known <= TARGET_REACH {
-                last_code = last_byte;
+                hits &= u64::MAX << (next - start);
             }
-            *known = last_byte;
-            at = operand + 4;
         }
+    }
+
+    /// Translates the operand of the instruction at `at`, if there is one; returns where to look next.
+    #[inline(always)]
+    fn step<const DIRECTION: u8>(
+        &mut self,
+        data: &mut [u8],
+        at: usize,
+        base: i32,
+        last_code: &mut i32,
+    ) -> usize {
+        let Hit { operand, reach } = match instruction(data, at) {
+            Ok(hit) => hit,
+            Err(step) => return at + step,
+        };
+        let Some(bytes) = data.get_mut(operand..).and_then(<[u8]>::first_chunk_mut::<4>) else {
+            return data.len();
+        };
+        let here = at as u32;
+        let stored = u32::from_le_bytes(*bytes);
+        // Near code stays near and other data stays far, so that branches are guessed better than they are waited for.
+        let is_near = base + at as i32 - *last_code <= reach;
+        let relative = if DIRECTION == Direction::ToAbsolute as u8 {
+            if is_near {
+                *bytes = stored.wrapping_add(here).to_le_bytes();
+            }
+            stored
+        } else if is_near {
+            let relative = stored.wrapping_sub(here);
+            *bytes = relative.to_le_bytes();
+            relative
+        } else {
+            stored
+        };
+        let target = here.wrapping_add(relative) as u16;
+        let last_byte = base + operand as i32 + 3;
+        let known = &mut self.last_operand[usize::from(target)];
+        if last_byte - *known <= TARGET_REACH {
+            *last_code = last_byte;
+        }
+        *known = last_byte;
+        operand + 4
     }
 
     /// Begins a chunk: nothing that the table knows is within reach of it.
@@ -144,6 +154,51 @@ impl X86Filter {
         self.base = base.saturating_add(size).saturating_add(room);
         base
     }
+}
+
+/// Positions searched at a time.
+const BLOCK: usize = 64;
+/// Bytes that tell what begins in a block.
+const LOOKED_AT: usize = BLOCK + 2;
+
+/// One bit for each position of a block where an instruction begins; the first in bit 0. There may be too many.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "SSE2 compare and movemask; listed in UNSAFE.md")]
+#[inline(always)]
+fn beginnings(block: &[u8; LOOKED_AT]) -> u64 {
+    use std::arch::x86_64::{
+        __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8,
+    };
+    let mut mask = 0;
+    for start in (0..BLOCK).step_by(16) {
+        // SAFETY: SSE2 is part of x86-64; the loads are of the 16 bytes at `start`, one and two later, and the array
+        // has two more than a block.
+        let hits = unsafe {
+            let load = |at: usize| _mm_loadu_si128(block.as_ptr().add(at).cast());
+            let same = |a: __m128i, b: u8| _mm_cmpeq_epi8(a, _mm_set1_epi8(b.cast_signed()));
+            let but = |a: __m128i, bits: u8| _mm_and_si128(a, _mm_set1_epi8((!bits).cast_signed()));
+            let (first, second, third) = (load(start), load(start + 1), load(start + 2));
+            let call_or_jump = same(but(first, 1), 0xE8);
+            let indirect = _mm_and_si128(same(first, 0xFF), same(second, 0x15));
+            let locked = _mm_and_si128(same(first, 0xF0), same(second, 0x83));
+            // 48 or 4C, then 8B or 8D, then an operand relative to the instruction.
+            let wide = _mm_and_si128(same(but(first, 4), 0x48), same(but(second, 6), 0x89));
+            let wide = _mm_and_si128(wide, same(but(third, 0xF8), 5));
+            let any = _mm_or_si128(_mm_or_si128(call_or_jump, indirect), _mm_or_si128(locked, wide));
+            _mm_movemask_epi8(any)
+        };
+        mask |= u64::from(hits.cast_unsigned()) << start;
+    }
+    mask
+}
+
+/// One bit for each position of a block where an instruction begins; the first in bit 0. There may be too many.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn beginnings(block: &[u8; LOOKED_AT]) -> u64 {
+    let can_begin = |byte: u8| matches!(byte, 0x48 | 0x4C | 0xE8 | 0xE9 | 0xF0 | 0xFF);
+    block[..BLOCK].iter().enumerate().fold(0, |mask, (i, &byte)| mask | u64::from(can_begin(byte)) << i)
 }
 
 /// In the table, for targets never seen: out of reach of any position.
@@ -192,8 +247,11 @@ mod tests {
             X86Filter::new().encode(&mut fresh);
             assert_eq!(data, fresh, "{size} bytes");
             assert!(size < 1000 || data != plain, "{size} bytes: nothing was translated");
+            let mut simple = data.clone();
             back.decode(&mut data);
             assert_eq!(data, plain, "{size} bytes");
+            crate::reference::undo_x86(&mut simple);
+            assert_eq!(simple, plain, "{size} bytes");
         }
     }
 

@@ -12,7 +12,7 @@ fn decode(compressed: &[u8], size: usize) -> Result<Vec<u8>, DecodeError> {
     let mut out = vec![0xaa; size];
     let result = decoder.decode(compressed, &mut out);
     let mut other = vec![0x55; size];
-    let mut agree = |again: Result<(), DecodeError>, other: &[u8], name: &str| {
+    let agree = |again: Result<(), DecodeError>, other: &[u8], name: &str| {
         assert_eq!(again, result, "{name}");
         assert!(result.is_err() || out == other, "{name}: other bytes");
     };

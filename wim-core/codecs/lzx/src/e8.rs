@@ -17,8 +17,16 @@ const BLOCK_BYTES: usize = 64;
 
 /// Makes call operands of a WIM chunk absolute: what an encoder does first.
 pub fn translate(chunk: &mut [u8]) {
-    for_each_call(chunk, |position, relative| {
-        let position = position as i32;
+    translate_at(chunk, 0);
+}
+
+/// As [`translate`], for a CAB frame that starts `base` bytes into the folder's data; the file size is WIM's.
+///
+/// `base` plus the frame length must not pass 2^31; CAB stops translating at 1 GiB.
+#[inline(always)]
+pub(crate) fn translate_at(frame: &mut [u8], base: u32) {
+    for_each_call(frame, |position, relative| {
+        let position = (base as i32).wrapping_add(position as i32);
         if relative < -position || relative >= E8_FILE_SIZE {
             relative
         } else if relative < E8_FILE_SIZE - position {
@@ -201,9 +209,14 @@ mod tests {
 
     #[test]
     fn frames_count_from_the_start_of_the_folder() {
-        for base in [0, 32768, 3 << 20] {
+        for base in [0, 32768, 3 << 20, 15 << 20, (1 << 30) - 32768] {
             for file_size in [0, 1, 5000, 2_000_000, i32::MAX] {
-                let mut fast = noise(32768, u64::from(base));
+                let plain = noise(32768, u64::from(base));
+                let mut translated = plain.clone();
+                translate_at(&mut translated, base);
+                restore_at(&mut translated, base, E8_FILE_SIZE);
+                assert_eq!(translated, plain, "base {base}");
+                let mut fast = plain;
                 let mut slow = fast.clone();
                 restore_at(&mut fast, base, file_size);
                 restore_plainly(&mut slow, i64::from(base), i64::from(file_size));

@@ -12,7 +12,7 @@ use crate::write_block::{BlockCodes, Kind, Lengths};
 use lz_kit::Level;
 use lz_kit::bitstream::Forward16Writer;
 use lz_kit::lz77::{HashChains, PaddedChunk, Position, RecentOffsets, SearchEffort};
-use lz_kit::parse::lazy;
+use lz_kit::parse::{lazy, lazy_from};
 use std::ops::Range;
 
 /// Shorter chunks cannot become smaller: a header with three precodes alone has 30 bytes.
@@ -30,7 +30,7 @@ pub struct Encoder {
 
 /// How the level parses, in the table width of the window.
 #[derive(Debug)]
-enum Parser {
+pub(crate) enum Parser {
     Lazy16(Box<Lazy<u16>>),
     Lazy32(Box<Lazy<u32>>),
     Near16(Box<NearOptimal<u16>>),
@@ -41,29 +41,15 @@ impl Encoder {
     /// An encoder for chunks of at most `window` bytes.
     #[must_use]
     pub fn new(window: WindowOrder, level: Level) -> Self {
-        let bytes = window.bytes() as usize;
-        let narrow = bytes <= <u16 as Position>::MAX_CHUNK;
-        let parser = match (level.number() < FIRST_NEAR_OPTIMAL, narrow) {
-            (true, true) => Parser::Lazy16(Box::new(Lazy::new(window, level))),
-            (true, false) => Parser::Lazy32(Box::new(Lazy::new(window, level))),
-            (false, true) => Parser::Near16(Box::new(NearOptimal::new(window, level))),
-            (false, false) => Parser::Near32(Box::new(NearOptimal::new(window, level))),
-        };
-        Self { chunk: PaddedChunk::new(bytes), parser, block: BlockMaker::new(window, level) }
+        let chunk = PaddedChunk::new(window.bytes() as usize);
+        Self { chunk, parser: Parser::new(window, level), block: BlockMaker::new(window, level) }
     }
 
     /// Bytes of memory that an encoder made with the same arguments holds.
     #[must_use]
     pub fn scratch_bytes(window: WindowOrder, level: Level) -> usize {
-        let bytes = window.bytes() as usize;
-        let narrow = bytes <= <u16 as Position>::MAX_CHUNK;
-        let parser = match (level.number() < FIRST_NEAR_OPTIMAL, narrow) {
-            (true, true) => Lazy::<u16>::scratch_bytes(window),
-            (true, false) => Lazy::<u32>::scratch_bytes(window),
-            (false, true) => NearOptimal::<u16>::scratch_bytes(window),
-            (false, false) => NearOptimal::<u32>::scratch_bytes(window),
-        };
-        size_of::<Self>() + PaddedChunk::scratch_bytes(bytes) + parser + BlockMaker::SCRATCH_BYTES
+        let chunk = PaddedChunk::scratch_bytes(window.bytes() as usize);
+        size_of::<Self>() + chunk + Parser::scratch_bytes(window, level) + BlockMaker::SCRATCH_BYTES
     }
 
     /// Compresses one chunk. None: it does not fit into `out`, or is longer than the window.
@@ -83,6 +69,59 @@ impl Encoder {
             Parser::Near32(near) => near.encode(&self.chunk, &mut self.block, &mut writer),
         }
         writer.finish()
+    }
+}
+
+impl Parser {
+    pub(crate) fn new(window: WindowOrder, level: Level) -> Self {
+        match (level.number() < FIRST_NEAR_OPTIMAL, is_narrow(window)) {
+            (true, true) => Self::Lazy16(Box::new(Lazy::new(window, level))),
+            (true, false) => Self::Lazy32(Box::new(Lazy::new(window, level))),
+            (false, true) => Self::Near16(Box::new(NearOptimal::new(window, level))),
+            (false, false) => Self::Near32(Box::new(NearOptimal::new(window, level))),
+        }
+    }
+
+    /// Bytes of memory that a parser made with the same arguments holds.
+    pub(crate) fn scratch_bytes(window: WindowOrder, level: Level) -> usize {
+        match (level.number() < FIRST_NEAR_OPTIMAL, is_narrow(window)) {
+            (true, true) => Lazy::<u16>::scratch_bytes(window),
+            (true, false) => Lazy::<u32>::scratch_bytes(window),
+            (false, true) => NearOptimal::<u16>::scratch_bytes(window),
+            (false, false) => NearOptimal::<u32>::scratch_bytes(window),
+        }
+    }
+
+    /// Parses the chunk from a place on, what lies before being history, and hands items with the ends of their blocks to
+    /// `sink`. The recent offsets there must not reach before the chunk.
+    pub(crate) fn parse_from(
+        &mut self,
+        chunk: &PaddedChunk,
+        start: (usize, RecentOffsets),
+        window: WindowOrder,
+        sink: &mut dyn FnMut(&[Item], &[usize]),
+    ) {
+        match self {
+            Self::Lazy16(lazy) => lazy.parse_from(chunk, start, window, sink),
+            Self::Lazy32(lazy) => lazy.parse_from(chunk, start, window, sink),
+            Self::Near16(near) => near.parse_from(chunk, start, window, sink),
+            Self::Near32(near) => near.parse_from(chunk, start, window, sink),
+        }
+    }
+}
+
+/// Whether positions in the window fit 16 bits.
+fn is_narrow(window: WindowOrder) -> bool {
+    window.bytes() as usize <= <u16 as Position>::MAX_CHUNK
+}
+
+/// How often at most a level tunes codeword lengths to cost less together with their header.
+pub(crate) fn tune_rounds(level: Level) -> u32 {
+    match level.number() {
+        0..35 => 0,
+        35..60 => 1,
+        60..85 => 2,
+        _ => 3,
     }
 }
 
@@ -110,12 +149,7 @@ impl BlockMaker {
             recent: RecentOffsets::INITIAL,
             followed: 0,
             at: 0,
-            tune_rounds: match level.number() {
-                0..35 => 0,
-                35..60 => 1,
-                60..85 => 2,
-                _ => 3,
-            },
+            tune_rounds: tune_rounds(level),
         }
     }
 
@@ -159,7 +193,7 @@ impl BlockMaker {
 }
 
 /// The recent offsets after `items`.
-fn recent_after(mut recent: RecentOffsets, items: &[Item]) -> RecentOffsets {
+pub(crate) fn recent_after(mut recent: RecentOffsets, items: &[Item]) -> RecentOffsets {
     for item in items {
         if item.is_match() {
             let slot = item.slot();
@@ -175,7 +209,7 @@ fn recent_after(mut recent: RecentOffsets, items: &[Item]) -> RecentOffsets {
 
 /// Levels below [`FIRST_NEAR_OPTIMAL`].
 #[derive(Debug)]
-struct Lazy<P> {
+pub(crate) struct Lazy<P> {
     finder: HashChains<P>,
     effort: SearchEffort,
     items: Items,
@@ -203,6 +237,20 @@ impl<P: Position> Lazy<P> {
             + HashChains::<P>::scratch_bytes(bytes)
             + bytes * size_of::<Item>()
             + Splitter::scratch_bytes(bytes, Self::PIECE_BYTES)
+    }
+
+    fn parse_from(
+        &mut self,
+        chunk: &PaddedChunk,
+        start: (usize, RecentOffsets),
+        window: WindowOrder,
+        sink: &mut dyn FnMut(&[Item], &[usize]),
+    ) {
+        self.items.0.clear();
+        lazy_from::<P, Rules>(chunk, start, &mut self.finder, self.effort, &mut self.items);
+        let blocks = self.splitter.split(&self.items.0, window, Self::PIECE_BYTES);
+        let ends: Vec<usize> = blocks.map(|(_, end)| end).collect();
+        sink(&self.items.0, &ends);
     }
 
     fn encode(&mut self, chunk: &PaddedChunk, block: &mut BlockMaker, writer: &mut Forward16Writer<'_>) {

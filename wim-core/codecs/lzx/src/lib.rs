@@ -1,6 +1,6 @@
 //! LZX as WIM stores it: chunks compressed alone, windows of 32 KiB to 2 MiB, E8 translation always on.
 //!
-//! Module [`cab`] decodes the LZX of cabinets, from the same core.
+//! Module [`cab`] has the LZX of cabinets, both ways, on the same core.
 
 mod block_header;
 pub mod cab;

@@ -4,15 +4,18 @@
 //! each is then parsed by cheapest path. Blocks are coded and written by the encoder, not here.
 
 use crate::cost::{Model, Source, set_costs};
-use crate::encode::BlockMaker;
+use crate::encode::{BlockMaker, recent_after};
 use crate::format::{MAX_MATCH_LEN, WindowOrder};
 use crate::items::{Frequencies, Item, Items, Rules};
 use crate::split::Splitter;
 use crate::write_block::{BlockCodes, Lengths};
 use lz_kit::Level;
 use lz_kit::bitstream::Forward16Writer;
-use lz_kit::lz77::{BinaryTrees, MatchLimits, MatchList, PaddedChunk, Position, SearchEffort};
+use lz_kit::lz77::{
+    BinaryTrees, Match, MatchLimits, MatchList, PaddedChunk, Position, RecentOffsets, SearchEffort,
+};
 use lz_kit::parse::{GapEdges, PathCosts, PathFinder, PathInput, first_guess};
+use std::ops::Range;
 
 /// Most bytes parsed at a time; blocks do not cross the ends of such spans.
 const MAX_SPAN: usize = 1 << 17;
@@ -97,7 +100,7 @@ impl<P: Position> NearOptimal<P> {
         let span = bytes.min(MAX_SPAN);
         size_of::<Self>()
             + BinaryTrees::<P>::scratch_bytes(bytes)
-            + MatchList::scratch_bytes(span)
+            + MatchList::<Match>::scratch_bytes(span)
             + PathFinder::scratch_bytes(span)
             + BlockCodes::SCRATCH_BYTES
             + PathCosts::scratch_bytes(window.num_offset_slots())
@@ -117,7 +120,7 @@ impl<P: Position> NearOptimal<P> {
             let end = chunk.len().min(at + MAX_SPAN);
             self.matches.clear();
             self.finder.list_matches(chunk, end, self.limits, self.plan.effort, &mut self.matches);
-            self.parse(chunk, at, end, block);
+            self.parse(chunk, at..end, block.window, block.recent);
             let mut start = 0;
             for &end in &self.ends {
                 let mut frequencies = Frequencies::ZERO;
@@ -130,12 +133,35 @@ impl<P: Position> NearOptimal<P> {
         }
     }
 
+    /// Parses the chunk from `start` on, what lies before being history, and hands the items of each span with the ends of its
+    /// blocks to `sink`. The recent offsets at `start` must not reach before the chunk.
+    pub(crate) fn parse_from(
+        &mut self,
+        chunk: &PaddedChunk,
+        (start, mut recent): (usize, RecentOffsets),
+        window: WindowOrder,
+        sink: &mut dyn FnMut(&[Item], &[usize]),
+    ) {
+        self.finder.start();
+        for (list_start, is_history) in spans(0, start, true).chain(spans(start, chunk.len(), false)) {
+            let end = if is_history { start } else { chunk.len() }.min(list_start + MAX_SPAN);
+            self.matches.clear();
+            self.finder.list_matches(chunk, end, self.limits, self.plan.effort, &mut self.matches);
+            if !is_history {
+                self.parse(chunk, list_start..end, window, recent);
+                recent = recent_after(recent, &self.items.0);
+                sink(&self.items.0, &self.ends);
+            }
+        }
+    }
+
     /// Parses a span into `items` and sets the ends of its blocks there.
-    fn parse(&mut self, chunk: &PaddedChunk, start: usize, end: usize, block: &BlockMaker) {
+    fn parse(&mut self, chunk: &PaddedChunk, span: Range<usize>, window: WindowOrder, recent: RecentOffsets) {
+        let Range { start, end } = span;
         self.guess.0.clear();
         self.items.0.clear();
-        first_guess::<Rules>(chunk, (start, end), (&self.matches, start), block.recent, &mut self.guess);
-        let blocks = self.splitter.split(&self.guess.0, block.window, self.plan.piece_bytes);
+        first_guess::<Rules>(chunk, (start, end), (&self.matches, start), recent, &mut self.guess);
+        let blocks = self.splitter.split(&self.guess.0, window, self.plan.piece_bytes);
         self.ends.clear();
         let mut input = PathInput {
             chunk,
@@ -143,7 +169,7 @@ impl<P: Position> NearOptimal<P> {
             end,
             matches: &self.matches,
             list_start: start,
-            recent: block.recent,
+            recent,
             gaps: GapEdges::Longest,
         };
         for (guessed, _) in blocks {
@@ -152,7 +178,7 @@ impl<P: Position> NearOptimal<P> {
             let mut source = Source::Guess;
             (input.end, input.gaps) = (input.start + block_bytes, GapEdges::Longest);
             for _ in 1..self.plan.passes {
-                set_costs(&mut self.costs, block.window, &frequencies, source);
+                set_costs(&mut self.costs, window, &frequencies, source);
                 self.pilot.0.clear();
                 self.paths.find::<Model>(input, &self.costs, &mut self.pilot);
                 frequencies = Frequencies::ZERO;
@@ -160,14 +186,19 @@ impl<P: Position> NearOptimal<P> {
                 source = Source::Parse;
             }
             if self.plan.passes > 1 {
-                self.codes.make(block.window, &frequencies, &Lengths::ZERO, 2);
+                self.codes.make(window, &frequencies, &Lengths::ZERO, 2);
                 source = Source::Codes(&self.codes.lengths);
             }
-            set_costs(&mut self.costs, block.window, &frequencies, source);
+            set_costs(&mut self.costs, window, &frequencies, source);
             input.gaps = self.plan.gaps;
             (_, input.recent) = self.paths.find::<Model>(input, &self.costs, &mut self.items);
             input.start = input.end;
             self.ends.push(self.items.0.len());
         }
     }
+}
+
+/// Starts of the spans of `start..end`, with a mark.
+fn spans(start: usize, end: usize, mark: bool) -> impl Iterator<Item = (usize, bool)> {
+    (start..end).step_by(MAX_SPAN).map(move |at| (at, mark))
 }

@@ -142,12 +142,32 @@ pub(crate) enum Kind {
     Uncompressed,
 }
 
+impl Kind {
+    fn number(self) -> u32 {
+        match self {
+            Self::Verbatim => BLOCK_VERBATIM,
+            Self::Aligned => BLOCK_ALIGNED,
+            Self::Uncompressed => BLOCK_UNCOMPRESSED,
+        }
+    }
+}
+
+/// What stands between the size of a raw block and its bytes.
+fn write_raw_start(recent: RecentOffsets, writer: &mut Forward16Writer<'_>) {
+    writer.align_skipping_at_least_one_bit();
+    for index in 0..3 {
+        writer.put_bytes(&(recent.get(index) as u32).to_le_bytes());
+    }
+}
+
 /// The codes of one block with its exact size, and the scratch to make them.
 #[derive(Debug)]
 pub(crate) struct BlockCodes {
     pub(crate) lengths: Lengths,
     pub(crate) aligned: [u8; NUM_ALIGNED_SYMBOLS],
     pub(crate) kind: Kind,
+    /// The better of the kinds that have codes.
+    coded_kind: Kind,
     /// Exact size of header and body, in bits; of an uncompressed block the most it can be.
     pub(crate) bits: u64,
     lists: [CodedList; 3],
@@ -164,6 +184,7 @@ impl BlockCodes {
             lengths: Lengths::ZERO,
             aligned: [0; NUM_ALIGNED_SYMBOLS],
             kind: Kind::Verbatim,
+            coded_kind: Kind::Verbatim,
             bits: 0,
             lists: Default::default(),
             builder: LengthBuilder::new(),
@@ -205,7 +226,7 @@ impl BlockCodes {
     /// Tries lengths that are cheaper with their header; false when the block did not become smaller.
     fn tune(&mut self, window: WindowOrder, frequencies: &Frequencies, previous: &Lengths) -> bool {
         let mains = window.num_main_symbols();
-        let before = (self.lengths.clone(), self.kind, self.bits);
+        let before = (self.lengths.clone(), self.kind, self.bits, self.coded_kind);
         let costs: [[u16; NUM_PRECODE_SYMBOLS]; 3] = core::array::from_fn(|i| self.lists[i].symbol_costs());
         self.tuner.tune(
             &frequencies.main[..mains],
@@ -226,7 +247,7 @@ impl BlockCodes {
         if self.bits < before.2 {
             return true;
         }
-        (self.lengths, self.kind, self.bits) = before;
+        (self.lengths, self.kind, self.bits, self.coded_kind) = before;
         self.code_lists(window, previous);
         false
     }
@@ -257,13 +278,10 @@ impl BlockCodes {
             + weigh(&frequencies.aligned, &self.aligned)
             - 3 * coded;
         let raw = 8 * frequencies.bytes as u64 + UNCOMPRESSED_OVERHEAD_BITS;
-        (self.kind, self.bits) = if raw < verbatim.min(aligned) {
-            (Kind::Uncompressed, raw)
-        } else if aligned < verbatim {
-            (Kind::Aligned, aligned)
-        } else {
-            (Kind::Verbatim, verbatim)
-        };
+        self.coded_kind = if aligned < verbatim { Kind::Aligned } else { Kind::Verbatim };
+        let coded = verbatim.min(aligned);
+        (self.kind, self.bits) =
+            if raw < coded { (Kind::Uncompressed, raw) } else { (self.coded_kind, coded) };
     }
 
     /// Writes the block: `items` stand for `bytes`, and `recent` is the queue after them.
@@ -275,12 +293,7 @@ impl BlockCodes {
         recent: RecentOffsets,
         writer: &mut Forward16Writer<'_>,
     ) {
-        let kind = match self.kind {
-            Kind::Verbatim => BLOCK_VERBATIM,
-            Kind::Aligned => BLOCK_ALIGNED,
-            Kind::Uncompressed => BLOCK_UNCOMPRESSED,
-        };
-        writer.put(kind, BLOCK_TYPE_BITS);
+        writer.put(self.kind.number(), BLOCK_TYPE_BITS);
         // Some decoders lose their place when an uncompressed block of the default size follows a compressed one.
         if bytes.len() == DEFAULT_BLOCK_BYTES as usize && self.kind != Kind::Uncompressed {
             writer.put(1, 1);
@@ -289,38 +302,69 @@ impl BlockCodes {
             writer.put(bytes.len() as u32, if window == WindowOrder::MIN { 16 } else { 24 });
         }
         writer.flush();
-        match self.kind {
-            Kind::Uncompressed => {
-                writer.align_skipping_at_least_one_bit();
-                for index in 0..3 {
-                    writer.put_bytes(&(recent.get(index) as u32).to_le_bytes());
-                }
-                writer.put_bytes(bytes);
-                if bytes.len() % 2 == 1 {
-                    writer.put_bytes(&[0]);
-                }
-                return;
+        if self.kind == Kind::Uncompressed {
+            write_raw_start(recent, writer);
+            writer.put_bytes(bytes);
+            if bytes.len() % 2 == 1 {
+                writer.put_bytes(&[0]);
             }
-            Kind::Aligned => {
-                for &len in &self.aligned {
-                    writer.put(u32::from(len), ALIGNED_LEN_BITS);
-                }
-                writer.flush();
+            return;
+        }
+        self.write_codes(writer);
+        self.write_items(items, writer);
+    }
+
+    /// Makes the block one with codes, though it would be smaller without.
+    pub(crate) fn avoid_raw(&mut self) {
+        self.kind = self.coded_kind;
+    }
+
+    /// Makes the block a raw one, whatever it was.
+    pub(crate) fn set_raw(&mut self) {
+        self.kind = Kind::Uncompressed;
+    }
+
+    /// Writes the head of a block of a cabinet, which has `bytes` bytes: up to its first item or raw byte. `recent` is the
+    /// queue at the start of a raw block.
+    pub(crate) fn write_cab_head(
+        &self,
+        bytes: usize,
+        recent: RecentOffsets,
+        writer: &mut Forward16Writer<'_>,
+    ) {
+        writer.put(self.kind.number(), BLOCK_TYPE_BITS);
+        writer.put(bytes as u32, 24);
+        writer.flush();
+        if self.kind == Kind::Uncompressed {
+            write_raw_start(recent, writer);
+        } else {
+            self.write_codes(writer);
+        }
+    }
+
+    fn write_codes(&self, writer: &mut Forward16Writer<'_>) {
+        if self.kind == Kind::Aligned {
+            for &len in &self.aligned {
+                writer.put(u32::from(len), ALIGNED_LEN_BITS);
             }
-            Kind::Verbatim => {}
+            writer.flush();
         }
         for list in &self.lists {
             list.write(writer);
         }
+    }
+
+    /// Writes items of a block with codes.
+    pub(crate) fn write_items(&self, items: &[Item], writer: &mut Forward16Writer<'_>) {
         if self.kind == Kind::Aligned {
-            self.write_items::<true>(items, writer);
+            self.write_items_of::<true>(items, writer);
         } else {
-            self.write_items::<false>(items, writer);
+            self.write_items_of::<false>(items, writer);
         }
     }
 
     /// Between flushes: at most 16 + 16 bits of symbols, then at most 17 bits of offset or 14 + 7 aligned.
-    fn write_items<const ALIGNED: bool>(&self, items: &[Item], writer: &mut Forward16Writer<'_>) {
+    fn write_items_of<const ALIGNED: bool>(&self, items: &[Item], writer: &mut Forward16Writer<'_>) {
         const _: () = assert!(MAX_MAIN_LEN + MAX_LENGTH_LEN + 17 <= Forward16Writer::ROOM);
         let mut main = [(0u16, 0u8); MAIN_ROOM];
         let mut length = [(0u16, 0u8); LENGTH_ROOM];

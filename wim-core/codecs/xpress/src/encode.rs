@@ -13,7 +13,7 @@ use lz_kit::bitstream::Interleaved16Writer;
 use lz_kit::huffman::LengthBuilder;
 use lz_kit::huffman::codewords::assign;
 use lz_kit::lz77::{
-    BinaryTrees, HashChains, MatchLimits, MatchList, PaddedChunk, RecentOffsets, SearchEffort,
+    BinaryTrees, HashChains, Match, MatchLimits, MatchList, PaddedChunk, RecentOffsets, SearchEffort,
 };
 use lz_kit::parse::{
     GapEdges, ItemSink, LazyRules, MAX_EDGE, PathCosts, PathFinder, PathInput, first_guess, greedy, lazy,
@@ -133,7 +133,7 @@ impl NearOptimal {
     fn scratch_bytes(max_chunk_bytes: usize) -> usize {
         size_of::<Self>()
             + BinaryTrees::<u16>::scratch_bytes(max_chunk_bytes)
-            + MatchList::scratch_bytes(max_chunk_bytes)
+            + MatchList::<Match>::scratch_bytes(max_chunk_bytes)
             + PathFinder::scratch_bytes(max_chunk_bytes)
             + PathCosts::scratch_bytes(NUM_SLOTS)
     }

@@ -12,6 +12,8 @@ pub struct Budget {
     pub workers: usize,
     /// Bytes that items between reading and sink may take together.
     pub permit_bytes: u64,
+    /// Bytes of each worker's scratch.
+    pub scratch_bytes: u64,
     /// Uncompressed bytes that a plan should group into one item.
     pub batch_bytes: u64,
 }
@@ -36,7 +38,22 @@ impl Budget {
             (permit_bytes / (workers * 4 * BUFFERS_PER_BATCH)).clamp(MIN_BATCH_BYTES, Self::MAX_BATCH_BYTES);
         // More in flight than that only raises the peak.
         let permit_bytes = permit_bytes.min(workers * 8 * BUFFERS_PER_BATCH * batch_bytes);
-        Self { workers: usize::try_from(workers).unwrap_or(usize::MAX), permit_bytes, batch_bytes }
+        Self {
+            workers: usize::try_from(workers).unwrap_or(usize::MAX),
+            permit_bytes,
+            scratch_bytes,
+            batch_bytes,
+        }
+    }
+
+    /// The same, with permits for items of up to `item_bytes` that the plan cannot make smaller: one for each worker and
+    /// one for the sink, as far as `memory_bytes` allows.
+    #[must_use]
+    pub fn for_items_of(self, item_bytes: u64, memory_bytes: u64) -> Self {
+        let workers = self.workers as u64;
+        let room = memory_bytes.saturating_sub(workers.saturating_mul(self.scratch_bytes));
+        let wanted = item_bytes.saturating_mul(workers + 1).min(room);
+        Self { permit_bytes: self.permit_bytes.max(wanted), ..self }
     }
 }
 

@@ -250,7 +250,12 @@ mod tests {
     }
 
     fn budgets(threads: usize) -> [Budget; 3] {
-        [100, 64 << 10, 1 << 20].map(|permit_bytes| Budget { workers: threads, permit_bytes, batch_bytes: 1 })
+        [100, 64 << 10, 1 << 20].map(|permit_bytes| Budget {
+            workers: threads,
+            permit_bytes,
+            scratch_bytes: 0,
+            batch_bytes: 1,
+        })
     }
 
     /// Runs `test` at 1, 2 and 8 threads and three budgets.
@@ -338,7 +343,7 @@ mod tests {
         let cancel = Cancel::new();
         let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
         let cx = Context::new(&Silent, &cancel).with_pool(Arc::clone(&pool));
-        let budget = Budget { workers: 2, permit_bytes: 100, batch_bytes: 1 };
+        let budget = Budget { workers: 2, permit_bytes: 100, scratch_bytes: 0, batch_bytes: 1 };
         let mut total = 0;
         map_in_order(
             &cx,
@@ -416,7 +421,7 @@ mod tests {
         for threads in [1, 2, 8] {
             let cancel = Cancel::new();
             let cx = Context::new(&Silent, &cancel).with_threads(threads);
-            let budget = Budget { workers: threads, permit_bytes: 1000, batch_bytes: 1 };
+            let budget = Budget { workers: threads, permit_bytes: 1000, scratch_bytes: 0, batch_bytes: 1 };
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 map_in_order(
                     &cx,
@@ -439,7 +444,7 @@ mod tests {
     fn promise_2_fewer_workers_than_threads_are_made_when_memory_is_short() {
         let cancel = Cancel::new();
         let cx = Context::new(&Silent, &cancel).with_threads(8);
-        let budget = Budget { workers: 2, permit_bytes: 1 << 20, batch_bytes: 1 };
+        let budget = Budget { workers: 2, permit_bytes: 1 << 20, scratch_bytes: 0, batch_bytes: 1 };
         let made = AtomicUsize::new(0);
         let worker = || {
             made.fetch_add(1, Ordering::SeqCst);

@@ -3,12 +3,14 @@
 use super::BLOCK_BYTES;
 use super::folder::Method;
 use super::mszip::MszipDecoder;
+use super::quantum::QuantumDecoder;
 use crate::base::{Error, Result};
 
 /// State from block to block.
 pub(super) enum Decoder {
     Stored,
     Mszip(Box<MszipDecoder>),
+    Quantum(Box<QuantumDecoder>),
     Lzx(Box<lzx::cab::Decoder>),
 }
 
@@ -22,7 +24,8 @@ impl Decoder {
             Method::Stored => Self::Stored,
             Method::Mszip => Self::Mszip(Box::new(MszipDecoder::new())),
             Method::Lzx(window) => Self::Lzx(Box::new(lzx::cab::Decoder::new(window))),
-            Method::Quantum { .. } | Method::Unknown(_) => {
+            Method::Quantum { window_bits } => Self::Quantum(Box::new(QuantumDecoder::new(window_bits))),
+            Method::Unknown(_) => {
                 return Err(Error::unsupported(format!("a folder compressed with {method}")));
             }
         })
@@ -44,6 +47,7 @@ impl Decoder {
                 decoder.decode(stored, out)?;
                 Ok(out)
             }
+            Self::Quantum(decoder) => decoder.decode(stored, size),
             Self::Lzx(decoder) => decoder.decode_frame(stored, size).map_err(|e| e.to_string()),
         }
     }

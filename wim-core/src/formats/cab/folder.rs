@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use lzx::cab::CabWindow;
+use lzx::cab::{CabWindow, HISTORY_WINDOWS};
 
 use super::BLOCK_BYTES;
 use crate::base::{Fields, Result};
@@ -49,7 +49,7 @@ impl Method {
             Self::Stored | Self::Unknown(_) => 0,
             Self::Mszip => 128 << 10,
             Self::Quantum { window_bits } => 1 << window_bits,
-            Self::Lzx(window) => 2 * window.bytes() as u64 + (128 << 10),
+            Self::Lzx(window) => (HISTORY_WINDOWS * window.bytes()) as u64 + (128 << 10),
         }
     }
 }

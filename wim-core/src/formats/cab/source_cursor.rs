@@ -36,9 +36,10 @@ impl<'a> SourceCursor<'a> {
             let more = (count - held).max(self.step);
             let more = usize::try_from(left).unwrap_or(usize::MAX).min(more);
             self.buffer.resize(held + more, 0);
-            let fresh = self.buffer.get_mut(held..).unwrap_or_default();
-            read_exact_at(self.source, fresh, self.read_to)?;
-            self.read_to += more as u64;
+            if let Some(fresh) = self.buffer.get_mut(held..).filter(|fresh| !fresh.is_empty()) {
+                read_exact_at(self.source, fresh, self.read_to)?;
+                self.read_to += more as u64;
+            }
         }
         let rest = self.buffer.get(self.consumed..).unwrap_or_default();
         Ok(rest.get(..count).unwrap_or(rest))

@@ -7,10 +7,12 @@
 //! | file | subject |
 //! |---|---|
 //! | `document.rs` | opening a document safely |
+//! | `cix.rs` | container indexes: how a package's files are rebuilt |
 //! | `identity.rs` | versions, identities of assemblies, names of packages |
 //! | `mum.rs` | packages: parents, updates, what makes each applicable |
 //! | `manifest.rs`, `registry.rs` | components: files, directories, registry, memberships, security, what needs an installer |
 
+pub mod cix;
 mod document;
 mod identity;
 mod manifest;

@@ -11,6 +11,11 @@ use crate::base::{Error, Result};
 
 /// Free cells smaller than this hold one list entry at most and are not offered; they rejoin their neighbours.
 const MIN_OFFERED_BYTES: u32 = 16;
+/// The index of free cells has at most one entry per so many bytes of bins, so that a hive of nothing but free cells takes
+/// little more memory than its file; the largest cells are kept. Healthy hives stay far below.
+const BYTES_PER_OFFER: u32 = 128;
+/// Entries that the index may have in any hive.
+const MIN_OFFERS: usize = 1024;
 /// Largest bin that is searched cell by cell for room near the owner.
 const MAX_NEAR_BIN_BYTES: u32 = 8192;
 /// A vector that must grow takes this share more than asked, so that many appended bins copy the hive rarely.
@@ -33,9 +38,7 @@ impl Bins {
     /// `Limit` when the hive would grow beyond 2 GiB.
     pub(super) fn allocate(&mut self, content: usize, near: u32) -> Result<u32> {
         let need = cell_bytes(content)?;
-        if self.free.is_none() {
-            self.free = Some(self.find_free());
-        }
+        self.index_free();
         let found = self.best_near(need, near).or_else(|| self.best(need));
         let (offset, size) = match found {
             Some(found) => found,
@@ -114,9 +117,7 @@ impl Bins {
             && let (next_size, false) = self.cell_size(next)
             && size + next_size >= need
         {
-            if self.free.is_none() {
-                self.free = Some(self.find_free());
-            }
+            self.index_free();
             self.forget_free(next, next_size);
             self.starts.remove(next);
             self.write_header(next, 0);
@@ -160,10 +161,14 @@ impl Bins {
     }
 
     fn offer_free(&mut self, offset: u32, size: u32) {
+        let most = MIN_OFFERS.max((self.size / BYTES_PER_OFFER) as usize);
         if size >= MIN_OFFERED_BYTES
             && let Some(free) = &mut self.free
         {
             free.insert((size, offset));
+            if free.len() > most {
+                free.pop_first();
+            }
         }
     }
 
@@ -173,20 +178,25 @@ impl Bins {
         }
     }
 
-    fn find_free(&self) -> BTreeSet<(u32, u32)> {
-        let mut free = BTreeSet::new();
-        for (index, &bin) in self.bins.iter().enumerate() {
-            let end = self.bins.get(index + 1).copied().unwrap_or(self.size);
+    /// Makes the index of free cells, unless it is there.
+    fn index_free(&mut self) {
+        if self.free.is_some() {
+            return;
+        }
+        self.free = Some(BTreeSet::new());
+        let mut bin = 0;
+        while bin < self.size {
+            let end = self.bin_of(bin).1;
             let mut offset = bin + BIN_HEADER_BYTES;
             while offset < end {
                 let (size, used) = self.cell_size(offset);
-                if !used && size >= MIN_OFFERED_BYTES {
-                    free.insert((size, offset));
+                if !used {
+                    self.offer_free(offset, size);
                 }
                 offset += size.max(8);
             }
+            bin = end;
         }
-        free
     }
 
     fn best(&self, need: u32) -> Option<(u32, u32)> {
@@ -289,6 +299,23 @@ mod tests {
         assert_eq!(bins.allocate(180, 0).unwrap(), 32);
         bins.rescan();
         assert_eq!(bins.free, None);
+    }
+
+    #[test]
+    fn a_file_of_free_cells_is_not_indexed_whole() {
+        const BINS: u32 = 1 << 20;
+        let mut bytes = vec![0; BASE_BLOCK_BYTES + BINS as usize];
+        put(&mut bytes, 4096, b"hbin");
+        put_u32(&mut bytes, 4096 + 8, BINS);
+        for at in (32..BINS as usize).step_by(16) {
+            put_u32(&mut bytes, 4096 + at, 16);
+        }
+        let mut bins = Bins::parse(bytes, BINS).unwrap();
+        assert_eq!(bins.allocate(12, 0).unwrap() % 16, 0);
+        let entries = bins.free.as_ref().unwrap().len();
+        assert!((1000..=(BINS / BYTES_PER_OFFER) as usize).contains(&entries), "{entries}");
+        // What does not fit any of them gets a bin of its own.
+        assert_eq!(bins.allocate(100, 0).unwrap(), BINS + 32);
     }
 
     #[test]

@@ -354,7 +354,8 @@ impl<'h> Checker<'h> {
             return;
         }
         let Some(entries) = self.take(self.bins.value_list(node.values(), count)) else { return };
-        let mut names: Vec<(u32, Name<'_>)> = Vec::new();
+        // Hash and offset only: a key may have a value for every 28 bytes of the file.
+        let mut names: Vec<(u32, u32)> = Vec::new();
         let (mut longest_name, mut longest_data) = (0, 0);
         for entry in entries {
             let offset = u32::from_le_bytes(*entry);
@@ -365,7 +366,7 @@ impl<'h> Checker<'h> {
             self.report.values += 1;
             longest_name = longest_name.max(value.name().len() * 2);
             longest_data = longest_data.max(value.size());
-            names.push((value.name().hash(), value.name()));
+            names.push((value.name().hash(), offset));
             self.data(&value);
         }
         self.value_names(node.offset, &mut names);
@@ -375,14 +376,18 @@ impl<'h> Checker<'h> {
         }
     }
 
-    fn value_names(&mut self, key: u32, names: &mut [(u32, Name<'_>)]) {
-        names.sort_by_key(|(hash, _)| *hash);
+    fn value_names(&mut self, key: u32, names: &mut [(u32, u32)]) {
+        let bins = self.bins;
+        let name = |offset: u32| bins.value(offset).map_or(Name::Latin1(&[]), |value| value.name());
+        names.sort_unstable_by(|(first_hash, first), (second_hash, second)| {
+            first_hash.cmp(second_hash).then_with(|| name(*first).cmp_upcased(&name(*second).upcased()))
+        });
         for pair in names.windows(2) {
             if let [(first_hash, first), (second_hash, second)] = pair
                 && first_hash == second_hash
-                && first.eq_upcased(&second.upcased())
+                && name(*first).eq_upcased(&name(*second).upcased())
             {
-                self.error(key, format!("the value {first:?} is there twice"));
+                self.error(key, format!("the value {:?} is there twice", name(*first)));
             }
         }
     }

@@ -3,18 +3,22 @@
 //! Everything a record holds is carried over, known or not; only offsets, list layouts and volatile leftovers are new. With
 //! [`Damage::GiveUp`] what cannot be read is left out and named, which is how damaged hives are repaired.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::base_block::{self, BASE_BLOCK_BYTES, Finish};
 use super::cell::{Bins, CellBits, NIL, len_u32, put, put_u32};
 use super::check::{Finding, Severity};
 use super::key::{HEADER_BYTES, KeyNode, MAX_KEY_NAME_UNITS, at};
+use super::name::Name;
 use super::reader::{MAX_DEPTH, State};
 use super::subkey_lists::{MAX_LEAF_BELOW_ROOT, MAX_SINGLE_LEAF};
 use super::subkeys::{LIST_HEADER_BYTES, ListKind};
 use super::value;
 use super::{Hive, key_flags};
-use crate::base::{Error, Result};
+use crate::base::{Error, Place, Result};
+
+/// Losses that are named one by one; more are counted.
+const MAX_LEFT_OUT: usize = 10_000;
 
 /// What to do about records that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,7 @@ impl Hive {
             by_descriptor: BTreeMap::new(),
             anchor: NIL,
             left_out: Vec::new(),
+            more_left_out: 0,
             path: Vec::new(),
         };
         let root = rebuild.tree()?;
@@ -58,7 +63,16 @@ impl Hive {
         let finish = Finish { sequence: base.primary_sequence, last_written: None, bins_bytes: to.size };
         base_block::finish(&mut to.bytes, &finish);
         let hive = Self { bins: to, base, edit_time: self.edit_time, state: State::Unchecked, is_new: true };
-        Ok((hive, rebuild.left_out))
+        let mut left_out = rebuild.left_out;
+        if rebuild.more_left_out > 0 {
+            left_out.push(Finding {
+                severity: Severity::Error,
+                offset: 0,
+                key: String::new(),
+                message: format!("{} more records left out", rebuild.more_left_out),
+            });
+        }
+        Ok((hive, left_out))
     }
 }
 
@@ -70,10 +84,12 @@ struct Rebuild<'h> {
     seen: CellBits,
     /// New offset of each old security record.
     security: BTreeMap<u32, u32>,
-    by_descriptor: BTreeMap<Vec<u8>, u32>,
+    by_descriptor: BTreeMap<&'h [u8], u32>,
     /// Some security record of the new hive.
     anchor: u32,
     left_out: Vec<Finding>,
+    /// Findings beyond [`MAX_LEFT_OUT`].
+    more_left_out: u64,
     path: Vec<String>,
 }
 
@@ -90,12 +106,19 @@ impl<'h> Rebuild<'h> {
             Ok(value) => Ok(Some(value)),
             Err(error) if self.damage == Damage::Refuse => Err(error),
             Err(error) => {
-                self.left_out.push(Finding {
-                    severity: Severity::Error,
-                    offset: 0,
-                    key: self.path.join("\\"),
-                    message: format!("{what} left out: {error}"),
-                });
+                if self.left_out.len() < MAX_LEFT_OUT {
+                    self.left_out.push(Finding {
+                        severity: Severity::Error,
+                        offset: match error.place() {
+                            Place::Field { offset, .. } => *offset,
+                            _ => 0,
+                        },
+                        key: self.path.join("\\"),
+                        message: format!("{what} left out: {error}"),
+                    });
+                } else {
+                    self.more_left_out += 1;
+                }
                 Ok(None)
             }
         }
@@ -183,7 +206,7 @@ impl<'h> Rebuild<'h> {
         if self.anchor == NIL {
             self.anchor = new;
         }
-        self.by_descriptor.insert(descriptor.to_vec(), new);
+        self.by_descriptor.insert(descriptor, new);
         self.security.insert(old, new);
         Ok(new)
     }
@@ -217,42 +240,72 @@ impl<'h> Rebuild<'h> {
         let from = self.from;
         let entries = from.bins.value_list(node.values(), node.value_count());
         let Some(entries) = self.take(entries, "all values")? else { return Ok(()) };
-        let mut copied = Vec::with_capacity(entries.len());
-        let mut names = BTreeSet::new();
+        // Offsets only: a key may have a value for every 28 bytes of the file.
+        let mut kept: Vec<u32> = Vec::new();
         for entry in entries {
             let old = from.bins.value(u32::from_le_bytes(*entry));
             let Some(old) = self.take(old, "a value")? else { continue };
-            if self.damage == Damage::GiveUp && !names.insert(old.name().upcased()) {
-                let twice = Error::invalid_input(format!("the value {:?} exists already", old.name()));
-                self.take::<()>(Err(twice), "a value of the same name")?;
-                continue;
+            let data = old.data(&from.bins, from.base.version).map(drop);
+            if self.take(data, &format!("value {:?}", old.name()))?.is_some() {
+                kept.push(old.offset);
             }
-            let data = old.data(&from.bins, from.base.version);
-            let Some(data) = self.take(data, &format!("value {:?}", old.name()))? else { continue };
+        }
+        if self.damage == Damage::GiveUp {
+            let seconds = self.second_values(&kept);
+            kept.retain(|offset| seconds.binary_search(offset).is_err());
+            for twice in seconds {
+                let twice = Error::invalid_input(format!(
+                    "the value {:?} exists already",
+                    from.bins.value(twice)?.name()
+                ));
+                self.take::<()>(Err(twice), "a value of the same name")?;
+            }
+        }
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let list = self.to.allocate(kept.len() * 4, new)?;
+        for (index, &offset) in kept.iter().enumerate() {
+            let old = from.bins.value(offset)?;
+            let data = old.data(&from.bins, from.base.version)?;
             let name_bytes = usize::from(super::cell::le_u16(old.bytes(), value::at::NAME_LENGTH));
             let mut record =
                 old.bytes().get(..value::HEADER_BYTES + name_bytes).unwrap_or(old.bytes()).to_vec();
             put_u32(&mut record, value::at::SIZE, value::RESIDENT);
             put_u32(&mut record, value::at::DATA, 0);
-            copied.push((record, data));
-        }
-        if copied.is_empty() {
-            return Ok(());
-        }
-        let list = self.to.allocate(copied.len() * 4, new)?;
-        for (index, (record, data)) in copied.iter().enumerate() {
             let cell = self.to.allocate(record.len(), new)?;
-            self.to.write(cell, 0, record)?;
-            self.to.replace_data(cell, data, from.base.version)?;
+            self.to.write(cell, 0, &record)?;
+            self.to.replace_data(cell, &data, from.base.version)?;
             self.to.write_u32(list, index * 4, cell)?;
         }
         self.to.write_u32(new, at::VALUES, list)?;
-        self.to.write_u32(new, at::VALUE_COUNT, len_u32(copied.len()))
+        self.to.write_u32(new, at::VALUE_COUNT, len_u32(kept.len()))
     }
 
-    fn subkeys(&mut self, node: &KeyNode<'h>, new: u32) -> Result<Vec<(u32, u32)>> {
+    /// The values whose name another one before them has, by offset.
+    fn second_values(&self, offsets: &[u32]) -> Vec<u32> {
+        let bins = &self.from.bins;
+        let name = |offset: u32| bins.value(offset).map_or(Name::Latin1(&[]), |value| value.name());
+        let mut sorted: Vec<(u32, u32)> =
+            offsets.iter().map(|&offset| (name(offset).hash(), offset)).collect();
+        // A stable sort: of equal names the first in the list stays.
+        sorted.sort_by(|(first_hash, first), (second_hash, second)| {
+            first_hash.cmp(second_hash).then_with(|| name(*first).cmp_upcased(&name(*second).upcased()))
+        });
+        let is_same = |pair: &&[(u32, u32)]| {
+            matches!(pair, [(first_hash, first), (second_hash, second)]
+                if first_hash == second_hash && name(*first).eq_upcased(&name(*second).upcased()))
+        };
+        let seconds = sorted.windows(2).filter(is_same).filter_map(|pair| pair.last());
+        let mut seconds: Vec<u32> = seconds.map(|&(_, offset)| offset).collect();
+        seconds.sort_unstable();
+        seconds
+    }
+
+    /// The subkeys that can be kept, by their old offsets, in order.
+    fn kept_subkeys(&mut self, node: &KeyNode<'h>) -> Result<Vec<u32>> {
         let from = self.from;
-        let mut olds = Vec::new();
+        let mut kept = Vec::new();
         for child in from.bins.subkey_offsets(node) {
             let child = child.and_then(|offset| from.bins.key(offset));
             let Some(child) = self.take(child, "a subkey")? else { continue };
@@ -266,7 +319,7 @@ impl<'h> Rebuild<'h> {
                 );
                 self.take::<()>(Err(bad), "a subkey")?;
             } else if self.seen.insert(child.offset) {
-                olds.push((child.name().upcased(), child));
+                kept.push(child.offset);
             } else {
                 let twice = super::cell::bad_cell("key node", "offset", child.offset, 0, "reached twice");
                 self.take::<()>(Err(twice), "a subkey")?;
@@ -274,20 +327,30 @@ impl<'h> Rebuild<'h> {
         }
         if self.damage == Damage::GiveUp {
             // A list out of order, or with a name twice, is put right.
-            olds.sort_by(|(a, _), (b, _)| a.cmp(b));
-            let all = std::mem::take(&mut olds);
-            for (name, child) in all {
-                if olds.last().is_some_and(|(last, _)| *last == name) {
-                    let twice = Error::invalid_input(format!("{} exists already", child.name()));
-                    self.take::<()>(Err(twice), "a subkey of the same name")?;
-                } else {
-                    olds.push((name, child));
+            let name = |offset: u32| from.bins.key(offset).map_or(Name::Latin1(&[]), |key| key.name());
+            kept.sort_by(|&a, &b| name(a).cmp_upcased(&name(b).upcased()));
+            let mut left_out = Vec::new();
+            kept.dedup_by(|later, earlier| {
+                let is_same = name(*later).eq_upcased(&name(*earlier).upcased());
+                if is_same {
+                    left_out.push(*later);
                 }
+                is_same
+            });
+            for twice in left_out {
+                let twice = Error::invalid_input(format!("{} exists already", name(twice)));
+                self.take::<()>(Err(twice), "a subkey of the same name")?;
             }
         }
+        Ok(kept)
+    }
+
+    fn subkeys(&mut self, node: &KeyNode<'h>, new: u32) -> Result<Vec<(u32, u32)>> {
+        let from = self.from;
+        let olds = self.kept_subkeys(node)?;
         let mut pairs = Vec::with_capacity(olds.len());
-        for (_, old) in &olds {
-            pairs.push((old.offset, self.node(old, new)?));
+        for offset in olds {
+            pairs.push((offset, self.node(&from.bins.key(offset)?, new)?));
         }
         if !pairs.is_empty() {
             let children: Vec<u32> = pairs.iter().map(|&(_, new)| new).collect();

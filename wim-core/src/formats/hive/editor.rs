@@ -413,18 +413,7 @@ impl Bins {
     }
 
     fn add_value(&mut self, key: u32, units: &[u16], data: &RegValue, version: HiveVersion) -> Result<()> {
-        let (name, compressed) = name::encode(units);
-        let mut record = vec![0; value::HEADER_BYTES];
-        put(&mut record, 0, b"vk");
-        // At most 16,383 units were let in, so the length fits.
-        let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
-        put(&mut record, value::at::NAME_LENGTH, &length.to_le_bytes());
-        put(&mut record, value::at::SIZE, &RESIDENT.to_le_bytes());
-        put(&mut record, value::at::KIND, &data.kind.to_le_bytes());
-        // A default value has no name, and Windows leaves its flags 0.
-        let flags: u16 = u16::from(compressed == name::Compressed::Yes && !name.is_empty());
-        put(&mut record, value::at::FLAGS, &flags.to_le_bytes());
-        record.extend_from_slice(&name);
+        let record = value::new_record(units, data.kind);
         let new = self.allocate(record.len(), key)?;
         self.write(new, 0, &record)?;
         self.replace_data(new, &data.data, version)?;

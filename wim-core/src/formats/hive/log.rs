@@ -109,7 +109,7 @@ fn replay_old(
                     if primary.is_none() {
                         put_sector(bytes, log.bytes);
                     }
-                    set_length(bytes, log.base.bins_bytes)?;
+                    set_length(bytes, log.base.bins_bytes, log.bytes.len())?;
                     for (page, content) in pages {
                         put(bytes, BASE_BLOCK_BYTES + page * SECTOR_BYTES, content);
                     }
@@ -189,7 +189,7 @@ fn replay_new(
                 }
                 _ => {}
             }
-            apply_entry(bytes, &entry)?;
+            apply_entry(bytes, &entry, log.bytes.len())?;
             last = Some(entry.sequence);
         }
     }
@@ -245,8 +245,8 @@ fn next_entry(log: &[u8], at: usize) -> Result<Option<LogEntry<'_>>> {
     Ok(Some(LogEntry { size, sequence, bins_bytes, pages }))
 }
 
-fn apply_entry(bytes: &mut Vec<u8>, entry: &LogEntry<'_>) -> Result<()> {
-    set_length(bytes, entry.bins_bytes)?;
+fn apply_entry(bytes: &mut Vec<u8>, entry: &LogEntry<'_>, log_bytes: usize) -> Result<()> {
+    set_length(bytes, entry.bins_bytes, log_bytes)?;
     for (offset, content) in &entry.pages {
         put(bytes, BASE_BLOCK_BYTES + *offset as usize, content);
     }
@@ -254,13 +254,13 @@ fn apply_entry(bytes: &mut Vec<u8>, entry: &LogEntry<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Grows the file to hold the bins; a log of a few bytes must not make it larger than logs ever do.
-fn set_length(bytes: &mut Vec<u8>, bins_bytes: u32) -> Result<()> {
-    /// A hive grows by what is written to it, and logs are limited to 64 MiB by Windows.
-    const MAX_GROWTH: usize = 128 << 20;
+/// Grows the file to hold the bins; a log of a few bytes must not make it much larger than itself.
+fn set_length(bytes: &mut Vec<u8>, bins_bytes: u32, log_bytes: usize) -> Result<()> {
+    /// New bins are written to the log whole; beyond them files are padded to a multiple of 256 KiB.
+    const MAX_PADDING: usize = 1 << 20;
     let needed = BASE_BLOCK_BYTES + bins_bytes as usize;
     if needed > bytes.len() {
-        if needed - bytes.len() > MAX_GROWTH {
+        if needed - bytes.len() > log_bytes + MAX_PADDING {
             return Err(Error::limit(format!(
                 "the log would grow the hive from {} to {needed} bytes",
                 bytes.len()

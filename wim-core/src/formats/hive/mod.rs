@@ -28,6 +28,8 @@ mod key;
 mod log;
 mod name;
 mod reader;
+#[cfg(test)]
+mod record_tests;
 mod security;
 mod subkey_lists;
 mod subkeys;

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::big_data::SEGMENT_BYTES;
-use super::cell::{Bins, bad_cell, le_u16, le_u32};
-use super::name::{Compressed, Name};
+use super::cell::{Bins, bad_cell, le_u16, le_u32, put};
+use super::name::{self, Compressed, Name};
 use super::{HiveVersion, KeyRef};
 use crate::base::Result;
 
@@ -206,6 +206,23 @@ impl fmt::Debug for RegValue {
         shown.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         if shown.len() < self.data.len() { write!(f, "… {} bytes", self.data.len()) } else { Ok(()) }
     }
+}
+
+/// The record of a new value without data.
+pub(super) fn new_record(units: &[u16], kind: u32) -> Vec<u8> {
+    let (name, compressed) = name::encode(units);
+    let mut record = vec![0; HEADER_BYTES];
+    put(&mut record, 0, b"vk");
+    // At most 16,383 units were let in, so the length fits.
+    let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+    put(&mut record, at::NAME_LENGTH, &length.to_le_bytes());
+    put(&mut record, at::SIZE, &RESIDENT.to_le_bytes());
+    put(&mut record, at::KIND, &kind.to_le_bytes());
+    // A default value has no name, and Windows leaves its flags 0.
+    let flags: u16 = if compressed == Compressed::Yes && !name.is_empty() { FLAG_COMPRESSED_NAME } else { 0 };
+    put(&mut record, at::FLAGS, &flags.to_le_bytes());
+    record.extend_from_slice(&name);
+    record
 }
 
 /// A value record, borrowed from its cell.

@@ -41,6 +41,16 @@ impl fmt::Display for TargetWindows {
     }
 }
 
+/// Whether sections that name no architecture are for x86 alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Undecorated {
+    /// They are, as Windows has it since Server 2003.
+    #[default]
+    Refuse,
+    /// They are taken for any architecture where nothing else fits, for packages that were labelled carelessly.
+    Accept,
+}
+
 /// A parsed decoration; fields that are absent fit everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Decoration {
@@ -142,10 +152,14 @@ impl Decoration {
     /// The first reason why not.
     pub fn fits(&self, target: &TargetWindows) -> Result<(), Mismatch> {
         match self.arch {
-            Some(arch) if arch != target.arch => return Err(Mismatch::Architecture(arch)),
-            None if target.arch != Architecture::X86 => return Err(Mismatch::NoArchitecture),
-            _ => {}
+            Some(arch) if arch != target.arch => Err(Mismatch::Architecture(arch)),
+            None if target.arch != Architecture::X86 => Err(Mismatch::NoArchitecture),
+            _ => self.fits_version(target),
         }
+    }
+
+    /// Whether it fits `target` but for the architecture.
+    fn fits_version(&self, target: &TargetWindows) -> Result<(), Mismatch> {
         let version = (self.major.unwrap_or(0), self.minor.unwrap_or(0));
         if version > target.version() {
             return Err(Mismatch::Version(version.0, version.1));
@@ -191,6 +205,8 @@ pub struct Selection {
     pub section: Option<String>,
     /// Each decoration of the line that does not fit, with the reason.
     pub rejected: Vec<(String, Mismatch)>,
+    /// The section names no architecture, and is taken on another than x86 because that was asked for.
+    pub is_undecorated: bool,
 }
 
 /// Chooses the Models section of a line `models_section, decorations…` for `target`.
@@ -201,14 +217,17 @@ pub fn select(
     models_section: &str,
     decorations: &[String],
     target: &TargetWindows,
+    undecorated: Undecorated,
     exists: &dyn Fn(&str) -> bool,
 ) -> Selection {
     let mut selection = Selection::default();
     if decorations.is_empty() {
-        if target.arch == Architecture::X86 {
-            selection.section = Some(models_section.to_owned());
-        } else {
+        selection.is_undecorated = target.arch != Architecture::X86;
+        if selection.is_undecorated && undecorated == Undecorated::Refuse {
+            selection.is_undecorated = false;
             selection.rejected.push((String::new(), Mismatch::NoArchitecture));
+        } else {
+            selection.section = Some(models_section.to_owned());
         }
         return selection;
     }
@@ -226,7 +245,28 @@ pub fn select(
         None if target.arch == Architecture::X86 && exists(models_section) => Some(models_section.to_owned()),
         None => None,
     };
+    if selection.section.is_none() && undecorated == Undecorated::Accept {
+        selection.section = without_architecture(models_section, decorations, target, exists);
+        selection.is_undecorated = selection.section.is_some();
+    }
     selection
+}
+
+/// The section that would be taken if an architecture did not have to be named.
+fn without_architecture(
+    models_section: &str,
+    decorations: &[String],
+    target: &TargetWindows,
+    exists: &dyn Fn(&str) -> bool,
+) -> Option<String> {
+    let fitting = decorations.iter().filter_map(|text| {
+        let decoration = Decoration::parse(text).ok()?;
+        let fits = decoration.arch.is_none() && decoration.fits_version(target).is_ok();
+        fits.then_some((decoration, text))
+    });
+    let best = fitting.max_by_key(|(decoration, _)| decoration.preference());
+    let decorated = best.map(|(_, text)| format!("{models_section}.{text}"));
+    decorated.or_else(|| exists(models_section).then(|| models_section.to_owned()))
 }
 
 #[cfg(test)]
@@ -242,7 +282,7 @@ mod tests {
     fn chosen(line: &str, target: TargetWindows) -> Option<String> {
         let mut parts = line.split(',').map(str::to_owned);
         let models = parts.next().unwrap();
-        select(&models, &parts.collect::<Vec<_>>(), &target, &|_| false).section
+        select(&models, &parts.collect::<Vec<_>>(), &target, Undecorated::Refuse, &|_| false).section
     }
 
     #[test]
@@ -280,7 +320,27 @@ mod tests {
         assert_eq!(chosen("M,NT.6.1,NTx86.6.1", seven).unwrap(), "M.NTx86.6.1");
         assert_eq!(chosen("M,NTx86.6.1...100", seven), None);
         assert_eq!(chosen("M,ntX86.0x6.0x1", seven).unwrap(), "M.ntX86.0x6.0x1");
-        assert_eq!(select("M", &["NTx86.10.0".into()], &seven, &|_| true).section.unwrap(), "M");
+        assert_eq!(
+            select("M", &["NTx86.10.0".into()], &seven, Undecorated::Refuse, &|_| true).section.unwrap(),
+            "M"
+        );
+    }
+
+    #[test]
+    fn sections_without_an_architecture_are_taken_only_on_request_and_last() {
+        let seven = windows(Amd64, 6, 1, 7601);
+        let chosen = |decorations: &[&str], undecorated| {
+            let decorations: Vec<String> = decorations.iter().map(|&text| text.to_owned()).collect();
+            let selection = select("M", &decorations, &seven, undecorated, &|name| name == "M");
+            (selection.section, selection.is_undecorated)
+        };
+        let some = |text: &str, undecorated| (Some(text.to_owned()), undecorated);
+        assert_eq!(chosen(&[], Undecorated::Refuse), (None, false));
+        assert_eq!(chosen(&[], Undecorated::Accept), some("M", true));
+        assert_eq!(chosen(&["NT.5.1", "NT.6.0", "NT.6.2"], Undecorated::Refuse), (None, false));
+        assert_eq!(chosen(&["NT.5.1", "NT.6.0", "NT.6.2"], Undecorated::Accept), some("M.NT.6.0", true));
+        assert_eq!(chosen(&["NTx86"], Undecorated::Accept), some("M", true));
+        assert_eq!(chosen(&["NT.6.1", "NTamd64.6.0"], Undecorated::Accept), some("M.NTamd64.6.0", false));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub fn copy_files(
         });
     } else if let Some(section) = inf.section(value) {
         let mut target: Option<(u32, String)> = None;
-        for entry in &section.entries {
+        for entry in section.entries.iter().take_while(|_| !inf.is_exhausted()) {
             // `a.sys = …` is not a copy line, but the key of a mistaken one still names the file.
             let Some(name) = entry.key.as_ref().or_else(|| entry.values.first()) else { continue };
             let name = inf.expand(name).trim().to_owned();

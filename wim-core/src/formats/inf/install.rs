@@ -63,6 +63,10 @@ pub struct Install {
     pub copy_infs: Vec<String>,
     /// `FeatureScore`.
     pub feature_score: u8,
+    /// `*IfType` of a network adapter: 6 for Ethernet, 71 for Wi-Fi.
+    pub interface_type: Option<u32>,
+    /// INFs that are included, as spelt, each once.
+    pub included: Vec<String>,
     /// Why nothing of it can be trusted: a name that leads out of where files belong.
     pub refused: Option<Error>,
     /// What is odd or missing.
@@ -107,11 +111,14 @@ pub fn install(
             exclude_ids: Vec::new(),
             copy_infs: Vec::new(),
             feature_score: DEFAULT_FEATURE_SCORE,
+            interface_type: None,
+            included: Vec::new(),
             refused: None,
             findings: Vec::new(),
         },
         includes,
         visited: HashSet::new(),
+        open: Vec::new(),
         package_inf: inf.clone(),
     };
     walk.visit(inf, &section, Part::Main, 0);
@@ -157,6 +164,8 @@ struct Walk<'a> {
     out: Install,
     includes: &'a dyn IncludedInfs,
     visited: HashSet<(String, String)>,
+    /// The sections that are being read, each because the one before needs it.
+    open: Vec<(String, String)>,
     package_inf: Arc<Inf>,
 }
 
@@ -170,12 +179,19 @@ impl Walk<'_> {
     /// Reads a section after what it needs; each section counts once.
     fn visit(&mut self, inf: &Arc<Inf>, name: &str, part: Part, depth: usize) {
         let Some(section) = inf.section(name) else { return };
-        if self.visited.len() >= MAX_VISITED
-            || !self.visited.insert((inf.name().to_lowercase(), name.to_lowercase()))
-        {
+        let place = (inf.name().to_lowercase(), name.to_lowercase());
+        if self.open.contains(&place) {
+            let text =
+                format!("[{name}] is needed by what it needs itself: Include and Needs go round in a circle");
+            self.out.refused.get_or_insert(inf.error(section.position, text));
             return;
         }
+        if self.visited.len() >= MAX_VISITED || !self.visited.insert(place.clone()) {
+            return;
+        }
+        self.open.push(place);
         self.needs(inf, section, part, depth);
+        self.open.pop();
         match part {
             Part::Main => self.main(inf, section),
             Part::Hardware => {
@@ -201,6 +217,10 @@ impl Walk<'_> {
         }
         let mut infs = Vec::new();
         for name in names {
+            let is_known = self.out.included.iter().any(|known| known.eq_ignore_ascii_case(&name));
+            if !is_known && self.out.included.len() < MAX_FINDINGS {
+                self.out.included.push(name.clone());
+            }
             match self.includes.open(&name) {
                 Some(included) => infs.push(included),
                 None => {
@@ -229,6 +249,9 @@ impl Walk<'_> {
         self.out.software.extend(lines);
         self.out.exclude_ids.extend(inf.list(section, "ExcludeID"));
         self.out.copy_infs.extend(inf.list(section, "CopyINF"));
+        if let Some(field) = section.value("*IfType") {
+            self.out.interface_type = parse_number(&inf.expand(field));
+        }
         if self.out.feature_score == DEFAULT_FEATURE_SCORE
             && let Some(field) = section.value("FeatureScore")
         {
@@ -245,7 +268,7 @@ impl Walk<'_> {
         for entry in section.with_key("CopyFiles") {
             for field in &entry.values {
                 let value = inf.expand(field).trim().to_owned();
-                if value.is_empty() {
+                if value.is_empty() || inf.is_exhausted() {
                     continue;
                 }
                 let mut findings = Vec::new();
@@ -282,7 +305,7 @@ impl Walk<'_> {
                     self.find(inf.error(at, format!("{key} names section [{name}], which is not there")));
                     continue;
                 };
-                for entry in &list.entries {
+                for entry in list.entries.iter().take_while(|_| !inf.is_exhausted()) {
                     match read(inf, entry) {
                         Ok(line) => lines.push(line),
                         Err(e) => self.find(e),

@@ -189,21 +189,7 @@ impl Lexer {
         let mut pending = self.pending.take().unwrap_or_default();
         while let Some(&byte) = bytes.get(at) {
             if in_quotes {
-                let run = run_length(bytes, at, |b| b == b'"');
-                pending.field.text.push_str(line.get(at..at + run).unwrap_or(""));
-                at += run;
-                match (bytes.get(at), bytes.get(at + 1)) {
-                    (Some(b'"'), Some(b'"')) => {
-                        pending.field.text.push('"');
-                        at += 2;
-                    }
-                    (Some(_), _) => {
-                        in_quotes = false;
-                        at += 1;
-                    }
-                    (None, _) => {}
-                }
-                pending.keep = pending.field.text.len();
+                (at, in_quotes) = pending.quoted(line, at);
                 continue;
             }
             let is_empty = pending.field.text.is_empty() && !pending.field.quoted;
@@ -291,6 +277,23 @@ impl Lexer {
 }
 
 impl Pending {
+    /// Takes quoted text up to the next quote; where it ends, and whether the quotes are still open.
+    fn quoted(&mut self, line: &str, start: usize) -> (usize, bool) {
+        let bytes = line.as_bytes();
+        let at = start + run_length(bytes, start, |b| b == b'"');
+        self.field.text.push_str(line.get(start..at).unwrap_or(""));
+        let (next, is_open) = match (bytes.get(at), bytes.get(at + 1)) {
+            (Some(b'"'), Some(b'"')) => {
+                self.field.text.push('"');
+                (at + 2, true)
+            }
+            (Some(_), _) => (at + 1, false),
+            (None, _) => (at, true),
+        };
+        self.keep = self.field.text.len();
+        (next, is_open)
+    }
+
     /// Removes blanks at the end of the field that were not quoted.
     fn trim(&mut self) {
         let text = &mut self.field.text;

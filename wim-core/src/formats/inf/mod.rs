@@ -20,7 +20,7 @@ pub mod service;
 pub mod strings;
 pub mod version;
 
-pub use decoration::TargetWindows;
+pub use decoration::{TargetWindows, Undecorated};
 pub use directory::Directory;
 pub use files::FileCopy;
 pub use install::{IncludedInfs, Install, NoIncludes};

@@ -2,7 +2,7 @@
 //!
 //! Source: drivers.md 1.4 and 1.5. It chooses sections for one Windows at a time and never merges architectures.
 
-use super::decoration::{self, Mismatch, TargetWindows};
+use super::decoration::{self, Mismatch, TargetWindows, Undecorated};
 use super::lexer::{Field, Position};
 use super::section::Inf;
 use crate::base::{Error, Result};
@@ -53,6 +53,8 @@ pub struct Models {
     pub sections: Vec<String>,
     /// Decorations that do not fit, with the reason; an empty name stands for an undecorated line.
     pub rejected: Vec<(String, Mismatch)>,
+    /// Sections that name no architecture and were taken because that was asked for.
+    pub undecorated: Vec<String>,
 }
 
 impl Models {
@@ -95,13 +97,26 @@ pub fn manufacturers(inf: &Inf) -> Vec<Manufacturer> {
 /// # Errors
 /// `Limit` for more than [`MAX_IDS`] ids.
 pub fn models_for(inf: &Inf, target: &TargetWindows) -> Result<Models> {
+    models_with(inf, target, Undecorated::Refuse)
+}
+
+/// [`models_for`] with a say in what sections without an architecture are for.
+///
+/// # Errors
+/// As [`models_for`].
+pub fn models_with(inf: &Inf, target: &TargetWindows, undecorated: Undecorated) -> Result<Models> {
     let mut found = Models::default();
     let mut ids = 0;
     for line in manufacturers(inf) {
+        inf.check_work()?;
         let exists = |name: &str| inf.section(name).is_some();
-        let selection = decoration::select(&line.models_section, &line.decorations, target, &exists);
+        let selection =
+            decoration::select(&line.models_section, &line.decorations, target, undecorated, &exists);
         found.rejected.extend(selection.rejected);
         let Some(name) = selection.section else { continue };
+        if selection.is_undecorated {
+            found.undecorated.push(name.clone());
+        }
         if let Some(section) = inf.section(&name) {
             for entry in &section.entries {
                 let Some(model) = model(inf, &line, entry) else { continue };

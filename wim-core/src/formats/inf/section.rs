@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::directory;
 use super::encoding::{self, Encoding};
@@ -13,6 +14,13 @@ use crate::base::{Error, ErrorKind, Place, Result};
 
 /// Most bytes an INF may have; the largest seen has 2.4 MB.
 pub const MAX_BYTES: usize = 16 << 20;
+/// Most work that reading one INF may make, in bytes of expanded text with a share for each field.
+///
+/// A short token can stand for a long text in a million places, and one section can be named by thousands of others. The
+/// largest driver seen needs a hundredth of this for one Windows.
+pub const MAX_WORK: u64 = 64 << 20;
+/// What expanding a field costs beside its text.
+const FIELD_WORK: u64 = 16;
 /// Most characters in a section name.
 pub const MAX_SECTION_NAME: usize = 255;
 
@@ -67,6 +75,8 @@ pub struct Inf {
     by_name: HashMap<String, usize>,
     strings: Strings,
     findings: Vec<Error>,
+    /// How much of [`MAX_WORK`] is used up.
+    work: AtomicU64,
 }
 
 impl Inf {
@@ -89,6 +99,7 @@ impl Inf {
             by_name: HashMap::new(),
             strings: Strings::default(),
             findings: lexed.findings.into_iter().map(|e| e.in_file(name)).collect(),
+            work: AtomicU64::new(0),
         };
         inf.build(lexed.items);
         inf.strings = Strings::collect(inf.sections.iter());
@@ -184,7 +195,31 @@ impl Inf {
     /// [`Self::expand`] for a text that is no field.
     #[must_use]
     pub fn expand_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.strings.expand(text, self.language, &|id| directory::registry_path(id), &mut |_| {})
+        if self.is_exhausted() {
+            return Cow::Borrowed(text);
+        }
+        let expanded =
+            self.strings.expand(text, self.language, &|id| directory::registry_path(id), &mut |_| {});
+        self.work.fetch_add(FIELD_WORK + expanded.len() as u64, Ordering::Relaxed);
+        expanded
+    }
+
+    /// True when reading it has made more work than any driver's INF does; fields then stay as they are written, and readers stop.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.work.load(Ordering::Relaxed) > MAX_WORK
+    }
+
+    /// Refuses an INF that [`Self::is_exhausted`].
+    ///
+    /// # Errors
+    /// `Limit`.
+    pub fn check_work(&self) -> Result<()> {
+        if !self.is_exhausted() {
+            return Ok(());
+        }
+        let message = format!("its sections and strings expand to more than {} MiB", MAX_WORK >> 20);
+        Err(Error::limit(message).in_file(&self.name).remedy("no driver's INF does this; do not use it"))
     }
 
     /// The tokens of a field that no `[Strings]` section defines.

@@ -30,6 +30,8 @@ pub struct Service {
     pub display_name_key: Option<String>,
     /// Description, expanded.
     pub description: Option<String>,
+    /// The same as written.
+    pub description_key: Option<String>,
     /// Services it needs.
     pub depends_on_services: Vec<String>,
     /// Groups it needs, without the plus sign.
@@ -125,6 +127,7 @@ pub(super) fn read_install_section(inf: &Inf, section: &Section, service: &mut S
     service.display_name = text("DisplayName");
     service.display_name_key = section.value("DisplayName").map(|field| field.text.clone());
     service.description = text("Description");
+    service.description_key = section.value("Description").map(|field| field.text.clone());
     service.start_name = text("StartName");
     service.security = text("Security");
     service.boot_flags = number("BootFlags");

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::lexer::Position;
 use super::section::{Inf, parse_number};
-use crate::base::{Architecture, Error};
+use crate::base::{Architecture, Error, FileTime};
 
 /// A day and a four-part version, as `DriverVer` has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,18 @@ impl DriverVer {
         }
         let (month, day) = (u8::try_from(month).ok()?, u8::try_from(day).ok()?);
         Some(Self { year, month, day, version: numbers })
+    }
+
+    /// Midnight UTC of its day.
+    #[must_use]
+    pub fn file_time(&self) -> FileTime {
+        // Days since 1970 by the usual counting of eras of 400 years that begin in March.
+        let (year, month, day) = (i64::from(self.year), i64::from(self.month), i64::from(self.day));
+        let year = if month <= 2 { year - 1 } else { year };
+        let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+        FileTime::from_unix(days * 86_400, 0)
     }
 
     /// `2017-05-11`.
@@ -163,6 +175,18 @@ mod tests {
             assert_eq!(parse(d, v), None, "{d} {v:?}");
         }
         assert_eq!(parse("01/01/2000", Some("1.2.3.4.5")), None);
+    }
+
+    #[test]
+    fn days_are_file_times_as_windows_keeps_them() {
+        let bytes = |date| DriverVer::parse(date, None).unwrap().file_time().0.to_le_bytes();
+        assert_eq!(bytes("06/04/2014"), [0x00, 0x40, 0x90, 0xED, 0x87, 0x7F, 0xCF, 0x01]);
+        assert_eq!(bytes("08/30/2021"), [0x00, 0x40, 0xC3, 0xF9, 0x31, 0x9D, 0xD7, 0x01]);
+        assert_eq!(bytes("12/02/2021"), [0x00, 0xC0, 0x97, 0x8C, 0x0F, 0xE7, 0xD7, 0x01]);
+        assert_eq!(bytes("01/02/2020"), [0x00, 0xC0, 0x6E, 0x93, 0xFF, 0xC0, 0xD5, 0x01]);
+        assert_eq!(bytes("05/05/2017"), [0x00, 0xC0, 0xE9, 0x89, 0x32, 0xC5, 0xD2, 0x01]);
+        assert_eq!(DriverVer::parse("1/1/1601", None).unwrap().file_time(), FileTime(0));
+        assert_eq!(DriverVer::parse("1/1/0", None).unwrap().file_time(), FileTime(0));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! PE files: machine type and file version of a driver binary.
+//! PE files: machine type, file version and resources of a binary.
 //!
 //! The format is Microsoft's "PE Format"; the version resource is described at VS_VERSIONINFO. It reads headers and one
 //! resource and never maps or runs anything.
@@ -151,19 +151,31 @@ impl<'a> PeFile<'a> {
         self.bytes.get(start..end)
     }
 
-    /// The file version of the version resource; none when it has none or it cannot be read.
+    /// The bytes of the resource of that type and name (both as numbers), in the first language it has.
     #[must_use]
-    pub fn file_version(&self) -> Option<FileVersion> {
+    pub fn resource(&self, kind: u32, name: u32) -> Option<&'a [u8]> {
+        let (data, size) = self.resource_data(kind, |id| id == name)?;
+        data.get(..size as usize)
+    }
+
+    /// The bytes from the start of a resource to the end of its section, and the size that it says it has.
+    fn resource_data(&self, kind: u32, name: impl Fn(u32) -> bool) -> Option<(&'a [u8], u32)> {
         let (address, _) = self.directory(RESOURCE_DIRECTORY)?;
         let resources = self.at_address(address)?;
-        // Three levels: type, name, language; of the last two the first is as good as any.
-        let types = resource_entry(resources, 0, |id| id == VERSION_RESOURCE)?;
-        let names = resource_entry(resources, sub_directory(types)?, |_| true)?;
+        // Three levels: type, name, language; of the last the first is as good as any.
+        let types = resource_entry(resources, 0, |id| id == kind)?;
+        let names = resource_entry(resources, sub_directory(types)?, name)?;
         let languages = resource_entry(resources, sub_directory(names)?, |_| true)?;
         let entry = resources.get(usize::try_from(languages).ok()?..)?;
         let mut f = Fields::new("resource data entry", entry, 0);
         let (data, size) = (f.u32("OffsetToData").ok()?, f.u32("Size").ok()?);
-        let data = self.at_address(data)?;
+        Some((self.at_address(data)?, size))
+    }
+
+    /// The file version of the version resource; none when it has none or it cannot be read.
+    #[must_use]
+    pub fn file_version(&self) -> Option<FileVersion> {
+        let (data, size) = self.resource_data(VERSION_RESOURCE, |_| true)?;
         fixed_file_version(data.get(..size as usize).unwrap_or(data))
     }
 }
@@ -247,6 +259,8 @@ mod tests {
         assert_eq!(pe.architecture(), Some(Architecture::Amd64));
         assert_eq!(pe.file_version(), Some([6, 1, 7601, 17514]));
         assert_eq!(pe.certificate_table(), None);
+        assert_eq!(pe.resource(VERSION_RESOURCE, 1).map(<[u8]>::len), Some(0x60));
+        assert_eq!((pe.resource(VERSION_RESOURCE, 2), pe.resource(3, 1)), (None, None));
         assert_eq!(pe.checksum_offset(), 0x98 + 64);
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use lz_kit::{DecodeError, Level};
 
-use crate::base::{ChunkSize, Error, Result};
+use crate::base::ChunkSize;
 
 /// Compression types of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +28,25 @@ impl Compression {
             Self::Lzx => 15..=21,
             Self::Lzms => 15..=30,
         }
+    }
+
+    /// The number that stands for it in solid resources (wim-format 6.1).
+    #[must_use]
+    pub fn solid_number(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Xpress => 1,
+            Self::Lzx => 2,
+            Self::Lzms => 3,
+        }
+    }
+
+    /// The type of a number in a solid resource.
+    #[must_use]
+    pub fn from_solid_number(number: u32) -> Option<Self> {
+        [Self::None, Self::Xpress, Self::Lzx, Self::Lzms]
+            .into_iter()
+            .find(|compression| compression.solid_number() == number)
     }
 }
 
@@ -92,22 +111,22 @@ pub enum ChunkDecoder {
     Xpress(Box<xpress::Decoder>),
     /// LZX.
     Lzx(Box<lzx::Decoder>),
+    /// LZMS.
+    Lzms(Box<lzms::Decoder>),
 }
 
 impl ChunkDecoder {
     /// Memory of one decoder in bytes, an upper bound for the budget.
-    pub const SCRATCH_BYTES: u64 = 128 << 10;
+    pub const SCRATCH_BYTES: u64 = 384 << 10;
 
     /// The decoder of `format`.
-    ///
-    /// # Errors
-    /// `Unsupported` for LZMS.
-    pub fn new(format: ChunkFormat) -> Result<Self> {
+    #[must_use]
+    pub fn new(format: ChunkFormat) -> Self {
         match format.compression {
-            Compression::None => Ok(Self::None),
-            Compression::Xpress => Ok(Self::Xpress(Box::default())),
-            Compression::Lzx => Ok(Self::Lzx(Box::new(lzx::Decoder::new(window_of(format))))),
-            Compression::Lzms => Err(lzms_unsupported()),
+            Compression::None => Self::None,
+            Compression::Xpress => Self::Xpress(Box::default()),
+            Compression::Lzx => Self::Lzx(Box::new(lzx::Decoder::new(window_of(format)))),
+            Compression::Lzms => Self::Lzms(Box::default()),
         }
     }
 
@@ -124,9 +143,12 @@ impl ChunkDecoder {
             Self::None => Err(DecodeError::BadBlock),
             Self::Xpress(decoder) => decoder.decode(stored, out),
             Self::Lzx(decoder) => decoder.decode(stored, out),
+            Self::Lzms(decoder) => decoder.decode(stored, out),
         }
     }
 }
+
+const _: () = assert!(lzms::Decoder::SCRATCH_BYTES as u64 <= ChunkDecoder::SCRATCH_BYTES);
 
 /// The encoder of one format and level, with its scratch; one per worker.
 pub enum ChunkEncoder {
@@ -136,21 +158,20 @@ pub enum ChunkEncoder {
     Xpress(Box<xpress::Encoder>),
     /// LZX.
     Lzx(Box<lzx::Encoder>),
+    /// LZMS.
+    Lzms(Box<lzms::Encoder>),
 }
 
 impl ChunkEncoder {
     /// The encoder of `format` at `level`.
-    ///
-    /// # Errors
-    /// `Unsupported` for LZMS.
-    pub fn new(format: ChunkFormat, level: Level) -> Result<Self> {
+    #[must_use]
+    pub fn new(format: ChunkFormat, level: Level) -> Self {
+        let chunk_bytes = format.chunk_size.bytes() as usize;
         match format.compression {
-            Compression::None => Ok(Self::None),
-            Compression::Xpress => {
-                Ok(Self::Xpress(Box::new(xpress::Encoder::new(format.chunk_size.bytes() as usize, level))))
-            }
-            Compression::Lzx => Ok(Self::Lzx(Box::new(lzx::Encoder::new(window_of(format), level)))),
-            Compression::Lzms => Err(lzms_unsupported()),
+            Compression::None => Self::None,
+            Compression::Xpress => Self::Xpress(Box::new(xpress::Encoder::new(chunk_bytes, level))),
+            Compression::Lzx => Self::Lzx(Box::new(lzx::Encoder::new(window_of(format), level))),
+            Compression::Lzms => Self::Lzms(Box::new(lzms::Encoder::new(chunk_bytes, level))),
         }
     }
 
@@ -158,9 +179,10 @@ impl ChunkEncoder {
     #[must_use]
     pub fn scratch_bytes(format: ChunkFormat, level: Level) -> u64 {
         let bytes = match format.compression {
-            Compression::None | Compression::Lzms => 0,
+            Compression::None => 0,
             Compression::Xpress => xpress::Encoder::scratch_bytes(format.chunk_size.bytes() as usize, level),
             Compression::Lzx => lzx::Encoder::scratch_bytes(window_of(format), level),
+            Compression::Lzms => lzms::Encoder::scratch_bytes(format.chunk_size.bytes() as usize, level),
         };
         bytes as u64
     }
@@ -175,6 +197,7 @@ impl ChunkEncoder {
             Self::None => None,
             Self::Xpress(encoder) => encoder.encode(chunk, room),
             Self::Lzx(encoder) => encoder.encode(chunk, room),
+            Self::Lzms(encoder) => encoder.encode(chunk, room),
         };
         match written {
             Some(length) => {
@@ -193,9 +216,4 @@ impl ChunkEncoder {
 fn window_of(format: ChunkFormat) -> lzx::WindowOrder {
     lzx::WindowOrder::new(format.chunk_size.log2())
         .expect("ChunkFormat::new admits LZX chunks of 2^15 to 2^21 only")
-}
-
-fn lzms_unsupported() -> Error {
-    Error::unsupported("LZMS compression is not supported by this version")
-        .remedy("convert the file with: wimlib-imagex export FILE all OUT.wim --compress=LZX")
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::chunk_codec::{ChunkDecoder, ChunkFormat};
 use super::header::{HeaderFlags, WimHeader};
 use super::integrity::IntegrityTable;
-use super::lookup_table::{LookupTable, MetadataEntry};
+use super::lookup_table::{BlobEntry, LookupTable, MetadataEntry};
 use super::resource_header::ResourceHeader;
 use super::resource_reader::read_blob;
+use super::solid::{SolidPlace, SolidRuns};
 use super::xml::{self, WimXml};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Error, ErrorKind, ImageIndex, PartNumber, Place, ReadAt, Result};
@@ -25,6 +26,7 @@ pub struct WimFile {
     name: String,
     header: WimHeader,
     table: LookupTable,
+    solid: SolidRuns,
     xml: WimXml,
     warnings: Vec<Error>,
 }
@@ -63,6 +65,7 @@ impl WimFile {
         let mut warn = |e: Error| warnings.push(e);
         let table =
             LookupTable::parse(&bytes, header.lookup_table.offset, header.version, header.part, &mut warn)?;
+        let solid = SolidRuns::read(&*source, &table, &mut warn);
         let xml = read_xml(&*source, &header, &mut warn)?;
         // All metadata of a split set is in its first part (wim-format 13).
         let has_metadata = header.part == PartNumber::FIRST || !table.metadata().is_empty();
@@ -75,7 +78,7 @@ impl WimFile {
             ));
         }
         let warnings = warnings.into_iter().map(|e| e.in_file(name)).collect();
-        Ok(Self { source, name: name.to_owned(), header, table, xml, warnings })
+        Ok(Self { source, name: name.to_owned(), header, table, solid, xml, warnings })
     }
 
     /// What errors call the file.
@@ -106,6 +109,25 @@ impl WimFile {
     #[must_use]
     pub fn table(&self) -> &LookupTable {
         &self.table
+    }
+
+    /// Checks that the stored bytes of a blob lie inside the file and can be what its entry says.
+    ///
+    /// # Errors
+    /// `Format` for a lying entry.
+    pub fn check(&self, entry: &BlobEntry) -> Result<()> {
+        if entry.header.is_solid() {
+            return self.solid_place(entry).map(drop);
+        }
+        entry.check(self.source.size(), self.format())
+    }
+
+    /// Where a blob lies that is in a solid resource.
+    ///
+    /// # Errors
+    /// `Format` when that is nowhere.
+    pub fn solid_place(&self, entry: &BlobEntry) -> Result<SolidPlace> {
+        self.solid.place(&self.table, entry)
     }
 
     /// The XML data; a stand-in when it could not be read.
@@ -161,9 +183,7 @@ impl WimFile {
             let error = Error::limit(message).at(Place::Blob(entry.digest));
             return Err(in_image(error.remedy("allow more with --memory, if the file can be trusted")));
         }
-        ChunkDecoder::new(self.format())
-            .and_then(|mut decoder| read_blob(&*self.source, entry, self.format(), &mut decoder, limit))
-            .map_err(in_image)
+        read_blob(self, entry, &mut ChunkDecoder::new(self.format()), limit).map_err(in_image)
     }
 
     /// Bytes of the file that the integrity table covers: from the end of the header to the end of the lookup table.

@@ -40,7 +40,7 @@ impl BlobEntry {
     /// Checks that the stored bytes lie inside a file of `file_size` bytes and can be what the header says.
     ///
     /// # Errors
-    /// `Format` for a lying entry, `Unsupported` for a blob in a solid resource.
+    /// `Format` for a lying entry. Blobs in solid resources are checked by [`WimFile::check`](super::WimFile::check).
     pub fn check(&self, file_size: u64, format: ChunkFormat) -> Result<()> {
         let wrong = |field, message: String| {
             Error::format("resource header", field, self.header.offset, message)
@@ -48,11 +48,7 @@ impl BlobEntry {
                 .remedy("the file is damaged or truncated; get it again from its source")
         };
         if self.header.is_solid() {
-            return Err(Error::unsupported(
-                "the blob is in a solid resource, which this version cannot read",
-            )
-            .at(Place::Blob(self.digest))
-            .remedy("convert the file with: wimlib-imagex export FILE all OUT.wim --compress=LZX"));
+            return Err(wrong("flags", "it lies in a solid resource, but has no place there".into()));
         }
         match self.header.end() {
             Some(end) if end <= file_size => {}
@@ -112,7 +108,10 @@ pub struct LookupTable {
     metadata: Vec<MetadataEntry>,
     blobs: Vec<BlobEntry>,
     by_digest: HashMap<Sha1Digest, u32>,
-    solid_resources: u32,
+    /// The solid resources of each run.
+    solid_runs: Vec<Vec<ResourceHeader>>,
+    /// The runs of the blobs in solid resources.
+    run_by_digest: HashMap<Sha1Digest, usize>,
 }
 
 impl LookupTable {
@@ -133,6 +132,7 @@ impl LookupTable {
         }
         let mut table = Self::default();
         table.by_digest.reserve(bytes.len() / BlobEntry::BYTES);
+        let mut follows_solid = false;
         for (number, raw) in bytes.chunks_exact(BlobEntry::BYTES).enumerate() {
             let at = offset.saturating_add((number * BlobEntry::BYTES) as u64);
             let mut entry = BlobEntry::parse(&mut Fields::new(STRUCTURE, raw, at))?;
@@ -140,6 +140,10 @@ impl LookupTable {
                 // Version 1.13 has no solid resources; the bit means nothing there (wim-format 3).
                 entry.header.flags &= !ResourceHeader::SOLID;
             }
+            if entry.header.is_solid() && !follows_solid {
+                table.solid_runs.push(Vec::new());
+            }
+            follows_solid = entry.header.is_solid();
             table.add(entry, at, part, warn)?;
         }
         Ok(table)
@@ -158,7 +162,7 @@ impl LookupTable {
                 return Err(problem("flags", "image metadata inside a solid resource".into()));
             }
             if entry.header.size == SOLID_RESOURCE_SIZE {
-                self.solid_resources += 1;
+                self.solid_runs.last_mut().into_iter().for_each(|run| run.push(entry.header));
                 return Ok(());
             }
             // A blob of a solid run: the stored size field is its uncompressed size (wim-format 6.2).
@@ -195,6 +199,9 @@ impl LookupTable {
             }
             Entry::Vacant(vacant) => {
                 vacant.insert(position);
+                if entry.header.is_solid() {
+                    self.run_by_digest.insert(entry.digest, self.solid_runs.len().saturating_sub(1));
+                }
                 self.blobs.push(entry);
             }
         }
@@ -221,8 +228,20 @@ impl LookupTable {
 
     /// Number of solid resources.
     #[must_use]
-    pub fn solid_resources(&self) -> u32 {
-        self.solid_resources
+    pub fn solid_resources(&self) -> usize {
+        self.solid_runs.iter().map(Vec::len).sum()
+    }
+
+    /// The solid resources, run by run: entries of one run stand together and count their blobs' offsets through.
+    #[must_use]
+    pub fn solid_runs(&self) -> &[Vec<ResourceHeader>] {
+        &self.solid_runs
+    }
+
+    /// The run that holds a blob; none when it is not in a solid resource.
+    #[must_use]
+    pub fn solid_run(&self, digest: &Sha1Digest) -> Option<usize> {
+        self.run_by_digest.get(digest).copied()
     }
 }
 
@@ -302,7 +321,7 @@ mod tests {
         raw.header.size = 1 << 60;
         assert!(raw.check(1000, lzx).is_err());
         raw.header.flags = ResourceHeader::SOLID;
-        assert_eq!(raw.check(1000, lzx).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(raw.check(1000, lzx).unwrap_err().kind(), ErrorKind::Format);
     }
 
     #[test]

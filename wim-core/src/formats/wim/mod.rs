@@ -1,8 +1,8 @@
 //! The WIM container: `.wim`, `.swm` and `.esd` files.
 //!
 //! Described in Microsoft's "Windows Imaging File Format" paper and by the sources of wimlib and 7-Zip; facts that only
-//! real files tell are marked where they are used. Each part of a split set is a file by itself; solid resources,
-//! LZMS and pipable files are recognised and refused by name. All integers are little-endian, all offsets in bytes.
+//! real files tell are marked where they are used. Each part of a split set is a file by itself; pipable files are
+//! recognised and refused by name. All integers are little-endian, all offsets in bytes.
 
 pub mod attributes;
 pub mod chunk_codec;
@@ -16,6 +16,7 @@ pub mod reparse;
 pub mod resource_header;
 pub mod resource_reader;
 pub mod security;
+pub mod solid;
 pub mod streams;
 pub mod tagged_items;
 pub mod xml;
@@ -25,4 +26,5 @@ pub use file::WimFile;
 pub use header::{HeaderFlags, WimHeader, WimVersion};
 pub use lookup_table::{BlobEntry, LookupTable, MetadataEntry};
 pub use resource_header::ResourceHeader;
+pub use solid::{SolidPlace, SolidResource};
 pub use xml::{ImageXml, WimXml};

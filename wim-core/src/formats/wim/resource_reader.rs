@@ -2,24 +2,25 @@
 //!
 //! Bulk reading of file data on many threads is in `transfer::read`.
 
-use super::chunk_codec::{ChunkDecoder, ChunkFormat};
+use super::chunk_codec::ChunkDecoder;
 use super::chunk_table::ChunkTable;
+use super::file::WimFile;
 use super::lookup_table::BlobEntry;
+use super::solid::SolidPlace;
 use crate::base::read_at::read_exact_at;
-use crate::base::{Error, ErrorKind, Place, ReadAt, Result, Sha1Digest};
+use crate::base::{Error, ErrorKind, Place, Result, Sha1Digest};
 
-/// Reads the blob of `entry`, at most `limit` bytes, and checks its digest.
+/// Reads the blob of `entry` of `wim`, at most `limit` bytes, and checks its digest.
 ///
 /// # Errors
 /// `Limit` when it is larger; `Format` for damaged structures; `Corrupt` when the digest differs; `Io`.
 pub fn read_blob(
-    source: &dyn ReadAt,
+    wim: &WimFile,
     entry: &BlobEntry,
-    format: ChunkFormat,
     decoder: &mut ChunkDecoder,
     limit: u64,
 ) -> Result<Vec<u8>> {
-    let bytes = read_unchecked(source, entry, format, decoder, limit)?;
+    let bytes = read_unchecked(wim, entry, decoder, limit)?;
     let actual = Sha1Digest::of(&bytes);
     if actual != entry.digest {
         return Err(digest_differs(entry, actual));
@@ -44,18 +45,20 @@ pub fn chunk_fails(entry: &BlobEntry, chunk: u64, offset: u64, error: lz_kit::De
 }
 
 fn read_unchecked(
-    source: &dyn ReadAt,
+    wim: &WimFile,
     entry: &BlobEntry,
-    format: ChunkFormat,
     decoder: &mut ChunkDecoder,
     limit: u64,
 ) -> Result<Vec<u8>> {
-    entry.check(source.size(), format)?;
-    let header = &entry.header;
+    wim.check(entry)?;
+    let (header, source, format) = (&entry.header, &**wim.source(), wim.format());
     let length = usize::try_from(header.size).ok().filter(|_| header.size <= limit).ok_or_else(|| {
         Error::limit(format!("{} bytes are more than the {limit} allowed", header.size))
             .at(Place::Blob(entry.digest))
     })?;
+    if header.is_solid() {
+        return read_solid(wim, entry, length);
+    }
     let mut out = vec![0; length];
     if !header.is_compressed() {
         read_exact_at(source, &mut out, header.offset)?;
@@ -70,6 +73,32 @@ fn read_unchecked(
         stored.resize(usize::try_from(stored_size).unwrap_or(0).min(chunk.len()), 0);
         read_exact_at(source, &mut stored, offset)?;
         decoder.decode(&stored, chunk).map_err(|e| chunk_fails(entry, number, offset, e))?;
+    }
+    Ok(out)
+}
+
+/// Decodes the chunks of a solid resource that a blob of `length` bytes lies in, for that blob alone.
+fn read_solid(wim: &WimFile, entry: &BlobEntry, length: usize) -> Result<Vec<u8>> {
+    let SolidPlace { resource, offset } = wim.solid_place(entry)?;
+    let mut decoder = ChunkDecoder::new(resource.format());
+    let chunk_bytes = u64::from(resource.format().chunk_size().bytes());
+    let (mut out, mut stored, mut chunk) = (Vec::with_capacity(length), Vec::new(), Vec::new());
+    while out.len() < length {
+        let at = offset + out.len() as u64;
+        let number = at / chunk_bytes;
+        let (place, stored_size) = resource.span(number);
+        // Both sizes have been checked against the chunk size.
+        stored.resize(usize::try_from(stored_size).unwrap_or(0), 0);
+        chunk.resize(usize::try_from(resource.uncompressed_size(number)).unwrap_or(0), 0);
+        read_exact_at(&**wim.source(), &mut stored, place)?;
+        decoder.decode(&stored, &mut chunk).map_err(|e| chunk_fails(entry, number, place, e))?;
+        let from = usize::try_from(at % chunk_bytes).unwrap_or(usize::MAX);
+        let part = chunk.get(from..).unwrap_or(&[]);
+        let part = part.get(..part.len().min(length - out.len())).unwrap_or(&[]);
+        if part.is_empty() {
+            return Err(chunk_fails(entry, number, place, lz_kit::DecodeError::Truncated));
+        }
+        out.extend_from_slice(part);
     }
     Ok(out)
 }

@@ -97,7 +97,7 @@ impl<'c> Crew<'c> {
         format: ChunkFormat,
         level: Level,
     ) -> Result<(Encoded, Duration)> {
-        let encoder = |_| ChunkEncoder::new(format, level);
+        let encoder = |_| Ok(ChunkEncoder::new(format, level));
         let states = (0..self.threads()).map(encoder).collect::<Result<Vec<_>>>()?;
         let next = AtomicUsize::new(0);
         let (parts, elapsed) = self.timed(states, |encoder| {
@@ -129,7 +129,7 @@ impl<'c> Crew<'c> {
         let (mut passes, mut total) = (0, Duration::ZERO);
         while passes == 0 || (total < SHORTEST && passes < MOST_PASSES) {
             out.fill(0);
-            let decoder = |_| ChunkDecoder::new(format);
+            let decoder = |_| Ok(ChunkDecoder::new(format));
             let states = (0..self.threads()).map(decoder).collect::<Result<Vec<_>>>()?;
             let batches = Mutex::new(batches_of(cut, encoded, out));
             let (_, elapsed) = self.timed(states, |decoder| {

@@ -186,6 +186,9 @@ fn sample_info(sample: &Sample, limit_bytes: u64) -> SampleInfo {
     }
 }
 
+/// What can be measured.
+const CODECS: [Compression; 3] = [Compression::Xpress, Compression::Lzx, Compression::Lzms];
+
 /// The cells to measure: those asked for, or those of a saved record.
 fn plan(cx: &Context<'_>, options: &BenchOptions, base: Option<&Record>) -> Result<Vec<Cell>> {
     let BenchOptions { codecs, levels, chunk_sizes, threads, .. } = options;
@@ -193,7 +196,7 @@ fn plan(cx: &Context<'_>, options: &BenchOptions, base: Option<&Record>) -> Resu
     if let (Some(base), true) = (base, asks_nothing) {
         return base.rows.iter().map(|row| cell_of(&row.key)).collect();
     }
-    let all = [(Compression::Xpress, None), (Compression::Lzx, None)];
+    let all = CODECS.map(|codec| (codec, None));
     let codecs = if codecs.is_empty() { &all[..] } else { codecs };
     let usual_levels = [Level::FAST, Level::NORMAL, Level::MAX];
     let levels = if levels.is_empty() { &usual_levels[..] } else { levels };
@@ -225,15 +228,14 @@ fn plan(cx: &Context<'_>, options: &BenchOptions, base: Option<&Record>) -> Resu
     }
     if cells.is_empty() {
         return Err(Error::invalid_input("no codec has any of the chunk sizes asked for")
-            .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M"));
+            .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 1G"));
     }
     Ok(cells)
 }
 
 /// The cell of a saved row.
 fn cell_of(key: &RowKey) -> Result<Cell> {
-    let compression =
-        [Compression::Xpress, Compression::Lzx].into_iter().find(|c| c.to_string() == key.codec);
+    let compression = CODECS.into_iter().find(|c| c.to_string() == key.codec);
     let format = compression
         .zip(ChunkSize::from_bytes(key.chunk_bytes))
         .and_then(|(compression, size)| ChunkFormat::new(compression, size));

@@ -1,4 +1,4 @@
-//! A driver package as vendors ship them: one INF for x86 and x64, a binary for each, sources in sub-folders.
+//! A driver package as vendors ship them: one INF for x86, x64 and arm64, a binary for each, sources in sub-folders.
 
 use std::io::Write;
 use std::path::Path;
@@ -24,16 +24,22 @@ demonvme.sys = 1,\x86
 [SourceDisksFiles.amd64]
 demonvme.sys = 1,\x64
 
+[SourceDisksFiles.arm64]
+demonvme.sys = 1,\arm64
+
 [DestinationDirs]
 DefaultDestDir = 12
 
 [Manufacturer]
-%Maker% = Demo, NTx86.6.1, NTamd64.6.1
+%Maker% = Demo, NTx86.6.1, NTamd64.6.1, NTarm64.10.0
 
 [Demo.NTx86.6.1]
 %Device% = Install, PCI\VEN_1B36&DEV_0010&CC_010802, PCI\CC_010802
 
 [Demo.NTamd64.6.1]
+%Device% = Install, PCI\VEN_1B36&DEV_0010&CC_010802, PCI\CC_010802
+
+[Demo.NTarm64.10.0]
 %Device% = Install, PCI\VEN_1B36&DEV_0010&CC_010802, PCI\CC_010802
 
 [Install]
@@ -85,9 +91,11 @@ pub(super) fn write_package(folder: &Path) -> Result<()> {
         write_dated(&name.split('/').fold(folder.to_owned(), |path, part| path.join(part)), bytes)
     };
     put("demonvme.inf", INF.replace('\n', "\r\n").as_bytes())?;
-    for (name, architecture) in
-        [("x86/demonvme.sys", Architecture::X86), ("x64/demonvme.sys", Architecture::Amd64)]
-    {
+    for (name, architecture) in [
+        ("x86/demonvme.sys", Architecture::X86),
+        ("x64/demonvme.sys", Architecture::Amd64),
+        ("arm64/demonvme.sys", Architecture::Arm64),
+    ] {
         put(name, &program(name, 96 << 10, architecture, [1, 4, 7, 17]))?;
     }
     Ok(())

@@ -1,10 +1,8 @@
 //! The registry hives of the demo's Windows, made by our own writer with what servicing looks at.
 
+use super::windows::Product;
 use crate::base::{Architecture, FileTime, Result};
 use crate::formats::hive::{CreateOptions, Hive, HiveVersion, RegValue};
-
-const BUILD: &str = "7601";
-const SERVICE_PACK: &str = "Service Pack 1";
 
 fn new_hive(root: &str, time: FileTime) -> Result<Hive> {
     let options = CreateOptions { root_name: root.to_owned(), time, ..CreateOptions::default() };
@@ -21,13 +19,13 @@ pub(super) fn bare(root: &str, time: FileTime) -> Result<Vec<u8>> {
 }
 
 /// SYSTEM: control set, device classes, in-box services, critical devices.
-pub(super) fn system(architecture: Architecture, time: FileTime) -> Result<Vec<u8>> {
+pub(super) fn system(product: Product, time: FileTime) -> Result<Vec<u8>> {
     let mut hive = new_hive("CMI-CreateHive{F10156BE-0E87-4EFB-969E-5DA29D131144}", time)?;
     for (name, number) in [("Current", 1), ("Default", 1), ("Failed", 0), ("LastKnownGood", 1)] {
         hive.set_value("Select", name, &RegValue::dword(number))?;
     }
     let environment = "ControlSet001\\Control\\Session Manager\\Environment";
-    let processor = match architecture {
+    let processor = match product.architecture {
         Architecture::X86 => "x86".to_owned(),
         other => other.name().to_uppercase(),
     };
@@ -38,8 +36,12 @@ pub(super) fn system(architecture: Architecture, time: FileTime) -> Result<Vec<u
         "ProductSuite",
         &RegValue::multi_sz(&["Terminal Server"]),
     )?;
-    hive.set_value("ControlSet001\\Control\\Windows", "CSDVersion", &RegValue::dword(0x100))?;
-    hive.set_value("ControlSet001\\Control\\Windows", "CSDBuildNumber", &RegValue::dword(17514))?;
+    if product.is_seven() {
+        hive.set_value("ControlSet001\\Control\\Windows", "CSDVersion", &RegValue::dword(0x100))?;
+        hive.set_value("ControlSet001\\Control\\Windows", "CSDBuildNumber", &RegValue::dword(17514))?;
+    } else {
+        driver_database(&mut hive, product)?;
+    }
     hive.set_value("ControlSet001\\Control\\Nls\\Language", "InstallLanguage", &RegValue::sz("0409"))?;
     hive.set_value("ControlSet001\\Control\\MUI\\UILanguages\\en-US", "LCID", &RegValue::dword(0x409))?;
     for (guid, class) in CLASSES {
@@ -53,13 +55,32 @@ pub(super) fn system(architecture: Architecture, time: FileTime) -> Result<Vec<u
         hive.set_value(&key, "Group", &RegValue::sz(group))?;
         hive.set_value(&key, "ImagePath", &RegValue::expand_sz(&format!("system32\\drivers\\{file}")))?;
     }
-    for (id, service, class) in CRITICAL {
+    let critical = if product.is_seven() { CRITICAL } else { &[] };
+    for (id, service, class) in critical {
         let key = format!("ControlSet001\\Control\\CriticalDeviceDatabase\\{id}");
         hive.set_value(&key, "Service", &RegValue::sz(service))?;
         hive.set_value(&key, "ClassGUID", &RegValue::sz(class))?;
     }
     hive.set_value("Setup", "CmdLine", &RegValue::sz("oobe\\windeploy.exe"))?;
     hive.finish()
+}
+
+/// DRIVERS: the driver database of classes that Windows does not need to boot.
+pub(super) fn drivers(product: Product, time: FileTime) -> Result<Vec<u8>> {
+    let mut hive = new_hive("CMI-CreateHive{2A6B8B9F-6A39-4B1C-9C3A-51C1B9C2F7E4}", time)?;
+    driver_database(&mut hive, product)?;
+    hive.finish()
+}
+
+/// An empty driver database of Windows 8 and later.
+fn driver_database(hive: &mut Hive, product: Product) -> Result<()> {
+    let architecture = RegValue::dword(product.architecture.windows_number().into());
+    hive.set_value("DriverDatabase", "Architecture", &architecture)?;
+    hive.set_value("DriverDatabase", "SchemaVersion", &RegValue::dword(0x0001_0000))?;
+    for key in ["DeviceIds", "DriverFiles", "DriverInfFiles", "DriverPackages"] {
+        hive.create_key(&format!("DriverDatabase\\{key}"))?;
+    }
+    Ok(())
 }
 
 const USB: &str = "{36FC9E60-C465-11CF-8056-444553540000}";
@@ -93,20 +114,39 @@ const CRITICAL: &[(&str, &str, &str)] = &[
 ];
 
 /// SOFTWARE: which Windows this is, and where it looks for drivers.
-pub(super) fn software(edition: &str, product: &str, time: FileTime) -> Result<Vec<u8>> {
+pub(super) fn software(product: Product, edition: &str, name: &str, time: FileTime) -> Result<Vec<u8>> {
     let mut hive = new_hive("CMI-CreateHive{199DAFC2-6F16-4946-BF90-5A3FC3A60902}", time)?;
     let nt = "Microsoft\\Windows NT\\CurrentVersion";
-    for (name, value) in [
-        ("CurrentVersion", "6.1"),
-        ("CurrentBuild", BUILD),
-        ("CurrentBuildNumber", BUILD),
-        ("CSDVersion", SERVICE_PACK),
+    let (major, minor, build, _) = product.windows.version();
+    let is_seven = product.is_seven();
+    let is_pe = edition == "WindowsPE";
+    // It stays 6.3 from 8.1 on; the numbers below tell since 10.
+    let version = if major < 10 { format!("{major}.{minor}") } else { "6.3".to_owned() };
+    let build = build.to_string();
+    for (value, text) in [
+        ("CurrentVersion", version.as_str()),
+        ("CurrentBuild", &build),
+        ("CurrentBuildNumber", &build),
         ("EditionID", edition),
-        ("ProductName", product),
-        ("InstallationType", "Client"),
-        ("BuildLab", "7601.win7sp1_rtm.101119-1850"),
+        ("ProductName", name),
+        ("InstallationType", if is_pe { "WindowsPE" } else { "Client" }),
     ] {
-        hive.set_value(nt, name, &RegValue::sz(value))?;
+        hive.set_value(nt, value, &RegValue::sz(text))?;
+    }
+    if is_seven {
+        hive.set_value(nt, "CSDVersion", &RegValue::sz("Service Pack 1"))?;
+        hive.set_value(nt, "BuildLab", &RegValue::sz("7601.win7sp1_rtm.101119-1850"))?;
+    }
+    if major >= 10 {
+        hive.set_value(nt, "CurrentMajorVersionNumber", &RegValue::dword(major.into()))?;
+        hive.set_value(nt, "CurrentMinorVersionNumber", &RegValue::dword(minor.into()))?;
+    }
+    if is_pe {
+        hive.set_value(
+            &format!("{nt}\\WinPE"),
+            "Version",
+            &RegValue::sz(&format!("{major}.{minor}.{build}")),
+        )?;
     }
     let windows = "Microsoft\\Windows\\CurrentVersion";
     hive.set_value(windows, "DevicePath", &RegValue::expand_sz("%SystemRoot%\\inf"))?;

@@ -1,4 +1,5 @@
-//! The demo's install.wim: five editions of something that is laid out as Windows 7 is, sharing what editions share.
+//! The demo's install.wim: five editions of something that is laid out as Windows is, sharing what editions share; a boot.wim
+//! and a recovery image that go with it.
 //!
 //! Names, folders, attributes, hard links into WinSxS, junctions, security descriptors, hives and XML are those of real
 //! media in kind; contents are made up ([`crate::jobs::pseudo_files`]). It is the same bytes on every machine and day.
@@ -8,6 +9,7 @@ use std::collections::HashSet;
 use lz_kit::Level;
 
 use super::hives;
+use super::windows::Product;
 use crate::base::{Architecture, Context, FileTime, ImageIndex, Result, SecurityId, Sha1Digest, WriteAt};
 use crate::formats::wim::attributes::{
     ARCHIVE, DIRECTORY, HIDDEN, NOT_CONTENT_INDEXED, REPARSE_POINT, SYSTEM,
@@ -23,16 +25,21 @@ use crate::transfer::write::{
 
 /// When everything in the images was made: 2010-11-20 21:29:32 UTC, as Service Pack 1 was.
 pub(super) const TIME: FileTime = FileTime(129_347_657_720_000_000);
-/// Version of its programs.
-const VERSION: [u16; 4] = [6, 1, 7601, 17514];
-
-/// The five editions of Windows 7 retail media: EDITIONID, NAME, what Setup shows.
-const EDITIONS: [(&str, &str, &str); 5] = [
-    ("Starter", "Windows 7 STARTER", "Windows 7 Starter"),
-    ("HomeBasic", "Windows 7 HOMEBASIC", "Windows 7 Home Basic"),
-    ("HomePremium", "Windows 7 HOMEPREMIUM", "Windows 7 Home Premium"),
-    ("Professional", "Windows 7 PROFESSIONAL", "Windows 7 Professional"),
-    ("Ultimate", "Windows 7 ULTIMATE", "Windows 7 Ultimate"),
+/// The five editions of retail media: EDITIONID, what Setup shows after the name of the Windows.
+const EDITIONS: [(&str, &str); 5] = [
+    ("Starter", "Starter"),
+    ("HomeBasic", "Home Basic"),
+    ("HomePremium", "Home Premium"),
+    ("Professional", "Professional"),
+    ("Ultimate", "Ultimate"),
+];
+/// Those of Windows 8 and later.
+const MODERN_EDITIONS: [(&str, &str); 5] = [
+    ("Core", "Home"),
+    ("CoreSingleLanguage", "Home Single Language"),
+    ("Education", "Education"),
+    ("Professional", "Pro"),
+    ("ProfessionalWorkstation", "Pro for Workstations"),
 ];
 
 /// Files of every edition: folder, name, kilobytes.
@@ -76,42 +83,121 @@ const FILES: &[(&str, &str, usize)] = &[
 const EDITION_FILES: &[(&str, usize, usize)] =
     &[("themeui.dll", 2600, 1), ("ehepg.dll", 900, 2), ("gpedit.dll", 950, 3), ("fvevol.sys", 210, 4)];
 
-/// Writes the install.wim to `file`.
+/// Files of Windows PE: folder, name, kilobytes.
+const PE_FILES: &[(&str, &str, usize)] = &[
+    ("Windows\\System32", "ntoskrnl.exe", 3900),
+    ("Windows\\System32", "ntdll.dll", 1290),
+    ("Windows\\System32", "kernel32.dll", 860),
+    ("Windows\\System32", "setupapi.dll", 1660),
+    ("Windows\\System32", "drvload.exe", 40),
+    ("Windows\\System32", "wpeinit.exe", 40),
+    ("Windows\\System32\\drivers", "pci.sys", 150),
+    ("Windows\\System32\\drivers", "storport.sys", 150),
+    ("Windows\\inf", "machine.inf", 70),
+];
+
+/// What a Windows PE is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pe {
+    /// The first image of a boot.wim.
+    Plain,
+    /// The second one, which runs Setup.
+    Setup,
+    /// A recovery image.
+    Recovery,
+}
+
+/// Writes the install.wim to `file`, with `recovery` as its winre.wim if there is one.
 pub(super) fn write_media(
     cx: &Context<'_>,
-    architecture: Architecture,
+    product: Product,
+    recovery: Option<Vec<u8>>,
     file: &mut dyn WriteAt,
 ) -> Result<WriteReport> {
-    let mut builder = Builder { architecture, contents: Vec::new(), known: HashSet::new() };
+    let mut builder = Builder::new(product);
+    let recovery = recovery.map(|bytes| builder.blob(bytes));
     let mut images = Vec::new();
-    for (number, edition) in EDITIONS.iter().enumerate() {
+    for number in 0..EDITIONS.len() {
         cx.cancel.check()?;
-        let tree = builder.tree(number)?;
-        images.push(NewImage {
-            metadata: NewMetadata::new(store::store(&tree)),
-            xml: builder.xml(edition, &tree),
-            references: tree.blob_references(),
-        });
+        let tree = builder.tree(number, recovery)?;
+        let (edition, name) = builder.edition(number);
+        let shown = format!("{} {name}", product.windows.name());
+        let upper = format!("{} {}", product.windows.name(), edition.to_uppercase());
+        let plain = if product.is_seven() { &upper } else { &shown };
+        let xml = builder.xml(&tree, (edition, plain, &shown), "Client");
+        images.push(new_image(&tree, xml));
     }
-    let wim = NewWim {
-        format: ChunkFormat::usual(Compression::Lzx),
-        level: Level::FAST,
-        guid: None,
-        flags: HeaderFlags(HeaderFlags::RP_FIX),
-        xml: WimXml::empty(0),
-        images,
-        sources: Vec::new(),
-        contents: &builder.contents,
-        boot: None::<ImageIndex>,
-        integrity: Integrity::Omit,
-        recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Drop,
-    };
-    write(cx, wim, file)
+    builder.write(cx, images, None, file)
+}
+
+/// Writes a boot.wim to `file`: Windows PE, and Windows PE with Setup, which is the one that boots.
+pub(super) fn write_boot(cx: &Context<'_>, product: Product, file: &mut dyn WriteAt) -> Result<WriteReport> {
+    let mut builder = Builder::new(product);
+    let mut images = Vec::new();
+    for (pe, name) in [(Pe::Plain, "Microsoft Windows PE"), (Pe::Setup, "Microsoft Windows Setup")] {
+        let label = match product.architecture {
+            Architecture::Amd64 => "x64",
+            other => other.name(),
+        };
+        let name = format!("{name} ({label})");
+        let tree = builder.pe_tree(pe)?;
+        let xml = builder.xml(&tree, ("WindowsPE", &name, &name), "WindowsPE");
+        images.push(new_image(&tree, xml));
+    }
+    builder.write(cx, images, ImageIndex::new(2), file)
+}
+
+/// A winre.wim.
+pub(super) fn recovery_image(cx: &Context<'_>, product: Product) -> Result<Vec<u8>> {
+    let mut builder = Builder::new(product);
+    let tree = builder.pe_tree(Pe::Recovery)?;
+    let name = "Microsoft Windows Recovery Environment";
+    let images = vec![new_image(&tree, builder.xml(&tree, ("WindowsPE", name, name), "WindowsPE"))];
+    let mut bytes = Vec::new();
+    builder.write(cx, images, ImageIndex::new(1), &mut bytes)?;
+    Ok(bytes)
+}
+
+fn new_image(tree: &Tree, xml: ImageXml) -> NewImage<'static> {
+    NewImage { metadata: NewMetadata::new(store::store(tree)), xml, references: tree.blob_references() }
+}
+
+impl Builder {
+    fn new(product: Product) -> Self {
+        Self { product, contents: Vec::new(), known: HashSet::new() }
+    }
+
+    fn edition(&self, number: usize) -> (&'static str, &'static str) {
+        if self.product.is_seven() { EDITIONS[number] } else { MODERN_EDITIONS[number] }
+    }
+
+    fn write(
+        &self,
+        cx: &Context<'_>,
+        images: Vec<NewImage<'_>>,
+        boot: Option<ImageIndex>,
+        file: &mut dyn WriteAt,
+    ) -> Result<WriteReport> {
+        let wim = NewWim {
+            format: ChunkFormat::usual(Compression::Lzx),
+            level: Level::FAST,
+            guid: None,
+            flags: HeaderFlags(HeaderFlags::RP_FIX),
+            xml: WimXml::empty(0),
+            images,
+            sources: Vec::new(),
+            contents: &self.contents,
+            boot,
+            integrity: Integrity::Omit,
+            recompress: Recompress::WhenNeeded,
+            copy_digests: CopyDigests::Drop,
+        };
+        write(cx, wim, file)
+    }
 }
 
 struct Builder {
-    architecture: Architecture,
+    product: Product,
     contents: Vec<(Sha1Digest, Content)>,
     known: HashSet<Sha1Digest>,
 }
@@ -126,31 +212,83 @@ impl Builder {
         digest
     }
 
-    fn tree(&mut self, edition: usize) -> Result<Tree> {
-        let (edition_id, _, product) = EDITIONS[edition];
+    /// Programs with the version of the Windows, anything else as its name has it.
+    fn content_of(&self, name: &str, length: usize) -> Vec<u8> {
+        let (major, minor, build, revision) = self.product.windows.version();
+        content_of(name, length, self.product.architecture, [major, minor, build, revision])
+    }
+
+    fn planter(&self) -> Result<Planter> {
         let mut tree = Tree::new_empty();
         tree.set_root(DIRECTORY | HIDDEN | SYSTEM, Times::all(TIME));
         let [for_files, for_folders] = descriptors().map(|descriptor| tree.security_mut().add(&descriptor));
-        let mut planter = Planter { tree, for_files: for_files?, for_folders: for_folders? };
+        Ok(Planter { tree, for_files: for_files?, for_folders: for_folders? })
+    }
+
+    /// The hives that every Windows has, PE too.
+    fn hives(&mut self, planter: &mut Planter, edition: &str, product: &str) -> Result<()> {
+        let config = "Windows\\System32\\config";
+        let mut hives = vec![
+            ("SYSTEM", hives::system(self.product, TIME)?),
+            ("SOFTWARE", hives::software(self.product, edition, product, TIME)?),
+        ];
+        if !self.product.is_seven() {
+            hives.push(("DRIVERS", hives::drivers(self.product, TIME)?));
+        }
+        for name in ["SAM", "SECURITY", "DEFAULT"] {
+            hives.push((name, hives::bare(name, TIME)?));
+        }
+        for (name, bytes) in hives {
+            let digest = self.blob(bytes);
+            planter.file(config, name, digest)?;
+        }
+        Ok(())
+    }
+
+    fn pe_tree(&mut self, pe: Pe) -> Result<Tree> {
+        let mut planter = self.planter()?;
+        for (folder, name, kilobytes) in PE_FILES {
+            let digest = self.blob(self.content_of(name, kilobytes << 10));
+            planter.file(folder, name, digest)?;
+        }
+        self.hives(&mut planter, "WindowsPE", "Microsoft Windows PE")?;
+        let startnet = self.blob(b"wpeinit\r\n".to_vec());
+        planter.file("Windows\\System32", "startnet.cmd", startnet)?;
+        match pe {
+            Pe::Plain => {}
+            Pe::Setup => {
+                let setup = self.blob(self.content_of("setup.exe", 250 << 10));
+                planter.file("sources", "setup.exe", setup)?;
+            }
+            Pe::Recovery => {
+                let shell = "[LaunchApp]\r\nAppPath=X:\\sources\\recovery\\recenv.exe\r\n";
+                let shell = self.blob(shell.as_bytes().to_vec());
+                planter.file("Windows\\System32", "winpeshl.ini", shell)?;
+                let program = self.blob(self.content_of("recenv.exe", 300 << 10));
+                planter.file("sources\\recovery", "recenv.exe", program)?;
+            }
+        }
+        Ok(planter.tree)
+    }
+
+    fn tree(&mut self, edition: usize, recovery: Option<Sha1Digest>) -> Result<Tree> {
+        let (edition_id, name) = self.edition(edition);
+        let product = format!("{} {name}", self.product.windows.name());
+        let mut planter = self.planter()?;
         for (folder, name, kilobytes) in FILES {
-            let digest = self.blob(content_of(name, kilobytes << 10, self.architecture));
+            let digest = self.blob(self.content_of(name, kilobytes << 10));
             let node = planter.file(folder, name, digest)?;
             if name.ends_with(".dll") {
-                planter.link_into_winsxs(node, name, self.architecture)?;
+                planter.link_into_winsxs(node, name, self.product)?;
             }
         }
         for (name, kilobytes, _) in EDITION_FILES.iter().filter(|(_, _, first)| edition >= *first) {
-            let digest = self.blob(content_of(name, kilobytes << 10, self.architecture));
+            let digest = self.blob(self.content_of(name, kilobytes << 10));
             planter.file("Windows\\System32", name, digest)?;
         }
-        let config = "Windows\\System32\\config";
-        let system = self.blob(hives::system(self.architecture, TIME)?);
-        planter.file(config, "SYSTEM", system)?;
-        let software = self.blob(hives::software(edition_id, product, TIME)?);
-        planter.file(config, "SOFTWARE", software)?;
-        for name in ["SAM", "SECURITY", "DEFAULT"] {
-            let hive = self.blob(hives::bare(name, TIME)?);
-            planter.file(config, name, hive)?;
+        self.hives(&mut planter, edition_id, &product)?;
+        if let Some(recovery) = recovery {
+            planter.file("Windows\\System32\\Recovery", "winre.wim", recovery)?;
         }
         let user = self.blob(hives::bare("CMI-CreateHive{D43B12B8-09B5-40DB-B4F6-F6DFEB78DAEC}", TIME)?);
         planter.file("Users\\Default", "NTUSER.DAT", user)?;
@@ -161,7 +299,7 @@ impl Builder {
         Ok(planter.tree)
     }
 
-    fn xml(&self, (edition, name, product): &(&str, &str, &str), tree: &Tree) -> ImageXml {
+    fn xml(&self, tree: &Tree, (edition, name, product): (&str, &str, &str), kind: &str) -> ImageXml {
         let sizes: std::collections::HashMap<_, _> = self
             .contents
             .iter()
@@ -180,27 +318,30 @@ impl Builder {
         }
         xml.set_time("CREATIONTIME", TIME);
         xml.set_time("LASTMODIFICATIONTIME", TIME);
-        let arch = self.architecture.windows_number().to_string();
+        let arch = self.product.architecture.windows_number().to_string();
+        let (major, minor, build, revision) = self.product.windows.version();
+        let [major, minor, build, revision] =
+            [major, minor, build, revision].map(|number| number.to_string());
         for (path, value) in [
             (&["ARCH"][..], arch.as_str()),
             (&["PRODUCTNAME"], "Microsoft\u{ae} Windows\u{ae} Operating System"),
             (&["EDITIONID"], edition),
-            (&["INSTALLATIONTYPE"], "Client"),
+            (&["INSTALLATIONTYPE"], kind),
             (&["PRODUCTTYPE"], "WinNT"),
             (&["PRODUCTSUITE"], "Terminal Server"),
             (&["LANGUAGES", "LANGUAGE"], "en-US"),
             (&["LANGUAGES", "DEFAULT"], "en-US"),
-            (&["VERSION", "MAJOR"], "6"),
-            (&["VERSION", "MINOR"], "1"),
-            (&["VERSION", "BUILD"], "7601"),
-            (&["VERSION", "SPBUILD"], "17514"),
-            (&["VERSION", "SPLEVEL"], "1"),
+            (&["VERSION", "MAJOR"], major.as_str()),
+            (&["VERSION", "MINOR"], minor.as_str()),
+            (&["VERSION", "BUILD"], build.as_str()),
+            (&["VERSION", "SPBUILD"], revision.as_str()),
+            (&["VERSION", "SPLEVEL"], if self.product.is_seven() { "1" } else { "0" }),
             (&["SYSTEMROOT"], "WINDOWS"),
         ] {
             xml.set_property(&[&["WINDOWS"], path].concat(), value);
         }
         for (element, text) in [
-            ("NAME", *name),
+            ("NAME", name),
             ("DESCRIPTION", name),
             ("FLAGS", edition),
             ("DISPLAYNAME", product),
@@ -248,12 +389,13 @@ impl Planter {
     }
 
     /// A second name in the component store, as every serviced file of Windows has.
-    fn link_into_winsxs(&mut self, node: NodeId, name: &str, architecture: Architecture) -> Result<()> {
+    fn link_into_winsxs(&mut self, node: NodeId, name: &str, product: Product) -> Result<()> {
         let identity = Sha1Digest::of(name.as_bytes()).to_string();
         let stem = name.trim_end_matches(".dll");
+        let (major, minor, build, revision) = product.windows.version();
         let component = format!(
-            "Windows\\winsxs\\{}_microsoft-windows-{stem}_31bf3856ad364e35_6.1.7601.17514_none_{}",
-            architecture.name(),
+            "Windows\\winsxs\\{}_microsoft-windows-{stem}_31bf3856ad364e35_{major}.{minor}.{build}.{revision}_none_{}",
+            product.architecture.name(),
             &identity[..16]
         );
         let folder = self.folder(&component)?;
@@ -275,11 +417,11 @@ impl Planter {
     }
 }
 
-fn content_of(name: &str, length: usize, architecture: Architecture) -> Vec<u8> {
+fn content_of(name: &str, length: usize, architecture: Architecture, version: [u16; 4]) -> Vec<u8> {
     match name.rsplit('.').next() {
         Some("ttf") => font(name, length),
         Some("rtf" | "inf") => text(name, length),
-        _ => program(name, length, architecture, VERSION),
+        _ => program(name, length, architecture, version),
     }
 }
 

@@ -6,6 +6,7 @@
 mod driver;
 mod hives;
 mod media;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +14,15 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+pub use self::windows::DemoWindows;
+use self::windows::Product;
 use super::open;
 use super::slipstream::{Mode, SlipstreamOptions, SlipstreamReport, VerifyDepth, slipstream};
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{Architecture, Context, Error, ImageIndex, Result};
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::WimPath;
-use crate::servicing::drivers::DriverOptions;
+use crate::servicing::drivers::{DriverOptions, Unsigned};
 use crate::transfer::verify::verify;
 
 /// What the demo is asked for.
@@ -27,6 +30,8 @@ use crate::transfer::verify::verify;
 pub struct DemoOptions {
     /// Folder that the files are made in and kept; a temporary one that goes away when none.
     pub folder: Option<PathBuf>,
+    /// Which Windows the images are.
+    pub windows: DemoWindows,
     /// Architecture of the images.
     pub architecture: Architecture,
     /// Whether files of an earlier demo may be replaced.
@@ -107,6 +112,7 @@ const REG_FILE: &str = "Windows Registry Editor Version 5.00\r\n\r\n\
 /// # Errors
 /// `InvalidInput` when files are in the way, `Io`, and whatever the jobs it runs return.
 pub fn demo(cx: &Context<'_>, options: &DemoOptions) -> Result<DemoReport> {
+    let product = Product::new(options.windows, options.architecture)?;
     let temporary = match &options.folder {
         None => Some(
             tempfile::tempdir()
@@ -125,7 +131,7 @@ pub fn demo(cx: &Context<'_>, options: &DemoOptions) -> Result<DemoReport> {
 
     let started = Instant::now();
     let mut file = AtomicFile::create(&input, options.if_exists)?;
-    media::write_media(cx, options.architecture, &mut file)?;
+    media::write_media(cx, product, None, &mut file)?;
     file.commit()?;
     driver::write_package(&drivers)?;
     driver::write_dated(&reg_file, REG_FILE.as_bytes())?;
@@ -147,7 +153,8 @@ pub fn demo(cx: &Context<'_>, options: &DemoOptions) -> Result<DemoReport> {
             if_exists: options.if_exists,
             editions: vec!["Professional".to_owned()],
             drivers: vec![drivers],
-            driver_options: DriverOptions::default(),
+            // Nobody has signed the demo's driver; reports say so.
+            driver_options: DriverOptions { unsigned: Unsigned::Accept, ..DriverOptions::default() },
             reg_files: vec![reg_file.clone()],
             additions: vec![(reg_file, WimPath::parse("\\Windows\\Setup\\settings.reg")?)],
             compress: None,
@@ -158,6 +165,44 @@ pub fn demo(cx: &Context<'_>, options: &DemoOptions) -> Result<DemoReport> {
     )?;
     let after = media_report(cx, &output, started)?;
     Ok(DemoReport { folder, kept: temporary.is_none(), before, reading, slipstream: slipstreamed, after })
+}
+
+/// What [`medium`] made.
+#[derive(Clone, Debug, Serialize)]
+pub struct MediumReport {
+    /// The folder of the medium.
+    pub folder: PathBuf,
+    /// Its WIM files.
+    pub wims: Vec<MediaReport>,
+    /// A driver package beside the medium.
+    pub driver: PathBuf,
+}
+
+/// Makes the folder of a whole medium, `sources/boot.wim` and `sources/install.wim` with a recovery image in it, and a driver
+/// package beside it: something to try `wim driver` on.
+///
+/// # Errors
+/// `InvalidInput` when files are in the way and for a Windows that does not exist, `Io`.
+pub fn medium(cx: &Context<'_>, folder: &Path, options: &DemoOptions) -> Result<MediumReport> {
+    let product = Product::new(options.windows, options.architecture)?;
+    let sources = folder.join("medium").join("sources");
+    std::fs::create_dir_all(&sources).map_err(|e| Error::io(e, "cannot make the folder", &sources))?;
+    let mut wims = Vec::new();
+    for name in ["boot.wim", "install.wim"] {
+        let (path, started) = (sources.join(name), Instant::now());
+        let mut file = AtomicFile::create(&path, options.if_exists)?;
+        if name == "boot.wim" {
+            media::write_boot(cx, product, &mut file)?;
+        } else {
+            let recovery = media::recovery_image(cx, product)?;
+            media::write_media(cx, product, Some(recovery), &mut file)?;
+        }
+        file.commit()?;
+        wims.push(media_report(cx, &path, started)?);
+    }
+    let driver = folder.join("driver");
+    driver::write_package(&driver)?;
+    Ok(MediumReport { folder: folder.join("medium"), wims, driver })
 }
 
 fn media_report(cx: &Context<'_>, path: &Path, started: Instant) -> Result<MediaReport> {

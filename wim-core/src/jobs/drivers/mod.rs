@@ -1,6 +1,262 @@
 //! `driver`: puts driver packages into the images of WIM files, lists, explains, removes and copies them out.
 //!
-//! `sources` reads packages as they come, `servicing::drivers` decides, and this room joins both with WIM files. Nothing is
-//! unpacked but an image inside an image.
+//! `sources` reads packages as they come and `places` finds the WIM files, a whole medium's if asked; `service` joins each
+//! image with the planner of `servicing::drivers`, recovery images inside images included. All files are written beside
+//! their targets and read back before the first one takes its name, so that a failure leaves every one as it was.
 
+mod look;
+mod places;
+mod report;
+mod service;
 pub mod sources;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use look::{ExportedDriver, ImageVerdict, ListReport, PackageReport, explain_packages, export, list};
+pub use places::{Mode, Places, wims_of_medium};
+pub use report::{FileReport, ImageReport, InnerReport, RemovedDriver, WorkReport, WrittenFile, is_taken};
+pub use service::Recovery;
+
+use self::look::is_named;
+use self::service::{ImagePlan, ImageWork, ServicedWim, Servicer, rewritten};
+use super::clock;
+use super::dir::NothingFits;
+use super::edited_image::{EditedImages, folder_of, read_back};
+use super::images;
+use super::open::{Check, check_writable, open};
+use super::rebuild::CompressionOptions;
+use crate::base::atomic_file::{AtomicFile, IfExists};
+use crate::base::read_at::read_exact_at;
+use crate::base::{Context, Error, FileSource, ImageIndex, ReadAt, Result, WriteAt};
+use crate::formats::wim::WimFile;
+use crate::image::edit::View;
+use crate::servicing::drivers::list::{Which, list as list_drivers};
+use crate::servicing::drivers::manifest::Manifest;
+use crate::servicing::drivers::{self, DriverOptions};
+use crate::servicing::hive_set::HiveSet;
+use crate::servicing::package_files::PackageFiles;
+use crate::servicing::target::ImageTarget;
+use crate::transfer::write::{NewWim, WriteReport, write};
+
+/// Adds the packages at `packages` to the images of `places`.
+///
+/// # Errors
+/// What opening packages and images gives, before anything is written; a package that cannot be added is reported, not an
+/// error. All files are then as they were.
+pub fn add(
+    cx: &Context<'_>,
+    places: &Places,
+    packages: &[PathBuf],
+    options: &DriverOptions,
+) -> Result<WorkReport> {
+    let scratch = scratch_of(places)?;
+    let sources = sources::open_all(packages, &scratch)?;
+    for source in &sources {
+        if drivers::package::find_infs(source.as_ref()).is_empty() {
+            return Err(Error::not_found("there is no driver package: no .inf file")
+                .in_file(source.name())
+                .remedy("give the folder that holds the driver's .inf file, or one above it"));
+        }
+    }
+    let options = DriverOptions { time: clock::fixed_time()?, ..options.clone() };
+    service(cx, places, &scratch, &Adding { sources, options })
+}
+
+/// Removes the drivers that `names` mean from the images of `places` that have them; a name that no image knows is warned of.
+///
+/// # Errors
+/// `NotFound` when no image has any of them; what reading and writing give. All files are then as they were.
+pub fn remove(cx: &Context<'_>, places: &Places, names: &[String]) -> Result<WorkReport> {
+    let work = Removing { names, found: RefCell::default(), known: RefCell::default() };
+    service(cx, places, &scratch_of(places)?, &work)
+}
+
+struct Adding {
+    sources: Vec<Box<dyn PackageFiles>>,
+    options: DriverOptions,
+}
+
+impl ImageWork for Adding {
+    fn plan(&self, view: &dyn View, hives: &mut HiveSet<'_>, target: &ImageTarget) -> Result<ImagePlan> {
+        let sources: Vec<&dyn PackageFiles> = self.sources.iter().map(AsRef::as_ref).collect();
+        let plan = drivers::plan(&sources, view, hives, target, &self.options)?;
+        Ok(ImagePlan { changes: plan.changes, drivers: plan.reports, ..ImagePlan::default() })
+    }
+
+    fn conclude(&self, _: &mut WorkReport) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct Removing<'n> {
+    names: &'n [String],
+    /// Names that an image knew.
+    found: RefCell<BTreeSet<String>>,
+    /// INFs of all drivers seen that can be removed.
+    known: RefCell<BTreeSet<String>>,
+}
+
+impl ImageWork for Removing<'_> {
+    fn plan(&self, view: &dyn View, hives: &mut HiveSet<'_>, target: &ImageTarget) -> Result<ImagePlan> {
+        let manifest = Manifest::load(view)?;
+        let listed = list_drivers(view, target.windows.arch, Which::ThirdParty)?;
+        self.known.borrow_mut().extend(listed.iter().map(|driver| driver.inf.clone()));
+        // `find` knows identities too.
+        let is_here = |name: &&String| {
+            !drivers::find(&manifest, name).is_empty() || listed.iter().any(|driver| is_named(driver, name))
+        };
+        let here: Vec<String> = self.names.iter().filter(is_here).cloned().collect();
+        if here.is_empty() {
+            return Ok(ImagePlan::default());
+        }
+        self.found.borrow_mut().extend(here.iter().cloned());
+        let plan = drivers::plan_removal(&here, view, hives)?;
+        Ok(ImagePlan {
+            changes: plan.changes,
+            removed: plan.removed.iter().map(RemovedDriver::from).collect(),
+            notes: plan.findings,
+            ..ImagePlan::default()
+        })
+    }
+
+    fn conclude(&self, report: &mut WorkReport) -> Result<()> {
+        let (found, known) = (self.found.borrow(), self.known.borrow());
+        let there = if known.is_empty() {
+            "none was added to these images".to_owned()
+        } else {
+            format!("there are {}", known.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+        };
+        let missing: Vec<&str> =
+            self.names.iter().filter(|name| !found.contains(*name)).map(String::as_str).collect();
+        if found.is_empty() {
+            let message = format!("no image has the driver {}: {there}", missing.join(", "));
+            let error = Error::not_found(message).with_source(NothingFits);
+            return Err(error.remedy("list them with: wim driver list"));
+        }
+        report.missing = missing.iter().map(|name| (*name).to_owned()).collect();
+        report.warnings.extend(missing.iter().map(|name| format!("no image has the driver {name}: {there}")));
+        Ok(())
+    }
+}
+
+/// A folder for temporary files: that of the first output, which has room.
+fn scratch_of(places: &Places) -> Result<PathBuf> {
+    match &places.output {
+        Some(output) => Ok(folder_of(output)),
+        None => Ok(places.files()?.first().map_or_else(|| PathBuf::from("."), |file| folder_of(&file.path))),
+    }
+}
+
+/// A WIM to service: the open file, its images, where it goes.
+struct Job {
+    wim: WimFile,
+    chosen: Vec<ImageIndex>,
+    output: PathBuf,
+    if_exists: IfExists,
+}
+
+/// Does `work` on all images of `places`: opens all, plans and writes each, and lets all take their names at the end.
+fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWork) -> Result<WorkReport> {
+    let jobs = open_all(cx, places)?;
+    let mut servicer = Servicer::new(cx, work, places.recovery, scratch.to_owned(), clock::fixed_time()?);
+    let (mut files, mut finished) = (Vec::new(), Vec::new());
+    for job in &jobs {
+        let ServicedWim { images, reports } = servicer.wim(&job.wim, &job.chosen)?;
+        let changed = images.is_some();
+        let mut written = None;
+        if places.mode == Mode::Write {
+            match images {
+                Some(images) => {
+                    let (file, report) = write_beside(cx, job, images, places)?;
+                    written = Some(WrittenFile::new(&report));
+                    finished.push(file);
+                }
+                None if places.output.is_some() => finished.push(copy_beside(cx, job)?),
+                None => {}
+            }
+        }
+        files.push(FileReport {
+            path: job.wim.name().to_owned(),
+            output: job.output.display().to_string(),
+            changed,
+            images: reports,
+            written,
+        });
+    }
+    let mut report = WorkReport {
+        dry_run: places.mode == Mode::DryRun,
+        changed: files.iter().any(|file| file.changed),
+        files,
+        missing: Vec::new(),
+        warnings: Vec::new(),
+    };
+    work.conclude(&mut report)?;
+    cx.cancel.check()?;
+    finished.into_iter().try_for_each(AtomicFile::commit)?;
+    Ok(report)
+}
+
+/// Opens every WIM before anything is done to one.
+fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
+    let open_one = |file: &super::registry::Target| {
+        let wim = open(&file.path, Check::Nothing, cx)?;
+        if places.mode == Mode::Write {
+            // What cannot be written again is told before the work is done.
+            CompressionOptions::default().format(wim.format()).map_err(|e| {
+                e.in_file(wim.name())
+                    .remedy("export it to another file first: wim export FILE all install.wim --compress=LZX")
+            })?;
+        }
+        let chosen = images::choose(&wim, file.image.as_deref().unwrap_or("all"))?;
+        let Some(output) = &places.output else {
+            if places.mode == Mode::Write {
+                check_writable(&wim)?;
+            }
+            return Ok(Job { wim, chosen, output: file.path.clone(), if_exists: IfExists::Replace });
+        };
+        let is_same = matches!((file.path.canonicalize(), output.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        if is_same {
+            return Err(Error::invalid_input("the output is the input")
+                .in_file(output.display())
+                .remedy("leave the output out to change the file in place"));
+        }
+        Ok(Job { wim, chosen, output: output.clone(), if_exists: places.if_exists })
+    };
+    places.files()?.iter().map(open_one).collect()
+}
+
+/// Writes a WIM with its new images beside its target, and reads it back.
+fn write_beside(
+    cx: &Context<'_>,
+    job: &Job,
+    images: EditedImages<'_>,
+    places: &Places,
+) -> Result<(AtomicFile, WriteReport)> {
+    let EditedImages { images, contents, .. } = images;
+    let mut file = AtomicFile::create(&job.output, job.if_exists)?;
+    let new = NewWim { images, contents: &contents, ..rewritten(&job.wim) };
+    let written = write(cx, new, &mut file)?;
+    let source = Arc::new(FileSource::open(file.temporary_path())?);
+    read_back(cx, source, &job.output.display().to_string(), &written, places.verify)?;
+    Ok((file, written))
+}
+
+/// Copies a WIM that nothing changed, byte for byte.
+fn copy_beside(cx: &Context<'_>, job: &Job) -> Result<AtomicFile> {
+    const BLOCK: usize = 1 << 20;
+    let mut file = AtomicFile::create(&job.output, job.if_exists)?;
+    let (source, mut at) = (job.wim.source(), 0);
+    let mut block = vec![0; BLOCK];
+    while at < source.size() {
+        cx.cancel.check()?;
+        let length = usize::try_from(source.size() - at).unwrap_or(BLOCK).min(BLOCK);
+        let Some(part) = block.get_mut(..length) else { break };
+        read_exact_at(source.as_ref(), part, at).map_err(|e| e.in_file(job.wim.name()))?;
+        file.write_all_at(part, at).map_err(|e| Error::io(e, "cannot write", &job.output))?;
+        at += length as u64;
+    }
+    Ok(file)
+}

@@ -1,18 +1,17 @@
-//! Checking, comparing and rebuilding hives.
+//! Checking and comparing hives.
+//!
+//! Damage is an answer here, not an error: a hive that cannot be opened gives a finding. What the checker knows is in
+//! `formats::hive`.
 
-use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::target::{Source, Target, read};
-use crate::base::atomic_file::{AtomicFile, IfExists};
-use crate::base::{Context, Error, ErrorKind, Result};
-use crate::formats::hive::{CompareTimes, Damage, Difference, Finding, Hive, KeyPart, Severity};
-use crate::jobs::clock;
-use crate::servicing::hive_set::HiveName;
-use crate::servicing::registry::PathMap;
+use super::hive_place::KeyPaths;
+use super::target::{Source, Target, limit_bytes, read};
+use super::view::read_host;
+use crate::base::{Context, Error, Result};
+use crate::formats::hive::{CompareTimes, Difference, Finding, Hive, KeyPart, Severity};
 
 /// What a check of one image or file found.
 #[derive(Clone, Debug, Serialize)]
@@ -94,7 +93,7 @@ fn unreadable(name: &str, error: &Error) -> HiveCheck {
 /// Those of opening the target; damage of hives is an answer.
 pub fn check(cx: &Context<'_>, target: &Target) -> Result<Vec<CheckAnswer>> {
     if let Source::Hive(_) = Source::open(cx, target)? {
-        let bytes = std::fs::read(&target.path).map_err(|e| Error::io(e, "cannot read", &target.path))?;
+        let bytes = read_host(&target.path, limit_bytes(cx))?;
         let name = target.path.display().to_string();
         let check = match Hive::open_damaged(bytes) {
             Ok((hive, first)) => check_hive(&name, &hive, &first),
@@ -102,13 +101,15 @@ pub fn check(cx: &Context<'_>, target: &Target) -> Result<Vec<CheckAnswer>> {
         };
         return Ok(vec![CheckAnswer { image: None, hives: vec![check] }]);
     }
-    let answers = read(cx, target, &PathMap::default(), |registry| {
+    let answers = read(cx, target, &KeyPaths::default(), |registry| {
         let mut checks = Vec::new();
-        for name in registry.hives() {
+        for name in registry.hives()? {
+            cx.cancel.check()?;
+            let label = registry.label(name);
             checks.push(match registry.hive(name) {
-                Ok(Some(hive)) => check_hive(name.label(), hive, &[]),
+                Ok(Some(hive)) => check_hive(&label, hive, &[]),
                 Ok(None) => continue,
-                Err(error) => unreadable(name.label(), &error),
+                Err(error) => unreadable(&label, &error),
             });
         }
         Ok(checks)
@@ -181,45 +182,20 @@ pub fn diff(
     new: &Target,
     times: CompareTimes,
 ) -> Result<Vec<HiveDifference>> {
-    let mut sides = Vec::new();
-    for target in [old, new] {
-        let mut answers = read(cx, target, &PathMap::default(), |registry| {
-            let mut hives: Vec<(HiveName, Hive)> = Vec::new();
-            for name in registry.hives() {
-                if let Some(hive) = registry.hive(name)? {
-                    hives.push((name, hive.clone()));
-                }
-            }
-            Ok(hives)
-        })?;
-        match (answers.pop(), answers.is_empty()) {
-            (Some((image, hives)), true) => sides.push((image.is_some(), hives)),
-            _ => return Err(Error::invalid_input("name one image to compare").in_file(target.path.display())),
-        }
-    }
-    let (Some((new_is_image, new)), Some((old_is_image, old))) = (sides.pop(), sides.pop()) else {
-        return Err(Error::invalid_input("two targets are needed"));
-    };
+    let (old_is_image, old) = side(cx, old)?;
+    let (new_is_image, new) = side(cx, new)?;
     if old_is_image != new_is_image {
         return Err(Error::invalid_input(
             "a hive file can only be compared with another, an image with an image",
         ));
     }
-    // Two hive files are one hive each, whatever their file names say.
-    let alone = |side: Vec<(HiveName, Hive)>| match old_is_image {
-        true => side,
-        false => side.into_iter().map(|(_, hive)| (HiveName::Other(0), hive)).collect(),
-    };
-    let (old, new) = (alone(old), alone(new));
-    let names: BTreeSet<HiveName> = old.iter().chain(&new).map(|(name, _)| *name).collect();
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut differences = Vec::new();
     for name in names {
-        let find = |side: &[(HiveName, Hive)]| side.iter().position(|(other, _)| *other == name);
-        let label = if old_is_image { name.label() } else { "" };
-        match (find(&old).and_then(|i| old.get(i)), find(&new).and_then(|i| new.get(i))) {
-            (Some((_, before)), Some((_, after))) => {
+        match (old.get(name), new.get(name)) {
+            (Some(before), Some(after)) => {
                 let found = before.diff(after, times)?;
-                differences.extend(found.into_iter().map(|one| HiveDifference::new(label, one)));
+                differences.extend(found.into_iter().map(|one| HiveDifference::new(name, one)));
             }
             (before, _) => {
                 let key = String::new();
@@ -227,66 +203,28 @@ pub fn diff(
                     Some(_) => Difference::KeyRemoved { key },
                     None => Difference::KeyAdded { key },
                 };
-                differences.push(HiveDifference::new(label, one));
+                differences.push(HiveDifference::new(name, one));
             }
         }
     }
     Ok(differences)
 }
 
-/// What a rebuild came to.
-#[derive(Clone, Debug, Serialize)]
-pub struct CompactReport {
-    /// Size of the file before.
-    pub before_bytes: u64,
-    /// Its size now.
-    pub after_bytes: u64,
-    /// What was damaged and is not in it.
-    pub left_out: Vec<FindingRecord>,
-}
-
-/// Rebuilds the hive file at `path` into `output`, or in its place, and tells what was left out. With [`Damage::GiveUp`], damage is left out; a dirty hive is then read as it lies when its logs do not fit.
-///
-/// # Errors
-/// `Corrupt` or `Format` for a damaged hive that must not lose anything, `Io`.
-pub fn compact(path: &Path, output: Option<&Path>, damage: Damage) -> Result<CompactReport> {
-    let read = |path: &Path| std::fs::read(path).map_err(|e| Error::io(e, "cannot read", path));
-    let bytes = read(path)?;
-    let before = bytes.len() as u64;
-    let mut logs = Vec::new();
-    for suffix in [".LOG1", ".LOG2", ".LOG"] {
-        let mut log = path.as_os_str().to_owned();
-        log.push(suffix);
-        if Path::new(&log).is_file() {
-            logs.push(read(Path::new(&log))?);
+/// The hives of one side of a comparison by what reports call them, and whether it is an image. Two hive files are one hive
+/// each, whatever their file names say.
+fn side(cx: &Context<'_>, target: &Target) -> Result<(bool, BTreeMap<String, Hive>)> {
+    let mut answers = read(cx, target, &KeyPaths::default(), |registry| {
+        let mut hives = BTreeMap::new();
+        for name in registry.hives()? {
+            let label = if registry.is_single() { String::new() } else { registry.label(name) };
+            if let Some(hive) = registry.set.take(name)? {
+                hives.insert(label, hive);
+            }
         }
+        Ok(hives)
+    })?;
+    match (answers.pop(), answers.is_empty()) {
+        (Some((image, hives)), true) => Ok((image.is_some(), hives)),
+        _ => Err(Error::invalid_input("name one image to compare").in_file(target.path.display())),
     }
-    let log_slices: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
-    let mut left_out = Vec::new();
-    let hive = match Hive::recover(bytes, &log_slices) {
-        Ok(hive) => hive,
-        Err(error)
-            if damage == Damage::GiveUp && matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) =>
-        {
-            let (hive, findings) = Hive::open_damaged(read(path)?)?;
-            left_out.extend(findings);
-            hive
-        }
-        Err(error) => return Err(error.in_file(path.display())),
-    };
-    let (mut rebuilt, more) = hive.compact(damage).map_err(|error| error.in_file(path.display()))?;
-    left_out.extend(more);
-    rebuilt.set_edit_time(clock::job_time()?);
-    let bytes = rebuilt.finish()?;
-    let if_exists = if output.is_some() { IfExists::Refuse } else { IfExists::Replace };
-    let target = output.unwrap_or(path);
-    let mut file = AtomicFile::create(target, if_exists)?;
-    file.write_all(&bytes).map_err(|e| Error::io(e, "cannot write", target))?;
-    file.commit()?;
-    let after_bytes = bytes.len() as u64;
-    Ok(CompactReport {
-        before_bytes: before,
-        after_bytes,
-        left_out: left_out.iter().map(Into::into).collect(),
-    })
 }

@@ -1,14 +1,22 @@
 //! Editing the registry of images or of a hive file, or only saying what would be edited.
+//!
+//! Edits of an image become changes of its tree, and the WIM is written anew with them; a hive file is written beside itself
+//! and renamed. Which keys are edited is the caller's business.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::target::{Registry, Source, Target};
-use super::view::HostHive;
+use super::check::FindingRecord;
+use super::hive_place::KeyPaths;
+use super::target::{Opening, Registry, Source, Target, limit_bytes};
+use super::view::{HostHive, read_host};
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::formats::hive::Damage;
+use crate::formats::reg_file::{RegFile, UnknownLines};
 use crate::formats::wim::WimFile;
 use crate::image::BlobSource;
 use crate::image::edit::{Action, Change, Content, Overlay};
@@ -18,9 +26,17 @@ use crate::jobs::open::{check_writable, load_image};
 use crate::jobs::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_image, write_file};
 use crate::jobs::spool::Spool;
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
-use crate::servicing::registry::PathMap;
 use crate::transfer::read::WimBlobs;
 use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim};
+
+/// How a job edits.
+#[derive(Clone, Copy, Debug)]
+pub struct EditOptions {
+    /// Whether edits are written.
+    pub mode: Mode,
+    /// What to do about damaged hives that are to be edited.
+    pub damage: Damage,
+}
 
 /// Whether edits are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +63,25 @@ pub struct ImageEdits {
     pub image: Option<u32>,
     /// Its edits in order.
     pub edits: Vec<EditRecord>,
+    /// What was damaged and is not in the edited hives any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something that a hive lost because it was damaged.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftOut {
+    /// The hive.
+    pub hive: String,
+    /// What it was.
+    #[serde(flatten)]
+    pub finding: FindingRecord,
 }
 
 /// One edit.
 #[derive(Clone, Debug, Serialize)]
 pub struct EditRecord {
-    /// `create-key`, `delete-key`, `set-value` or `delete-value`.
+    /// `create-key`, `delete-key`, `set-value`, `delete-value` or `rebuild`.
     pub action: &'static str,
     /// Full path of the key.
     pub key: String,
@@ -69,6 +98,22 @@ pub struct EditRecord {
     pub reason: String,
 }
 
+/// The journal of a registry, and what its hives lost.
+fn report(registry: &Registry<'_>, image: Option<ImageIndex>) -> ImageEdits {
+    let journal = registry.set.journal();
+    let rebuilt = journal.iter().filter(|edit| edit.action == EditAction::Rebuild);
+    let left_out = rebuilt.flat_map(|edit| {
+        let hive = registry.label(edit.hive);
+        let findings = registry.set.left_out(edit.hive).iter();
+        findings.map(move |finding| LeftOut { hive: hive.clone(), finding: finding.into() })
+    });
+    ImageEdits {
+        image: image.map(|image| image.number()),
+        left_out: left_out.collect(),
+        edits: records(registry),
+    }
+}
+
 fn records(registry: &Registry<'_>) -> Vec<EditRecord> {
     let record = |edit: &Edit| EditRecord {
         action: match edit.action {
@@ -76,6 +121,7 @@ fn records(registry: &Registry<'_>) -> Vec<EditRecord> {
             EditAction::DeleteKey => "delete-key",
             EditAction::SetValue => "set-value",
             EditAction::DeleteValue => "delete-value",
+            EditAction::Rebuild => "rebuild",
         },
         key: registry.full_path(edit.hive, &edit.key),
         value: edit.value.clone(),
@@ -95,31 +141,56 @@ fn records(registry: &Registry<'_>) -> Vec<EditRecord> {
 pub fn edit(
     cx: &Context<'_>,
     target: &Target,
-    map: &PathMap,
-    mode: Mode,
+    paths: &KeyPaths,
+    how: EditOptions,
+    work: impl FnMut(&mut Registry<'_>) -> Result<()>,
+) -> Result<EditReport> {
+    edit_to(cx, target, paths, how, None, work)
+}
+
+/// As [`edit`], but a changed hive file is written to `output`, which must not exist, and its logs are left alone.
+///
+/// # Errors
+/// As [`edit`]; `InvalidInput` for an output of a WIM.
+pub(super) fn edit_to(
+    cx: &Context<'_>,
+    target: &Target,
+    paths: &KeyPaths,
+    how: EditOptions,
+    output: Option<&Path>,
     mut work: impl FnMut(&mut Registry<'_>) -> Result<()>,
 ) -> Result<EditReport> {
     let time = clock::job_time()?;
     let options = HiveOptions { time: Some(time) };
+    let opening = Opening { options, damage: how.damage, max_bytes: limit_bytes(cx) };
     match Source::open(cx, target)? {
         Source::Hive(hive) => {
-            let mut registry = Registry::of_hive(&hive, map, options)?;
+            let mut registry = Registry::of_hive(&hive, paths, &opening)?;
             work(&mut registry).map_err(|e| e.in_file(target.path.display()))?;
-            let edits = records(&registry);
+            let edits = report(&registry, None);
             let (changes, _) = registry.set.finish()?;
-            if mode == Mode::Write {
-                changes.iter().try_for_each(|change| write_host(&hive, change))?;
+            if how.mode == Mode::Write {
+                cx.cancel.check()?;
+                match (output, changes.first()) {
+                    (Some(output), Some(change)) => write_content(change, output, IfExists::Refuse)?,
+                    _ => changes.iter().try_for_each(|change| write_host(&hive, change))?,
+                }
             }
-            Ok(EditReport { images: vec![ImageEdits { image: None, edits }], written: None })
+            Ok(EditReport { images: vec![edits], written: None })
+        }
+        Source::Wim(_) if output.is_some() => {
+            Err(Error::invalid_input("only a hive file can be written elsewhere")
+                .in_file(target.path.display()))
         }
         Source::Wim(wim) => {
-            if mode == Mode::Write {
+            if how.mode == Mode::Write {
                 check_writable(&wim)?;
             }
             let images = Source::images(&wim, target)?;
-            let mut job = WimJob { cx, wim: &wim, target, map, time, images: Vec::new(), edited: Vec::new() };
-            job.plan(&images, options, &mut work)?;
-            let written = match mode {
+            let mut job =
+                WimJob { cx, wim: &wim, target, paths, time, images: Vec::new(), edited: Vec::new() };
+            job.plan(&images, &opening, &mut work)?;
+            let written = match how.mode {
                 Mode::Write if !job.edited.is_empty() => Some(job.write()?),
                 _ => None,
             };
@@ -128,14 +199,33 @@ pub fn edit(
     }
 }
 
+/// Reads and parses a .reg file of the host.
+///
+/// # Errors
+/// `Limit` for a file above the limit of hives, `Io`, else those of [`RegFile::parse`].
+pub fn load_reg_file(
+    cx: &Context<'_>,
+    path: &Path,
+    code_page: Option<u16>,
+    unknown: UnknownLines,
+) -> Result<RegFile> {
+    let bytes = read_host(path, limit_bytes(cx))?;
+    RegFile::parse(&bytes, code_page, unknown).map_err(|error| error.in_file(path.display()))
+}
+
 /// Writes a changed hive of the host beside itself and renames it; the log of a hive that is whole is emptied.
 fn write_host(hive: &HostHive, change: &Change) -> Result<()> {
-    let (Action::PutFile { content: Content::Bytes(bytes), .. }, Some(path)) =
-        (&change.action, hive.host_path(&change.path))
-    else {
-        return Err(Error::invalid_input(format!("cannot write {}", change.path)));
+    let path = hive
+        .host_path(&change.path)
+        .ok_or_else(|| Error::invalid_input(format!("cannot write {}", change.path)))?;
+    write_content(change, path, IfExists::Replace)
+}
+
+fn write_content(change: &Change, path: &Path, if_exists: IfExists) -> Result<()> {
+    let Action::PutFile { content: Content::Bytes(bytes), .. } = &change.action else {
+        return Err(Error::invalid_input("a hive file holds hives only").in_file(path.display()));
     };
-    let mut file = AtomicFile::create(path, IfExists::Replace)?;
+    let mut file = AtomicFile::create(path, if_exists)?;
     file.write_all(bytes).map_err(|e| Error::io(e, "cannot write", path))?;
     file.commit()
 }
@@ -151,7 +241,7 @@ struct WimJob<'j, 'c> {
     cx: &'j Context<'c>,
     wim: &'j WimFile,
     target: &'j Target,
-    map: &'j PathMap,
+    paths: &'j KeyPaths,
     time: FileTime,
     images: Vec<ImageEdits>,
     edited: Vec<EditedImage<'j>>,
@@ -161,22 +251,23 @@ impl WimJob<'_, '_> {
     fn plan(
         &mut self,
         images: &[ImageIndex],
-        options: HiveOptions,
+        opening: &Opening,
         work: &mut dyn FnMut(&mut Registry<'_>) -> Result<()>,
     ) -> Result<()> {
         let folder = self.target.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut spool = Spool::new(folder.unwrap_or(std::path::Path::new(".")));
+        let mut spool = Spool::new(folder.unwrap_or(Path::new(".")));
         for &image in images {
+            self.cx.cancel.check()?;
             let tree = Arc::new(load_image(self.wim, image, self.cx)?);
             let blobs = WimBlobs::new(self.wim);
             let mut overlay = Overlay::new(Arc::clone(&tree), self.time);
             let changes = {
                 let view = overlay.view(&blobs);
-                let mut registry = Registry::of_image(&view, self.map, options);
-                let place = || format!("{}: image {image}", self.wim.name());
-                work(&mut registry).map_err(|e| e.in_file(place()))?;
-                let edits = records(&registry);
-                self.images.push(ImageEdits { image: Some(image.number()), edits });
+                let name = format!("{}: image {image}", self.wim.name());
+                let mut registry =
+                    Registry::of_image(&view, self.paths, opening, &name).map_err(|e| e.in_file(&name))?;
+                work(&mut registry).map_err(|e| e.in_file(&name))?;
+                self.images.push(report(&registry, Some(image)));
                 registry.set.finish()?.0
             };
             for mut change in changes {

@@ -5,10 +5,16 @@
 //! written anew and renamed.
 
 mod check;
+mod compact;
 mod edit;
+mod find;
+mod hive_place;
 mod target;
 mod view;
 
-pub use check::{CheckAnswer, CompactReport, FindingRecord, HiveCheck, HiveDifference, check, compact, diff};
-pub use edit::{EditRecord, EditReport, ImageEdits, Mode, edit};
+pub use check::{CheckAnswer, FindingRecord, HiveCheck, HiveDifference, check, diff};
+pub use compact::{CompactOptions, CompactReport, CompactedHive, compact};
+pub use edit::{EditOptions, EditRecord, EditReport, ImageEdits, LeftOut, Mode, edit, load_reg_file};
+pub use find::{Case, Extent, Hit, Part, Query, find};
+pub use hive_place::{HivePlace, KeyPaths};
 pub use target::{Registry, Target, read};

@@ -1,11 +1,15 @@
 //! What a registry job works on: a hive file, or images of a WIM, and how paths of keys are read there.
+//!
+//! A hive is in memory as a whole, so hives above a limit are refused; the memory option raises it. What is done with the
+//! keys is the business of the other files.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::hive_place::KeyPaths;
 use super::view::HostHive;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
-use crate::formats::hive::{Hive, KeyRef};
+use crate::formats::hive::{Damage, Hive, KeyRef};
 use crate::formats::wim::WimFile;
 use crate::image::edit::{ImageView, View};
 use crate::jobs::dir::NothingFits;
@@ -14,6 +18,14 @@ use crate::jobs::open::{Check, load_image, open};
 use crate::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use crate::servicing::registry::{self, PathMap, Places};
 use crate::transfer::read::WimBlobs;
+
+/// Largest hive that is worked on whatever the memory option says; Windows' own stay below it.
+const MIN_LIMIT_BYTES: u64 = 256 << 20;
+
+/// Largest hive that a job loads: editing takes up to three times its size.
+pub(super) fn limit_bytes(cx: &Context<'_>) -> u64 {
+    MIN_LIMIT_BYTES.max(cx.memory_bytes() / 3)
+}
 
 /// A file and, when it is a WIM, which of its images.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,40 +80,54 @@ impl Source {
     }
 }
 
+/// How the hives of a target are opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    pub(super) options: HiveOptions,
+    pub(super) damage: Damage,
+    pub(super) max_bytes: u64,
+}
+
+impl Opening {
+    /// For reading; damage is an error.
+    pub(super) fn to_read(cx: &Context<'_>) -> Self {
+        Self { options: HiveOptions::default(), damage: Damage::Refuse, max_bytes: limit_bytes(cx) }
+    }
+
+    fn set<'v>(&self, view: &'v dyn View) -> HiveSet<'v> {
+        HiveSet::new(view, self.options).with_damage(self.damage).with_limit(self.max_bytes)
+    }
+}
+
 /// The registry of one image, or one hive file.
 pub struct Registry<'v> {
     /// Its hives.
     pub set: HiveSet<'v>,
     /// Which hives path prefixes mean.
     pub map: PathMap,
-    /// The hive, when the target is a hive file.
-    single: Option<HiveName>,
+    /// The hive and its file, when the target is a hive file.
+    single: Option<(HiveName, String)>,
 }
 
 impl<'v> Registry<'v> {
-    pub(super) fn of_image(view: &'v dyn View, map: &PathMap, options: HiveOptions) -> Self {
-        Self { set: HiveSet::new(view, options), map: map.clone(), single: None }
+    pub(super) fn of_image(
+        view: &'v dyn View,
+        paths: &KeyPaths,
+        opening: &Opening,
+        name: &'v str,
+    ) -> Result<Self> {
+        let mut set = opening.set(view).with_file_names(move |path| format!("{name}: {path}"));
+        let map = paths.in_image(&mut set)?;
+        Ok(Self { set, map, single: None })
     }
 
-    /// `map` may name hives by [`HiveName::Other`]`(0)`, which is the file.
-    pub(super) fn of_hive(hive: &'v HostHive, map: &PathMap, options: HiveOptions) -> Result<Self> {
-        let mut set = HiveSet::new(hive, options);
+    pub(super) fn of_hive(hive: &'v HostHive, paths: &KeyPaths, opening: &Opening) -> Result<Self> {
+        let mut set = opening.set(hive).with_file_names(|path| hive.shown(path));
         let name = match hive.name {
             Some(name) => name,
             None => set.add_path(&hive.hive_path())?,
         };
-        let mut map = map.clone();
-        for (_, target) in &mut map.prefixes {
-            *target = name;
-        }
-        if map.current_user.is_some() {
-            map.current_user = Some(name);
-        }
-        // The hive of a user is the current user's.
-        if name == HiveName::DefaultUser {
-            map.current_user = Some(name);
-        }
-        Ok(Self { set, map, single: Some(name) })
+        Ok(Self { set, map: paths.in_file(name), single: Some((name, hive.shown(&hive.hive_path()))) })
     }
 
     /// Whether the target is a hive file.
@@ -110,12 +136,23 @@ impl<'v> Registry<'v> {
         self.single.is_some()
     }
 
-    /// The hives to work on: the file, or those that the image has.
-    pub fn hives(&mut self) -> Vec<HiveName> {
-        match self.single {
-            Some(name) => vec![name],
-            None => HiveName::ALL.into_iter().filter(|&name| self.set.has(name)).collect(),
+    /// The hives to work on: the file, or those that the image has, users' last.
+    ///
+    /// # Errors
+    /// `Limit` for more than 65,536 of them.
+    pub fn hives(&mut self) -> Result<Vec<HiveName>> {
+        if let Some((name, _)) = self.single {
+            return Ok(vec![name]);
         }
+        let mut hives: Vec<HiveName> = HiveName::ALL.into_iter().filter(|&name| self.set.has(name)).collect();
+        hives.extend(self.set.user_hives()?);
+        let mapped = self.map.prefixes.iter().map(|(_, hive)| *hive).chain(self.map.current_user);
+        for hive in mapped {
+            if !hives.contains(&hive) {
+                hives.push(hive);
+            }
+        }
+        Ok(hives)
     }
 
     /// Where a path leads: in a hive file it counts from the root, unless it begins as the hive is mounted; in an image the
@@ -126,7 +163,7 @@ impl<'v> Registry<'v> {
     pub fn places(&mut self, path: &str) -> Result<Places> {
         let path = path.trim_matches('\\');
         let resolved = registry::resolve(&mut self.set, path, &self.map);
-        match (self.single, resolved) {
+        match (self.single.as_ref().map(|(name, _)| *name), resolved) {
             (Some(name), Ok(places)) if places.iter().all(|(hive, _)| *hive == name) => Ok(places),
             (Some(name), _) => match path.split('\\').next() {
                 // A path with a root that is not this hive's is a mistake, not a key of that name.
@@ -134,7 +171,7 @@ impl<'v> Registry<'v> {
                     "{path} is not in this hive"
                 ))
                 .remedy("write the path from the root of the hive, or map the prefix: --map PREFIX=.")),
-                _ => Ok(vec![(name, path.to_owned())]),
+                _ => registry::places_in(&mut self.set, name, path),
             },
             (None, Err(error)) if error.kind() == ErrorKind::InvalidInput && !path.is_empty() => {
                 registry::resolve(&mut self.set, &format!("HKEY_LOCAL_MACHINE\\{path}"), &self.map)
@@ -166,14 +203,29 @@ impl<'v> Registry<'v> {
     /// The path of a key as .reg files have it.
     #[must_use]
     pub fn full_path(&self, hive: HiveName, key: &str) -> String {
-        let given = self.map.prefixes.iter().find(|(_, target)| *target == hive && self.single.is_some());
-        let mount = match given {
-            Some((prefix, _)) => Some(prefix.clone()),
-            None => registry::full_path(hive, ""),
+        let mapped = self.map.prefixes.iter().find(|(_, target)| *target == hive);
+        let mapped = mapped.map(|(prefix, _)| prefix.clone());
+        let is_current_user = self.map.current_user == Some(hive);
+        let mount = match (&self.single, mapped) {
+            (Some(_), Some(prefix)) => Some(prefix),
+            (_, mapped) => registry::full_path(hive, "")
+                .or(mapped)
+                .or_else(|| is_current_user.then(|| "HKEY_CURRENT_USER".to_owned()))
+                .or_else(|| self.set.user_name(hive).map(|user| format!("HKEY_USERS\\{user}"))),
         };
         // Windows mounts it nowhere; a file for such a hive has to say where it is meant.
         let mount = mount.unwrap_or_else(|| "HKEY_LOCAL_MACHINE\\HIVE".to_owned());
         if key.is_empty() { mount } else { format!("{mount}\\{key}") }
+    }
+
+    /// What reports call a hive: its name, its path in the image, or the hive file.
+    #[must_use]
+    pub fn label(&self, hive: HiveName) -> String {
+        match (&self.single, hive, self.set.path(hive)) {
+            (Some((_, file)), _, _) => file.clone(),
+            (None, HiveName::Other(_), Some(path)) => path.to_string(),
+            _ => hive.label().to_owned(),
+        }
     }
 
     /// The hive of this name; none when it is not there.
@@ -197,23 +249,26 @@ fn is_root(name: &str) -> bool {
 pub fn read<T>(
     cx: &Context<'_>,
     target: &Target,
-    map: &PathMap,
+    paths: &KeyPaths,
     mut work: impl FnMut(&mut Registry<'_>) -> Result<T>,
 ) -> Result<Vec<(Option<ImageIndex>, T)>> {
-    let options = HiveOptions::default();
+    let opening = Opening::to_read(cx);
     match Source::open(cx, target)? {
         Source::Hive(hive) => {
-            let mut registry = Registry::of_hive(&hive, map, options)?;
+            let mut registry = Registry::of_hive(&hive, paths, &opening)?;
             Ok(vec![(None, work(&mut registry).map_err(|e| e.in_file(target.path.display()))?)])
         }
         Source::Wim(wim) => {
             let mut answers = Vec::new();
             for image in Source::images(&wim, target)? {
+                cx.cancel.check()?;
                 let tree = load_image(&wim, image, cx)?;
                 let blobs = WimBlobs::new(&wim);
                 let view = ImageView::new(&tree, &blobs);
-                let mut registry = Registry::of_image(&view, map, options);
-                answers.push((Some(image), work(&mut registry)?));
+                let name = format!("{}: image {image}", wim.name());
+                let mut registry =
+                    Registry::of_image(&view, paths, &opening, &name).map_err(|e| e.in_file(&name))?;
+                answers.push((Some(image), work(&mut registry).map_err(|e| e.in_file(&name))?));
             }
             Ok(answers)
         }

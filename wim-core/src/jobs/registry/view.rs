@@ -1,5 +1,8 @@
 //! A hive file of the host, with its logs, as an image of one file.
+//!
+//! Files are read when they are asked for and not kept, so that a hive is in memory once. Directories do not exist here.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,16 +14,22 @@ use crate::servicing::hive_set::HiveName;
 /// Suffixes of the files that belong to a hive.
 const SUFFIXES: [&str; 4] = ["", ".LOG1", ".LOG2", ".LOG"];
 
-/// A hive file and its logs, in memory.
+/// A hive file and its logs.
 pub(super) struct HostHive {
     /// Which hive it is by its file name.
     pub(super) name: Option<HiveName>,
-    /// Host path, path in the image, content.
-    files: Vec<(PathBuf, WimPath, Arc<[u8]>)>,
+    files: Vec<HostFile>,
+}
+
+struct HostFile {
+    host: PathBuf,
+    /// Path in the image.
+    inside: WimPath,
+    size_bytes: u64,
 }
 
 impl HostHive {
-    /// Reads the hive at `path` and the logs that lie beside it.
+    /// Finds the hive at `path` and the logs that lie beside it.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // A hive that Windows knows by its name lies where it would in an image, so that paths lead to it as there.
@@ -33,9 +42,10 @@ impl HostHive {
             host.push(suffix);
             let host = PathBuf::from(host);
             if suffix.is_empty() || host.is_file() {
-                let bytes = std::fs::read(&host).map_err(|e| Error::io(e, "cannot read", &host))?;
+                let size_bytes =
+                    std::fs::metadata(&host).map_err(|e| Error::io(e, "cannot read", &host))?.len();
                 let inside = folder.child(format!("{name}{suffix}").as_str());
-                files.push((host, inside, bytes.into()));
+                files.push(HostFile { host, inside, size_bytes });
             }
         }
         Ok(Self { name: known, files })
@@ -43,22 +53,27 @@ impl HostHive {
 
     /// The path of the hive in the image.
     pub(super) fn hive_path(&self) -> WimPath {
-        self.files.first().map(|(_, path, _)| path.clone()).unwrap_or_default()
+        self.files.first().map(|file| file.inside.clone()).unwrap_or_default()
     }
 
     /// The file of the host that a path in the image stands for.
     pub(super) fn host_path(&self, path: &WimPath) -> Option<&Path> {
-        self.files.iter().find(|(_, inside, _)| inside == path).map(|(host, _, _)| host.as_path())
+        self.find(path).map(|file| file.host.as_path())
     }
 
-    fn find(&self, path: &WimPath) -> Option<&Arc<[u8]>> {
-        self.files.iter().find(|(_, inside, _)| inside.eq_ignore_case(path)).map(|(_, _, bytes)| bytes)
+    /// What errors call the file at a path of the image.
+    pub(super) fn shown(&self, path: &WimPath) -> String {
+        self.host_path(path).map_or_else(|| path.to_string(), |host| host.display().to_string())
+    }
+
+    fn find(&self, path: &WimPath) -> Option<&HostFile> {
+        self.files.iter().find(|file| file.inside.eq_ignore_case(path))
     }
 }
 
 /// The hive that has this file name in every image.
 fn known_hive(name: &str) -> Option<HiveName> {
-    const BY_FILE_NAME: [HiveName; 9] = [
+    const BY_FILE_NAME: [HiveName; 10] = [
         HiveName::System,
         HiveName::Software,
         HiveName::Sam,
@@ -68,6 +83,7 @@ fn known_hive(name: &str) -> Option<HiveName> {
         HiveName::Default,
         HiveName::DefaultUser,
         HiveName::Schema,
+        HiveName::Bcd,
     ];
     let has_name = |hive: &HiveName| {
         let file = hive.paths().first().and_then(|path| path.rsplit('\\').next());
@@ -78,11 +94,11 @@ fn known_hive(name: &str) -> Option<HiveName> {
 
 impl View for HostHive {
     fn entry(&self, path: &WimPath) -> Option<EntryInfo> {
-        let bytes = self.find(path)?;
+        let file = self.find(path)?;
         Some(EntryInfo {
             name: path.name().cloned().unwrap_or_else(|| WimString::from("")),
             attributes: 0x20,
-            size: bytes.len() as u64,
+            size: file.size_bytes,
             digest: Sha1Digest::ZERO,
             times: Times::default(),
         })
@@ -93,10 +109,23 @@ impl View for HostHive {
     }
 
     fn read(&self, path: &WimPath, limit: u64) -> Result<Arc<[u8]>> {
-        let bytes = self.find(path).ok_or_else(|| Error::not_found(format!("there is no {path}")))?;
-        if bytes.len() as u64 > limit {
-            return Err(Error::limit(format!("{} bytes, more than {limit}", bytes.len())));
-        }
-        Ok(Arc::clone(bytes))
+        let file = self.find(path).ok_or_else(|| Error::not_found(format!("there is no {path}")))?;
+        Ok(read_host(&file.host, limit)?.into())
     }
+}
+
+/// The bytes of a file of the host, when they are at most `limit` bytes; it may have grown since it was looked at.
+///
+/// # Errors
+/// `Limit` when it is larger, `Io`.
+pub(super) fn read_host(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let failed = |error| Error::io(error, "cannot read", path);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len().min(limit);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::limit(format!("the file is larger than {limit} bytes")).in_file(path.display()));
+    }
+    Ok(bytes)
 }

@@ -7,11 +7,9 @@
 mod image;
 mod report;
 
-pub use report::{
-    DroppedImage, FileChange, ImageReport, RegistryChange, RegistryValue, SlipstreamReport, WrittenReport,
-};
+pub use super::edited_image::VerifyDepth;
+pub use report::{DroppedImage, ImageReport, SlipstreamReport, WrittenReport};
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,9 +18,9 @@ use lz_kit::Level;
 use self::image::{ServicedImage, service};
 use super::clock;
 use super::drivers::sources;
+use super::edited_image::{EditedImages, folder_of, read_back};
 use super::images;
 use super::open;
-use super::spool::Spool;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Stage};
@@ -31,10 +29,7 @@ use crate::formats::wim::{ChunkFormat, WimFile};
 use crate::image::WimPath;
 use crate::servicing::drivers::DriverOptions;
 use crate::servicing::package_files::PackageFiles;
-use crate::transfer::verify::{verify, verify_written};
-use crate::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write,
-};
+use crate::transfer::write::{CopyDigests, Integrity, NewImage, NewWim, Recompress, write};
 
 /// Largest registry file that is read.
 const MAX_REG_FILE_BYTES: u64 = 64 << 20;
@@ -67,15 +62,6 @@ pub struct SlipstreamOptions {
     pub mode: Mode,
 }
 
-/// How thoroughly the result is read back before it takes its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VerifyDepth {
-    /// Structure, tables, new blobs, and the digests of copied bytes.
-    Written,
-    /// Every blob is decoded.
-    Full,
-}
-
 /// Whether anything is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -103,30 +89,21 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
     };
     let kept = kept_images(&wim, &options.editions)?;
     let edits = Edits::read(options)?;
-    let mut spool = Spool::new(&folder_of(&options.output));
+    let mut images = EditedImages::new(&folder_of(&options.output));
     cx.progress.start(Stage::LoadingImages, kept.len() as u64);
-    let (mut new_images, mut reports, mut contents) = (Vec::new(), Vec::new(), Vec::new());
-    let mut known = HashSet::new();
+    let mut reports = Vec::new();
     for &image in &kept {
-        cx.cancel.check()?;
-        let ServicedImage { mut new, report, contents: of_image } =
-            service(cx, &wim, image, &edits, options)?;
-        for (digest, content) in of_image {
-            if wim.table().find(&digest).is_none() && known.insert(digest) {
-                contents.push((digest, spool.keep(content)?));
-            }
-        }
-        if let NewMetadata::New(digest, content) = new.metadata {
-            new.metadata = NewMetadata::New(digest, spool.keep(content)?);
-        }
-        new_images.push(new);
+        let ServicedImage { edited, report } = service(cx, &wim, image, &edits, options)?;
+        images.add(&wim, edited)?;
         reports.push(report);
         cx.progress.advance(1);
     }
     let mut report = SlipstreamReport::new(&wim, options, &kept, reports);
     if let Some(mut file) = file {
-        let written = write(cx, new_wim(&wim, options, new_images, &kept, &contents)?, &mut file)?;
-        read_back(cx, &file, &written, options)?;
+        let EditedImages { images, contents, .. } = images;
+        let written = write(cx, new_wim(&wim, options, images, &kept, &contents)?, &mut file)?;
+        let source = Arc::new(FileSource::open(file.temporary_path())?);
+        read_back(cx, source, &options.output.display().to_string(), &written, options.verify)?;
         file.commit()?;
         report.written = Some(WrittenReport::new(&written));
     }
@@ -216,27 +193,6 @@ fn new_wim<'a>(
     })
 }
 
-/// Reads the finished file back before it takes its name.
-fn read_back(
-    cx: &Context<'_>,
-    file: &AtomicFile,
-    written: &WriteReport,
-    options: &SlipstreamOptions,
-) -> Result<()> {
-    let source = Arc::new(FileSource::open(file.temporary_path())?);
-    let wim = WimFile::open(source, &options.output.display().to_string())?;
-    verify_written(cx, &wim, written)?;
-    if options.verify == VerifyDepth::Full {
-        let report = verify(cx, &wim)?;
-        if let Some(finding) =
-            report.findings.into_iter().find(|f| f.severity == crate::transfer::verify::Severity::Damage)
-        {
-            return Err(finding.error);
-        }
-    }
-    Ok(())
-}
-
 fn is_same_file(input: &Path, output: &Path) -> bool {
     match (input.canonicalize(), output.canonicalize()) {
         (Ok(a), Ok(b)) => a == b || same_inode(&a, &b),
@@ -256,11 +212,4 @@ fn same_inode(a: &Path, b: &Path) -> bool {
 #[cfg(not(unix))]
 fn same_inode(_: &Path, _: &Path) -> bool {
     false
-}
-
-fn folder_of(output: &Path) -> PathBuf {
-    match output.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::{Mode, SlipstreamOptions};
-use crate::base::{Error, ImageIndex};
-use crate::formats::hive::RegValue;
-use crate::formats::wim::{ImageXml, WimFile};
-use crate::image::edit::{EffectKind, Resolved};
+use crate::base::ImageIndex;
+use crate::formats::wim::WimFile;
+use crate::jobs::edited_image::EditedImage;
+use crate::jobs::edited_image::changes::{FileChange, RegistryChange, file_changes};
 use crate::jobs::images::{architecture_name, describe};
 use crate::servicing::drivers::{DriverReport, Outcome};
 use crate::servicing::hive_set::Edit;
@@ -57,43 +57,6 @@ pub struct ImageReport {
     pub registry: Vec<RegistryChange>,
     /// What was odd.
     pub warnings: Vec<String>,
-}
-
-/// One file that differs.
-#[derive(Clone, Debug, Serialize)]
-pub struct FileChange {
-    /// Its path in the image.
-    pub path: String,
-    /// `added`, `replaced` or `removed`.
-    pub change: &'static str,
-    /// Why.
-    pub reason: String,
-}
-
-/// One registry edit.
-#[derive(Clone, Debug, Serialize)]
-pub struct RegistryChange {
-    /// The hive, such as `SYSTEM`.
-    pub hive: String,
-    /// The key's path in the hive.
-    pub key: String,
-    /// The value's name; empty for the default value, none when the edit is of the key itself.
-    pub value: Option<String>,
-    /// The value before, none if it was not there.
-    pub old: Option<RegistryValue>,
-    /// The value now, none if it was deleted.
-    pub new: Option<RegistryValue>,
-    /// Why.
-    pub reason: String,
-}
-
-/// A registry value.
-#[derive(Clone, Debug, Serialize)]
-pub struct RegistryValue {
-    /// Its type number: 1 for REG_SZ, 4 for REG_DWORD.
-    pub kind: u32,
-    /// Its data for people.
-    pub text: String,
 }
 
 /// An image that the output does not have.
@@ -169,17 +132,16 @@ impl SlipstreamReport {
 /// What a report of an image is made of.
 pub(super) struct Facts<'f> {
     pub(super) image: ImageIndex,
-    pub(super) xml: &'f ImageXml,
-    pub(super) resolved: &'f Resolved,
+    pub(super) edited: &'f EditedImage<'f>,
     pub(super) target: Option<ImageTarget>,
     pub(super) drivers: Vec<DriverReport>,
     pub(super) journal: Vec<Edit>,
-    pub(super) warnings: Vec<Error>,
 }
 
 impl ImageReport {
     pub(super) fn new(facts: Facts<'_>) -> Self {
-        let Facts { image, xml, resolved, target, drivers, journal, warnings } = facts;
+        let Facts { image, edited, target, drivers, journal } = facts;
+        let xml = &edited.new.xml;
         let windows = target.map(|target| target.windows);
         let stated_version = xml.version().map(|v| format!("{}.{}.{}", v.major, v.minor, v.build));
         let stated_architecture = xml.architecture().map(|number| architecture_name(number).to_owned());
@@ -190,47 +152,11 @@ impl ImageReport {
             edition: xml.edition_id().or(xml.flags()).map(str::to_owned),
             architecture: windows.as_ref().map(|w| w.arch.name().to_owned()).or(stated_architecture),
             version: windows.map(|w| format!("{}.{}.{}", w.major, w.minor, w.build)).or(stated_version),
-            changed: resolved.is_changed,
+            changed: edited.resolved.is_changed,
             drivers,
-            files: file_changes(resolved),
+            files: file_changes(&edited.resolved),
             registry: journal.iter().map(RegistryChange::new).collect(),
-            warnings: warnings.iter().map(ToString::to_string).collect(),
+            warnings: edited.warnings.iter().map(ToString::to_string).collect(),
         }
     }
-}
-
-fn file_changes(resolved: &Resolved) -> Vec<FileChange> {
-    let changed = resolved.effects.iter().filter_map(|effect| {
-        let change = match effect.kind {
-            EffectKind::Added => "added",
-            EffectKind::Replaced => "replaced",
-            EffectKind::Removed => "removed",
-            EffectKind::Unchanged => return None,
-        };
-        Some(FileChange { path: effect.path.to_string(), change, reason: effect.reason.clone() })
-    });
-    changed.collect()
-}
-
-impl RegistryChange {
-    fn new(edit: &Edit) -> Self {
-        let value = |data: &RegValue| RegistryValue { kind: data.kind, text: value_text(data) };
-        Self {
-            hive: edit.hive.label().to_owned(),
-            key: edit.key.clone(),
-            value: edit.value.clone(),
-            old: edit.old.as_ref().map(value),
-            new: edit.new.as_ref().map(value),
-            reason: edit.reason.clone(),
-        }
-    }
-}
-
-/// Strings and numbers as people write them, anything else as its type and bytes.
-fn value_text(data: &RegValue) -> String {
-    let number = || data.as_dword().map(u64::from).or_else(|| data.as_qword());
-    data.as_str()
-        .or_else(|| data.as_multi_sz().map(|texts| texts.join("; ")))
-        .or_else(|| number().map(|number| number.to_string()))
-        .unwrap_or_else(|| format!("{data:?}"))
 }

@@ -3,81 +3,33 @@
 //! The order of work is that of drivers.md 3.1. A package that is refused leaves no trace: file changes and registry edits go
 //! back to the savepoint taken before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::boot::{BootCritical, BootStart};
+use super::boot;
+use super::database;
 use super::framework;
-use super::level_a::{Done, LevelA};
+use super::level_a::LevelA;
+use super::level_b::LevelB;
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
+use super::options::{DriverOptions, LineEnds};
 use super::package::{Package, SourceIndex, find_infs};
+use super::place::{Done, Job};
+use super::policy::{self, HardwareMatch};
 use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
-use super::sha2_updates;
 use super::signature::{self, SignatureReport};
-use super::store::{self, ImageFiles, Put, Staged, hex, refusal};
+use super::store::{self, ImageFiles, Staged, hex};
+use super::trust;
 use super::winpe::{self, Loaded};
-use crate::base::{Architecture, Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
-use crate::formats::inf::{ParseOptions, Service, encoding};
+use crate::formats::inf::ParseOptions;
 use crate::image::edit::{Change, View};
 use crate::servicing::hive_set::{Edit, HiveSet};
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::target::{ImageTarget, StoreGeneration};
-
-/// How drivers are added.
-#[derive(Clone, Debug)]
-pub struct DriverOptions {
-    /// Start type of drivers for the boot disk.
-    pub boot_start: BootStart,
-    /// Which packages are put in place.
-    pub boot_critical: BootCritical,
-    /// Replace newer files, and bindings of devices to other services.
-    pub force: bool,
-    /// Go on when the image lacks the kernel-mode framework a driver needs.
-    pub ignore_framework: bool,
-    /// What becomes of packages that Windows of the image's architecture would not load.
-    pub unsigned: Unsigned,
-    /// What becomes of texts whose line ends were changed after they were signed.
-    pub line_ends: LineEnds,
-    /// Code page of INFs in 8-bit text that is not UTF-8.
-    pub code_page: u16,
-}
-
-impl Default for DriverOptions {
-    fn default() -> Self {
-        Self {
-            boot_start: BootStart::AsWritten,
-            boot_critical: BootCritical::ByClass,
-            force: false,
-            ignore_framework: false,
-            unsigned: Unsigned::Accept,
-            line_ends: LineEnds::RestoreSigned,
-            code_page: encoding::DEFAULT_CODE_PAGE,
-        }
-    }
-}
-
-/// What becomes of packages without a signature that Windows accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Unsigned {
-    /// They are added, and the report says what is missing.
-    #[default]
-    Accept,
-    /// They are refused, except on x86, which loads them.
-    Refuse,
-}
-
-/// What becomes of texts whose line ends were changed after their catalog was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum LineEnds {
-    /// They get back those that the catalog vouches for; its digest proves that the result is the vendor's file.
-    #[default]
-    RestoreSigned,
-    /// They stay.
-    Keep,
-}
 
 /// What adding drivers comes to.
 #[derive(Debug)]
@@ -121,6 +73,10 @@ pub fn plan(
         includes: ImageInfs::new(view, target.language),
         target,
         options,
+        hardware: options
+            .hardware
+            .as_ref()
+            .map(|ids| HardwareMatch::new(ids, &packages, &target.windows, options.undecorated)),
         done: BTreeSet::new(),
     };
     let loaded = planner.manifest.clone();
@@ -152,12 +108,33 @@ fn unreadable(source: &dyn PackageFiles, inf: String, e: &Error) -> DriverReport
     }
 }
 
+/// One package, read and chosen.
+struct PackageJob<'a, 'p> {
+    package: &'a Package<'p>,
+    selection: &'a Selection,
+    staged: &'a Staged,
+}
+
+/// What came of putting a package into an image.
+enum Put {
+    Done(Box<Done>),
+    StagedByWindows { published: String, folder: String },
+}
+
+/// What is recorded of a package beside what was done for it.
+struct Extras {
+    start_lines: Vec<StartLine>,
+    made: Vec<String>,
+    signer: Option<String>,
+}
+
 struct Planner<'a> {
     image: ImageFiles<'a>,
     manifest: Manifest,
     includes: ImageInfs<'a>,
     target: &'a ImageTarget,
     options: &'a DriverOptions,
+    hardware: Option<HardwareMatch<'a>>,
     /// Identities that were dealt with in this job.
     done: BTreeSet<[u8; 32]>,
 }
@@ -175,12 +152,18 @@ impl Planner<'_> {
                     return Ok(None);
                 }
                 findings.extend(selection.findings.iter().map(ToString::to_string));
-                let report = signature::check(&staged, &self.target.windows);
-                let verdict = self.check_signature(&selection, &report, hives, &mut findings)?;
+                let windows = &self.target.windows;
+                let report = signature::check(&staged, windows);
+                let rules = (windows, self.options);
+                let verdict =
+                    policy::signature_verdict(&selection, &report, &self.image, hives, rules, &mut findings)?;
                 signature = Some(report);
                 match verdict {
                     Some(e) => Outcome::refused(&e),
-                    None => self.install(package, &selection, &staged, hives, &mut findings)?,
+                    None => {
+                        let job = PackageJob { package, selection: &selection, staged: &staged };
+                        self.install(&job, signature.as_ref(), hives, &mut findings)?
+                    }
                 }
             }
         };
@@ -203,53 +186,6 @@ impl Planner<'_> {
         }))
     }
 
-    /// Why the signature keeps the package out, if it does; what is odd about it goes to `findings`.
-    fn check_signature(
-        &self,
-        selection: &Selection,
-        report: &SignatureReport,
-        hives: &mut HiveSet<'_>,
-        findings: &mut Vec<String>,
-    ) -> Result<Option<Error>> {
-        let windows = &self.target.windows;
-        let reason = report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()));
-        if !report.is_accepted(windows) {
-            if self.options.unsigned == Unsigned::Refuse {
-                return Ok(Some(refusal(
-                    format!("Windows on {} loads only signed drivers, and {reason}", windows.arch),
-                    "use the vendor's signed package; or force it, and turn test signing on in the boot \
-                     configuration (bcdedit /set testsigning on), which Secure Boot forbids",
-                )));
-            }
-            findings.push(format!(
-                "{}: Windows on {} will not load it; {reason}",
-                report.label(),
-                windows.arch
-            ));
-        }
-        if report.needs_sha2 && windows.version() <= (6, 1) {
-            let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
-            let boot_start = services.clone().any(|s| s.start_type == Some(Service::BOOT_START) && !s.inbox);
-            match sha2_updates::knows_sha2(&self.image, hives)? {
-                Some(true) => {}
-                Some(false) if boot_start && windows.arch != Architecture::X86 && !self.options.force => {
-                    return Ok(Some(refusal(
-                        "it is signed with SHA-2 alone, which this image cannot check at boot",
-                        "add the updates KB4490628 and KB4474419 to this image first",
-                    )));
-                }
-                Some(false) => findings.push(
-                    "it is signed with SHA-2 alone, which this image cannot check without KB4474419".to_owned(),
-                ),
-                None => findings.push(
-                    "it is signed with SHA-2 alone; nothing in the image tells whether it can check that (KB4474419)"
-                        .to_owned(),
-                ),
-            }
-        }
-        Ok(None)
-    }
-
     /// Everything that can be decided before the image is touched.
     fn choose(
         &self,
@@ -265,15 +201,15 @@ impl Planner<'_> {
         }
         let windows = &self.target.windows;
         let class_guid = select::class_guid(package, hives)?;
-        let selection = select::select(package, windows, &self.includes, class_guid)?;
-        if self.target.generation == StoreGeneration::Modern {
-            return Err(NotSelected::Refused(
-                Error::unsupported(format!(
-                    "the image is Windows {}.{}, whose driver store (level B) cannot be written yet",
-                    windows.major, windows.minor
-                ))
-                .remedy("add the driver in the running Windows, or put it beside the setup files as $WinPEDriver$"),
-            ));
+        let undecorated = self.options.undecorated;
+        let is_critical = boot::is_boot_critical_in(hives, &class_guid)?;
+        let mut selection = select::select_with(package, windows, &self.includes, class_guid, undecorated)?;
+        selection.boot_critical = is_critical;
+        let on_pe =
+            || self.target.is_winpe.then(|| policy::winpe_verdict(&selection, self.options.winpe_classes));
+        let unwanted = self.hardware.as_ref().and_then(|hardware| hardware.verdict(package, &selection));
+        if let Some(reason) = on_pe().flatten().or(unwanted) {
+            return Err(NotSelected::NotForThis(reason, Vec::new()));
         }
         if windows.version() < (6, 0) {
             return Err(NotSelected::Refused(Error::unsupported(format!(
@@ -295,39 +231,29 @@ impl Planner<'_> {
 
     fn install(
         &mut self,
-        package: &Package<'_>,
-        selection: &Selection,
-        staged: &Staged,
+        job: &PackageJob<'_, '_>,
+        signature: Option<&SignatureReport>,
         hives: &mut HiveSet<'_>,
         findings: &mut Vec<String>,
     ) -> Result<Outcome> {
-        let windows = &self.target.windows;
-        if let Err(e) = framework::check(selection, &self.image, windows) {
+        if let Err(e) = framework::check(job.selection, &self.image, &self.target.windows) {
             if !self.options.ignore_framework {
                 return Ok(Outcome::refused(&e));
             }
             findings.push(framework::as_finding(&e));
         }
-        let identity = hex(&staged.identity);
+        let identity = hex(&job.staged.identity);
         let known = self.manifest.find(&identity).is_some();
-        findings.extend(self.other_versions(package, &identity));
-        let level = LevelA {
-            package,
-            selection,
-            staged,
-            target: windows,
-            options: self.options,
-            manifest: &self.manifest,
-            completing: known,
-        };
-        if let Err(e) = level.check() {
-            return Ok(Outcome::refused(&e));
-        }
+        findings.extend(self.other_versions(job.package, &identity));
         let files_before = self.image.savepoint();
         let hives_before = hives.savepoint();
         let edits_before = hives.journal().len();
-        let done = match level.install(&mut self.image, hives) {
-            Ok(done) => done,
+        let done = match self.put(job, signature, hives, known) {
+            Ok(Put::Done(done)) => done,
+            Ok(Put::StagedByWindows { published, folder }) => {
+                findings.push(format!("Windows itself has it in its driver store, as {published}"));
+                return Ok(Outcome::AlreadyPresent { folder });
+            }
             Err(e) => {
                 self.image.roll_back(files_before);
                 hives.roll_back(hives_before)?;
@@ -335,22 +261,82 @@ impl Planner<'_> {
             }
         };
         let mut start_lines = Vec::new();
-        if self.target.is_winpe {
+        if self.target.is_winpe && self.target.generation == StoreGeneration::Legacy {
             let folder = &done.added.folder;
-            match winpe::load_at_start(&mut self.image, &mut self.manifest, folder, package.inf_name())? {
+            let inf = job.package.inf_name();
+            match winpe::load_at_start(&mut self.image, &mut self.manifest, folder, inf)? {
                 Loaded::Line(line) | Loaded::AlreadyThere(line) => start_lines.push(line),
                 Loaded::Not(why) => findings.push(why),
             }
         }
+        // What a DelReg line deletes and an AddReg line sets again is no change.
+        let made = hives.journal().get(edits_before..).unwrap_or_default();
+        if !made.is_empty() && cancel_out(made) {
+            hives.roll_back(hives_before)?;
+        }
         let edits: Vec<ManifestEdit> = hives.journal().iter().skip(edits_before).map(manifest_edit).collect();
         let unchanged = edits.is_empty() && self.image.changes_since(&files_before) == 0;
+        findings.extend(done.findings.iter().cloned());
         if unchanged && known {
-            findings.extend(done.findings);
             return Ok(Outcome::AlreadyPresent { folder: done.added.folder });
         }
-        self.record(package, selection, staged, &done, edits, start_lines);
-        findings.extend(done.findings);
+        let made = self.image.made_since(&files_before);
+        let signer = signature.filter(|report| report.is_signed()).and_then(|report| report.signer.clone());
+        self.record(job, &done, edits, Extras { start_lines, made, signer });
         Ok(Outcome::Added(done.added))
+    }
+
+    /// Puts a package into the image by the means of its generation.
+    fn put(
+        &mut self,
+        job: &PackageJob<'_, '_>,
+        signature: Option<&SignatureReport>,
+        hives: &mut HiveSet<'_>,
+        known: bool,
+    ) -> Result<Put> {
+        let PackageJob { package, selection, staged } = *job;
+        let mut job = Job {
+            package,
+            selection,
+            staged,
+            target: &self.target.windows,
+            options: self.options,
+            manifest: &self.manifest,
+            completing: known,
+        };
+        let mut done = match (self.target.generation, signature) {
+            (StoreGeneration::Modern, Some(signature)) => {
+                let recorded = self.manifest.find(&hex(&staged.identity));
+                let mut published = recorded.and_then(|entry| entry.published.clone());
+                if published.is_none() {
+                    let (bytes, name) = (package.inf_bytes(), package.inf_name());
+                    let own = LevelB { job, signature };
+                    // Added before, and the list of added drivers was lost since.
+                    published = database::published_as(hives, &own.package_name())?.map(|(_, name)| name);
+                    job = own.job;
+                    job.completing |= published.is_some();
+                    if published.is_none()
+                        && let Some((published, folder)) =
+                            database::staged_by_windows(self.image.view(), hives, bytes, name)?
+                    {
+                        let folder = format!("{}\\{folder}", database::FILE_REPOSITORY);
+                        return Ok(Put::StagedByWindows { published, folder });
+                    }
+                }
+                let level = LevelB { job, signature };
+                level.check()?;
+                level.install(&mut self.image, hives, published)?
+            }
+            _ => {
+                let level = LevelA(job);
+                level.check()?;
+                level.install(&mut self.image, hives)?
+            }
+        };
+        if let Some(signature) = signature {
+            trust::trust(staged, signature, self.options.publisher, hives, &mut done)?;
+        }
+        Ok(Put::Done(Box::new(done)))
     }
 
     /// Other versions of the same driver that were added before.
@@ -375,16 +361,17 @@ impl Planner<'_> {
 
     fn record(
         &mut self,
-        package: &Package<'_>,
-        selection: &Selection,
-        staged: &Staged,
+        job: &PackageJob<'_, '_>,
         done: &Done,
         mut registry: Vec<ManifestEdit>,
-        start_lines: Vec<StartLine>,
+        extras: Extras,
     ) {
+        let PackageJob { package, selection, staged } = *job;
         let kept: Vec<ManifestEdit> = done.kept.iter().map(kept_edit).collect();
         let shared = self.manifest.shared_edits(&registry, &kept);
         registry.splice(0..0, shared);
+        // What lies deep in the driver database is known by the package's names and need not be listed.
+        registry.retain(|edit| !database::is_record(&edit.key));
         let version = package.version();
         let Added { how, folder, boot_critical, services, device_ids, .. } = &done.added;
         self.manifest.record(ManifestEntry {
@@ -397,7 +384,7 @@ impl Planner<'_> {
                 How::LevelB => "level_b".to_owned(),
             },
             folder: folder.clone(),
-            published: None,
+            published: done.published.clone(),
             class: version.class.clone(),
             class_guid: selection.class_guid.clone(),
             provider: version.provider.clone(),
@@ -410,7 +397,9 @@ impl Planner<'_> {
             services: services.iter().map(|service| service.name.clone()).collect(),
             files: done.files.clone(),
             registry,
-            start_lines,
+            start_lines: extras.start_lines,
+            made_folders: extras.made,
+            signer: extras.signer,
         });
     }
 
@@ -418,7 +407,7 @@ impl Planner<'_> {
         let path = self.image.spelled(manifest::PATH)?;
         let bytes: Arc<[u8]> = self.manifest.to_bytes()?.into();
         let put = self.image.put_bytes(&path, bytes, "drivers: the list of those added")?;
-        debug_assert!(put != Put::AlreadyThere, "a changed manifest has changed bytes");
+        debug_assert!(put != store::Put::AlreadyThere, "a changed manifest has changed bytes");
         Ok(())
     }
 }
@@ -432,6 +421,18 @@ fn kept_edit(kept: &KeptValue) -> ManifestEdit {
         old: None,
         new: Some(ManifestValue { kind: kept.data.kind, data: hex(&kept.data.data) }),
     }
+}
+
+/// True when every value is in the end what it was at first; edits of keys always count.
+fn cancel_out(edits: &[Edit]) -> bool {
+    let mut values = BTreeMap::new();
+    for edit in edits {
+        let Some(value) = &edit.value else { return false };
+        let place = (edit.hive, edit.key.to_lowercase(), value.to_lowercase());
+        let (_, last) = values.entry(place).or_insert((&edit.old, &edit.new));
+        *last = &edit.new;
+    }
+    values.values().all(|(first, last)| first == last)
 }
 
 fn manifest_edit(edit: &Edit) -> ManifestEdit {

@@ -3,21 +3,21 @@
 //! Source: drivers.md 3.6. The driver store's folders and the published `oemN.inf` files tell it on every version; the index of
 //! Windows 7 cannot be read, and need not be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::boot;
+use super::database::{self, FILE_REPOSITORY, INF_FOLDER};
 use super::manifest::{Manifest, ManifestEntry};
 use crate::base::{Architecture, Result, Sha1Digest};
 use crate::formats::inf::{Inf, ParseOptions, Version};
 use crate::image::WimPath;
 use crate::image::edit::{EntryInfo, View};
+use crate::servicing::hive_set::HiveSet;
 
 /// Largest INF that is read.
 const MAX_INF: u64 = 16 << 20;
-const FILE_REPOSITORY: &str = "\\Windows\\System32\\DriverStore\\FileRepository";
-const INF_FOLDER: &str = "\\Windows\\INF";
 
 /// Which drivers are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -62,6 +62,8 @@ pub struct ListedDriver {
     pub ids: Vec<String>,
     /// Services, likewise.
     pub services: Vec<String>,
+    /// Name of who signed its catalog, where the list of added drivers or the driver database has it.
+    pub signer: Option<String>,
 }
 
 /// Lists the drivers of the image behind `view`: Windows' own by published name or INF, then those added and not yet taken
@@ -70,15 +72,25 @@ pub struct ListedDriver {
 /// # Errors
 /// What reading the list of added drivers gives. An INF that cannot be read is listed by its name alone.
 pub fn list(view: &dyn View, arch: Architecture, which: Which) -> Result<Vec<ListedDriver>> {
-    let mut drivers = Vec::new();
+    let mut drivers: Vec<ListedDriver> = Manifest::load(view)?.drivers.into_iter().map(added).collect();
+    let own: HashSet<String> =
+        drivers.iter().filter_map(|driver| driver.folder.as_ref().map(|f| f.to_lowercase())).collect();
     let mut published = published_infs(view)?;
+    for name in drivers.iter().filter_map(|driver| driver.published.as_ref()) {
+        for names in published.values_mut() {
+            names.retain(|other| !other.eq_ignore_ascii_case(name));
+        }
+    }
     let repository = WimPath::parse(FILE_REPOSITORY)?;
     for folder in view.list(&repository).unwrap_or_default().iter().filter(|entry| entry.is_directory()) {
         let Some(name) = StoreName::parse(&folder.name.to_text()) else { continue };
         let path = repository.child(folder.name.clone());
+        if own.contains(&path.to_string().to_lowercase()) {
+            continue;
+        }
         let inf = path.child(name.inf.as_str());
         let Some(entry) = view.entry(&inf) else { continue };
-        let oem = published.remove(&key(&entry)).filter(|_| !entry.digest.is_zero());
+        let oem = published.get_mut(&key(&entry)).filter(|_| !entry.digest.is_zero()).and_then(Vec::pop);
         if which == Which::ThirdParty && oem.is_none() {
             continue;
         }
@@ -91,7 +103,7 @@ pub fn list(view: &dyn View, arch: Architecture, which: Which) -> Result<Vec<Lis
     }
     // Published, but without a folder in the store: damaged, yet there.
     let folder = WimPath::parse(INF_FOLDER)?;
-    for name in published.into_values() {
+    for name in published.into_values().flatten() {
         let mut driver = describe(view, &folder.child(name.as_str()), &name, arch);
         driver.published = Some(name);
         drivers.push(driver);
@@ -99,13 +111,31 @@ pub fn list(view: &dyn View, arch: Architecture, which: Which) -> Result<Vec<Lis
     drivers.sort_by_key(|driver| {
         (
             driver.inbox,
-            driver.published.as_deref().map(number_of),
+            // Those that Windows has not taken into its store come last.
+            driver.published.as_deref().map_or(u64::MAX, |name| u64::from(number_of(name))),
             driver.inf.to_lowercase(),
             driver.folder.clone(),
         )
     });
-    drivers.extend(Manifest::load(view)?.drivers.into_iter().map(added));
     Ok(drivers)
+}
+
+/// Fills in who signed the drivers that Windows staged, as its driver database knows it.
+///
+/// # Errors
+/// What reading the hives gives.
+pub fn find_signers(drivers: &mut [ListedDriver], hives: &mut HiveSet<'_>) -> Result<()> {
+    for driver in drivers.iter_mut().filter(|driver| driver.signer.is_none()) {
+        let Some(folder) = driver.folder.as_deref().and_then(|folder| folder.rsplit('\\').next()) else {
+            continue;
+        };
+        for hive in database::HIVES {
+            let key = format!("{}\\DriverPackages\\{folder}", database::ROOT);
+            let signer = hives.get(hive, &key, "SignerName")?.and_then(|value| value.as_str());
+            driver.signer = driver.signer.take().or(signer);
+        }
+    }
+    Ok(())
 }
 
 /// `12` of `oem12.inf`.
@@ -118,14 +148,14 @@ fn key(entry: &EntryInfo) -> (u64, Sha1Digest) {
 }
 
 /// `oemN.inf` files by size and digest: the store's copy of each has the same bytes.
-fn published_infs(view: &dyn View) -> Result<HashMap<(u64, Sha1Digest), String>> {
-    let mut found = HashMap::new();
+fn published_infs(view: &dyn View) -> Result<HashMap<(u64, Sha1Digest), Vec<String>>> {
+    let mut found: HashMap<_, Vec<String>> = HashMap::new();
     for entry in view.list(&WimPath::parse(INF_FOLDER)?).unwrap_or_default() {
         let name = entry.name.to_text();
         let lower = name.to_lowercase();
         let digits = lower.strip_prefix("oem").and_then(|rest| rest.strip_suffix(".inf"));
         if digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())) {
-            found.insert(key(&entry), name);
+            found.entry(key(&entry)).or_default().push(name);
         }
     }
     Ok(found)
@@ -171,6 +201,7 @@ fn describe(view: &dyn View, path: &WimPath, name: &str, arch: Architecture) -> 
         added_here: false,
         ids: Vec::new(),
         services: Vec::new(),
+        signer: None,
     }
 }
 
@@ -191,6 +222,7 @@ fn added(entry: ManifestEntry) -> ListedDriver {
         added_here: true,
         ids: entry.ids,
         services: entry.services,
+        signer: entry.signer,
     }
 }
 

@@ -3,6 +3,8 @@
 //! The file is `\Windows\INF\wim.drivers.json` (drivers.md 3.6): UTF-8 JSON, entries sorted, the same content giving the same
 //! bytes. It never lists what Windows itself installed.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Error, ErrorKind, Result};
@@ -89,6 +91,20 @@ pub struct ManifestEntry {
     /// Lines that load it when Windows PE starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start_lines: Vec<StartLine>,
+    /// Directories that it made, parents first; they go when they are empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_folders: Vec<String>,
+    /// Name of the certificate that signed its catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+}
+
+impl ManifestEntry {
+    /// The last part of its folder.
+    #[must_use]
+    pub fn folder_name(&self) -> &str {
+        self.folder.rsplit('\\').next().unwrap_or(&self.folder)
+    }
 }
 
 /// A file that a driver put into the image.
@@ -124,7 +140,15 @@ pub struct ManifestEdit {
     pub new: Option<ManifestValue>,
 }
 
+/// Hive, key and value in one case: what an edit is about.
+type EditKey = (String, String, Option<String>);
+
 impl ManifestEdit {
+    fn about(&self) -> EditKey {
+        let value = self.value.as_ref().map(|value| value.to_ascii_lowercase());
+        (self.hive.clone(), self.key.to_ascii_lowercase(), value)
+    }
+
     /// True when both are about the same value, or the same key.
     #[must_use]
     pub fn is_about(&self, other: &Self) -> bool {
@@ -137,7 +161,7 @@ impl ManifestEdit {
 }
 
 /// A registry value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ManifestValue {
     /// `REG_*` number.
     #[serde(rename = "type")]
@@ -213,23 +237,27 @@ impl Manifest {
     /// edits from that value to itself, and keys that another driver made and these edits lie below.
     #[must_use]
     pub fn shared_edits(&self, own: &[ManifestEdit], kept: &[ManifestEdit]) -> Vec<ManifestEdit> {
-        let below = |key: &str, edit: &ManifestEdit, hive: &str| {
-            edit.hive == hive
-                && edit.key.get(..key.len()).is_some_and(|start| start.eq_ignore_ascii_case(key))
-                && (edit.key.len() == key.len() || edit.key.as_bytes().get(key.len()) == Some(&b'\\'))
-        };
         let others = || self.drivers.iter().flat_map(|entry| &entry.registry);
+        let mut touched = HashSet::new();
+        for edit in own.iter().chain(kept) {
+            let key = edit.key.to_ascii_lowercase();
+            touched.extend(
+                key.match_indices('\\')
+                    .filter_map(|(at, _)| Some((edit.hive.clone(), key.get(..at)?.to_owned()))),
+            );
+            touched.insert((edit.hive.clone(), key));
+        }
+        let mut known: HashSet<EditKey> = own.iter().map(ManifestEdit::about).collect();
         let mut shared: Vec<ManifestEdit> = Vec::new();
         for other in others().filter(|other| other.value.is_none()) {
-            let wanted = own.iter().chain(kept).any(|edit| below(&other.key, edit, &other.hive));
-            if wanted && !own.iter().chain(&shared).any(|edit| edit.is_about(other)) {
+            let wanted = touched.contains(&(other.hive.clone(), other.key.to_ascii_lowercase()));
+            if wanted && known.insert(other.about()) {
                 shared.push(other.clone());
             }
         }
+        let of_others: HashSet<EditKey> = others().map(ManifestEdit::about).collect();
         for edit in kept {
-            if others().any(|other| other.is_about(edit))
-                && !own.iter().chain(&shared).any(|e| e.is_about(edit))
-            {
+            if of_others.contains(&edit.about()) && known.insert(edit.about()) {
                 shared.push(ManifestEdit { old: edit.new.clone(), ..edit.clone() });
             }
         }
@@ -255,11 +283,18 @@ impl Manifest {
             }
             entry.files = files;
             let mut registry = old.registry;
-            registry.append(&mut entry.registry);
+            // What was lost and is as it was again needs no second mention.
+            let known: HashSet<_> = registry.iter().map(|edit| (edit.about(), edit.new.clone())).collect();
+            registry.extend(
+                entry.registry.into_iter().filter(|edit| !known.contains(&(edit.about(), edit.new.clone()))),
+            );
             entry.registry = registry;
             let new = std::mem::replace(&mut entry.start_lines, old.start_lines);
             entry.start_lines.extend(new);
             entry.start_lines.dedup();
+            let new = std::mem::replace(&mut entry.made_folders, old.made_folders);
+            entry.made_folders.extend(new);
+            entry.made_folders.dedup();
         } else {
             entry.order = self.drivers.iter().map(|other| other.order).max().unwrap_or(0).saturating_add(1);
         }

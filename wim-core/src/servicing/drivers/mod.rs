@@ -6,25 +6,41 @@
 //! Files of a package are never changed, which would break its signature; only line ends that something changed after signing
 //! are given back.
 
+pub mod bindings;
 pub mod boot;
+pub mod database;
 pub mod framework;
+pub mod hardware_ids;
 pub mod info;
 mod install;
 mod level_a;
+mod level_b;
 pub mod lint;
+pub mod lint_package;
+mod lint_store;
 pub mod list;
 pub mod manifest;
+pub mod media_folder;
+mod options;
 pub mod package;
+mod place;
+mod policy;
+pub mod profiles;
 pub mod registry_lines;
 mod remove;
+mod remove_staged;
 pub mod report;
 pub mod select;
 pub mod sha2_updates;
 pub mod signature;
 pub mod store;
+mod trust;
+pub mod versions;
 mod winpe;
 
 pub use boot::{BootCritical, BootStart};
-pub use install::{DriverOptions, DriverPlan, LineEnds, Unsigned, plan};
+pub use hardware_ids::HardwareIds;
+pub use install::{DriverPlan, plan};
+pub use options::{DriverOptions, LineEnds, Publisher, Undecorated, Unsigned, WinPeClasses};
 pub use remove::{RemovalPlan, exported_files, find, plan_removal};
 pub use report::{DriverReport, Outcome};

@@ -46,8 +46,19 @@ pub struct SourceFile {
     pub stored_path: String,
     /// The file of the source.
     pub file: PackageFile,
-    /// It is compressed (`x.sy_`) and has to be expanded.
-    pub compressed: bool,
+    /// How it is packed there.
+    pub packing: Packing,
+}
+
+/// How a file of a package is packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// As it is.
+    Plain,
+    /// Compressed by itself (`x.sy_`): SZDD, KWAJ or a cabinet of one file.
+    Compressed,
+    /// The member of this name in a cabinet.
+    InCabinet(String),
 }
 
 /// The files of a tree by lower-case path, made once for all packages in it.
@@ -176,7 +187,7 @@ impl<'a> Package<'a> {
     /// Finds the source of a file that the INF copies; a guess about where it lies goes to `findings`.
     ///
     /// # Errors
-    /// `NotFound` when it is nowhere, `Unsupported` when a cabinet holds it, `Format` when the INF sends it outside the package.
+    /// `NotFound` when it is nowhere, `Format` when the INF sends it outside the package.
     pub fn source_file(
         &self,
         copy: &FileCopy,
@@ -190,27 +201,27 @@ impl<'a> Package<'a> {
             folder => format!("{folder}\\{name}"),
         };
         let packed = |path: &str| szdd::compressed_name(path);
-        let found = |file: &PackageFile, compressed| SourceFile {
+        let found = |file: &PackageFile, packing| SourceFile {
             stored_path: stored_path.clone(),
             file: file.clone(),
-            compressed,
+            packing,
         };
-        if let Some(file) = self.find(&stored_path) {
-            return Ok(found(file, false));
+        let by_path = |path: &str| {
+            let plain = self.find(path).map(|file| (file, Packing::Plain));
+            plain.or_else(|| self.find(&packed(path)).map(|file| (file, Packing::Compressed)))
+        };
+        if let Some((file, packing)) = by_path(&stored_path) {
+            return Ok(found(file, packing));
         }
-        if let Some(file) = self.find(&packed(&stored_path)) {
-            return Ok(found(file, true));
-        }
-        if let Some(cabinet) = &place.cabinet {
-            let message = format!("{name} lies in the cabinet {cabinet}, which cannot be read yet");
-            return Err(Error::unsupported(message).remedy("unpack the cabinet beside the INF and try again"));
-        }
-        let beside = self.find(name).map(|file| (file, false));
-        if let Some((file, compressed)) = beside.or_else(|| self.find(&packed(name)).map(|file| (file, true)))
+        if let Some(cabinet) = &place.cabinet
+            && let Some(file) = self.find(cabinet)
         {
+            return Ok(found(file, Packing::InCabinet(name.clone())));
+        }
+        if let Some((file, packing)) = by_path(name) {
             let text = format!("{name} should lie in {}, but lies beside the INF", place.folder);
             findings.push(self.inf.error(copy.position, text));
-            return Ok(found(file, compressed));
+            return Ok(found(file, packing));
         }
         Err(Error::not_found(format!("{stored_path} is not in the package"))
             .at(copy.position.into())

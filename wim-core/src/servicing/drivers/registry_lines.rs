@@ -5,7 +5,7 @@
 
 use super::boot::{self, BootStart};
 use crate::base::Result;
-use crate::formats::hive::RegValue;
+use crate::formats::hive::{RegValue, reg_type};
 use crate::formats::inf::registry::{RegAction, RegLine, RegRoot, SetCondition};
 use crate::formats::inf::{Inf, Service};
 use crate::servicing::hive_set::{HiveName, HiveSet};
@@ -19,12 +19,22 @@ pub enum Overwrite {
     OnlyMissing,
 }
 
+/// How Windows 8 and later know the package whose values are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// `oemN.inf`.
+    pub name: String,
+    /// Its folder in the driver store, as values name it: `%SystemRoot%\\System32\\…`. It stands for directory id 13.
+    pub folder: String,
+}
+
 /// Writes registry values of one package.
 pub struct RegistryWriter<'h, 'v> {
     hives: &'h mut HiveSet<'v>,
     /// `ControlSet001` and so on: all that are written to.
     control_sets: Vec<String>,
     overwrite: Overwrite,
+    publication: Option<Publication>,
     reason: String,
     findings: Vec<String>,
     /// Values that were so already.
@@ -65,10 +75,18 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
             hives,
             control_sets,
             overwrite,
+            publication: None,
             reason: reason.to_owned(),
             findings: Vec::new(),
             kept: Vec::new(),
         })
+    }
+
+    /// The same for a published package: services name their owners, and directory id 13 is known.
+    #[must_use]
+    pub fn published(mut self, publication: Publication) -> Self {
+        self.publication = Some(publication);
+        self
     }
 
     /// What could not be written, as text, and the values that were so already.
@@ -159,10 +177,13 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
                 }
             }
             let win32 = (!service.is_kernel()).then(|| "LocalSystem".to_owned());
+            let (name_key, text_key) = (&service.display_name_key, &service.description_key);
+            let display_name = self.indirect(service.display_name.as_ref(), name_key.as_deref());
+            let description = self.indirect(service.description.as_ref(), text_key.as_deref());
             let texts = [
                 ("Group", service.load_order_group.clone(), keep::GROUP),
-                ("DisplayName", service.display_name.clone(), keep::DISPLAY_NAME),
-                ("Description", service.description.clone(), keep::DESCRIPTION),
+                ("DisplayName", display_name, keep::DISPLAY_NAME),
+                ("Description", description, keep::DESCRIPTION),
                 ("ObjectName", service.start_name.clone().or(win32), 0),
             ];
             for (value, text, flag) in texts {
@@ -170,9 +191,10 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
                     self.set_kept(&key, value, service.flags & flag != 0, RegValue::sz(&text))?;
                 }
             }
-            if let Some(path) = image_path(service, start) {
+            if let Some(path) = self.image_path(service, start) {
                 self.set(HiveName::System, &key, "ImagePath", RegValue::expand_sz(&path))?;
             }
+            self.append_owner(HiveName::System, &key)?;
             let lists = [
                 ("DependOnService", &service.depends_on_services),
                 ("DependOnGroup", &service.depends_on_groups),
@@ -190,6 +212,93 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
             }
         }
         Ok(())
+    }
+
+    /// A text as services of a published package have it: by its token, so that Windows shows it in its own language.
+    fn indirect(&self, text: Option<&String>, written: Option<&str>) -> Option<String> {
+        let text = text?;
+        match (&self.publication, written.map(str::trim)) {
+            (Some(publication), Some(token)) if is_one_token(token) => {
+                Some(format!("@{},{token};{text}", publication.name))
+            }
+            _ => Some(text.clone()),
+        }
+    }
+
+    /// [`image_path`], with directory id 13 put in.
+    fn image_path(&self, service: &Service, start: u32) -> Option<String> {
+        let Some(Publication { folder, .. }) = &self.publication else { return image_path(service, start) };
+        let binary = service.binary.as_deref()?;
+        match binary.strip_prefix(STORE_TOKEN) {
+            Some(rest) if service.is_kernel() => {
+                // Below \SystemRoot whatever the start type, as Windows has such drivers.
+                let below = folder.strip_prefix("%SystemRoot%").unwrap_or(folder);
+                Some(format!("\\SystemRoot{below}{rest}"))
+            }
+            Some(rest) => Some(format!("{folder}{rest}")),
+            None => image_path(service, start),
+        }
+    }
+
+    /// Appends texts to a list of strings, without doubling one.
+    ///
+    /// # Errors
+    /// What editing the hive gives.
+    pub fn append(&mut self, hive: HiveName, key: &str, value: &str, texts: &[String]) -> Result<()> {
+        let present = self.hives.get(hive, key, value)?;
+        let mut list = present.as_ref().and_then(RegValue::as_multi_sz).unwrap_or_default();
+        let before = list.len();
+        for text in texts {
+            if !list.iter().any(|other| other.eq_ignore_ascii_case(text)) {
+                list.push(text.clone());
+            }
+        }
+        if list.len() == before {
+            return Ok(());
+        }
+        self.hives.set(hive, key, value, RegValue::multi_sz(&list), &self.reason)
+    }
+
+    /// Names a published package as an owner of a key; nothing for others.
+    ///
+    /// # Errors
+    /// What editing the hive gives.
+    pub fn append_owner(&mut self, hive: HiveName, key: &str) -> Result<()> {
+        match self.publication.clone() {
+            Some(Publication { name, .. }) => self.append(hive, key, OWNERS, &[name]),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets a value whatever it was.
+    ///
+    /// # Errors
+    /// What editing the hive gives.
+    pub fn replace(&mut self, hive: HiveName, key: &str, value: &str, data: RegValue) -> Result<()> {
+        self.hives.set(hive, key, value, data, &self.reason)
+    }
+
+    /// The data of a string value with directory id 13 put in.
+    #[must_use]
+    pub fn data_of(&self, kind: u32, data: &[u8]) -> RegValue {
+        let value = RegValue::new(kind, data);
+        let Some(Publication { folder, .. }) = &self.publication else { return value };
+        let put_in = |text: String| text.replace(STORE_TOKEN, folder);
+        let mut changed = match kind {
+            reg_type::SZ | reg_type::EXPAND_SZ => value.as_str().map(|text| RegValue::sz(&put_in(text))),
+            reg_type::MULTI_SZ => value
+                .as_multi_sz()
+                .map(|texts| RegValue::multi_sz(&texts.into_iter().map(put_in).collect::<Vec<_>>())),
+            _ => None,
+        };
+        if let Some(changed) = &mut changed {
+            changed.kind = kind;
+        }
+        let names_store = || {
+            let token: Vec<u8> = STORE_TOKEN.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            data.windows(token.len()).any(|window| window == token)
+        };
+        changed.filter(|_| names_store()).unwrap_or(value)
     }
 
     /// Sets a value of the SYSTEM hive, unless it is there and `kept` (a NOCLOBBER flag).
@@ -266,22 +375,10 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
                 if !wanted {
                     return Ok(());
                 }
-                self.set(hive, key, value, RegValue::new(*kind, data.clone()))
+                let data = self.data_of(*kind, data);
+                self.set(hive, key, value, data)
             }
-            RegAction::Append(texts) => {
-                let present = self.hives.get(hive, key, value)?;
-                let mut list = present.and_then(|v| v.as_multi_sz()).unwrap_or_default();
-                let before = list.len();
-                for text in texts {
-                    if !list.iter().any(|other| other.eq_ignore_ascii_case(text)) {
-                        list.push(text.clone());
-                    }
-                }
-                if list.len() == before {
-                    return Ok(());
-                }
-                self.hives.set(hive, key, value, RegValue::multi_sz(&list), &reason)
-            }
+            RegAction::Append(texts) => self.append(hive, key, value, texts),
             RegAction::RemoveString(text) => {
                 let Some(present) = self.hives.get(hive, key, value)? else { return Ok(()) };
                 let mut list = present.as_multi_sz().unwrap_or_default();
@@ -306,6 +403,17 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
     }
 }
 
+/// The list of published INFs that a service or a file belongs to.
+pub const OWNERS: &str = "Owners";
+/// What an INF writes for a package's own folder in the driver store.
+const STORE_TOKEN: &str = "%13%";
+
+/// True for `%token%` and nothing around it.
+pub(super) fn is_one_token(text: &str) -> bool {
+    let inner = text.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
+    inner.is_some_and(|inner| !inner.is_empty() && !inner.contains('%'))
+}
+
 /// The start type a service gets.
 #[must_use]
 pub fn start_type(service: &Service, class_guid: &str, boot_start: BootStart) -> Option<u32> {
@@ -321,7 +429,7 @@ pub fn start_type(service: &Service, class_guid: &str, boot_start: BootStart) ->
 /// `ImagePath` as Windows writes it: boot-start drivers relative to the Windows folder, other kernel drivers below
 /// `\SystemRoot`, programs with `%SystemRoot%`.
 #[must_use]
-pub fn image_path(service: &Service, start: u32) -> Option<String> {
+pub(super) fn image_path(service: &Service, start: u32) -> Option<String> {
     const ROOT: &str = "%SystemRoot%\\";
     let binary = service.binary.as_deref()?;
     let Some((root, rest)) = binary.split_at_checked(ROOT.len()) else { return Some(binary.to_owned()) };

@@ -4,10 +4,16 @@
 //! last of them goes; from lists such as the device path only the driver's own strings go; what something else changed
 //! since stays and is reported.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 
+use super::database::{self, OEM_INF_MAP, UPDATE_DATE};
 use super::level_a::{DEVICE_PATH, DEVICE_PATH_PREFIX, FOLDER, REPLACED_FOLDER};
+use super::level_b;
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
+use super::registry_lines::OWNERS;
+use super::remove_staged;
 use super::store::{ImageFiles, hex};
 use super::winpe;
 use crate::base::{Error, Result};
@@ -49,18 +55,20 @@ pub fn find<'m>(manifest: &'m Manifest, name: &str) -> Vec<&'m ManifestEntry> {
 pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) -> Result<RemovalPlan> {
     let mut manifest = Manifest::load(view)?;
     let mut wanted: Vec<String> = Vec::new();
+    let mut staged = Vec::new();
     for name in names {
         let found = find(&manifest, name);
-        if found.is_empty() {
-            let known: Vec<&str> = manifest.drivers.iter().map(|entry| entry.inf.as_str()).collect();
-            let there = if known.is_empty() { "there are none".into() } else { known.join(", ") };
-            return Err(Error::not_found(format!("no driver {name} was added to this image: {there}"))
-                .remedy("drivers that Windows itself installed are removed in the running Windows"));
-        }
         wanted.extend(found.iter().map(|entry| entry.identity.clone()));
+        if found.is_empty() {
+            match remove_staged::find(hives, name)? {
+                Some(package) => staged.push(package),
+                None => return Err(no_such_driver(&manifest, name)),
+            }
+        }
     }
-    let mut removal = Removal { image: ImageFiles::new(view), findings: Vec::new() };
+    let mut removal = Removal { image: ImageFiles::new(view), findings: Vec::new(), folders: Vec::new() };
     let mut removed = Vec::new();
+    forget_records(manifest.drivers.iter().filter(|entry| wanted.contains(&entry.identity)), hives)?;
     for identity in wanted {
         let Some(index) = manifest.drivers.iter().position(|entry| entry.identity == identity) else {
             continue;
@@ -69,12 +77,38 @@ pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) 
         removal.files(&entry, &mut manifest)?;
         removal.registry(&entry, &mut manifest, hives)?;
         winpe::forget(&mut removal.image, &entry, &mut manifest)?;
+        removal.folders.extend(entry.made_folders.iter().cloned());
         removed.push(entry);
     }
     if !removed.is_empty() {
-        removal.finish(&manifest)?;
+        removal.finish(&mut manifest)?;
+    }
+    for package in staged {
+        removed.push(remove_staged::remove(package, &mut removal.image, hives, &mut removal.findings)?);
     }
     Ok(RemovalPlan { removed, changes: removal.image.into_changes(), findings: removal.findings })
+}
+
+fn no_such_driver(manifest: &Manifest, name: &str) -> Error {
+    let known: Vec<&str> = manifest.drivers.iter().map(|entry| entry.inf.as_str()).collect();
+    let there = if known.is_empty() { "there are none".into() } else { known.join(", ") };
+    Error::not_found(format!("no driver {name} was added to this image: {there}"))
+        .remedy("drivers that came with Windows stay; others that Windows 7 itself installed are removed in the running Windows")
+}
+
+/// Takes the records of packages out of the driver database, all in one walk, and before the keys they lie in are looked at.
+fn forget_records<'m>(going: impl Iterator<Item = &'m ManifestEntry>, hives: &mut HiveSet<'_>) -> Result<()> {
+    let (mut published, mut folders) = (BTreeSet::new(), BTreeSet::new());
+    for entry in going {
+        if let Some(name) = &entry.published {
+            published.insert(name.to_lowercase());
+            folders.insert(entry.folder_name().to_owned());
+        }
+    }
+    if published.is_empty() {
+        return Ok(());
+    }
+    database::forget(hives, &published, &folders, "driver removed: its records")
 }
 
 /// Plans the files that make up an added driver's package, as they lie in the image: path below the package, path in the image.
@@ -98,6 +132,8 @@ pub fn exported_files(entry: &ManifestEntry) -> Result<Vec<(String, WimPath)>> {
 struct Removal<'a> {
     image: ImageFiles<'a>,
     findings: Vec<String>,
+    /// Directories that the removed drivers had made.
+    folders: Vec<String>,
 }
 
 impl Removal<'_> {
@@ -125,6 +161,7 @@ impl Removal<'_> {
                     if let Some(original) = self.image.read(&WimPath::parse(copy)?)? {
                         let reason = format!("{reason}: the file it had replaced");
                         self.image.put_bytes(&path, original, &reason)?;
+                        self.image.remove(&WimPath::parse(copy)?, &reason);
                     }
                 }
                 None => {
@@ -134,6 +171,13 @@ impl Removal<'_> {
             }
         }
         self.image.remove(&folder, &reason);
+        // Windows makes it when it first reads the published INF.
+        if let Some(stem) = entry.published.as_deref().and_then(|name| name.strip_suffix(".inf")) {
+            let compiled = self.image.spelled(&format!("{}\\{stem}.PNF", database::INF_FOLDER))?;
+            if self.image.exists(&compiled) {
+                self.image.remove(&compiled, &reason);
+            }
+        }
         Ok(())
     }
 
@@ -187,6 +231,16 @@ impl Removal<'_> {
     ) -> Result<()> {
         let key = &edit.key;
         let present = hives.get(hive, key, value)?;
+        if key.eq_ignore_ascii_case(database::ROOT)
+            && value.eq_ignore_ascii_case(OEM_INF_MAP)
+            && let Some(number) = entry.published.as_deref().and_then(database::number_of)
+        {
+            let rest = map_without(number, present.as_ref(), entry, edit, others);
+            return match rest {
+                Some(rest) => hives.set(hive, key, value, rest, reason),
+                None => hives.delete_value(hive, key, value, reason),
+            };
+        }
         if let Some(list) = present.as_ref().and_then(|present| without_own_strings(present, edit, entry)) {
             return match list {
                 Some(rest) => hives.set(hive, key, value, rest, reason),
@@ -207,7 +261,7 @@ impl Removal<'_> {
                 None => hives.delete_value(hive, key, value, reason),
             };
         }
-        if present.is_some() {
+        if present.is_some() && !value.eq_ignore_ascii_case(UPDATE_DATE) {
             let hive = hive.label();
             self.findings
                 .push(format!("{hive}\\{key}, value {value:?}, was changed by something else and stays"));
@@ -215,20 +269,69 @@ impl Removal<'_> {
         Ok(())
     }
 
-    fn finish(&mut self, manifest: &Manifest) -> Result<()> {
+    fn finish(&mut self, manifest: &mut Manifest) -> Result<()> {
         let path = self.image.spelled(manifest::PATH)?;
         if manifest.drivers.is_empty() {
             self.image.remove(&path, "drivers: the list of those added is empty");
-        } else {
+        }
+        self.folders()?;
+        // Those that others still use are for the last of them to take away.
+        if let Some(heir) = manifest.drivers.iter_mut().min_by_key(|entry| entry.order) {
+            heir.made_folders.splice(0..0, self.folders.drain(..));
+        }
+        if !manifest.drivers.is_empty() {
             let bytes = manifest.to_bytes()?;
             self.image.put_bytes(&path, bytes.into(), "drivers: the list of those added")?;
         }
         let folder = self.image.spelled(FOLDER)?;
-        if self.image.is_emptied(&folder) {
+        if self.image.exists(&folder) && self.image.is_emptied(&folder) {
             self.image.remove(&folder, "drivers: the folder of packages is empty");
         }
         Ok(())
     }
+
+    /// Removes the directories that drivers had made and that are empty now; the others stay in the list.
+    fn folders(&mut self) -> Result<()> {
+        let mut folders = std::mem::take(&mut self.folders);
+        folders.sort_by_key(|path| path.to_lowercase());
+        folders.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+        for text in folders.iter().rev() {
+            let path = WimPath::parse(text)?;
+            if !self.image.exists(&path) {
+                continue;
+            }
+            if self.image.is_emptied(&path) {
+                self.image.remove(&path, "driver removed: the directory it had made");
+            } else {
+                self.folders.insert(0, text.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The map of published numbers without one, and what the drivers added later had found; none when there was no map.
+fn map_without(
+    number: u32,
+    present: Option<&RegValue>,
+    entry: &ManifestEntry,
+    edit: &ManifestEdit,
+    others: &mut Manifest,
+) -> Option<RegValue> {
+    let own = present.map(|value| value.data.clone()).unwrap_or_default();
+    let rest = database::without_number(&own, number);
+    if let Some(next) = later(entry, others, |other| other.registry.iter().any(|o| o.is_about(edit))) {
+        if let Some(heir) = next.registry.iter_mut().find(|o| o.is_about(edit))
+            && heir.old == edit.new
+        {
+            heir.old.clone_from(&edit.old);
+        }
+        return Some(RegValue::binary(rest));
+    }
+    let before = edit.old.as_ref().and_then(from_manifest);
+    let bits = |map: &[u8]| map.iter().rev().skip_while(|byte| **byte == 0).copied().collect::<Vec<_>>();
+    let is_as_before = bits(&rest) == bits(before.as_ref().map_or(&[], |value| &value.data));
+    if is_as_before { before } else { Some(RegValue::binary(rest)) }
 }
 
 /// The first driver added after `entry` that `has` something.
@@ -251,7 +354,11 @@ fn hand_over_file(
     let is_same = |other: &ManifestFile| other.path.eq_ignore_ascii_case(&file.path);
     let Some(next) = later(entry, others, |other| other.files.iter().any(is_same)) else { return Ok(false) };
     let name = file.path.rsplit('\\').next().unwrap_or(&file.path);
-    let copy_path = format!("{}\\{REPLACED_FOLDER}\\{name}", next.folder);
+    let copy_path = match next.published {
+        Some(_) => format!("{}\\{name}", level_b::replaced_folder(next.folder_name())?),
+        None => format!("{}\\{REPLACED_FOLDER}\\{name}", next.folder),
+    };
+    let made_folders = &mut next.made_folders;
     let Some(heir) = next.files.iter_mut().find(|other| is_same(other)) else { return Ok(false) };
     if heir.replaced_sha256.as_ref() != Some(&file.sha256) || file.replaced_sha256 == heir.replaced_sha256 {
         return Ok(true);
@@ -264,8 +371,13 @@ fn hand_over_file(
     match original {
         Some(original) => {
             let path = image.spelled(&copy_path)?;
+            let before = image.savepoint();
             image.put_bytes(&path, original, "driver removed: the file it had replaced")?;
+            made_folders.extend(image.made_since(&before));
             heir.replaced_copy = Some(path.to_string());
+            if let Some(copy) = &file.replaced_copy {
+                image.remove(&WimPath::parse(copy)?, "driver removed: the file it had replaced");
+            }
         }
         None => {
             if let Some(copy) = heir.replaced_copy.take() {
@@ -291,6 +403,13 @@ fn without_own_strings(
         let mut value = RegValue::expand_sz(&rest.join(";"));
         value.kind = present.kind;
         return Some(Some(value));
+    }
+    if let Some(published) = &entry.published
+        && edit.value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(OWNERS))
+    {
+        let mut rest = present.as_multi_sz()?;
+        rest.retain(|owner| !owner.eq_ignore_ascii_case(published));
+        return Some((!rest.is_empty()).then(|| RegValue::multi_sz(&rest)));
     }
     let strings = |value: &Option<ManifestValue>| {
         let value = value.as_ref().and_then(from_manifest);

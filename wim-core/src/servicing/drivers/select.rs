@@ -11,7 +11,7 @@ use super::package::{Package, SourceFile};
 use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::inf::decoration::Mismatch;
 use crate::formats::inf::{
-    FileCopy, IncludedInfs, Inf, Install, Models, ParseOptions, TargetWindows, install, models,
+    FileCopy, IncludedInfs, Inf, Install, Models, ParseOptions, TargetWindows, Undecorated, install, models,
 };
 use crate::image::WimPath;
 use crate::image::edit::View;
@@ -62,6 +62,8 @@ pub struct Selection {
     pub class_guid: String,
     /// True when Windows needs devices of that class to boot.
     pub boot_critical: bool,
+    /// For each of [`Models::models`], which of [`Self::installs`] it uses.
+    pub install_of: Vec<Option<usize>>,
     /// What is odd.
     pub findings: Vec<Error>,
 }
@@ -134,15 +136,77 @@ pub fn select(
     includes: &dyn IncludedInfs,
     class_guid: String,
 ) -> Result<Selection, NotSelected> {
+    select_with(package, target, includes, class_guid, Undecorated::Refuse)
+}
+
+/// [`select`] with a say in what sections without an architecture are for.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_with(
+    package: &Package<'_>,
+    target: &TargetWindows,
+    includes: &dyn IncludedInfs,
+    class_guid: String,
+    undecorated: Undecorated,
+) -> Result<Selection, NotSelected> {
     let inf = package.inf();
-    let models = models::models_for(inf, target)?;
+    let models = models::models_with(inf, target, undecorated)?;
     if models.models.is_empty() {
         return Err(nothing_for(inf, &models, target));
     }
-    let mut findings = Vec::new();
+    let mut findings: Vec<Error> = models
+        .undecorated
+        .iter()
+        .map(|name| {
+            let text = format!(
+                "[{name}] names no architecture, so Windows takes it for x86; it is taken for {} as asked",
+                target.arch
+            );
+            inf.error(install::section_position(inf, name), text)
+        })
+        .collect();
+    let (mut installs, install_of) = read_installs(inf, &models, target, includes, &mut findings)?;
+    for selected in &mut installs {
+        let excluded: HashSet<String> =
+            selected.install.exclude_ids.iter().map(|id| id.trim().to_uppercase()).collect();
+        selected.ids.retain(|id| !excluded.contains(&id.id.to_uppercase()));
+        findings.append(&mut selected.install.findings);
+        if let Some(e) = selected.install.refused.take() {
+            let remedy = "no package of a vendor does this; do not use it";
+            return Err(NotSelected::Refused(e.remedy(remedy)));
+        }
+    }
+    if installs.is_empty() {
+        return Err(NotSelected::Refused(
+            Error::new(ErrorKind::Format, "none of its devices has an install section").in_file(inf.name()),
+        ));
+    }
+    let files = find_files(package, &installs, target.arch, &mut findings)?;
+    inf.check_work()?;
+    // One finding for all sections that include the same missing INF.
+    let mut said = HashSet::new();
+    findings.retain(|e| said.insert(e.message().to_owned()));
+    let boot_critical = boot::is_boot_critical(&class_guid);
+    Ok(Selection { models, installs, files, class_guid, boot_critical, install_of, findings })
+}
+
+/// Install sections, each once, and for each device which of them it uses.
+type Installs = (Vec<SelectedInstall>, Vec<Option<usize>>);
+
+/// Reads the install sections of all devices.
+fn read_installs(
+    inf: &Arc<Inf>,
+    models: &Models,
+    target: &TargetWindows,
+    includes: &dyn IncludedInfs,
+    findings: &mut Vec<Error>,
+) -> Result<Installs> {
     let mut installs: Vec<SelectedInstall> = Vec::new();
+    let mut install_of = Vec::with_capacity(models.models.len());
     let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
     for model in &models.models {
+        inf.check_work()?;
         let key = model.install_section.to_lowercase();
         let index = *by_name.entry(key).or_insert_with(|| {
             match install::install(inf, &model.install_section, target, includes) {
@@ -157,6 +221,7 @@ pub fn select(
                 }
             }
         });
+        install_of.push(index);
         if let Some(install) = index.and_then(|index| installs.get_mut(index)) {
             let ids = model.ids.iter().enumerate();
             install.ids.extend(ids.map(|(n, id)| DeviceId { id: id.clone(), is_hardware_id: n == 0 }));
@@ -165,26 +230,7 @@ pub fn select(
             }
         }
     }
-    for selected in &mut installs {
-        let excluded = &selected.install.exclude_ids;
-        selected.ids.retain(|id| !excluded.iter().any(|other| other.trim().eq_ignore_ascii_case(&id.id)));
-        findings.append(&mut selected.install.findings);
-        if let Some(e) = selected.install.refused.take() {
-            let remedy = "no package of a vendor does this; do not use it";
-            return Err(NotSelected::Refused(e.remedy(remedy)));
-        }
-    }
-    if installs.is_empty() {
-        return Err(NotSelected::Refused(
-            Error::new(ErrorKind::Format, "none of its devices has an install section").in_file(inf.name()),
-        ));
-    }
-    let files = find_files(package, &installs, target.arch, &mut findings)?;
-    // One finding for all sections that include the same missing INF.
-    let mut said = HashSet::new();
-    findings.retain(|e| said.insert(e.message().to_owned()));
-    let boot_critical = boot::is_boot_critical(&class_guid);
-    Ok(Selection { models, installs, files, class_guid, boot_critical, findings })
+    Ok((installs, install_of))
 }
 
 fn nothing_for(inf: &Inf, models: &Models, target: &TargetWindows) -> NotSelected {
@@ -216,6 +262,8 @@ fn find_files(
 ) -> Result<Vec<SelectedFile>> {
     let mut files = BTreeMap::new();
     let mut missing: Vec<String> = Vec::new();
+    // The same in lower case.
+    let mut missed = HashSet::new();
     for copy in installs.iter().flat_map(|selected| &selected.install.copies) {
         let key = (
             copy.source_name.to_lowercase(),
@@ -223,20 +271,27 @@ fn find_files(
             copy.subdir.to_lowercase(),
             copy.destination_name.to_lowercase(),
         );
-        if files.contains_key(&key) || missing.iter().any(|name| name.eq_ignore_ascii_case(&copy.source_name))
-        {
+        if files.contains_key(&key) || missed.contains(&key.0) {
             continue;
         }
+        package.inf().check_work()?;
         match package.source_file(copy, arch, findings) {
             Ok(source) => {
                 files.insert(key, SelectedFile { copy: copy.clone(), source });
             }
-            Err(e) if e.kind() == ErrorKind::NotFound => missing.push(copy.source_name.clone()),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                missed.insert(key.0);
+                missing.push(copy.source_name.clone());
+            }
             Err(e) => return Err(e),
         }
     }
     if !missing.is_empty() {
-        let message = format!("files missing from the package: {}", missing.join(", "));
+        const MOST_NAMED: usize = 20;
+        let more = missing.len().saturating_sub(MOST_NAMED);
+        missing.truncate(MOST_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("files missing from the package: {}{more}", missing.join(", "));
         return Err(Error::not_found(message)
             .in_file(package.inf_path())
             .remedy("use the complete package of the vendor, with these files where the INF expects them"));

@@ -93,6 +93,13 @@ impl SignatureReport {
         }
     }
 
+    /// True when somebody signed all of the package and the signature holds, whoever that is.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        use SignatureStatus::{Attested, Authenticode, Test, Whql};
+        matches!(self.status, Whql | Attested | Authenticode | Test)
+    }
+
     /// The status as a word or two for people.
     #[must_use]
     pub fn label(&self) -> &'static str {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::package::{MAX_FILE, Package, file_name};
+use super::package::{MAX_FILE, Package, Packing, file_name};
 use super::select::Selection;
 use crate::base::{Architecture, Error, ErrorKind, Result};
+use crate::formats::cab::{self, Cabinet};
 use crate::formats::pe::{FileVersion, PeFile};
 use crate::formats::szdd;
 use crate::image::WimPath;
@@ -34,14 +35,14 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    fn read(package: &Package<'_>, file: &PackageFile, path: &str, compressed: bool) -> Result<Self> {
+    fn read(package: &Package<'_>, file: &PackageFile, path: &str, packing: &Packing) -> Result<Self> {
         let source = package.source();
         let bytes = source.read(file, MAX_FILE).map_err(|e| e.in_file(&file.path))?;
-        let (bytes, content) = if compressed {
-            let bytes: Arc<[u8]> = szdd::expand(&bytes).map_err(|e| e.in_file(&file.path))?.into();
-            (bytes.clone(), Content::Bytes(bytes))
-        } else {
+        let (bytes, content) = if *packing == Packing::Plain {
             (bytes, source.content(file)?)
+        } else {
+            let bytes: Arc<[u8]> = expand(&bytes, packing, &file.path)?.into();
+            (bytes.clone(), Content::Bytes(bytes))
         };
         Ok(Self {
             path: path.to_owned(),
@@ -50,6 +51,34 @@ impl StagedFile {
             content,
             times: file.last_write.map(Times::all),
         })
+    }
+}
+
+/// The file that is packed in `bytes`, which messages call `name`.
+fn expand(bytes: &[u8], packing: &Packing, name: &str) -> Result<Vec<u8>> {
+    let is_cabinet = bytes.starts_with(&cab::Header::SIGNATURE);
+    let wanted = match packing {
+        Packing::InCabinet(member) => Some(member),
+        _ if !is_cabinet => return szdd::expand(bytes).map_err(|e| e.in_file(name)),
+        _ => None,
+    };
+    let cabinet = Cabinet::open(Arc::new(bytes.to_vec()), name)?;
+    let is_wanted = |member: &&cab::Member| {
+        let own = member.name.rsplit(['\\', '/']).next().unwrap_or_default();
+        wanted.is_none_or(|wanted| own.eq_ignore_ascii_case(wanted))
+    };
+    match (cabinet.members().iter().find(is_wanted), cabinet.members().len(), wanted) {
+        (Some(member), 1, _) | (Some(member), _, Some(_)) => cabinet.read_member(member, MAX_FILE),
+        (_, _, Some(wanted)) => {
+            Err(Error::not_found(format!("{wanted} is not in the cabinet that the INF names for it"))
+                .in_file(name)
+                .remedy("use the complete package of the vendor"))
+        }
+        (_, count, None) => Err(Error::new(
+            ErrorKind::Format,
+            format!("a compressed file must hold one file; this cabinet has {count}"),
+        )
+        .in_file(name)),
     }
 }
 
@@ -72,13 +101,13 @@ impl Staged {
     pub fn read(package: &Package<'_>, selection: &Selection, arch: Architecture) -> Result<Self> {
         let mut files = BTreeMap::new();
         if let Some(inf) = package.inf_file() {
-            let staged = StagedFile::read(package, inf, package.inf_name(), false)?;
+            let staged = StagedFile::read(package, inf, package.inf_name(), &Packing::Plain)?;
             files.insert(staged.path.to_lowercase(), staged);
         }
         let mut catalog = None;
         if let Some((name, Some(file))) = package.catalog(arch) {
             catalog = Some(file_name(&file.path).to_owned());
-            let staged = StagedFile::read(package, file, file_name(&file.path), false)?;
+            let staged = StagedFile::read(package, file, file_name(&file.path), &Packing::Plain)?;
             files.insert(name.to_lowercase(), staged);
         }
         for selected in &selection.files {
@@ -86,14 +115,14 @@ impl Staged {
             if let Entry::Vacant(slot) = files.entry(source.stored_path.to_lowercase()) {
                 // The spelling on the host is what the vendor ships; the INF's may differ in case.
                 let path = spelled_like(&source.stored_path, &source.file.path);
-                slot.insert(StagedFile::read(package, &source.file, &path, source.compressed)?);
+                slot.insert(StagedFile::read(package, &source.file, &path, &source.packing)?);
             }
         }
         Ok(Self::of(files.into_values().collect(), catalog))
     }
 
     /// These files, sorted by path.
-    fn of(files: Vec<StagedFile>, catalog: Option<String>) -> Self {
+    pub(super) fn of(files: Vec<StagedFile>, catalog: Option<String>) -> Self {
         let mut hasher = Sha256::new();
         for file in &files {
             hasher.update(file.path.to_lowercase().as_bytes());
@@ -188,6 +217,8 @@ pub struct ImageFiles<'a> {
     written: BTreeMap<String, Arc<[u8]>>,
     /// Files and directories that were removed.
     removed: BTreeSet<String>,
+    /// Directories that were not there, as spelt.
+    made: BTreeMap<String, String>,
     changes: Vec<Change>,
 }
 
@@ -196,13 +227,20 @@ pub struct FilesSavepoint {
     changes: usize,
     written: BTreeMap<String, Arc<[u8]>>,
     removed: BTreeSet<String>,
+    made: BTreeMap<String, String>,
 }
 
 impl<'a> ImageFiles<'a> {
     /// The image behind `view`, with nothing written yet.
     #[must_use]
     pub fn new(view: &'a dyn View) -> Self {
-        Self { view, written: BTreeMap::new(), removed: BTreeSet::new(), changes: Vec::new() }
+        Self {
+            view,
+            written: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            made: BTreeMap::new(),
+            changes: Vec::new(),
+        }
     }
 
     /// The image as it was.
@@ -227,7 +265,14 @@ impl<'a> ImageFiles<'a> {
     #[must_use]
     pub fn savepoint(&self) -> FilesSavepoint {
         let (written, removed) = (self.written.clone(), self.removed.clone());
-        FilesSavepoint { changes: self.changes.len(), written, removed }
+        FilesSavepoint { changes: self.changes.len(), written, removed, made: self.made.clone() }
+    }
+
+    /// Directories that came into being since `savepoint`, parents first.
+    #[must_use]
+    pub fn made_since(&self, savepoint: &FilesSavepoint) -> Vec<String> {
+        let new = self.made.iter().filter(|(key, _)| !savepoint.made.contains_key(*key));
+        new.map(|(_, path)| path.clone()).collect()
     }
 
     /// How many changes were asked for since `savepoint`.
@@ -241,6 +286,32 @@ impl<'a> ImageFiles<'a> {
         self.changes.truncate(savepoint.changes);
         self.written = savepoint.written;
         self.removed = savepoint.removed;
+        self.made = savepoint.made;
+    }
+
+    /// Remembers the directories above `path` that are not there yet.
+    fn note_parents(&mut self, path: &WimPath) {
+        let mut parent = path.parent();
+        while let Some(folder) = parent {
+            let is_new = !folder.components().is_empty()
+                && !self.made.contains_key(&key(&folder))
+                && (self.view.entry(&folder).is_none() || self.is_removed(&folder));
+            if !is_new {
+                break;
+            }
+            self.removed.remove(&key(&folder));
+            parent = folder.parent();
+            self.made.insert(key(&folder), folder.to_string());
+        }
+    }
+
+    /// True when a file or directory is there, or will be.
+    #[must_use]
+    pub fn exists(&self, path: &WimPath) -> bool {
+        let key = key(path);
+        self.written.contains_key(&key)
+            || self.made.contains_key(&key)
+            || (self.view.entry(path).is_some() && !self.is_removed(path))
     }
 
     /// `text`, a path from the root, in the spelling of the image as far as it exists there.
@@ -318,6 +389,7 @@ impl<'a> ImageFiles<'a> {
             },
             reason: reason.to_owned(),
         });
+        self.note_parents(path);
         self.removed.remove(&key(path));
         self.written.insert(key(path), file.bytes.clone());
         Ok(Put::Written { replaced: present.map(|bytes| Sha256::digest(&bytes).into()) })
@@ -340,12 +412,11 @@ impl<'a> ImageFiles<'a> {
 
     /// Makes a directory unless it is there.
     pub fn make_directory(&mut self, path: &WimPath, reason: &str) {
-        let made = |change: &Change| {
-            matches!(change.action, Action::MakeDirectory { .. }) && change.path.eq_ignore_case(path)
-        };
-        if self.view.entry(path).is_some() || self.changes.iter().any(made) {
+        if self.view.entry(path).is_some() || self.made.contains_key(&key(path)) {
             return;
         }
+        self.note_parents(path);
+        self.made.insert(key(path), path.to_string());
         let security = match WimPath::parse("\\Windows\\System32\\drivers") {
             Ok(sibling) if self.view.entry(&sibling).is_some() => Security::Like(sibling),
             _ => Security::Inherit,
@@ -362,6 +433,7 @@ impl<'a> ImageFiles<'a> {
         let removed = key(path);
         let below = format!("{removed}\\");
         self.written.retain(|other, _| *other != removed && !other.starts_with(&below));
+        self.made.retain(|other, _| *other != removed && !other.starts_with(&below));
         self.removed.insert(removed);
         self.changes.push(Change { path: path.clone(), action: Action::Remove, reason: reason.to_owned() });
     }

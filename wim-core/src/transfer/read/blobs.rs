@@ -33,9 +33,9 @@ impl BlobSource for WimBlobs<'_> {
         let idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut decoder = match idle {
             Some(decoder) => decoder,
-            None => ChunkDecoder::new(self.wim.format())?,
+            None => ChunkDecoder::new(self.wim.format()),
         };
-        let read = read_blob(&**self.wim.source(), entry, self.wim.format(), &mut decoder, limit);
+        let read = read_blob(self.wim, entry, &mut decoder, limit);
         self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
         read.map_err(|e| e.in_file(self.wim.name()))
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Error, FileSource, FileTime, ReadAt, Result, Sha1Digest};
-use crate::formats::wim::{BlobEntry, WimFile};
+use crate::formats::wim::{BlobEntry, SolidPlace, WimFile};
 use crate::image::edit::Content;
 
 /// One blob to read: where it is, how large it must be, what it must hash to.
@@ -57,8 +57,29 @@ impl<'w> BlobInput<'w> {
     /// Checks what the lookup table says of a resource.
     pub(super) fn check(&self) -> Result<()> {
         match &self.origin {
-            Origin::Resource(wim, entry) => entry.check(wim.source().size(), wim.format()),
+            Origin::Resource(wim, entry) => wim.check(entry),
             Origin::Source(_) | Origin::HostFile(..) => Ok(()),
+        }
+    }
+
+    /// Whether it lies in a solid resource.
+    pub(super) fn is_solid(&self) -> bool {
+        matches!(&self.origin, Origin::Resource(_, entry) if entry.header.is_solid())
+    }
+
+    /// Where it lies in a solid resource; none for a lying entry, and for other blobs.
+    pub(super) fn solid_place(&self) -> Option<SolidPlace> {
+        match &self.origin {
+            Origin::Resource(wim, entry) if entry.header.is_solid() => wim.solid_place(entry).ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether both lie in the same WIM.
+    pub(super) fn is_in_file_of(&self, other: &Self) -> bool {
+        match (&self.origin, &other.origin) {
+            (Origin::Resource(a, _), Origin::Resource(b, _)) => std::ptr::eq(*a, *b),
+            _ => false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reads blobs: decoding and hashing on all cores, results in order.
 //!
 //! [`read_blobs`] is the bulk reader under verify, extract, apply and recompression; [`WimBlobs`] reads single blobs into
-//! memory. Solid resources are refused by name.
+//! memory. Chunks of solid resources are decoded once, for all their blobs.
 
 mod blobs;
 mod input;
@@ -15,7 +15,7 @@ pub(crate) use worker::{BlobWorker, Piece};
 
 use crate::base::pipeline::{Budget, BufferPool, map_in_order};
 use crate::base::{Context, Result};
-use crate::formats::wim::ChunkDecoder;
+use crate::formats::wim::{BlobEntry, ChunkDecoder, WimFile};
 
 /// A piece of a blob as the sink of [`read_blobs`] sees it.
 pub struct BlobPiece<'p> {
@@ -42,7 +42,8 @@ pub fn read_blobs(
     mut sink: impl FnMut(BlobPiece<'_>) -> Result<()>,
 ) -> Result<()> {
     let budget =
-        Budget::split(cx.memory_bytes(), cx.threads(), ChunkDecoder::SCRATCH_BYTES + Budget::MAX_BATCH_BYTES);
+        Budget::split(cx.memory_bytes(), cx.threads(), ChunkDecoder::SCRATCH_BYTES + Budget::MAX_BATCH_BYTES)
+            .for_items_of(largest_solid_item(inputs), cx.memory_bytes());
     let pool = BufferPool::new();
     let items = Batches::new(inputs, budget.batch_bytes, largest_chunk(inputs));
     let new_worker = || {
@@ -60,10 +61,27 @@ pub fn read_blobs(
 
 /// Sorts inputs so that each WIM is read once, forwards; other origins come last, in their order.
 pub fn sort_by_offset(inputs: &mut [BlobInput<'_>]) {
-    inputs.sort_by_key(|input| match &input.origin {
-        Origin::Resource(wim, entry) => (std::ptr::from_ref(*wim).addr(), entry.header.offset),
-        _ => (usize::MAX, 0),
+    inputs.sort_by_cached_key(|input| match &input.origin {
+        Origin::Resource(wim, entry) => (std::ptr::from_ref(*wim).addr(), place_in_file(wim, entry)),
+        _ => (usize::MAX, (0, 0)),
     });
+}
+
+/// What blobs are sorted by for reading forwards: the offset of the resource, and that in a solid one.
+pub(crate) fn place_in_file(wim: &WimFile, entry: &BlobEntry) -> (u64, u64) {
+    match wim.solid_place(entry) {
+        Ok(place) if entry.header.is_solid() => (place.resource.offset(), place.offset),
+        _ => (entry.header.offset, 0),
+    }
+}
+
+/// The largest item that a chunk of a solid resource makes, in bytes.
+pub(crate) fn largest_solid_item(inputs: &[BlobInput<'_>]) -> u64 {
+    let chunk = |input: &BlobInput<'_>| {
+        let resource = input.solid_place()?.resource;
+        Some(2 * u64::from(resource.format().chunk_size().bytes()).min(resource.size()))
+    };
+    inputs.iter().filter_map(chunk).max().unwrap_or(0)
 }
 
 /// The largest chunk size of the WIMs in play, in bytes; pieces must start on its multiples.

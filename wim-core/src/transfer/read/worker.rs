@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::input::{BlobInput, Origin, open_host_file};
-use super::plan::{Access, LargeBlob, Work, gap_between};
+use super::plan::{Access, LargeBlob, SolidChunk, SolidCut, Work, gap_between};
 use crate::base::pipeline::{BufferPool, PooledBuffer};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Error, ErrorKind, Place, Result, Sha1Digest};
 use crate::formats::wim::chunk_table::ChunkTable;
 use crate::formats::wim::resource_reader::{chunk_fails, digest_differs};
-use crate::formats::wim::{BlobEntry, ChunkDecoder, ChunkFormat, ResourceHeader};
+use crate::formats::wim::{BlobEntry, ChunkDecoder, ChunkFormat, ResourceHeader, WimFile};
 
 /// A piece of a blob, decoded; the last piece of a blob carries an error when its digest differs.
 pub(crate) struct Piece {
@@ -57,6 +57,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
             Work::Part { position, large, number, start, length } => {
                 vec![self.part(position, large, number, start, length)]
             }
+            Work::Solid(chunk) => self.solid_chunk(chunk),
             Work::Failed { position, error } => {
                 let error = error.unwrap_or_else(|| Error::new(ErrorKind::Io, "cannot be opened"));
                 let bytes = Err(self.inputs[position].blame(error));
@@ -125,7 +126,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
         let at_blob = |e: Error| e.or_at(Place::Blob(input.digest));
         match &input.origin {
             Origin::Resource(wim, entry) => {
-                entry.check(wim.source().size(), wim.format())?;
+                wim.check(entry)?;
                 let stored = window.get(&entry.header).ok_or_else(|| {
                     Error::new(
                         ErrorKind::Io,
@@ -137,7 +138,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
                     .at(Place::Blob(entry.digest))
                 })?;
                 if entry.header.is_compressed() {
-                    let decoder = decoder_of(&mut self.decoders, wim.format())?;
+                    let decoder = decoder_of(&mut self.decoders, wim.format());
                     decode_whole(decoder, entry, stored, wim.format(), out)?;
                 } else {
                     out.copy_from_slice(stored);
@@ -178,6 +179,50 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
         Piece { position, start, bytes, is_last, chain: Some(large) }
     }
 
+    /// Decodes one chunk of a solid resource, for all blobs that are wanted of it.
+    fn solid_chunk(&mut self, chunk: SolidChunk) -> Vec<Piece> {
+        let SolidChunk { resource, number, cuts } = chunk;
+        let (offset, stored_size) = resource.span(number);
+        let mut buffer = self.pool.take(usize::try_from(resource.uncompressed_size(number)).unwrap_or(0));
+        let mut stored = self.pool.take(usize::try_from(stored_size).unwrap_or(0));
+        let decoder = decoder_of(&mut self.decoders, resource.format());
+        let decode = |wim: &WimFile, entry: &BlobEntry, decoder: &mut ChunkDecoder, out: &mut [u8]| {
+            read_exact_at(&**wim.source(), stored.as_mut(), offset)?;
+            decoder.decode(stored.as_ref(), out).map_err(|e| chunk_fails(entry, number, offset, e))
+        };
+        let first = cuts.first().map(|cut| &self.inputs[cut.position].origin);
+        let decoded = match first {
+            Some(Origin::Resource(wim, entry)) => {
+                let mut decode = decode;
+                decode(wim, entry, decoder, buffer.as_mut())
+            }
+            _ => Err(Error::invalid_input("a solid blob must come from a WIM")),
+        };
+        drop(stored);
+        let buffer = Arc::new(buffer);
+        let piece = |cut: SolidCut| {
+            let input = &self.inputs[cut.position];
+            let bytes = PieceBytes { buffer: Arc::clone(&buffer), range: cut.range };
+            let checked = match (&decoded, &cut.large) {
+                (Err(error), _) => Err(error.duplicate().at(Place::Blob(input.digest))),
+                (Ok(()), None) => check_digest(input, Sha1Digest::of(bytes.as_ref())),
+                (Ok(()), Some((large, number))) => {
+                    large.chain.bring(*number, bytes.clone());
+                    Ok(())
+                }
+            };
+            let is_last = cut.start + bytes.range.len() as u64 == input.size;
+            Piece {
+                position: cut.position,
+                start: cut.start,
+                bytes: checked.map(|()| bytes).map_err(|e| input.blame(e)),
+                is_last,
+                chain: cut.large.map(|(large, _)| large),
+            }
+        };
+        cuts.into_iter().map(piece).collect()
+    }
+
     fn read_part(
         &mut self,
         input: &BlobInput<'_>,
@@ -202,7 +247,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
                 }
                 let stored = &mut self.stored[..length];
                 read_exact_at(&**wim.source(), stored, offset)?;
-                let decoder = decoder_of(&mut self.decoders, wim.format())?;
+                let decoder = decoder_of(&mut self.decoders, wim.format());
                 decode_chunks(decoder, entry, table, first, (&self.stored[..length], offset), out)
             }
             _ => Err(Error::invalid_input("a raw or chunked blob must come from a WIM")),
@@ -230,14 +275,8 @@ fn close_runs<'p>(inputs: &[BlobInput<'_>], positions: &'p [usize]) -> impl Iter
     positions.chunk_by(|&a, &b| gap_between(&inputs[a], &inputs[b]).is_some())
 }
 
-fn decoder_of(
-    decoders: &mut HashMap<ChunkFormat, ChunkDecoder>,
-    format: ChunkFormat,
-) -> Result<&mut ChunkDecoder> {
-    match decoders.entry(format) {
-        std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
-        std::collections::hash_map::Entry::Vacant(entry) => Ok(entry.insert(ChunkDecoder::new(format)?)),
-    }
+fn decoder_of(decoders: &mut HashMap<ChunkFormat, ChunkDecoder>, format: ChunkFormat) -> &mut ChunkDecoder {
+    decoders.entry(format).or_insert_with(|| ChunkDecoder::new(format))
 }
 
 fn decode_whole(

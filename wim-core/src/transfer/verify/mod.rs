@@ -91,7 +91,7 @@ impl VerifyReport {
 /// Checks all of `wim`.
 ///
 /// # Errors
-/// `Io` when the file cannot be read, `Unsupported` for LZMS and solid resources, `Limit`, `Cancelled`.
+/// `Io` when the file cannot be read, `Limit`, `Cancelled`.
 pub fn verify(cx: &Context<'_>, wim: &WimFile) -> Result<VerifyReport> {
     verify_with(cx, wim, IntegrityCheck::Check)
 }

@@ -30,7 +30,7 @@ pub fn verify_written(cx: &Context<'_>, wim: &WimFile, report: &WriteReport) -> 
     }
     let table = wim.table();
     for entry in table.blobs() {
-        entry.check(wim.source().size(), wim.format()).map_err(|e| e.in_file(wim.name()))?;
+        wim.check(entry).map_err(|e| e.in_file(wim.name()))?;
     }
     for image in wim.images() {
         let (tree, _) = load_with_findings(&wim.read_metadata(image, cx.memory_bytes())?)?;

@@ -56,7 +56,7 @@ pub(super) fn copy_resources(
 ) -> Result<Vec<CopiedBlock>> {
     let mut offset = output.offset();
     for (position, (wim, entry)) in resources.iter().enumerate() {
-        entry.check(wim.source().size(), wim.format()).map_err(|e| e.in_file(wim.name()))?;
+        wim.check(entry).map_err(|e| e.in_file(wim.name()))?;
         written(position, ResourceHeader { offset, ..entry.header });
         offset += entry.header.stored_size;
     }

@@ -6,7 +6,7 @@ use crate::base::{Cancel, ChunkSize, Context, Result, Silent};
 use crate::formats::wim::chunk_table;
 use crate::formats::wim::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression, ResourceHeader};
 use crate::transfer::read::{
-    Batches, BlobInput, BlobWorker, InOrder, Piece, Work, largest_chunk, read_blobs,
+    Batches, BlobInput, BlobWorker, InOrder, Piece, Work, largest_chunk, largest_solid_item, read_blobs,
 };
 use lz_kit::Level;
 
@@ -19,13 +19,12 @@ pub(super) fn encode_blobs(
     output: &mut Output<'_>,
     mut written: impl FnMut(usize, ResourceHeader),
 ) -> Result<()> {
-    // Fails early for what cannot be encoded, so that the workers below cannot.
-    drop(ChunkEncoder::new(format, level)?);
     let chunk_bytes = u64::from(format.chunk_size().bytes());
     let align = chunk_bytes.max(largest_chunk(inputs));
     let scratch =
         ChunkDecoder::SCRATCH_BYTES + ChunkEncoder::scratch_bytes(format, level) + Budget::MAX_BATCH_BYTES;
-    let budget = Budget::split(cx.memory_bytes(), cx.threads(), scratch);
+    let budget = Budget::split(cx.memory_bytes(), cx.threads(), scratch)
+        .for_items_of(largest_solid_item(inputs).saturating_mul(2), cx.memory_bytes());
     // Encoding is slow: half a batch keeps the cores evenly busy to the end.
     let items = Batches::new(inputs, budget.batch_bytes / 2, align);
     let pool = BufferPool::new();
@@ -33,10 +32,8 @@ pub(super) fn encode_blobs(
         let mut reader = BlobWorker::new(inputs, pool.clone());
         let mut encoder = ChunkEncoder::new(format, level);
         move |work: Work| {
-            let encoder =
-                encoder.as_mut().map_err(|_| crate::base::Error::unsupported("cannot be encoded"))?;
             let pieces = reader.run(work).into_iter();
-            Ok(pieces.map(|piece| EncodedPiece::new(piece, inputs, encoder, format)).collect::<Vec<_>>())
+            Ok(pieces.map(|piece| EncodedPiece::new(piece, inputs, &mut encoder, format)).collect::<Vec<_>>())
         }
     };
     let mut order = InOrder::default();
@@ -53,13 +50,16 @@ pub(super) fn encode_blobs(
                     let stored_size = stored.len() as u64;
                     written(piece.position, ResourceHeader { stored_size, flags, offset, size: input.size });
                 }
-                Form::Part { stored, sizes } => {
+                Form::Part { head, stored, sizes, tail } => {
                     let open = match &mut large {
                         Some(open) if piece.start > 0 => open,
                         _ => large.insert(LargeResource::begin(output, input.size, format)?),
                     };
+                    open.add_raw(output, &head, format, level)?;
                     open.add(output, &stored, &sizes)?;
+                    open.add_raw(output, &tail, format, level)?;
                     if piece.is_last {
+                        open.encode_rest(output, format, level)?;
                         let header = open.finish(cx, output, input)?;
                         written(piece.position, header);
                         large = None;
@@ -81,8 +81,9 @@ struct EncodedPiece {
 enum Form {
     /// A whole resource, ready to be appended.
     Whole { stored: Vec<u8>, flags: u8 },
-    /// Some chunks of a large one, and their stored sizes.
-    Part { stored: Vec<u8>, sizes: Vec<u32> },
+    /// Some chunks of a large one, and their stored sizes. Pieces of solid resources begin and end anywhere: what belongs
+    /// to chunks that are shared with the pieces around is left raw before and behind.
+    Part { head: Vec<u8>, stored: Vec<u8>, sizes: Vec<u32>, tail: Vec<u8> },
 }
 
 impl EncodedPiece {
@@ -92,16 +93,33 @@ impl EncodedPiece {
         let form = if format.compression() == Compression::None {
             match is_whole {
                 true => Form::Whole { stored: bytes.to_vec(), flags: 0 },
-                false => Form::Part { stored: bytes.to_vec(), sizes: Vec::new() },
+                false => Form::Part {
+                    head: Vec::new(),
+                    stored: bytes.to_vec(),
+                    sizes: Vec::new(),
+                    tail: Vec::new(),
+                },
             }
         } else if is_whole {
             encode_whole(bytes, encoder, format.chunk_size())
         } else {
-            let (stored, sizes) = encode_chunks(bytes, encoder, format.chunk_size(), 0);
-            Form::Part { stored, sizes }
+            let (head, whole, tail) = at_chunk_bounds(bytes, piece.start, piece.is_last, format.chunk_size());
+            let (stored, sizes) = encode_chunks(whole, encoder, format.chunk_size(), 0);
+            Form::Part { head: head.to_vec(), stored, sizes, tail: tail.to_vec() }
         };
         Self { piece, form }
     }
+}
+
+/// Cuts a piece that starts at `start` of its blob: what is before its first chunk bound, whole chunks, what is behind the
+/// last. The end of the blob ends a chunk too.
+fn at_chunk_bounds(bytes: &[u8], start: u64, is_last: bool, chunk_size: ChunkSize) -> (&[u8], &[u8], &[u8]) {
+    let chunk_bytes = chunk_size.bytes() as usize;
+    let before = (start.next_multiple_of(chunk_bytes as u64) - start) as usize;
+    let (head, rest) = bytes.split_at(before.min(bytes.len()));
+    let whole = if is_last { rest.len() } else { rest.len() - rest.len() % chunk_bytes };
+    let (whole, tail) = rest.split_at(whole);
+    (head, whole, tail)
 }
 
 /// Encodes all chunks of `bytes` behind `reserved` zero bytes.
@@ -138,6 +156,8 @@ struct LargeResource {
     table_bytes: u64,
     sizes: Vec<u32>,
     is_compressed: bool,
+    /// The beginning of a chunk whose rest comes with the next piece.
+    begun: Vec<u8>,
 }
 
 impl LargeResource {
@@ -146,12 +166,38 @@ impl LargeResource {
         let table_bytes = if is_compressed { chunk_table::table_bytes(size, format.chunk_size()) } else { 0 };
         let offset = output.offset();
         output.reserve(table_bytes)?;
-        Ok(Self { offset, table_bytes, sizes: Vec::new(), is_compressed })
+        Ok(Self { offset, table_bytes, sizes: Vec::new(), is_compressed, begun: Vec::new() })
     }
 
     fn add(&mut self, output: &mut Output<'_>, stored: &[u8], sizes: &[u32]) -> Result<()> {
         self.sizes.extend_from_slice(sizes);
         output.append(stored)
+    }
+
+    /// Adds bytes that are not whole chunks, and encodes the chunk that they complete.
+    fn add_raw(
+        &mut self,
+        output: &mut Output<'_>,
+        bytes: &[u8],
+        format: ChunkFormat,
+        level: Level,
+    ) -> Result<()> {
+        self.begun.extend_from_slice(bytes);
+        if self.begun.len() < format.chunk_size().bytes() as usize {
+            return Ok(());
+        }
+        self.encode_rest(output, format, level)
+    }
+
+    /// Encodes what has begun as one chunk.
+    fn encode_rest(&mut self, output: &mut Output<'_>, format: ChunkFormat, level: Level) -> Result<()> {
+        if self.begun.is_empty() {
+            return Ok(());
+        }
+        let begun = std::mem::take(&mut self.begun);
+        let mut encoder = ChunkEncoder::new(format, level);
+        let (stored, sizes) = encode_chunks(&begun, &mut encoder, format.chunk_size(), 0);
+        self.add(output, &stored, &sizes)
     }
 
     fn finish(

@@ -24,7 +24,7 @@ use self::copy::copy_resources;
 use self::encode::encode_blobs;
 use self::output::Output;
 use super::integrity::slice_digests;
-use super::read::{BlobInput, Origin, blob_not_found};
+use super::read::{BlobInput, Origin, blob_not_found, place_in_file};
 use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, ReadAt, Result, Sha1Digest, Stage, WriteAt};
 use crate::formats::wim::integrity::{IntegrityTable, SLICE_BYTES};
 use crate::formats::wim::{
@@ -127,14 +127,9 @@ pub struct WriteReport {
 /// Writes `wim` to `file`, which must be empty; the caller syncs and renames it.
 ///
 /// # Errors
-/// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Unsupported` for LZMS, `Io`;
+/// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Io`;
 /// the file's contents are then worthless.
 pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Result<WriteReport> {
-    if wim.format.compression() == Compression::Lzms {
-        return Err(
-            Error::unsupported("writing LZMS is not supported by this version").remedy("use --compress=LZX")
-        );
-    }
     let plan = Plan::new(&wim, None)?;
     cx.progress.start(Stage::Writing, plan.total_bytes());
     let mut writer = Writer {
@@ -196,16 +191,14 @@ impl<'a> Plan<'a> {
                 .filter(|entry| self.references.contains_key(&entry.digest) && found.insert(entry.digest))
                 .copied()
                 .collect();
-            entries.sort_by_key(|entry| (entry.header.offset, entry.digest));
+            entries.sort_by_cached_key(|entry| (place_in_file(source, entry), entry.digest));
             for entry in entries {
-                if is_same(base, source) {
+                if is_same(base, source) && !entry.header.is_solid() {
                     self.kept.push(entry);
-                } else if is_copied(wim, source) {
+                } else if is_copied(wim, source) && !entry.header.is_solid() {
                     self.copied.push((source, entry));
                 } else {
-                    entry
-                        .check(source.source().size(), source.format())
-                        .map_err(|e| e.in_file(source.name()))?;
+                    source.check(&entry).map_err(|e| e.in_file(source.name()))?;
                     self.encoded.push(BlobInput::resource(source, entry));
                 }
             }
@@ -316,7 +309,12 @@ fn first_header(wim: &NewWim<'_>) -> WimHeader {
     };
     let is_compressed = wim.format.compression() != Compression::None;
     WimHeader {
-        version: WimVersion::Standard,
+        // Older programs know neither LZMS nor the version that says so.
+        version: if wim.format.compression() == Compression::Lzms {
+            WimVersion::Solid
+        } else {
+            WimVersion::Standard
+        },
         flags: HeaderFlags(type_bits | wim.flags.0 & HeaderFlags::RP_FIX),
         format: wim.format,
         chunk_size_field: if is_compressed { wim.format.chunk_size().bytes() } else { 0 },

@@ -8,13 +8,15 @@
 /// Behind the first unit there are zero bits; [`units_used`](Self::units_used) tells when they were really wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Backward16Reader<'a> {
-    data: &'a [u8],
-    /// Bytes of `data` that are not in the buffer yet.
-    left: usize,
+    /// What is not in the buffer yet.
+    rest: &'a [u8],
     /// Bits not yet consumed, left-justified; what lies below the first `count` repeats the units to come, or is zero.
     buffer: u64,
+    /// At most 63.
     count: u32,
-    /// Units put into the buffer, imaginary ones before the start included.
+    /// Imaginary units before the start that were put into the buffer.
+    imaginary: usize,
+    /// Units there were.
     units: usize,
 }
 
@@ -26,39 +28,40 @@ impl<'a> Backward16Reader<'a> {
     #[must_use]
     pub fn new(data: &'a [u8]) -> Self {
         debug_assert!(data.len().is_multiple_of(2), "units are two bytes");
-        Self { data, left: data.len(), buffer: 0, count: 0, units: 0 }
+        Self { rest: data, buffer: 0, count: 0, imaginary: 0, units: data.len() / 2 }
     }
 
     /// Makes at least [`BITS_AFTER_REFILL`](Self::BITS_AFTER_REFILL) bits ready.
     #[inline(always)]
     pub fn refill(&mut self) {
         // In a little-endian word the last unit is on top: the very order in which bits are taken.
-        if let Some(word) = self.data.get(self.left.wrapping_sub(8)..self.left) {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(word);
-            self.buffer |= u64::from_le_bytes(bytes) >> self.count;
-            let units = (63 - self.count) >> 4;
-            self.left -= 2 * units as usize;
-            self.units += units as usize;
-            self.count += 16 * units;
+        if let Some(word) = self.rest.last_chunk::<8>() {
+            self.buffer |= u64::from_le_bytes(*word) >> self.count;
+            // With w = (63 - count) / 16 units taken, 2w is this, and count + 16w has its upper bits set.
+            let taken = ((self.count ^ 63) >> 3) & 6;
+            self.rest = &self.rest[..self.rest.len() - taken as usize];
+            self.count |= 48;
         } else {
-            self.refill_near_start();
+            *self = self.refilled_near_start();
         }
     }
 
+    /// By value, so that the reader need not have an address in a loop that refills it.
     #[cold]
     #[inline(never)]
-    fn refill_near_start(&mut self) {
+    fn refilled_near_start(mut self) -> Self {
         // An earlier refill may have left the top of a unit below the bits that count.
-        self.buffer &= !(u64::MAX.checked_shr(self.count).unwrap_or(0));
-        while self.count <= 48 {
-            if let Some(&[low, high]) = self.data.get(self.left.wrapping_sub(2)..self.left) {
-                self.buffer |= u64::from(u16::from_le_bytes([low, high])) << (48 - self.count);
-                self.left -= 2;
+        self.buffer &= !(u64::MAX >> self.count);
+        while self.count < 48 {
+            if let Some((rest, unit)) = self.rest.split_last_chunk::<2>() {
+                self.buffer |= u64::from(u16::from_le_bytes(*unit)) << (48 - self.count);
+                self.rest = rest;
+            } else {
+                self.imaginary += 1;
             }
-            self.units += 1;
             self.count += 16;
         }
+        self
     }
 
     /// The next bits, the first on top; as many are meaningful as a refill promised, less those consumed since.
@@ -73,13 +76,13 @@ impl<'a> Backward16Reader<'a> {
     pub fn consume(&mut self, bits: u32) {
         debug_assert!(bits <= self.count, "more bits than a refill makes ready");
         self.buffer <<= bits & 63;
-        self.count = self.count.wrapping_sub(bits);
+        self.count = self.count.wrapping_sub(bits) & 63;
     }
 
     /// Units that hold the bits consumed so far; more than the buffer has if bits before its start were consumed.
     #[must_use]
     pub fn units_used(&self) -> usize {
-        self.units - (self.count / 16) as usize
+        self.units + self.imaginary - self.rest.len() / 2 - (self.count / 16) as usize
     }
 }
 

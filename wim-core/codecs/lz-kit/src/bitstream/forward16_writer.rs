@@ -70,6 +70,16 @@ impl<'a> Forward16Writer<'a> {
         }
     }
 
+    /// Ends the current unit with zero bits, if one is begun. The bytes written so far: where a CAB frame ends.
+    pub fn align(&mut self) -> usize {
+        self.flush();
+        if self.count > 0 {
+            self.put(0, 16 - self.count);
+            self.flush();
+        }
+        self.at
+    }
+
     /// Ends the current unit with zero bits; a whole unit of zeros when the stream already stands at a boundary.
     ///
     /// That is how an LZX uncompressed block begins: 1 to 16 bits are skipped.
@@ -89,11 +99,7 @@ impl<'a> Forward16Writer<'a> {
     /// Pads the last unit with zero bits. The bytes written, or `None` when they did not fit.
     #[must_use]
     pub fn finish(mut self) -> Option<usize> {
-        self.flush();
-        if self.count > 0 {
-            self.put(0, 16 - self.count);
-            self.flush();
-        }
+        self.align();
         (!self.overflowed).then_some(self.at)
     }
 }

@@ -60,7 +60,7 @@ impl LengthBuilder {
         }
         self.tree.clear();
         self.tree.extend(self.sorted.iter().map(|&s| s >> SYMBOL_BITS));
-        optimal_depths(&mut self.tree);
+        depths_in_place(&mut self.tree);
         // The least frequent symbol comes first and is the deepest.
         if self.tree[0] <= limit {
             for (&s, &depth) in self.sorted.iter().zip(&self.tree) {
@@ -112,9 +112,7 @@ impl LengthBuilder {
 }
 
 /// Replaces ascending weights (at least two) by the depths of the leaves in a Huffman tree.
-///
-/// Where a leaf and an internal node weigh the same, the leaf is taken first: LZMS depends on it.
-pub fn optimal_depths(a: &mut [u32]) {
+fn depths_in_place(a: &mut [u32]) {
     let n = a.len();
     // First pass: weights of internal nodes are written over the used leaves, and become parent indices.
     a[0] += a[1];

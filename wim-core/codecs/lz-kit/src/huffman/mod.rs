@@ -5,7 +5,7 @@ pub mod codewords;
 mod decode_table;
 mod entropy;
 
-pub use build_lengths::{LengthBuilder, MAX_SYMBOLS, optimal_depths};
+pub use build_lengths::{LengthBuilder, MAX_SYMBOLS};
 pub use decode_table::{
     CodeKind, DecodeTable, ENTRY_BITS_MASK, ENTRY_SUBTABLE, SUBTABLE_START_SHIFT, table_entries,
 };

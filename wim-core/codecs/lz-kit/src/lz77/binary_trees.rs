@@ -8,7 +8,7 @@
 
 use super::hash_chains::SearchEffort;
 use super::match_length::{PaddedChunk, load_u32, load_u64};
-use super::match_list::{Match, MatchList};
+use super::match_list::{Match, MatchEntry, MatchList};
 use super::position::Position;
 use core::hint::select_unpredictable as select;
 
@@ -42,6 +42,8 @@ const fn root_bits(max_chunk_bytes: usize) -> u32 {
     let order = usize::BITS - max_chunk_bytes.leading_zeros();
     if order < 11 {
         10
+    } else if order > 22 {
+        20
     } else if order > 17 {
         16
     } else {
@@ -84,19 +86,22 @@ impl<P: Position> BinaryTrees<P> {
     ///
     /// Inside a match of at least the nice length positions are entered but not searched: the parser takes such a match
     /// whole.
-    pub fn list_matches(
+    pub fn list_matches<E: MatchEntry>(
         &mut self,
         chunk: &PaddedChunk,
         to: usize,
         limits: MatchLimits,
         effort: SearchEffort,
-        list: &mut MatchList,
+        list: &mut MatchList<E>,
     ) {
         assert!(
             to <= chunk.len() && chunk.len() <= self.children.len(),
             "the chunk is longer than the tables"
         );
-        assert!(limits.max_length <= Match::MAX_LENGTH, "lengths must fit a list entry");
+        assert!(
+            limits.max_length <= E::MAX_LENGTH && chunk.len() <= E::MAX_CHUNK,
+            "lengths and offsets must fit a list entry"
+        );
         let depth = effort.depth.clamp(1, 1000);
         let mut at = self.entered;
         // Whatever happens, only positions below `to` are in the tables afterwards.
@@ -167,12 +172,12 @@ impl<P: Position> View<P> {
     /// `at` is the next position, `at + limit` is within the chunk, `nice <= limit`, `depth > 0`, and `spare` has at
     /// least `depth + 2` entries, or none.
     #[inline(always)]
-    unsafe fn enter(
+    unsafe fn enter<E: MatchEntry>(
         &mut self,
         at: usize,
         (limit, nice, depth): (usize, usize, u32),
         limits: MatchLimits,
-        spare: &mut [Match],
+        spare: &mut [E],
     ) -> (usize, usize) {
         debug_assert!(nice <= limit && (spare.is_empty() || spare.len() >= depth as usize + 2));
         let data = self.data;
@@ -198,7 +203,7 @@ impl<P: Position> View<P> {
             let mut best = 1;
             // Each is written always and kept only if it is one: whether it is cannot be predicted.
             let earlier = newest2.max(1) - 1;
-            *out = Match::new(2, at - earlier);
+            *out = E::new(2, at - earlier);
             let is_match = (newest2 > 0)
                 & (at - earlier <= limits.max_offset_of_two)
                 & ((load_u32(data, earlier) ^ word) << 16 == 0);
@@ -207,10 +212,10 @@ impl<P: Position> View<P> {
             let (first, second) = (newest3.plus_one().max(1) - 1, second3.plus_one().max(1) - 1);
             let is_first = (newest3 != P::NONE) & ((load_u32(data, first) ^ word) << 8 == 0);
             let is_second = (second3 != P::NONE) & ((load_u32(data, second) ^ word) << 8 == 0);
-            *out.add(count) = Match::new(3, at - select(is_first, first, second));
+            *out.add(count) = E::new(3, at - select(is_first, first, second));
             count += usize::from(is_first | is_second);
             best = select(is_first | is_second, 3, best);
-            self.descend::<true>(at, root, (limit, nice, depth), out, (count, best))
+            self.descend::<true, E>(at, root, (limit, nice, depth), out, (count, best))
         }
     }
 
@@ -257,7 +262,7 @@ impl<P: Position> View<P> {
                 *self.children.add(2 * at + 1) = P::NONE;
                 return;
             }
-            self.descend::<false>(at, root, (nice, nice, depth), core::ptr::null_mut(), (0, 1));
+            self.descend::<false, Match>(at, root, (nice, nice, depth), core::ptr::null_mut(), (0, 1));
         }
     }
 
@@ -271,12 +276,12 @@ impl<P: Position> View<P> {
     /// As for `enter`; `root` and all children of entered positions are below `at`; with `LIST`, `out` has room for
     /// `depth` entries after the first `count`.
     #[inline(always)]
-    unsafe fn descend<const LIST: bool>(
+    unsafe fn descend<const LIST: bool, E: MatchEntry>(
         &mut self,
         at: usize,
         root: P,
         (limit, nice, mut depth): (usize, usize, u32),
-        out: *mut Match,
+        out: *mut E,
         (mut count, mut best): (usize, usize),
     ) -> (usize, usize) {
         let (data, children) = (self.data, self.children);
@@ -306,7 +311,7 @@ impl<P: Position> View<P> {
                 }
                 if LIST {
                     // Written always, kept only if longer: whether it is cannot be predicted.
-                    *out.add(count) = Match::new(length.min(limit), at - earlier);
+                    *out.add(count) = E::new(length.min(limit), at - earlier);
                     let longer = length > best;
                     count += usize::from(longer);
                     best = select(longer, length, best);

@@ -1,9 +1,27 @@
 //! The matches found at every position of a span, kept for parsers that look at them several times.
 //!
-//! Entries are packed into 32 bits and stored without gaps, with one index per position. The list does not know how
-//! the matches were found; it only promises that those of one position ascend in length and in offset.
+//! Entries are packed into 32 bits (64 for chunks above 2 MiB) and stored without gaps, with one index per position. The
+//! list does not know how the matches were found; those of one position ascend in length and in offset.
 
 #![expect(unsafe_code, reason = "unchecked access by the path finder; listed in UNSAFE.md")]
+
+/// A match as a list keeps it.
+pub trait MatchEntry: Copy + Default {
+    /// Longest length an entry can name; a longer match is capped, and extended again by whoever takes it.
+    const MAX_LENGTH: usize;
+    /// Longest chunk whose offsets an entry can name, in bytes.
+    const MAX_CHUNK: usize;
+
+    /// A match of at most [`MAX_LENGTH`](Self::MAX_LENGTH) bytes, `offset` bytes back in a chunk of at most
+    /// [`MAX_CHUNK`](Self::MAX_CHUNK).
+    fn new(length: usize, offset: usize) -> Self;
+
+    /// Bytes matched.
+    fn length(self) -> usize;
+
+    /// Distance back, in bytes.
+    fn offset(self) -> usize;
+}
 
 /// A length and an offset in 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,42 +29,67 @@ pub struct Match(u32);
 
 impl Match {
     const OFFSET_BITS: u32 = 22;
-    /// Longest length an entry can name; a longer match is capped, and extended again by whoever takes it.
-    pub const MAX_LENGTH: usize = (1 << (32 - Self::OFFSET_BITS)) - 1;
+}
 
-    /// A match of at most [`MAX_LENGTH`](Self::MAX_LENGTH) bytes, `offset` (below 2^22) bytes back.
+impl MatchEntry for Match {
+    const MAX_LENGTH: usize = (1 << (32 - Self::OFFSET_BITS)) - 1;
+    const MAX_CHUNK: usize = 1 << 21;
+
     #[inline(always)]
-    #[must_use]
-    pub const fn new(length: usize, offset: usize) -> Self {
+    fn new(length: usize, offset: usize) -> Self {
         debug_assert!(length <= Self::MAX_LENGTH && offset < 1 << Self::OFFSET_BITS);
         Self(((length as u32) << Self::OFFSET_BITS) | offset as u32)
     }
 
-    /// Bytes matched.
     #[inline(always)]
-    #[must_use]
-    pub const fn length(self) -> usize {
+    fn length(self) -> usize {
         (self.0 >> Self::OFFSET_BITS) as usize
     }
 
-    /// Distance back, in bytes.
     #[inline(always)]
-    #[must_use]
-    pub const fn offset(self) -> usize {
+    fn offset(self) -> usize {
         (self.0 & ((1 << Self::OFFSET_BITS) - 1)) as usize
+    }
+}
+
+/// A length and an offset in 64 bits, for chunks of up to 1 GiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WideMatch {
+    length: u32,
+    offset: u32,
+}
+
+impl MatchEntry for WideMatch {
+    const MAX_LENGTH: usize = 1 << 16;
+    const MAX_CHUNK: usize = 1 << 30;
+
+    #[inline(always)]
+    fn new(length: usize, offset: usize) -> Self {
+        debug_assert!(length <= Self::MAX_LENGTH && offset < Self::MAX_CHUNK);
+        Self { length: length as u32, offset: offset as u32 }
+    }
+
+    #[inline(always)]
+    fn length(self) -> usize {
+        self.length as usize
+    }
+
+    #[inline(always)]
+    fn offset(self) -> usize {
+        self.offset as usize
     }
 }
 
 /// Matches by position, counted from the start of the span.
 #[derive(Debug)]
-pub struct MatchList {
-    matches: Vec<Match>,
+pub struct MatchList<E = Match> {
+    matches: Vec<E>,
     /// `first[i]..first[i + 1]` are the matches of position `i`.
     first: Vec<u32>,
     used: usize,
 }
 
-impl MatchList {
+impl<E: MatchEntry> MatchList<E> {
     /// Matches kept per position on average; when they are used up, later positions get none.
     const PER_POSITION: usize = 8;
 
@@ -54,13 +97,13 @@ impl MatchList {
     #[must_use]
     pub fn new(max_span: usize) -> Self {
         let capacity = max_span * Self::PER_POSITION;
-        Self { matches: vec![Match::default(); capacity], first: Vec::with_capacity(max_span + 1), used: 0 }
+        Self { matches: vec![E::default(); capacity], first: Vec::with_capacity(max_span + 1), used: 0 }
     }
 
     /// Bytes of memory for [`new`](Self::new) with the same argument.
     #[must_use]
     pub const fn scratch_bytes(max_span: usize) -> usize {
-        4 * (max_span * Self::PER_POSITION + max_span + 1)
+        size_of::<E>() * max_span * Self::PER_POSITION + 4 * (max_span + 1)
     }
 
     /// Forgets everything and begins with the first position.
@@ -72,7 +115,7 @@ impl MatchList {
 
     /// Adds a match at the current position, longer than those before it.
     #[cfg(test)]
-    pub(crate) fn push(&mut self, found: Match) {
+    pub(crate) fn push(&mut self, found: E) {
         if let Some(slot) = self.matches.get_mut(self.used) {
             *slot = found;
             self.used += 1;
@@ -81,7 +124,7 @@ impl MatchList {
 
     /// Room for up to `count` more matches of the current position, to be followed by [`keep`](Self::keep).
     #[inline(always)]
-    pub(super) fn spare(&mut self, count: usize) -> &mut [Match] {
+    pub(super) fn spare(&mut self, count: usize) -> &mut [E] {
         let end = self.used + count;
         if end > self.matches.len() { &mut [] } else { &mut self.matches[self.used..end] }
     }
@@ -114,7 +157,7 @@ impl MatchList {
     /// The matches of position `position`, shortest first.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn at(&self, position: usize) -> &[Match] {
+    pub fn at(&self, position: usize) -> &[E] {
         &self.matches[self.first[position] as usize..self.first[position + 1] as usize]
     }
 
@@ -124,7 +167,7 @@ impl MatchList {
     /// `position` is below [`positions`](Self::positions).
     #[inline(always)]
     #[must_use]
-    pub(crate) unsafe fn at_unchecked(&self, position: usize) -> &[Match] {
+    pub(crate) unsafe fn at_unchecked(&self, position: usize) -> &[E] {
         debug_assert!(position < self.positions());
         // SAFETY: the entries of `first` ascend and never pass `used`, which never passes the end of `matches`.
         unsafe {
@@ -143,7 +186,7 @@ mod tests {
 
     #[test]
     fn matches_belong_to_their_position() {
-        let mut list = MatchList::new(4);
+        let mut list = MatchList::<Match>::new(4);
         list.clear();
         list.push(Match::new(3, 5));
         list.push(Match::new(1023, (1 << 21) - 3));
@@ -162,12 +205,12 @@ mod tests {
 
     #[test]
     fn a_full_list_takes_no_more() {
-        let mut list = MatchList::new(1);
+        let mut list = MatchList::<Match>::new(1);
         list.clear();
         for i in 1..20 {
             list.push(Match::new(i, 1));
         }
         list.next_position();
-        assert_eq!(list.at(0).len(), MatchList::PER_POSITION);
+        assert_eq!(list.at(0).len(), MatchList::<Match>::PER_POSITION);
     }
 }

@@ -12,6 +12,6 @@ pub use binary_trees::{BinaryTrees, MatchLimits};
 pub use hash_chains::{Found, HashChains, SearchEffort};
 pub use match_length::PaddedChunk;
 pub(crate) use match_length::{load_u32, match_length};
-pub use match_list::{Match, MatchList};
+pub use match_list::{Match, MatchEntry, MatchList, WideMatch};
 pub use position::Position;
 pub use recent_offsets::RecentOffsets;

@@ -34,7 +34,7 @@ impl Position for u16 {
 
 impl Position for u32 {
     const NONE: Self = 0;
-    const MAX_CHUNK: usize = 1 << 21;
+    const MAX_CHUNK: usize = 1 << 30;
 
     #[inline(always)]
     fn at(position: usize) -> Self {

@@ -20,6 +20,13 @@ impl RecentOffsets {
         ((self.0 >> (Self::BITS * index)) & Self::MASK) as usize
     }
 
+    /// The queue with 1 for every offset that is greater than `reach`.
+    #[must_use]
+    pub fn within(self, reach: usize) -> Self {
+        let kept = |index: u32| if self.get(index) <= reach { self.get(index) } else { 1 };
+        Self::INITIAL.push(kept(2)).push(kept(1)).push(kept(0))
+    }
+
     /// The queue after an explicit offset.
     #[inline(always)]
     #[must_use]
@@ -51,5 +58,6 @@ mod tests {
         assert_eq!(all(q.swap(1)), [20, 2_097_149, 10]);
         assert_eq!(all(q.swap(2)), [10, 20, 2_097_149]);
         assert_eq!(all(q.push(5)), [5, 2_097_149, 20]);
+        assert_eq!(all(q.within(20)), [1, 20, 10]);
     }
 }

@@ -4,7 +4,7 @@
 //! written: they say what symbols this block is going to need.
 
 use super::lazy::{ItemSink, LazyRules, best_repeat};
-use crate::lz77::{MatchList, PaddedChunk, RecentOffsets};
+use crate::lz77::{MatchEntry, MatchList, PaddedChunk, RecentOffsets};
 
 /// Parses `start..end`; `matches` must cover it, its position 0 being `list_start` in the chunk. Returns the recent
 /// offsets at the end.

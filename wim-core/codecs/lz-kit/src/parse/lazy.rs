@@ -105,12 +105,24 @@ pub fn lazy<P: Position, R: LazyRules>(
     effort: SearchEffort,
     sink: &mut impl ItemSink,
 ) {
+    lazy_from::<P, R>(chunk, (0, RecentOffsets::INITIAL), finder, effort, sink);
+}
+
+/// Parses the chunk from `start` on; what lies before is history. The recent offsets there must not reach before the chunk.
+pub fn lazy_from<P: Position, R: LazyRules>(
+    chunk: &PaddedChunk,
+    (start, mut recent): (usize, RecentOffsets),
+    finder: &mut HashChains<P>,
+    effort: SearchEffort,
+    sink: &mut impl ItemSink,
+) {
+    assert!((0..3).all(|index| recent.get(index) <= start.max(1)), "a recent offset is too far");
     let second = SearchEffort { depth: (effort.depth / 2).max(1), ..effort };
     let bytes = chunk.bytes();
     let end = bytes.len();
-    let mut recent = RecentOffsets::INITIAL;
     finder.start(chunk);
-    let mut at = 0;
+    finder.skip(chunk, start);
+    let mut at = start;
     while at < end {
         let mut current = search::<P, R>(finder, chunk, at, 2, recent, effort);
         if current.length == 0 {

@@ -7,5 +7,5 @@ mod near_optimal;
 
 pub use first_guess::first_guess;
 pub use greedy::greedy;
-pub use lazy::{ItemSink, LazyRules, lazy};
+pub use lazy::{ItemSink, LazyRules, lazy, lazy_from};
 pub use near_optimal::{GapEdges, MAX_EDGE, PathCosts, PathFinder, PathInput, PathModel, ROW};

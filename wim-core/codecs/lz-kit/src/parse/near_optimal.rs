@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "unchecked access to proven nodes, AVX2; listed in UNSAFE.md")]
 
 use super::lazy::ItemSink;
-use crate::lz77::{MatchList, PaddedChunk, RecentOffsets, load_u32, match_length};
+use crate::lz77::{MatchEntry, MatchList, PaddedChunk, RecentOffsets, load_u32, match_length};
 use core::hint::select_unpredictable as select;
 
 /// Longest match an edge can be; formats with longer ones join neighbours with equal offsets afterwards.

@@ -5,6 +5,7 @@
 //! that hide their size and links are refused or left out; programs that unpack themselves are not run.
 
 mod archive;
+mod cab;
 mod folder;
 mod zip;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use folder::PackageFolder;
 
+use self::cab::CabinetFile;
 use self::zip::ZipArchiveFile;
 use crate::base::{Error, Result};
 use crate::servicing::package_files::PackageFiles;
@@ -37,9 +39,7 @@ pub fn open(path: &Path, scratch: &Path) -> Result<Box<dyn PackageFiles>> {
     }
     match kind_of(path)? {
         Kind::Zip => Ok(Box::new(ZipArchiveFile::open(path, scratch)?)),
-        Kind::Cabinet => Err(Error::unsupported("cabinets of driver packages cannot be read yet")
-            .in_file(path.display())
-            .remedy("unpack it and give the folder")),
+        Kind::Cabinet => Ok(Box::new(CabinetFile::open(path, scratch)?)),
         Kind::Text if has_extension(path, "inf") => Ok(Box::new(PackageFolder::of_inf(path)?)),
         Kind::Program => Err(Error::unsupported("an installer program, which is not run here")
             .in_file(path.display())

@@ -13,8 +13,8 @@ use zip::result::ZipError;
 
 use super::archive::{MAX_MEMBERS, Unpacked, check_total, checked_path, sort_members, unreadable};
 use crate::base::{Error, FileTime, Result};
+use crate::formats::cab::DosTime;
 use crate::image::edit::Content;
-use crate::jobs::clock::CivilTime;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 
 /// An open `.zip`.
@@ -121,24 +121,15 @@ fn members_of(archive: &ZipArchive<BufReader<File>>, path: &Path) -> Result<Vec<
             return Err(Error::unsupported(format!("its member {file_path} is encrypted"))
                 .remedy("unpack the archive with its password and give the folder"));
         }
-        let last_write = member.last_modified().filter(zip::DateTime::is_valid).map(file_time);
+        let last_write = member.last_modified().and_then(file_time);
         members.push((PackageFile { path: file_path, size: member.size(), last_write }, number));
     }
     Ok(members)
 }
 
 /// The format keeps local time of a place it does not name; it is taken as UTC, so that it is the same everywhere.
-fn file_time(time: zip::DateTime) -> FileTime {
-    CivilTime {
-        year: i64::from(time.year()),
-        month: time.month(),
-        day: time.day(),
-        hour: time.hour(),
-        minute: time.minute(),
-        second: time.second(),
-        weekday: 0,
-    }
-    .to_file_time()
+fn file_time(time: zip::DateTime) -> Option<FileTime> {
+    DosTime { date: time.datepart(), time: time.timepart() }.to_file_time()
 }
 
 impl PackageFiles for ZipArchiveFile {

@@ -1,188 +1,37 @@
-//! All registry hives of one image: each loaded once, edited by every planner, written once, and only when changed.
+//! The set of an image's hives: reads that see all edits, edits with their reasons, and the changes that come of them.
 //!
-//! Every edit is kept in a journal with its reason, which dry runs, reports, manifests and undo are made of; savepoints take
-//! a refused driver back to the very bytes. Where hives lie in an image is known here and nowhere else.
+//! Control sets are those that `Select` names, as Windows' loader reads it; which keys to edit is the planners' business. A
+//! hive that nothing changed gives no change.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
-use crate::base::{Error, ErrorKind, FileTime, Result};
-use crate::formats::hive::{DeleteScope, Hive, RegValue};
+use super::load::{self, MAX_HIVE_BYTES, Rules, Slot};
+use super::{Edit, EditAction, HiveName, HiveOptions, Savepoint};
+use crate::base::{Error, Result};
+use crate::formats::hive::{Damage, DeleteScope, Finding, Hive, RegValue};
 use crate::image::WimPath;
 use crate::image::edit::{Action, Change, Content, Security, View};
 
-/// Largest hive that is loaded: 2 GiB is the format's own limit.
-const MAX_HIVE_BYTES: u64 = 0x8000_0000;
-/// Largest transaction log that is loaded.
-const MAX_LOG_BYTES: u64 = 256 << 20;
-/// Suffixes of transaction logs.
-const LOG_SUFFIXES: [&str; 3] = [".LOG1", ".LOG2", ".LOG"];
+/// Folders of users' profiles, and in each profile the hive of the user and that of the user's classes.
+const PROFILES: [(&str, [&str; 2]); 2] = [
+    ("\\Users", ["NTUSER.DAT", "AppData\\Local\\Microsoft\\Windows\\UsrClass.dat"]),
+    (
+        "\\Documents and Settings",
+        ["NTUSER.DAT", "Local Settings\\Application Data\\Microsoft\\Windows\\UsrClass.dat"],
+    ),
+];
+/// After a user's name, as after the SID of a running Windows: the user's classes.
+const CLASSES: &str = "_Classes";
 
-/// A hive of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum HiveName {
-    /// `HKLM\SYSTEM`.
-    System,
-    /// `HKLM\SOFTWARE`.
-    Software,
-    /// `HKLM\DRIVERS`, from Windows 8 on.
-    Drivers,
-    /// `HKLM\COMPONENTS`, which only servicing loads.
-    Components,
-    /// `HKU\.DEFAULT`: the settings of LocalSystem.
-    Default,
-    /// Template of new users' `HKCU`.
-    DefaultUser,
-    /// `HKLM\SAM`.
-    Sam,
-    /// `HKLM\SECURITY`.
-    Security,
-    /// `config\ELAM`.
-    Elam,
-    /// `config\BBI`.
-    Bbi,
-    /// `config\BCD-Template`.
-    BcdTemplate,
-    /// `HKLM\SCHEMA`.
-    Schema,
-    /// `HKU\S-1-5-19`.
-    LocalService,
-    /// `HKU\S-1-5-20`.
-    NetworkService,
-    /// `AppCompat\Programs\Amcache.hve`.
-    Amcache,
-    /// A hive added by its path: see [`HiveSet::add_path`].
-    Other(u16),
-}
-
-impl HiveName {
-    /// All hives that have a place of their own.
-    pub const ALL: [Self; 15] = [
-        Self::System,
-        Self::Software,
-        Self::Drivers,
-        Self::Components,
-        Self::Default,
-        Self::DefaultUser,
-        Self::Sam,
-        Self::Security,
-        Self::Elam,
-        Self::Bbi,
-        Self::BcdTemplate,
-        Self::Schema,
-        Self::LocalService,
-        Self::NetworkService,
-        Self::Amcache,
-    ];
-
-    /// Where it lies in an image; the first that exists counts.
-    #[must_use]
-    pub fn paths(self) -> &'static [&'static str] {
-        match self {
-            Self::System => &["\\Windows\\System32\\config\\SYSTEM"],
-            Self::Software => &["\\Windows\\System32\\config\\SOFTWARE"],
-            Self::Drivers => &["\\Windows\\System32\\config\\DRIVERS"],
-            Self::Components => &["\\Windows\\System32\\config\\COMPONENTS"],
-            Self::Default => &["\\Windows\\System32\\config\\DEFAULT"],
-            Self::DefaultUser => {
-                &["\\Users\\Default\\NTUSER.DAT", "\\Documents and Settings\\Default User\\NTUSER.DAT"]
-            }
-            Self::Sam => &["\\Windows\\System32\\config\\SAM"],
-            Self::Security => &["\\Windows\\System32\\config\\SECURITY"],
-            Self::Elam => &["\\Windows\\System32\\config\\ELAM"],
-            Self::Bbi => &["\\Windows\\System32\\config\\BBI"],
-            Self::BcdTemplate => &["\\Windows\\System32\\config\\BCD-Template"],
-            Self::Schema => &["\\Windows\\System32\\SMI\\Store\\Machine\\SCHEMA.DAT"],
-            Self::LocalService => &["\\Windows\\ServiceProfiles\\LocalService\\NTUSER.DAT"],
-            Self::NetworkService => &["\\Windows\\ServiceProfiles\\NetworkService\\NTUSER.DAT"],
-            Self::Amcache => &["\\Windows\\AppCompat\\Programs\\Amcache.hve"],
-            Self::Other(_) => &[],
-        }
-    }
-
-    /// How people call it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::System => "SYSTEM",
-            Self::Software => "SOFTWARE",
-            Self::Drivers => "DRIVERS",
-            Self::Components => "COMPONENTS",
-            Self::Default => "DEFAULT",
-            Self::DefaultUser => "default user",
-            Self::Sam => "SAM",
-            Self::Security => "SECURITY",
-            Self::Elam => "ELAM",
-            Self::Bbi => "BBI",
-            Self::BcdTemplate => "BCD-Template",
-            Self::Schema => "SCHEMA",
-            Self::LocalService => "LocalService",
-            Self::NetworkService => "NetworkService",
-            Self::Amcache => "Amcache",
-            Self::Other(_) => "hive",
-        }
-    }
-}
-
-/// How hives are edited.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HiveOptions {
-    /// Time stamped on edited keys and hives; the same edits at the same time give the same bytes. None keeps the time
-    /// of each hive's last write.
-    pub time: Option<FileTime>,
-}
-
-/// What an edit did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EditAction {
-    /// A key was made.
-    CreateKey,
-    /// A key was deleted with everything below it.
-    DeleteKey,
-    /// A value was set.
-    SetValue,
-    /// A value was deleted.
-    DeleteValue,
-}
-
-/// One entry of the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
-    /// The hive.
-    pub hive: HiveName,
-    /// Path of the key below the hive's root.
-    pub key: String,
-    /// Name of the value (empty: the default value); none for edits of keys.
-    pub value: Option<String>,
-    /// What was done.
-    pub action: EditAction,
-    /// What the value was; none when it is new, and for edits of keys.
-    pub old: Option<RegValue>,
-    /// What the value is now; none when it is gone, and for edits of keys.
-    pub new: Option<RegValue>,
-    /// Why.
-    pub reason: String,
-}
-
-/// A moment to which a [`HiveSet`] can go back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Savepoint {
-    number: u32,
-    journal: usize,
-}
-
-struct Slot {
-    hive: Hive,
-    path: WimPath,
-    /// Logs beside the hive that hold something.
-    logs: Vec<WimPath>,
-}
+/// What the file at a path of the image is called in errors.
+type FileName<'v> = Box<dyn Fn(&WimPath) -> String + 'v>;
 
 /// The hives of one image.
 pub struct HiveSet<'v> {
     view: &'v dyn View,
-    options: HiveOptions,
+    rules: Rules,
+    /// What files are called in errors; none for their paths.
+    file_name: Option<FileName<'v>>,
     /// Loaded hives; none for one that the image does not have.
     slots: BTreeMap<HiveName, Option<Slot>>,
     added: Vec<WimPath>,
@@ -195,7 +44,38 @@ impl<'v> HiveSet<'v> {
     /// The hives of the image behind `view`; each is loaded when it is first asked for.
     #[must_use]
     pub fn new(view: &'v dyn View, options: HiveOptions) -> Self {
-        Self { view, options, slots: BTreeMap::new(), added: Vec::new(), journal: Vec::new(), savepoint: 0 }
+        let rules = Rules { time: options.time, damage: Damage::Refuse, max_bytes: MAX_HIVE_BYTES };
+        Self {
+            view,
+            rules,
+            file_name: None,
+            slots: BTreeMap::new(),
+            added: Vec::new(),
+            journal: Vec::new(),
+            savepoint: 0,
+        }
+    }
+
+    /// The same set with another rule for damaged hives: [`Damage::GiveUp`] rebuilds them without what cannot be read, before
+    /// their first edit, and [`Self::left_out`] names that.
+    #[must_use]
+    pub fn with_damage(mut self, damage: Damage) -> Self {
+        self.rules.damage = damage;
+        self
+    }
+
+    /// The same set that refuses hives above `bytes`; editing takes up to three times the size of a hive.
+    #[must_use]
+    pub fn with_limit(mut self, bytes: u64) -> Self {
+        self.rules.max_bytes = bytes.min(MAX_HIVE_BYTES);
+        self
+    }
+
+    /// The same set whose errors call files by what `name` says instead of by their paths in the image.
+    #[must_use]
+    pub fn with_file_names(mut self, name: impl Fn(&WimPath) -> String + 'v) -> Self {
+        self.file_name = Some(Box::new(name));
+        self
     }
 
     /// A name for the hive at `path` of the image, such as a user's NTUSER.DAT or a BCD store.
@@ -213,9 +93,118 @@ impl<'v> HiveSet<'v> {
         u16::try_from(index).map(HiveName::Other).map_err(|_| Error::limit("more than 65536 hives"))
     }
 
+    /// The hives of all users that have a profile in the image, beyond the template of new users.
+    ///
+    /// # Errors
+    /// `Limit` for more than 65,536 of them.
+    pub fn user_hives(&mut self) -> Result<Vec<HiveName>> {
+        let mut found = Vec::new();
+        for (profiles, files) in PROFILES {
+            let profiles = WimPath::parse(profiles)?;
+            for entry in self.view.list(&profiles).unwrap_or_default() {
+                let profile = profiles.child(entry.name.clone());
+                // Links such as "Default User" lead to profiles that are listed themselves.
+                if !entry.is_directory() {
+                    continue;
+                }
+                for file in files {
+                    let path = profile.join(file)?;
+                    let is_template =
+                        self.path(HiveName::DefaultUser).is_some_and(|it| it.eq_ignore_case(&path));
+                    if !is_template && self.is_file(&path) {
+                        found.push(self.add_path(&path)?);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The hive of the user whose profile folder has this name; with `_Classes` after it, of that user's classes.
+    ///
+    /// # Errors
+    /// As [`Self::user_hives`].
+    pub fn user_hive(&mut self, name: &str) -> Result<Option<HiveName>> {
+        let found = self.user_hives()?;
+        let is_named =
+            |hive: &HiveName| self.user_name(*hive).is_some_and(|user| user.eq_ignore_ascii_case(name));
+        Ok(found.into_iter().find(is_named))
+    }
+
+    /// The name that [`Self::user_hive`] finds this hive by; none for hives that are no user's.
+    #[must_use]
+    pub fn user_name(&self, hive: HiveName) -> Option<String> {
+        let HiveName::Other(index) = hive else { return None };
+        let path = self.added.get(usize::from(index))?;
+        PROFILES.iter().find_map(|(profiles, files)| {
+            let depth = WimPath::parse(profiles).ok()?.components().len();
+            let profile = path.components().get(..=depth)?;
+            let user = profile.last()?.to_string();
+            let file = files.iter().position(|file| {
+                let full = WimPath::parse(&format!("{profiles}\\{user}\\{file}"));
+                full.is_ok_and(|full| full.eq_ignore_case(path))
+            })?;
+            Some(if file == 0 { user } else { format!("{user}{CLASSES}") })
+        })
+    }
+
     /// Whether the image has this hive.
     pub fn has(&mut self, hive: HiveName) -> bool {
-        self.find(hive).is_some()
+        match self.slots.get(&hive) {
+            Some(slot) => slot.is_some(),
+            None => self.path(hive).is_some(),
+        }
+    }
+
+    /// Path of a hive that the image has.
+    #[must_use]
+    pub fn path(&self, name: HiveName) -> Option<WimPath> {
+        if let HiveName::Other(index) = name {
+            return self.added.get(usize::from(index)).filter(|path| self.is_file(path)).cloned();
+        }
+        name.paths().iter().filter_map(|path| WimPath::parse(path).ok()).find(|path| self.is_file(path))
+    }
+
+    /// Size of the file of a hive in bytes, without edits; none when the image does not have it.
+    #[must_use]
+    pub fn file_bytes(&self, name: HiveName) -> Option<u64> {
+        self.path(name).and_then(|path| self.view.entry(&path)).map(|entry| entry.size)
+    }
+
+    /// What was damaged in the hive and is not in it any more; empty unless damage is given up.
+    #[must_use]
+    pub fn left_out(&self, hive: HiveName) -> &[Finding] {
+        self.slots.get(&hive).and_then(Option::as_ref).map_or(&[], |slot| &slot.left_out)
+    }
+
+    /// Takes a hive out of the set, which has it no longer; none when the image does not have it.
+    ///
+    /// # Errors
+    /// As [`Self::hive`].
+    pub fn take(&mut self, hive: HiveName) -> Result<Option<Hive>> {
+        self.load(hive)?;
+        Ok(self.slots.insert(hive, None).flatten().map(|slot| slot.hive))
+    }
+
+    /// Writes a hive anew without free space, in the order of its tree; nothing that it holds is lost.
+    ///
+    /// # Errors
+    /// `NotFound` when the image does not have it; `InvalidInput` once there is a savepoint, since the old bytes are
+    /// not kept; `Format` when it is damaged and damage is not given up.
+    pub fn rebuild(&mut self, hive: HiveName, reason: &str) -> Result<()> {
+        if self.savepoint > 0 {
+            return Err(Error::invalid_input("a hive cannot be rebuilt after a savepoint"));
+        }
+        let time = self.rules.time;
+        let slot = self.load(hive)?.ok_or_else(|| no_hive(hive))?;
+        let (mut rebuilt, _) =
+            slot.hive.compact(Damage::Refuse).map_err(|error| error.in_file(&slot.shown))?;
+        if let Some(time) = time {
+            rebuilt.set_edit_time(time);
+        }
+        slot.hive = rebuilt;
+        self.journal_key(hive, String::new(), EditAction::Rebuild, reason);
+        Ok(())
     }
 
     /// The hive itself, for reading what the methods below do not offer; none when the image does not have it.
@@ -348,8 +337,16 @@ impl<'v> HiveSet<'v> {
     /// # Errors
     /// As [`Self::hive`].
     pub fn control_sets(&mut self) -> Result<Vec<u32>> {
+        self.control_sets_of(HiveName::System)
+    }
+
+    /// As [`Self::control_sets`], of a SYSTEM hive that lies elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::hive`].
+    pub fn control_sets_of(&mut self, hive: HiveName) -> Result<Vec<u32>> {
         let number = |set: &mut Self, name| -> Result<Option<u32>> {
-            let value = set.get(HiveName::System, "Select", name)?;
+            let value = set.get(hive, "Select", name)?;
             Ok(value.and_then(|value| value.as_dword()).filter(|&number| number > 0))
         };
         let default = number(self, "Default")?;
@@ -357,7 +354,7 @@ impl<'v> HiveSet<'v> {
         let mut sets = vec![current];
         if let Some(default) = default
             && default != current
-            && self.key_exists(HiveName::System, &control_set_key(default))?
+            && self.key_exists(hive, &control_set_key(default))?
         {
             sets.push(default);
         }
@@ -406,7 +403,7 @@ impl<'v> HiveSet<'v> {
             }
             let edits = self.journal.iter().filter(|edit| edit.hive == name).count();
             let reason = format!("registry: {edits} edits of {}", name.label());
-            let bytes = slot.hive.finish().map_err(|error| error.in_file(&slot.path))?;
+            let bytes = slot.hive.finish().map_err(|error| error.in_file(&slot.shown))?;
             changes.push(put_file(slot.path, Content::bytes(bytes), reason));
             for log in slot.logs {
                 let reason = format!("registry: log of {}, which is written whole", name.label());
@@ -424,84 +421,55 @@ impl<'v> HiveSet<'v> {
     fn read<T>(&mut self, name: HiveName, read: impl FnOnce(&Hive) -> Result<T>) -> Result<Option<T>> {
         match self.load(name)? {
             None => Ok(None),
-            Some(slot) => read(&slot.hive).map(Some).map_err(|error| error.in_file(&slot.path)),
+            Some(slot) => read(&slot.hive).map(Some).map_err(|error| error.in_file(&slot.shown)),
         }
     }
 
     fn edit(&mut self, name: HiveName, edit: impl FnOnce(&mut Hive) -> Result<bool>) -> Result<bool> {
         let savepoint = self.savepoint;
-        let slot = self.load(name)?.ok_or_else(|| {
-            Error::not_found(format!(
-                "the image has no {} hive ({})",
-                name.label(),
-                name.paths().join(" or ")
-            ))
-        })?;
+        let slot = self.load(name)?.ok_or_else(|| no_hive(name))?;
         if savepoint > 0 {
             slot.hive.begin_savepoint(savepoint);
         }
-        edit(&mut slot.hive).map_err(|error| error.in_file(&slot.path))
+        let result = edit(&mut slot.hive).map_err(|error| error.in_file(&slot.shown));
+        let is_repaired = !slot.left_out.is_empty();
+        let is_rebuild = |edit: &Edit| edit.hive == name && edit.action == EditAction::Rebuild;
+        if is_repaired && !self.journal.iter().any(is_rebuild) {
+            self.journal_key(name, String::new(), EditAction::Rebuild, "damage is given up");
+        }
+        result
     }
 
-    /// Path of a hive that the image has.
-    fn find(&self, name: HiveName) -> Option<WimPath> {
-        let is_there = |path: &WimPath| self.view.entry(path).is_some_and(|entry| !entry.is_directory());
-        if let HiveName::Other(index) = name {
-            return self.added.get(usize::from(index)).filter(|path| is_there(path)).cloned();
-        }
-        name.paths().iter().filter_map(|path| WimPath::parse(path).ok()).find(is_there)
+    fn is_file(&self, path: &WimPath) -> bool {
+        self.view.entry(path).is_some_and(|entry| !entry.is_directory())
     }
 
     fn load(&mut self, name: HiveName) -> Result<Option<&mut Slot>> {
-        let found = self.find(name);
-        let slot = match self.slots.entry(name) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let loaded = match found {
-                    Some(path) => Some(load_slot(self.view, path, self.options)?),
-                    None => None,
-                };
-                entry.insert(loaded)
-            }
-        };
-        Ok(slot.as_mut())
+        if !self.slots.contains_key(&name) {
+            let loaded = match self.path(name) {
+                Some(path) => {
+                    let shown = match &self.file_name {
+                        Some(file_name) => file_name(&path),
+                        None => path.to_string(),
+                    };
+                    Some(load::load(self.view, path, shown, &self.rules)?)
+                }
+                None => None,
+            };
+            self.slots.insert(name, loaded);
+        }
+        Ok(self.slots.get_mut(&name).and_then(Option::as_mut))
     }
+}
+
+fn no_hive(name: HiveName) -> Error {
+    Error::not_found(format!("the image has no {} hive ({})", name.label(), name.paths().join(" or ")))
 }
 
 /// Name of the key of a control set below the root of SYSTEM.
 #[must_use]
 pub fn control_set_key(number: u32) -> String {
     format!("ControlSet{number:03}")
-}
-
-fn load_slot(view: &dyn View, path: WimPath, options: HiveOptions) -> Result<Slot> {
-    let logs: Vec<WimPath> = LOG_SUFFIXES
-        .iter()
-        .filter_map(|suffix| beside(&path, suffix))
-        .filter(|log| view.entry(log).is_some_and(|entry| entry.size > 0))
-        .collect();
-    let bytes = view.read(&path, MAX_HIVE_BYTES)?.to_vec();
-    let mut hive = match Hive::open(bytes) {
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
-            let contents =
-                logs.iter().map(|log| view.read(log, MAX_LOG_BYTES)).collect::<Result<Vec<_>>>()?;
-            let contents: Vec<&[u8]> = contents.iter().map(|log| &**log).collect();
-            let bytes = view.read(&path, MAX_HIVE_BYTES)?.to_vec();
-            Hive::recover(bytes, &contents)
-        }
-        opened => opened,
-    }
-    .map_err(|error| error.in_file(&path))?;
-    if let Some(time) = options.time {
-        hive.set_edit_time(time);
-    }
-    Ok(Slot { hive, path, logs })
-}
-
-/// The path of the file whose name is that of `path` with `suffix` after it.
-fn beside(path: &WimPath, suffix: &str) -> Option<WimPath> {
-    let name = format!("{}{suffix}", path.name()?);
-    Some(path.parent()?.child(name.as_str()))
 }
 
 fn put_file(path: WimPath, content: Content, reason: String) -> Change {
@@ -512,7 +480,7 @@ fn put_file(path: WimPath, content: Content, reason: String) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Sha1Digest, WimString};
+    use crate::base::{ErrorKind, FileTime, Sha1Digest, WimString};
     use crate::formats::hive::{CreateOptions, HiveVersion};
     use crate::image::edit::{EntryInfo, Times};
     use std::sync::Arc;

@@ -1,12 +1,12 @@
-//! The LZX decoder of cabinets: one stream per folder, cut into frames of 32 KiB that share window and codes.
+//! The decoder of folders: frame by frame, with a history that grows with the folder.
 //!
-//! Described in [MS-PATCH] 2 and, for the cabinet around it, in [MS-CAB]. It does not read cabinets: the caller passes the
-//! data of one CFDATA block after the other. Of deltas it knows the large windows, but neither reference data nor the
-//! longer matches.
+//! It does not read cabinets: the caller passes the data of one CFDATA block after the other. Of deltas it knows the large
+//! windows, but neither reference data nor the longer matches.
 
 use lz_kit::DecodeError;
 use lz_kit::bitstream::Forward16Reader;
 
+use super::{CabWindow, E8_FRAMES, FRAME_BYTES};
 use crate::block_header::{BlockKind, Codes, SizeField, read_block_start, read_uncompressed_start};
 use crate::decode::{RecentOffsets, decode_items};
 use crate::format::{
@@ -14,29 +14,9 @@ use crate::format::{
 };
 use crate::{e8, fast_loop};
 
-/// Most bytes a frame decodes to; all frames of a folder but the last have as many.
-pub const FRAME_BYTES: usize = 32768;
-
-/// Frames in which E8 is translated: the first GiB of a folder.
-const E8_FRAMES: u64 = 32768;
-
-/// Base-2 logarithm of a window in cabinets (15 to 21) or deltas (up to 25).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CabWindow(u8);
-
-impl CabWindow {
-    /// The window of 2^`log2` bytes, if the format has it; a folder's type holds `log2` in bits 8 to 12.
-    #[must_use]
-    pub const fn new(log2: u8) -> Option<Self> {
-        if log2 >= 15 && log2 <= 25 { Some(Self(log2)) } else { None }
-    }
-
-    /// Window size in bytes.
-    #[must_use]
-    pub const fn bytes(self) -> usize {
-        1 << self.0
-    }
-}
+/// Windows that the history holds before all but the last of them are forgotten: a window is moved for each two that are
+/// decoded.
+pub const HISTORY_WINDOWS: usize = 3;
 
 /// What is left of the current block.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +30,8 @@ struct Block {
 
 /// A decoder of one folder after the other.
 ///
-/// Its history grows with the folder up to twice the window, so a small folder costs little whatever window it declares.
+/// Its history grows with the folder up to [`HISTORY_WINDOWS`] windows, so a small folder costs little whatever window it
+/// declares.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     window: CabWindow,
@@ -62,8 +43,9 @@ pub struct Decoder {
     /// File size for the E8 translation from the head of the stream, once that is read; 0 for none.
     e8_file_size: Option<i32>,
     frames: u64,
-    /// Output as it was before E8 translation.
+    /// Output as it was before E8 translation, up to `end`; what lies behind is of earlier use.
     history: Vec<u8>,
+    end: usize,
     /// A frame after E8 translation.
     translated: Vec<u8>,
 }
@@ -82,6 +64,7 @@ impl Decoder {
             e8_file_size: None,
             frames: 0,
             history: Vec::new(),
+            end: 0,
             translated: Vec::new(),
         }
     }
@@ -94,7 +77,7 @@ impl Decoder {
         self.padding_due = false;
         self.e8_file_size = None;
         self.frames = 0;
-        self.history.clear();
+        self.end = 0;
     }
 
     /// Decodes the next frame, whose compressed bytes are `data`, to exactly `len` bytes.
@@ -122,7 +105,7 @@ impl Decoder {
         self.frames += 1;
         result?;
 
-        let frame = &self.history[start..];
+        let frame = &self.history[start..self.end];
         match u32::try_from(base) {
             Ok(base) if e8_file_size != 0 && self.frames <= E8_FRAMES => {
                 self.translated.clear();
@@ -137,19 +120,21 @@ impl Decoder {
     /// Lengthens the history by `len` bytes, forgetting what the window no longer reaches; returns where they start.
     fn make_room(&mut self, len: usize) -> usize {
         let window = self.window.bytes();
-        if self.history.len() + len > 2 * window {
-            let kept = self.history.len() - window;
-            self.history.copy_within(kept.., 0);
-            self.history.truncate(window);
+        if self.end + len > HISTORY_WINDOWS * window {
+            self.history.copy_within(self.end - window..self.end, 0);
+            self.end = window;
         }
-        let start = self.history.len();
-        self.history.resize(start + len, 0);
+        let start = self.end;
+        self.end += len;
+        if self.history.len() < self.end {
+            self.history.resize(self.end, 0);
+        }
         start
     }
 
     /// Fills the history from `start` on.
     fn decode_blocks(&mut self, reader: &mut Forward16Reader<'_>, start: usize) -> Result<(), DecodeError> {
-        let end = self.history.len();
+        let end = self.end;
         let mut position = start;
         while position < end {
             if self.padding_due {
@@ -164,7 +149,7 @@ impl Decoder {
                 let raw = reader.raw_slice(run_end - position)?;
                 self.history[position..run_end].copy_from_slice(raw);
             } else {
-                let (codes, recent, out) = (&self.codes, &mut self.recent, &mut self.history);
+                let (codes, recent, out) = (&self.codes, &mut self.recent, &mut self.history[..end]);
                 if position == 0 {
                     // The first item has nothing before it, which the fast loop counts on.
                     decode_items(codes, reader, recent, &mut out[..1], 0)?;

@@ -1,0 +1,3 @@
+//! libFuzzer target of the oracle `deltas::reference_is_transformed_or_refused`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wim_fuzz::deltas::reference_is_transformed_or_refused(data));

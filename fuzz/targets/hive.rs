@@ -1,0 +1,3 @@
+//! libFuzzer target of the oracle `hive::hive_is_edited_or_refused`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wim_fuzz::hive::hive_is_edited_or_refused(data));

@@ -1,0 +1,140 @@
+//! `wim driver add`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use wim_core::base::Error;
+use wim_core::jobs::drivers::add;
+use wim_core::servicing::drivers::{
+    BootCritical, BootStart, DriverOptions, HardwareIds, Publisher, Undecorated, Unsigned, WinPeClasses,
+};
+
+use super::Changing;
+use super::text::work_text;
+use crate::exit::{Outcome, Verdict};
+use crate::session::Session;
+
+/// Add driver packages to the images of WIM files, or of a whole medium
+///
+/// A package goes in where its INF fits the image's architecture and Windows version: on Windows Vista and 7 in place at
+/// boot, on 8 and later into the driver store, in Windows PE only what Setup needs. The recovery image inside install
+/// images is serviced too, once however many editions share it. Adding again changes nothing.
+///
+/// Exit status: 0 done, or already there; 1 when a package was refused by every image it is for, or none fits any image;
+/// 2 failed. Refusals and skipped packages are told with their reasons.
+///
+/// With --json: dry_run, changed, files (path, output, changed, images, written), missing, warnings; per image drivers,
+/// files, registry, recovery.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    changing: Changing,
+    /// Driver packages: a folder with all below it, an .inf file, a .zip or a .cab; may be repeated
+    #[arg(short, long = "driver", value_name = "PATH", required = true)]
+    drivers: Vec<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How drivers are added.
+#[derive(Args, Debug)]
+pub(super) struct How {
+    /// Add drivers that Windows on the image's architecture would not load: unsigned, test-signed, or with a broken catalog
+    ///
+    /// They load only where test signing is on (bcdedit /set testsigning on), which Secure Boot forbids. 32-bit Windows
+    /// loads them anyway.
+    #[arg(long)]
+    force_unsigned: bool,
+    /// Let drivers of disk controllers and USB hosts start with the boot loader, to boot from such a disk
+    #[arg(long)]
+    boot_start: bool,
+    /// Which packages are put in place at boot
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "by-class")]
+    boot_critical: Critical,
+    /// Add only drivers for the devices of this list: hardware ids, one a line, or the output of lspci -nn, lsusb, pnputil
+    #[arg(long = "match", value_name = "FILE")]
+    matching: Option<PathBuf>,
+    /// Make the image trust the publisher of what is added, so that Windows does not ask
+    #[arg(long)]
+    trust_publisher: bool,
+    /// Likewise trust a publisher's own root certificate, as test signatures have
+    #[arg(long, requires = "trust_publisher")]
+    trust_root: bool,
+    /// Take INFs that name no architecture for the image's, as mislabelled packages need
+    #[arg(long)]
+    allow_undecorated: bool,
+    /// Add drivers even where the image lacks the kernel-mode framework (KMDF) they need
+    #[arg(long)]
+    ignore_kmdf: bool,
+    /// Put all device classes into Windows PE, not only those that Setup needs
+    #[arg(long)]
+    all_classes: bool,
+    /// Replace newer files, and bindings of devices to other drivers
+    #[arg(long)]
+    replace_newer: bool,
+    /// Code page of INFs in 8-bit text that is not UTF-8
+    #[arg(long, value_name = "NUMBER")]
+    code_page: Option<u16>,
+}
+
+/// Which packages are put in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Critical {
+    /// Those whose device class Windows needs to boot.
+    ByClass,
+    /// All.
+    Always,
+    /// None.
+    Never,
+}
+
+impl How {
+    /// The options for a job.
+    ///
+    /// # Errors
+    /// What reading the list of hardware ids gives.
+    pub(super) fn options(&self) -> Result<DriverOptions, Error> {
+        let usual = DriverOptions::default();
+        Ok(DriverOptions {
+            boot_start: if self.boot_start { BootStart::Raise } else { BootStart::AsWritten },
+            boot_critical: match self.boot_critical {
+                Critical::ByClass => BootCritical::ByClass,
+                Critical::Always => BootCritical::Always,
+                Critical::Never => BootCritical::Never,
+            },
+            force: self.replace_newer,
+            ignore_framework: self.ignore_kmdf,
+            unsigned: if self.force_unsigned { Unsigned::Accept } else { Unsigned::Refuse },
+            undecorated: if self.allow_undecorated { Undecorated::Accept } else { Undecorated::Refuse },
+            publisher: match (self.trust_publisher, self.trust_root) {
+                (_, true) => Publisher::TrustWithRoot,
+                (true, false) => Publisher::Trust,
+                (false, false) => Publisher::Unchanged,
+            },
+            hardware: self.matching.as_ref().map(hardware_ids).transpose()?,
+            winpe_classes: if self.all_classes { WinPeClasses::All } else { WinPeClasses::SetupNeeds },
+            code_page: self.code_page.unwrap_or(usual.code_page),
+            ..usual
+        })
+    }
+}
+
+fn hardware_ids(path: &PathBuf) -> Result<HardwareIds, Error> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(e, "cannot read", path))?;
+    HardwareIds::parse(&bytes).map_err(|e| e.in_file(path.display()))
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Verdict {
+        let Self { changing, drivers, how } = self;
+        let (places, options) = (changing.places(), how.options()?);
+        let report = session.run(|cx| add(cx, &places, &drivers, &options))?;
+        if session.shell.is_json() {
+            session.shell.json("driver add", &report)?;
+        } else {
+            session.shell.answer(&work_text(&report))?;
+        }
+        let is_no = !report.took_something() || !report.refused_everywhere().is_empty();
+        Ok(if is_no { Outcome::No } else { Outcome::Done })
+    }
+}

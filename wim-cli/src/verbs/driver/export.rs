@@ -1,0 +1,60 @@
+//! `wim driver export`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use wim_core::jobs::drivers::{ExportedDriver, export};
+
+use super::Images;
+use crate::exit::{Outcome, Verdict};
+use crate::session::Session;
+
+/// Copy driver packages out of images, each into a folder of its own
+///
+/// A package that several images have is copied once. What comes out can be added to other images.
+///
+/// With --json: drivers (image, published, inf, version, folder, files, bytes).
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    images: Images,
+    /// The driver: oemN.inf, the name of its INF or of its folder in the image; may be repeated [default: all that did not
+    /// come with Windows]
+    #[arg(short, long = "driver", value_name = "NAME")]
+    drivers: Vec<String>,
+    /// The folder to copy into
+    #[arg(long, value_name = "FOLDER")]
+    dest_dir: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    drivers: Vec<ExportedDriver>,
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Verdict {
+        let drivers = session.run(|cx| export(cx, &self.images.targets(), &self.drivers, &self.dest_dir))?;
+        let outcome = if drivers.is_empty() { Outcome::No } else { Outcome::Done };
+        if session.shell.is_json() {
+            session.shell.json("driver export", &Answer { drivers })?;
+            return Ok(outcome);
+        }
+        let mut text = String::new();
+        for driver in &drivers {
+            let version = driver.version.as_deref().unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "{} {version}: {} files, {} bytes, in {}",
+                driver.inf, driver.files, driver.bytes, driver.folder
+            );
+        }
+        if drivers.is_empty() {
+            text.push_str("These images have no drivers but those of Windows.\n");
+        }
+        session.shell.answer(&text)?;
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,133 @@
+//! `wim driver`: driver packages in images: add, list, explain, remove, copy out.
+
+mod add;
+mod explain;
+mod export;
+mod list;
+mod remove;
+mod text;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use wim_core::base::atomic_file::IfExists;
+use wim_core::jobs::drivers::{Mode, Places, Recovery};
+use wim_core::jobs::edited_image::VerifyDepth;
+use wim_core::jobs::registry::Target;
+
+use crate::exit::Verdict;
+use crate::session::Session;
+
+pub(crate) use text::{notes_text, outcome_text};
+
+/// Add driver packages to images, list, explain, remove them, copy them out
+///
+/// IMAGE is a WIM file, or FILE:IMAGE with a number, name or edition behind the colon; without one all images of the file
+/// are meant. Nothing is unpacked; files are changed in place, written whole beside themselves and renamed.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    Add(Box<add::Arguments>),
+    List(list::Arguments),
+    Info(explain::Arguments),
+    Remove(remove::Arguments),
+    Export(export::Arguments),
+}
+
+impl Arguments {
+    pub(crate) fn run(self, session: &Session) -> Verdict {
+        match self.action {
+            Action::Add(arguments) => (*arguments).run(session),
+            Action::List(arguments) => arguments.run(session),
+            Action::Info(arguments) => arguments.run(session),
+            Action::Remove(arguments) => arguments.run(session),
+            Action::Export(arguments) => arguments.run(session),
+        }
+    }
+}
+
+/// Which images are read.
+#[derive(Args, Debug)]
+struct Images {
+    /// WIM files, each perhaps with images behind a colon, as in install.wim:Professional
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<String>,
+    /// The image, for files named without one: number, name or edition, several with commas
+    #[arg(long, value_name = "NAME")]
+    image: Option<String>,
+}
+
+/// The files that `images` name, with `image` for those that name none.
+fn targets(images: &[String], image: Option<&str>) -> Vec<Target> {
+    let target = |text: &String| {
+        let target = Target::parse(text);
+        Target { image: target.image.or_else(|| image.map(str::to_owned)), path: target.path }
+    };
+    images.iter().map(target).collect()
+}
+
+impl Images {
+    fn targets(&self) -> Vec<Target> {
+        targets(&self.images, self.image.as_deref())
+    }
+}
+
+/// Which images are changed, and how their files are written.
+#[derive(Args, Debug)]
+struct Changing {
+    /// WIM files, each perhaps with images behind a colon, as in install.wim:Professional
+    #[arg(value_name = "IMAGE", required_unless_present = "media")]
+    images: Vec<String>,
+    /// The image, for files named without one: number, name or edition, several with commas [default: all]
+    #[arg(long, value_name = "NAME", conflicts_with = "media")]
+    image: Option<String>,
+    /// The folder of a whole medium: its sources/boot.wim and sources/install.wim
+    #[arg(long, value_name = "FOLDER")]
+    media: Option<PathBuf>,
+    /// Write the result here [default: change the file in place]
+    #[arg(short, long, value_name = "OUT.wim", conflicts_with = "media")]
+    output: Option<PathBuf>,
+    /// Replace OUT.wim if it exists
+    #[arg(long)]
+    force: bool,
+    /// Leave the recovery image (winre.wim) inside install images as it is
+    #[arg(long)]
+    no_recovery: bool,
+    /// How written files are read back before they take their names
+    #[arg(long, value_enum, default_value = "written")]
+    verify: Verify,
+    /// Show what would be done, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How the result is read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Verify {
+    /// Structure, tables, new data, and the digests of copied bytes.
+    Written,
+    /// All data is decoded.
+    Full,
+}
+
+impl Changing {
+    fn places(self) -> Places {
+        Places {
+            wims: targets(&self.images, self.image.as_deref()),
+            media: self.media,
+            output: self.output,
+            if_exists: if self.force { IfExists::Replace } else { IfExists::Refuse },
+            recovery: if self.no_recovery { Recovery::Leave } else { Recovery::Service },
+            verify: match self.verify {
+                Verify::Written => VerifyDepth::Written,
+                Verify::Full => VerifyDepth::Full,
+            },
+            mode: if self.dry_run { Mode::DryRun } else { Mode::Write },
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `wim package`: update packages, and what they would do to images.
+
+mod check;
+mod expand;
+mod info;
+mod list;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use wim_core::servicing::updates;
+
+use crate::exit::Verdict;
+use crate::session::Session;
+
+/// Look into update packages, and judge them against images
+///
+/// FILE is an .msu, a .cab, a program with one inside, or a folder that one was expanded to. IMAGE is a WIM, with the
+/// image behind a colon where it has several: install.wim:Professional, install.wim:all. Only expand writes.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    Expand(expand::Arguments),
+    /// What a package holds: identity, parents, components, files, registry values, installers
+    Info {
+        file: PathBuf,
+        #[command(flatten)]
+        branch: BranchOption,
+        /// List every component with its files and registry values
+        #[arg(long)]
+        detailed: bool,
+    },
+    /// What an image has: packages with their states, servicing stack, pending operations
+    List {
+        image: String,
+        /// List updates only: packages that belong to an article
+        #[arg(long)]
+        updates: bool,
+    },
+    /// Which packages fit an image, in which order, and why the others do not
+    ///
+    /// Exit code 1 when nothing fits: no package is to be installed, and none is there already.
+    Check {
+        image: String,
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        branch: BranchOption,
+        /// Tell what integrating each package would do: files, links, registry values, records
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Which of the two lines of fixes is wanted.
+#[derive(Args, Clone, Copy, Debug)]
+struct BranchOption {
+    /// Branch of Windows 7 updates: that of the image, or the limited one (LDR) by force
+    #[arg(long, value_enum, default_value = "gdr")]
+    branch: BranchChoice,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BranchChoice {
+    /// General distribution, unless the image is on the limited one.
+    Gdr,
+    /// Limited distribution, where the package has it.
+    Ldr,
+}
+
+impl From<BranchOption> for updates::Branch {
+    fn from(option: BranchOption) -> Self {
+        match option.branch {
+            BranchChoice::Gdr => Self::General,
+            BranchChoice::Ldr => Self::Limited,
+        }
+    }
+}
+
+impl Arguments {
+    /// Does it.
+    pub(crate) fn run(self, session: &Session) -> Verdict {
+        match self.action {
+            Action::Expand(arguments) => arguments.run(session),
+            Action::Info { file, branch, detailed } => info::run(session, &file, branch.into(), detailed),
+            Action::List { image, updates } => list::run(session, &image, updates),
+            Action::Check { image, files, branch, dry_run } => {
+                check::run(session, &image, files, branch.into(), dry_run)
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `wim reg diff`.
+
+use clap::Args;
+use wim_core::formats::hive::CompareTimes;
+use wim_core::jobs::registry::{self as job, Target};
+
+use super::answer::Answers;
+use crate::exit::{Outcome, Verdict};
+use crate::session::Session;
+
+/// Compare two hive files or two images; exit code 1 when they differ
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    old: String,
+    new: String,
+    /// Compare the times of keys too
+    #[arg(long)]
+    times: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Verdict {
+        let times = if self.times { CompareTimes::Yes } else { CompareTimes::No };
+        let (old, new) = (Target::parse(&self.old), Target::parse(&self.new));
+        let answers = session.run(|cx| job::diff(cx, &old, &new, times))?;
+        let outcome = if answers.is_empty() { Outcome::Done } else { Outcome::No };
+        if session.shell.is_json() {
+            session.shell.json("reg diff", &Answers { answers })?;
+            return Ok(outcome);
+        }
+        let mut text = String::new();
+        for one in &answers {
+            let hive = if one.hive.is_empty() { String::new() } else { format!("{}\\", one.hive) };
+            let part = one.part.as_deref().map(|part| format!(" [{part}]")).unwrap_or_default();
+            text += &format!("{} {hive}{}{part}", one.kind, one.key);
+            if let Some(old) = &one.old {
+                text += &format!(" was {old}");
+            }
+            if let Some(new) = &one.new {
+                text += &format!(" is {new}");
+            }
+            text.push('\n');
+        }
+        session.shell.answer(&text)?;
+        Ok(outcome)
+    }
+}

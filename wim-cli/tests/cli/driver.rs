@@ -1,0 +1,364 @@
+//! `wim driver`, on media that the demo makes: Windows 7 in the old way, Windows 11 through the driver store.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::{Ran, wim};
+
+/// A demo medium of Windows 7 for amd64, with its driver.
+static SEVEN: LazyLock<tempfile::TempDir> = LazyLock::new(|| medium("7", "amd64"));
+
+fn medium(windows: &str, arch: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    wim(folder.path(), &["demo", "--media", "--dir", ".", "--windows", windows, "--arch", arch]).ends_with(0);
+    folder
+}
+
+/// A copy of a medium that a test may change.
+fn copy_of(medium: &tempfile::TempDir) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &target);
+            } else {
+                std::fs::copy(entry.path(), target).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(medium.path(), folder.path());
+    folder
+}
+
+const BOOT: &str = "medium/sources/boot.wim";
+const INSTALL: &str = "medium/sources/install.wim";
+
+fn bytes(folder: &Path, name: &str) -> Vec<u8> {
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+/// `driver add` of the demo's driver, which nobody signed.
+fn add(folder: &Path, more: &[&str]) -> Ran {
+    wim(folder, &[&["driver", "add", "--driver", "driver", "--force-unsigned"], more].concat())
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Outcomes of all packages on all images of a report, those of recovery images too, by a name for the image.
+fn outcomes(report: &Value) -> BTreeMap<String, Vec<String>> {
+    fn of_image(name: String, image: &Value, found: &mut BTreeMap<String, Vec<String>>) {
+        let outcome = |driver: &Value| driver["outcome"]["outcome"].as_str().unwrap_or_default().to_owned();
+        found.insert(name.clone(), array(&image["drivers"]).iter().map(outcome).collect());
+        for inner in array(&image["recovery"]["images"]) {
+            of_image(format!("{name} recovery"), inner, found);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for file in array(&report["files"]) {
+        let path = file["path"].as_str().unwrap_or_default();
+        for image in array(&file["images"]) {
+            of_image(format!("{} {}", path.rsplit('/').next().unwrap(), image["index"]), image, &mut found);
+        }
+    }
+    found
+}
+
+/// The digests of a file's streams in a line of `dir --detailed`.
+fn digests(entry: &Value) -> String {
+    let digest = |stream: &Value| stream["resource"]["sha1"].as_str().unwrap_or_default().to_owned();
+    array(&entry["streams"]).iter().map(digest).collect::<Vec<_>>().join(" ")
+}
+
+/// All names of an image, and the digests of its files but for hives.
+fn listing(folder: &Path, file: &str, image: &str) -> Vec<String> {
+    let ran = wim(folder, &["dir", file, image, "--detailed", "--json"]).ends_with(0);
+    let mut lines = Vec::new();
+    for line in ran.text().lines().skip(1) {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        let path = entry["path"].as_str().unwrap().to_owned();
+        let is_serviced = path.contains("config") || path.to_lowercase().ends_with("winre.wim");
+        let hash = if is_serviced { String::new() } else { digests(&entry) };
+        lines.push(format!("{path} {hash}"));
+    }
+    assert!(lines.len() > 10, "{lines:?}");
+    lines
+}
+
+#[test]
+fn a_whole_medium_gets_the_driver_once_and_loses_it_again() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let before = ["1", "2"].map(|image| listing(folder, BOOT, image));
+    let report = add(folder, &["--media", "medium", "--json"]).ends_with(0).json();
+    let found = outcomes(&report);
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "boot.wim 1",
+            "boot.wim 2",
+            "install.wim 1",
+            "install.wim 1 recovery",
+            "install.wim 2",
+            "install.wim 3",
+            "install.wim 4",
+            "install.wim 5"
+        ]
+    );
+    assert!(found.values().all(|outcomes| *outcomes == ["added"]), "{found:?}");
+    let images = array(&report["files"][1]["images"]);
+    for image in &images[1..] {
+        assert!(image["recovery"]["same_as"].as_str().unwrap().starts_with("image 1 of"), "{image}");
+        assert_eq!(image["recovery"]["changed"], true);
+    }
+    // The recovery image that editions share is stored once.
+    let digests: std::collections::BTreeSet<String> = (1..=5)
+        .map(|image| {
+            let path = "--path=/Windows/System32/Recovery/winre.wim";
+            let ran =
+                wim(folder, &["dir", INSTALL, &image.to_string(), path, "--detailed", "--json"]).ends_with(0);
+            let line: Value = serde_json::from_str(ran.text().lines().nth(1).unwrap()).unwrap();
+            digests(&line)
+        })
+        .collect();
+    assert_eq!(digests.len(), 1);
+    for file in [BOOT, INSTALL] {
+        wim(folder, &["verify", file]).ends_with(0);
+    }
+
+    let after = [BOOT, INSTALL].map(|file| bytes(folder, file));
+    let again = add(folder, &["--media", "medium"]).ends_with(0);
+    assert!(
+        again.text().contains("already there") && again.text().contains("Nothing changed"),
+        "{}",
+        again.text()
+    );
+    assert!(after == [BOOT, INSTALL].map(|file| bytes(folder, file)), "a second add changed a file");
+
+    let removed = wim(folder, &["driver", "remove", "--media", "medium", "-d", "demonvme.inf"]).ends_with(0);
+    assert!(removed.text().contains("demonvme.inf 1.4.7.17: removed"), "{}", removed.text());
+    assert!(before == ["1", "2"].map(|image| listing(folder, BOOT, image)));
+    let original = SEVEN.path().join(BOOT).display().to_string();
+    for image in ["1", "2"] {
+        wim(folder, &["reg", "diff", &format!("{original}:{image}"), &format!("{BOOT}:{image}")])
+            .ends_with(0);
+    }
+    let original = SEVEN.path().join(INSTALL).display().to_string();
+    wim(folder, &["reg", "diff", &format!("{original}:4"), &format!("{INSTALL}:4")]).ends_with(0);
+    let gone = wim(folder, &["driver", "remove", "--media", "medium", "-d", "demonvme.inf"]).ends_with(1);
+    assert!(gone.stderr.contains("no image has the driver demonvme.inf"), "{}", gone.stderr);
+}
+
+#[test]
+fn the_driver_store_of_windows_8_and_later_is_left_as_it_was() {
+    for (windows, arch) in [("8.1", "x86"), ("10", "arm64"), ("11", "amd64")] {
+        let medium = medium(windows, arch);
+        let folder = medium.path();
+        std::fs::copy(folder.join(BOOT), folder.join("before.wim")).unwrap();
+        let before = listing(folder, BOOT, "2");
+        add(folder, &[BOOT]).ends_with(0);
+        let listed = wim(folder, &["driver", "list", &format!("{BOOT}:2"), "--json"]).ends_with(0).json();
+        let driver = &listed["images"][0]["drivers"][0];
+        assert_eq!((&driver["published"], &driver["arch"]), (&"oem0.inf".into(), &arch.into()), "{driver}");
+        let store = format!("FileRepository\\demonvme.inf_{arch}_");
+        assert!(driver["folder"].as_str().unwrap().contains(&store), "{driver}");
+        let after = bytes(folder, BOOT);
+        let again = add(folder, &[BOOT]).ends_with(0);
+        assert!(again.text().contains("already there"), "{}", again.text());
+        assert!(after == bytes(folder, BOOT), "a second add changed {windows} {arch}");
+        let exported = ["driver", "export", BOOT, "-d", "oem0.inf", "--dest-dir", "out", "--json"];
+        let exported = wim(folder, &exported).ends_with(0).json();
+        assert_eq!(exported["drivers"][0]["files"], 2, "{exported}");
+        wim(folder, &["driver", "remove", BOOT, "-d", "oem0.inf"]).ends_with(0);
+        assert!(before == listing(folder, BOOT, "2"), "{windows} {arch}");
+        for image in ["1", "2"] {
+            wim(folder, &["reg", "diff", &format!("before.wim:{image}"), &format!("{BOOT}:{image}")])
+                .ends_with(0);
+        }
+    }
+}
+
+#[test]
+fn images_are_chosen_by_colon_and_option_and_the_output_leaves_the_input() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let before = bytes(folder, INSTALL);
+    let image = format!("{INSTALL}:Professional");
+    let report = add(folder, &[&image, "-o", "one.wim", "--json", "--no-recovery"]).ends_with(0).json();
+    assert_eq!(outcomes(&report).into_keys().collect::<Vec<_>>(), ["install.wim 4"]);
+    assert!(before == bytes(folder, INSTALL));
+    let refused = add(folder, &[&image, "-o", "one.wim"]).ends_with(2);
+    assert!(refused.stderr.contains("already exists"), "{}", refused.stderr);
+    let report =
+        add(folder, &[INSTALL, "--image", "2,Starter", "-o", "two.wim", "--json"]).ends_with(0).json();
+    let names: Vec<String> = outcomes(&report).into_keys().collect();
+    assert_eq!(names, ["install.wim 1", "install.wim 1 recovery", "install.wim 2"]);
+    // What has it already is copied byte for byte.
+    add(folder, &["one.wim:4", "-o", "same.wim", "--no-recovery"]).ends_with(0);
+    assert!(bytes(folder, "one.wim") == bytes(folder, "same.wim"));
+    let same = add(folder, &["one.wim", "-o", "one.wim", "--force"]).ends_with(2);
+    assert!(same.stderr.contains("the output is the input"), "{}", same.stderr);
+    let twice = add(folder, &["one.wim:1", "one.wim:2"]).ends_with(2);
+    assert!(twice.stderr.contains("named twice"), "{}", twice.stderr);
+}
+
+#[test]
+fn a_dry_run_tells_and_writes_nothing() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let before = [BOOT, INSTALL].map(|file| bytes(folder, file));
+    let ran = add(folder, &["--media", "medium", "--dry-run"]).ends_with(0);
+    assert!(ran.text().contains("in place at boot, services demonvme"), "{}", ran.text());
+    assert!(ran.text().contains("Dry run: nothing was written."), "{}", ran.text());
+    assert!(before == [BOOT, INSTALL].map(|file| bytes(folder, file)));
+}
+
+#[test]
+fn what_is_refused_is_told_with_its_remedy_and_changes_nothing() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let before = bytes(folder, BOOT);
+    let ran = wim(folder, &["driver", "add", BOOT, "-d", "driver"]).ends_with(1);
+    assert!(ran.text().contains("refused: ") && ran.text().contains("test signing"), "{}", ran.text());
+    // A file that the INF copies and that is not there.
+    std::fs::remove_file(folder.join("driver/x64/demonvme.sys")).unwrap();
+    let ran = add(folder, &[BOOT, "--json"]).ends_with(1).json();
+    let outcome = &ran["files"][0]["images"][0]["drivers"][0]["outcome"];
+    assert_eq!(outcome["outcome"], "refused");
+    assert!(outcome["reason"].as_str().unwrap().contains("demonvme.sys"), "{outcome}");
+    // No device of this machine.
+    std::fs::write(folder.join("ids.txt"), "PCI\\VEN_8086&DEV_1E31\n").unwrap();
+    add(folder, &[BOOT, "--match", "ids.txt"]).ends_with(1);
+    let ran = add(folder, &[BOOT, "--match", "none.txt"]).ends_with(2);
+    assert!(ran.stderr.contains("none.txt"), "{}", ran.stderr);
+    assert!(before == bytes(folder, BOOT));
+}
+
+#[test]
+fn one_damaged_file_of_a_medium_leaves_the_others_as_they_were() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let before = bytes(folder, BOOT);
+    let mut install = bytes(folder, INSTALL);
+    // The header says where the lookup table is; the resource before it is the last image's metadata.
+    let table = u64::from_le_bytes(install[0x38..0x40].try_into().unwrap()) as usize;
+    install[table - 200..table].fill(0xA5);
+    std::fs::write(folder.join(INSTALL), install).unwrap();
+    add(folder, &["--media", "medium"]).ends_with(2);
+    assert!(before == bytes(folder, BOOT), "boot.wim was changed although install.wim could not be");
+    let left: Vec<_> = std::fs::read_dir(folder.join("medium/sources")).unwrap().collect();
+    assert_eq!(left.len(), 2);
+}
+
+/// A package as a `.zip` with forward slashes, or with the members given.
+fn zip_file(path: &Path, members: &[(&str, Vec<u8>)]) {
+    let mut writer = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, bytes) in members {
+        writer.start_file(*name, options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+#[test]
+fn packages_come_from_archives_and_single_infs() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let inf = bytes(folder, "driver/demonvme.inf");
+    let sys = bytes(folder, "driver/x64/demonvme.sys");
+    zip_file(
+        &folder.join("p.zip"),
+        &[("Disk/demonvme.inf", inf.clone()), ("Disk/x64/demonvme.sys", sys.clone())],
+    );
+    // Another INF beside the one that is meant.
+    std::fs::write(folder.join("driver/other.inf"), "[Version]\r\nSignature=\"$Windows NT$\"\r\n").unwrap();
+    for source in ["p.zip", "driver/demonvme.inf"] {
+        let arguments =
+            ["driver", "add", BOOT, "-d", source, "--force-unsigned", "-o", "o.wim", "--force", "--json"];
+        let report = wim(folder, &arguments).ends_with(0).json();
+        assert!(outcomes(&report).values().all(|outcomes| *outcomes == ["added"]), "{source}: {report}");
+        let drivers = wim(folder, &["dir", "o.wim", "1", "--path=/Windows/Drivers"]).ends_with(0).text();
+        assert!(drivers.contains("x64") && !drivers.contains("other.inf"), "{drivers}");
+    }
+    let before = bytes(folder, BOOT);
+    zip_file(&folder.join("evil.zip"), &[("../../demonvme.inf", inf), ("x64/demonvme.sys", sys)]);
+    for (source, says) in [
+        ("evil.zip", "leads out of the archive"),
+        ("nothing", "there are no driver packages here"),
+        ("medium", "no .inf file"),
+        (BOOT, "neither an INF nor an archive"),
+        ("driver/x64/demonvme.sys", "installer program"),
+    ] {
+        let ran = wim(folder, &["driver", "add", BOOT, "-d", source]).ends_with(2);
+        assert!(ran.stderr.contains(says), "{source}: {}", ran.stderr);
+    }
+    assert!(before == bytes(folder, BOOT));
+}
+
+#[test]
+fn drivers_are_listed_and_copied_out_so_that_others_can_have_them() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    add(folder, &[BOOT]).ends_with(0);
+    let listed = wim(folder, &["driver", "list", BOOT, "--json"]).ends_with(0).json();
+    let driver = &listed["images"][1]["drivers"][0];
+    for (field, value) in [
+        ("inf", "demonvme.inf"),
+        ("class", "SCSIAdapter"),
+        ("provider", "wim demonstration"),
+        ("version", "1.4.7.17"),
+        ("date", "2017-06-21"),
+        ("arch", "amd64"),
+    ] {
+        assert_eq!(driver[field], value);
+    }
+    assert_eq!((&driver["added_here"], &driver["boot_critical"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_eq!(driver["ids"][1], "PCI\\CC_010802");
+    let text = wim(folder, &["driver", "list", &format!("{BOOT}:2"), "--ids"]).ends_with(0).text();
+    assert!(text.contains("Original File Name : demonvme.inf") && text.contains("PCI\\CC_010802"), "{text}");
+
+    let export = ["driver", "export", BOOT, "--dest-dir", "out", "--json"];
+    let exported = wim(folder, &export).ends_with(0).json();
+    let exported = array(&exported["drivers"]);
+    assert_eq!(exported.len(), 1, "a package of two images comes out once");
+    let out = exported[0]["folder"].as_str().unwrap();
+    assert!(bytes(folder, &format!("{out}/x64/demonvme.sys")) == bytes(folder, "driver/x64/demonvme.sys"));
+    let image = format!("{INSTALL}:1");
+    wim(folder, &["driver", "add", &image, "-d", out, "--force-unsigned", "--no-recovery"]).ends_with(0);
+    let none = ["driver", "export", BOOT, "-d", "oem7.inf", "--dest-dir", "out"];
+    let ran = wim(folder, &none).ends_with(1);
+    assert!(ran.stderr.contains("no image has the driver oem7.inf"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_package_is_explained_for_versions_and_for_images() {
+    let folder = SEVEN.path();
+    let all = wim(folder, &["driver", "info", "driver", "--json"]).ends_with(0).json();
+    let package = &all["packages"][0];
+    assert_eq!(package["class"], "SCSIAdapter");
+    let fits = |package: &Value| -> Vec<String> {
+        let all = array(&package["applicability"]).iter().filter(|one| one["applies"] == true);
+        all.map(|one| one["windows"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert!(fits(package).contains(&"arm64 10.0.22631".to_owned()), "{package}");
+    let ran = wim(folder, &["driver", "info", "driver/demonvme.inf", "--for", "vista-amd64"]).ends_with(1);
+    assert!(ran.text().contains("does not apply") && ran.text().contains("because"), "{}", ran.text());
+    let image = format!("{BOOT}:2");
+    let ran = wim(folder, &["driver", "info", "driver", "--for", &image]).ends_with(1);
+    assert!(ran.text().contains("Adding it : refused"), "{}", ran.text());
+    let ran = wim(folder, &["driver", "info", "driver", "--for", &image, "--force-unsigned"]).ends_with(0);
+    assert!(ran.text().contains("Adding it : added, in place at boot"), "{}", ran.text());
+    let ran = wim(folder, &["driver", "info", "driver", "--for", "95-alpha"]).ends_with(2);
+    assert!(ran.stderr.contains("7-amd64"), "{}", ran.stderr);
+}

@@ -1,0 +1,152 @@
+//! The LZMS encoder: filter, match lists, cheapest path, streams.
+//!
+//! It works window by window: the matches of a few thousand positions are listed, the cheapest path through them is found
+//! by the models as they are, and its items are written, which changes the models. It knows no container.
+
+use lz_kit::Level;
+use lz_kit::lz77::{BinaryTrees, MatchEntry, MatchLimits, MatchList, PaddedChunk, SearchEffort, WideMatch};
+
+use crate::cost::MAX_EDGE;
+use crate::delta_matches::DeltaMatches;
+use crate::format::{MAX_CHUNK_BYTES, MIN_STREAM_BYTES, offset_slots_of};
+use crate::models::ItemWriter;
+use crate::offset_slots::SlotTable;
+use crate::parse::{PathFinder, Stop};
+use crate::x86::X86Filter;
+
+/// Positions of a window.
+pub(crate) const WINDOW: usize = 4096;
+/// Longest match that is listed; longer ones are extended when they are taken.
+const MAX_LISTED: usize = 512;
+/// Greatest offset of a two-byte match that can pay.
+const MAX_OFFSET_OF_TWO: usize = 512;
+
+/// What a level asks of the parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    search: SearchEffort,
+    /// A match this long is taken whole.
+    pub(crate) nice_length: usize,
+    pub(crate) finds_deltas: bool,
+    pub(crate) tries_gaps: bool,
+}
+
+impl Effort {
+    fn of(level: Level) -> Self {
+        let number = level.number().clamp(1, 400) as usize;
+        let nice_length = (number * 63 / 50).clamp(8, MAX_EDGE);
+        Self {
+            search: SearchEffort { depth: (number as u32 * 24 / 50).clamp(4, 200), nice_length },
+            nice_length,
+            finds_deltas: number >= 35,
+            tries_gaps: number >= 45,
+        }
+    }
+}
+
+/// An encoder of LZMS chunks; it holds only scratch, so that encoding a chunk allocates next to nothing.
+#[derive(Debug)]
+pub struct Encoder {
+    effort: Effort,
+    chunk: PaddedChunk,
+    x86: X86Filter,
+    trees: BinaryTrees<u32>,
+    matches: MatchList<WideMatch>,
+    deltas: DeltaMatches,
+    slots: SlotTable,
+    path: PathFinder,
+    writer: Box<ItemWriter>,
+}
+
+impl Encoder {
+    /// An encoder of chunks of at most `max_chunk_bytes` bytes, which is at most [`MAX_CHUNK_BYTES`].
+    #[must_use]
+    pub fn new(max_chunk_bytes: usize, level: Level) -> Self {
+        let max_chunk_bytes = max_chunk_bytes.min(MAX_CHUNK_BYTES);
+        Self {
+            effort: Effort::of(level),
+            chunk: PaddedChunk::new(max_chunk_bytes),
+            x86: X86Filter::new(),
+            trees: BinaryTrees::new(max_chunk_bytes),
+            matches: MatchList::new(WINDOW),
+            deltas: DeltaMatches::new(),
+            slots: SlotTable::new(max_chunk_bytes),
+            path: PathFinder::new(),
+            writer: Box::new(ItemWriter::new()),
+        }
+    }
+
+    /// Upper bound of the memory of one encoder in bytes, but for what it writes: about nine times the chunk.
+    #[must_use]
+    pub const fn scratch_bytes(max_chunk_bytes: usize, _level: Level) -> usize {
+        PaddedChunk::scratch_bytes(max_chunk_bytes)
+            + BinaryTrees::<u32>::scratch_bytes(max_chunk_bytes)
+            + X86Filter::SCRATCH_BYTES
+            + MatchList::<WideMatch>::scratch_bytes(WINDOW)
+            + DeltaMatches::SCRATCH_BYTES
+            + SlotTable::MAX_SCRATCH_BYTES
+            + PathFinder::SCRATCH_BYTES
+            + size_of::<ItemWriter>()
+            // What the two streams grow to.
+            + 2 * max_chunk_bytes
+    }
+
+    /// Compresses `chunk` into `out`; the size in bytes, or none when it does not fit or the chunk is longer than agreed.
+    pub fn encode(&mut self, chunk: &[u8], out: &mut [u8]) -> Option<usize> {
+        if !self.chunk.set(chunk) || out.len() < MIN_STREAM_BYTES || chunk.is_empty() {
+            return None;
+        }
+        self.x86.encode(self.chunk.bytes_mut());
+        self.trees.start();
+        self.deltas.start();
+        self.writer.start(offset_slots_of(chunk.len()));
+        let mut at = 0;
+        while at < chunk.len() {
+            at = self.window(at);
+            if self.writer.bytes() > out.len() {
+                return None;
+            }
+        }
+        self.writer.finish(out)
+    }
+
+    /// Encodes the window that starts at `start`, and the long match that may reach beyond it; returns where that ends.
+    fn window(&mut self, start: usize) -> usize {
+        let limits = MatchLimits { max_length: MAX_LISTED, max_offset_of_two: MAX_OFFSET_OF_TWO };
+        let len = self.chunk.len();
+        let end = len.min(start + WINDOW);
+        self.matches.clear();
+        self.trees.list_matches(&self.chunk, end, limits, self.effort.search, &mut self.matches);
+        let mut at = start;
+        while at < end {
+            let input = crate::parse::PathInput {
+                chunk: &self.chunk,
+                at,
+                end,
+                matches: &self.matches,
+                list_start: start,
+                slots: &self.slots,
+                effort: self.effort,
+            };
+            match self.path.find(input, &mut self.deltas, &mut self.writer) {
+                Stop::End => at = end,
+                Stop::LongMatch { at: from, source, length } => {
+                    self.writer.copy(source, length);
+                    at = from + length;
+                    self.deltas.skip(self.chunk.bytes(), at);
+                }
+            }
+        }
+        // A long match may have gone past the window.
+        let mut listed = end;
+        while listed < at {
+            listed = at.min(listed + WINDOW);
+            self.matches.clear();
+            self.trees.list_matches(&self.chunk, listed, limits, self.effort.search, &mut self.matches);
+        }
+        at
+    }
+}
+
+/// Lengths and offsets of every chunk fit a list entry.
+const _: () = assert!(MAX_LISTED <= WideMatch::MAX_LENGTH && MAX_CHUNK_BYTES <= WideMatch::MAX_CHUNK);

@@ -1,0 +1,322 @@
+//! Members of cabinets as files below a folder, or only read and checked.
+//!
+//! What is there already is an error, kept or replaced, as the caller says. Every name is checked before the first file is
+//! written, links that lie in the way are not followed, and a file that cannot be finished is removed.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::member_path::member_path;
+use super::open::{OpenOptions, open};
+use crate::base::{Context, Error, Place, Result, Stage};
+use crate::formats::cab::Cabinet;
+use crate::image::glob::{Case, Glob};
+use crate::jobs::dir::NothingFits;
+use crate::transfer::unpack::{MemberSink, Reach, expected_bytes, unpack};
+
+/// Bytes that are worth a write of their own; fewer are gathered first.
+const WRITE_BYTES: usize = 16 << 10;
+
+/// What becomes of files that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// They are an error, found before anything is written.
+    Refuse,
+    /// They are replaced.
+    Replace,
+    /// They are kept, and the member is passed over.
+    Keep,
+}
+
+/// Which members are extracted, and how.
+#[derive(Clone, Debug)]
+pub struct ExtractOptions {
+    /// How the cabinet is opened.
+    pub open: OpenOptions,
+    /// Names or patterns with `*` and `?`, in any case; none mean all members.
+    pub patterns: Vec<String>,
+    /// What becomes of files that exist.
+    pub existing: Existing,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExtractReport {
+    /// Members written, or checked.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Members passed over because their files exist.
+    pub kept: u64,
+}
+
+/// Reads everything in the cabinets of the file at `path`: all data blocks, checksums compared, every member whole.
+///
+/// # Errors
+/// As [`open`] and [`unpack`].
+pub fn test(cx: &Context<'_>, path: &Path, options: OpenOptions) -> Result<ExtractReport> {
+    let mut report = ExtractReport::default();
+    for cabinet in open(path, options)? {
+        let all: Vec<usize> = (0..cabinet.members().len()).collect();
+        cx.progress.start(Stage::Verifying, expected_bytes(&cabinet, &all));
+        unpack(cx, &cabinet, &all, Reach::WholeFolders, &Nowhere)?;
+        report.files += all.len() as u64;
+        report.bytes += cabinet.members().iter().map(|member| member.size).sum::<u64>();
+    }
+    Ok(report)
+}
+
+/// Members that are only read.
+struct Nowhere;
+
+impl MemberSink for Nowhere {
+    type Open = ();
+
+    fn begin(&self, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, (): &mut (), _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&self, (): ()) -> Result<()> {
+        Ok(())
+    }
+
+    fn repeat(&self, _: usize, _: usize) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Extracts members of the cabinets of the file at `path` to the folder `target`, which is made if it is missing.
+///
+/// # Errors
+/// `NotFound` when nothing fits a pattern, `InvalidInput` for names that cannot be files below the target and for files that
+/// exist: nothing is written then; as [`open`] and [`unpack`]; `Io`.
+pub fn extract(
+    cx: &Context<'_>,
+    path: &Path,
+    target: &Path,
+    options: &ExtractOptions,
+) -> Result<ExtractReport> {
+    let cabinets = open(path, options.open)?;
+    let chosen = choose(&cabinets, options)?;
+    let mut report = ExtractReport::default();
+    let mut plans = Vec::new();
+    let mut taken = HashMap::new();
+    for (cabinet, numbers) in cabinets.iter().zip(chosen) {
+        plans.push(Plan::new(cabinet, &numbers, target, options.existing, &mut taken, &mut report)?);
+    }
+    for (cabinet, plan) in cabinets.iter().zip(plans) {
+        cx.progress.start(Stage::Extracting, expected_bytes(cabinet, &plan.wanted));
+        plan.folders().into_iter().try_for_each(|folder| make_folder(target, &folder))?;
+        unpack(cx, cabinet, &plan.wanted, Reach::Wanted, &plan)?;
+        report.files += plan.wanted.len() as u64;
+        report.bytes += plan.wanted.iter().filter_map(|&n| Some(cabinet.members().get(n)?.size)).sum::<u64>();
+    }
+    Ok(report)
+}
+
+/// The numbers of the members that fit, by cabinet.
+fn choose(cabinets: &[Cabinet], options: &ExtractOptions) -> Result<Vec<Vec<usize>>> {
+    let backslashes = |text: &str| text.replace('/', "\\");
+    let patterns: Vec<Glob> =
+        options.patterns.iter().map(|text| Glob::new(&backslashes(text), Case::Ignored)).collect();
+    let mut used = vec![false; patterns.len()];
+    let mut chosen = Vec::new();
+    for cabinet in cabinets {
+        let mut fits = |name: &str| {
+            let name: Vec<u16> = backslashes(name).encode_utf16().collect();
+            let mut any = patterns.is_empty();
+            for (pattern, used) in patterns.iter().zip(&mut used) {
+                if pattern.matches(&name) {
+                    (any, *used) = (true, true);
+                }
+            }
+            any
+        };
+        let members = cabinet.members().iter().enumerate();
+        chosen.push(members.filter(|(_, member)| fits(&member.name)).map(|(number, _)| number).collect());
+    }
+    match options.patterns.iter().zip(&used).find(|(_, used)| !**used) {
+        Some((pattern, _)) => Err(Error::not_found("no member has this name")
+            .at(Place::Path(pattern.clone()))
+            .with_source(NothingFits)
+            .remedy("list the names with wim cab list")),
+        None => Ok(chosen),
+    }
+}
+
+/// Where the members of one cabinet go.
+struct Plan<'c> {
+    cabinet: &'c Cabinet,
+    wanted: Vec<usize>,
+    paths: HashMap<usize, PathBuf>,
+    existing: Existing,
+}
+
+impl<'c> Plan<'c> {
+    fn new(
+        cabinet: &'c Cabinet,
+        numbers: &[usize],
+        target: &Path,
+        existing: Existing,
+        taken: &mut HashMap<String, ()>,
+        report: &mut ExtractReport,
+    ) -> Result<Self> {
+        let (mut wanted, mut paths) = (Vec::new(), HashMap::new());
+        for &number in numbers {
+            let Some(member) = cabinet.members().get(number) else { continue };
+            let path = member_path(&member.name).map_err(|e| e.in_file(cabinet.name()))?;
+            if taken.insert(path.to_lowercase(), ()).is_some() {
+                let message = "two members would be the same file";
+                return Err(Error::invalid_input(message)
+                    .at(Place::Path(member.name.clone()))
+                    .in_file(cabinet.name())
+                    .remedy(
+                        "name the code page of the names with --code-page, or extract the members one by one",
+                    ));
+            }
+            let host_path = path.split('\\').fold(target.to_owned(), |path, part| path.join(part));
+            if fs::symlink_metadata(&host_path).is_ok() {
+                match existing {
+                    Existing::Keep => {
+                        report.kept += 1;
+                        continue;
+                    }
+                    Existing::Refuse => {
+                        return Err(Error::invalid_input("the file exists already")
+                            .in_file(host_path.display())
+                            .remedy("replace files with --overwrite, or keep them with --keep"));
+                    }
+                    Existing::Replace => {}
+                }
+            }
+            wanted.push(number);
+            paths.insert(number, host_path);
+        }
+        Ok(Self { cabinet, wanted, paths, existing })
+    }
+
+    /// The folders of all paths.
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> =
+            self.paths.values().filter_map(|path| path.parent().map(Path::to_owned)).collect();
+        folders.sort();
+        folders.dedup();
+        folders
+    }
+
+    fn path(&self, member: usize) -> Result<&PathBuf> {
+        self.paths.get(&member).ok_or_else(|| Error::not_found(format!("there is no member {member}")))
+    }
+}
+
+/// Makes `folder`, which is `target` or lies below it, without following links below the target.
+fn make_folder(target: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the folder", target))?;
+    let below = folder.strip_prefix(target).unwrap_or(Path::new(""));
+    let mut path = target.to_owned();
+    for part in below {
+        path.push(part);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(Error::invalid_input(
+                    "is in the way: a folder of the cabinet, but no folder here",
+                )
+                .in_file(path.display())
+                .remedy("remove it, or extract to an empty folder"));
+            }
+            Err(_) => fs::create_dir(&path).map_err(|e| Error::io(e, "cannot make the folder", &path))?,
+        }
+    }
+    Ok(())
+}
+
+/// A file that is being written.
+struct OpenFile {
+    member: usize,
+    file: NewFile,
+    waiting: Vec<u8>,
+}
+
+/// A new file, which is removed again unless it is kept.
+struct NewFile {
+    file: fs::File,
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.keep {
+            // The error that brought us here is the one to tell.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl OpenFile {
+    fn flush(&mut self) -> Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.put(&waiting)?;
+        self.waiting = waiting;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let NewFile { file, path, .. } = &mut self.file;
+        file.write_all(bytes).map_err(|e| Error::io(e, "cannot write", path))
+    }
+}
+
+impl MemberSink for Plan<'_> {
+    type Open = OpenFile;
+
+    fn begin(&self, member: usize) -> Result<OpenFile> {
+        let path = self.path(member)?.clone();
+        if self.existing == Existing::Replace && fs::symlink_metadata(&path).is_ok() {
+            // A link goes, not what it points to.
+            fs::remove_file(&path).map_err(|e| Error::io(e, "cannot replace", &path))?;
+        }
+        let file = fs::File::create_new(&path).map_err(|e| Error::io(e, "cannot make", &path))?;
+        Ok(OpenFile { member, file: NewFile { file, path, keep: false }, waiting: Vec::new() })
+    }
+
+    fn write(&self, open: &mut OpenFile, bytes: &[u8]) -> Result<()> {
+        if open.waiting.len() + bytes.len() >= WRITE_BYTES {
+            open.flush()?;
+            return open.put(bytes);
+        }
+        open.waiting.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&self, mut open: OpenFile) -> Result<()> {
+        open.flush()?;
+        let NewFile { file, path, keep } = &mut open.file;
+        let modified =
+            self.cabinet.members().get(open.member).and_then(|member| member.modified.to_file_time());
+        if let Some(modified) = modified {
+            let set = file.set_modified(modified.to_system_time());
+            set.map_err(|e| Error::io(e, "cannot set the time of", path))?;
+        }
+        *keep = true;
+        Ok(())
+    }
+
+    fn repeat(&self, member: usize, original: usize) -> Result<()> {
+        let from = self.path(original)?;
+        let mut open = self.begin(member)?;
+        let mut source = fs::File::open(from).map_err(|e| Error::io(e, "cannot open", from))?;
+        std::io::copy(&mut source, &mut open.file.file).map_err(|e| Error::io(e, "cannot copy", from))?;
+        self.finish(open)
+    }
+}

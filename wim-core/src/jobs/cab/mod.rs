@@ -1,0 +1,15 @@
+//! `wim cab`: cabinets listed, extracted, tested and made.
+//!
+//! The names of members come from outside: on the host they become paths below the target or are refused.
+
+mod create;
+mod extract;
+mod list;
+mod member_path;
+mod open;
+
+pub use create::{CreateOptions, CreateReport, create};
+pub use extract::{Existing, ExtractOptions, ExtractReport, extract, test};
+pub use list::{CabinetInfo, FolderInfo, MemberInfo, list};
+pub use member_path::member_path;
+pub use open::{OpenOptions, Set, open};

@@ -1,0 +1,367 @@
+//! Reading only: the drivers that images have, what a package is, and packages copied out of images.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::sources;
+use crate::base::{Context, Error, ImageIndex, Result, WimString};
+use crate::formats::inf::{NoIncludes, ParseOptions};
+use crate::formats::wim::WimFile;
+use crate::image::edit::{Content, ImageView};
+use crate::image::{NodeId, Tree, WimPath};
+use crate::jobs::dir::NothingFits;
+use crate::jobs::edited_image::hints_of;
+use crate::jobs::images;
+use crate::jobs::open::{Check, load_image, open};
+use crate::jobs::registry::Target;
+use crate::servicing::drivers::info::{Applicability, DriverInfo, explain, parse_windows};
+use crate::servicing::drivers::list::{ListedDriver, Which, list as list_drivers};
+use crate::servicing::drivers::manifest::Manifest;
+use crate::servicing::drivers::package::{Package, find_infs};
+use crate::servicing::drivers::select::ImageInfs;
+use crate::servicing::drivers::{self, DriverOptions, DriverReport, exported_files};
+use crate::servicing::hive_set::{HiveOptions, HiveSet};
+use crate::servicing::package_files::{PackageFile, PackageFiles};
+use crate::servicing::target::{ImageTarget, find_target};
+use crate::transfer::apply::{ApplyOptions, FixedLinks, Layout, extract};
+use crate::transfer::host_name::{NameRules, to_host};
+use crate::transfer::read::WimBlobs;
+
+/// An image of Windows, looked into.
+struct Look<'l> {
+    wim: &'l WimFile,
+    image: ImageIndex,
+    tree: &'l Tree,
+    view: &'l ImageView<'l>,
+    target: ImageTarget,
+    warnings: Vec<String>,
+}
+
+/// Runs `look` on each image that `targets` name; no image means all.
+fn each_image<T>(
+    cx: &Context<'_>,
+    targets: &[Target],
+    mut look: impl FnMut(Look<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut answers = Vec::new();
+    for target in targets {
+        let wim = open(&target.path, Check::Nothing, cx)?;
+        for image in images::choose(&wim, target.image.as_deref().unwrap_or("all"))? {
+            let place = format!("{}: image {image}", wim.name());
+            let tree = Arc::new(load_image(&wim, image, cx)?);
+            let blobs = WimBlobs::new(&wim);
+            let view = ImageView::new(&tree, &blobs);
+            let mut warnings = Vec::new();
+            let mut hives = HiveSet::new(&view, HiveOptions::default());
+            let xml = wim.xml().images().get(image.position());
+            let hints = xml.map(hints_of).unwrap_or_default();
+            let found =
+                find_target(&view, &mut hives, hints, &mut warnings).map_err(|e| e.in_file(&place))?;
+            let warnings = warnings.iter().map(ToString::to_string).collect();
+            let opened = Look { wim: &wim, image, tree: &tree, view: &view, target: found, warnings };
+            answers.push(look(opened).map_err(|e| e.in_file(&place))?);
+        }
+    }
+    Ok(answers)
+}
+
+/// The drivers of one image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListReport {
+    /// The WIM file.
+    pub path: String,
+    /// Number of the image.
+    pub index: u32,
+    /// NAME.
+    pub name: Option<String>,
+    /// The Windows in it, as `amd64 6.1.7601`.
+    pub windows: String,
+    /// It is Windows PE.
+    pub winpe: bool,
+    /// Its drivers.
+    pub drivers: Vec<ListedDriver>,
+    /// What was odd.
+    pub warnings: Vec<String>,
+}
+
+/// Lists the drivers of the images that `targets` name.
+///
+/// # Errors
+/// What opening and reading gives.
+pub fn list(cx: &Context<'_>, targets: &[Target], which: Which) -> Result<Vec<ListReport>> {
+    each_image(cx, targets, |look| {
+        let xml = look.wim.xml().images().get(look.image.position());
+        Ok(ListReport {
+            path: look.wim.name().to_owned(),
+            index: look.image.number(),
+            name: xml.and_then(|xml| xml.name().map(str::to_owned)),
+            windows: look.target.windows.to_string(),
+            winpe: look.target.is_winpe,
+            drivers: list_drivers(look.view, look.target.windows.arch, which)?,
+            warnings: look.warnings,
+        })
+    })
+}
+
+/// True when `name` means the driver: by published name, INF, or package folder.
+pub(super) fn is_named(driver: &ListedDriver, name: &str) -> bool {
+    let folder = driver.folder.as_deref().and_then(|folder| folder.rsplit('\\').next());
+    [driver.published.as_deref(), Some(driver.inf.as_str()), folder]
+        .into_iter()
+        .flatten()
+        .any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// What a package is, and what an image would say to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PackageReport {
+    /// The package, and how it applies to each Windows asked about.
+    #[serde(flatten)]
+    pub info: DriverInfo,
+    /// What adding it to each image asked about would come to.
+    pub images: Vec<ImageVerdict>,
+}
+
+/// What adding a package to an image would come to.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageVerdict {
+    /// The image, as `install.wim: image 1`.
+    pub image: String,
+    /// How the package applies to the Windows in it.
+    pub applicability: Option<Applicability>,
+    /// Why it would be added or not.
+    pub verdict: DriverReport,
+}
+
+/// Windows versions that a package is tried on when none is named.
+const USUAL: [&str; 10] = [
+    "7-x86",
+    "7-amd64",
+    "8.1-x86",
+    "8.1-amd64",
+    "10-x86",
+    "10-amd64",
+    "10-arm64",
+    "11-amd64",
+    "11-arm64",
+    "vista-x86",
+];
+
+/// Explains the packages at `paths`, for each Windows of `about`: a version such as `7-amd64`, or a WIM, perhaps with an image
+/// behind a colon.
+///
+/// # Errors
+/// What opening packages and images gives, `NotFound` when there is no package.
+pub fn explain_packages(
+    cx: &Context<'_>,
+    paths: &[PathBuf],
+    about: &[String],
+    options: &DriverOptions,
+) -> Result<Vec<PackageReport>> {
+    let scratch = std::env::temp_dir();
+    let sources = sources::open_all(paths, &scratch)?;
+    let (mut windows, mut targets) = (Vec::new(), Vec::new());
+    for text in about {
+        let target = Target::parse(text);
+        if target.path.exists() {
+            targets.push(target);
+        } else {
+            windows.push(
+                parse_windows(text).map_err(|e| e.remedy("name a Windows as in 7-amd64, or a WIM file"))?,
+            );
+        }
+    }
+    if about.is_empty() {
+        windows = USUAL.iter().map(|name| parse_windows(name)).collect::<Result<_>>()?;
+    }
+    let parse = ParseOptions { code_page: options.code_page, ..ParseOptions::default() };
+    let mut reports = Vec::new();
+    for source in &sources {
+        for inf in find_infs(source.as_ref()) {
+            let package =
+                Package::open(source.as_ref(), &inf, parse).map_err(|e| e.in_file(source.name()))?;
+            reports
+                .push(PackageReport { info: explain(&package, &windows, &NoIncludes), images: Vec::new() });
+        }
+    }
+    if reports.is_empty() {
+        return Err(Error::not_found("there is no driver package: no .inf file")
+            .remedy("give the folder that holds the driver's .inf file, or one above it"));
+    }
+    each_image(cx, &targets, |look| {
+        let place = format!("{}: image {}", look.wim.name(), look.image);
+        for report in &mut reports {
+            let source = sources.iter().find(|source| source.name() == report.info.source);
+            let Some(source) = source else { continue };
+            report.images.push(judge(&look, place.clone(), source.as_ref(), &report.info.inf, options)?);
+        }
+        Ok(())
+    })?;
+    Ok(reports)
+}
+
+/// How one package applies to an image, and what adding it would come to; nothing is kept of that.
+fn judge(
+    look: &Look<'_>,
+    image: String,
+    source: &dyn PackageFiles,
+    inf: &str,
+    options: &DriverOptions,
+) -> Result<ImageVerdict> {
+    let parse = ParseOptions { language: look.target.language, code_page: options.code_page };
+    let package = Package::open(source, inf, parse)?;
+    let includes = ImageInfs::new(look.view, look.target.language);
+    let info = explain(&package, &[look.target.windows], &includes);
+    let only = OnlyInf { source, inf };
+    let mut hives = HiveSet::new(look.view, HiveOptions::default());
+    let plan = drivers::plan(&[&only], look.view, &mut hives, &look.target, options)?;
+    let verdict = plan.reports.into_iter().next();
+    let verdict = verdict.ok_or_else(|| Error::not_found(format!("{inf} is not in {}", source.name())))?;
+    Ok(ImageVerdict { image, applicability: info.applicability.into_iter().next(), verdict })
+}
+
+/// A source of which one INF is offered.
+struct OnlyInf<'s> {
+    source: &'s dyn PackageFiles,
+    inf: &'s str,
+}
+
+impl PackageFiles for OnlyInf<'_> {
+    fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    fn list(&self) -> &[PackageFile] {
+        self.source.list()
+    }
+
+    fn is_offered(&self, inf: &str) -> bool {
+        inf == self.inf
+    }
+
+    fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
+        self.source.read(file, limit)
+    }
+
+    fn content(&self, file: &PackageFile) -> Result<Content> {
+        self.source.content(file)
+    }
+}
+
+/// A package that was copied out of an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExportedDriver {
+    /// Number of the image.
+    pub image: u32,
+    /// `oemN.inf`, where it has such a name.
+    pub published: Option<String>,
+    /// File name of its INF.
+    pub inf: String,
+    /// Version.
+    pub version: Option<String>,
+    /// The folder of the host it is in now.
+    pub folder: String,
+    /// Its files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Copies the packages that `names` mean (all that did not come with Windows when there are none) out of images into folders
+/// of their own below `destination`; a package that several images have is copied once.
+///
+/// # Errors
+/// `NotFound` when no image has one of them; what reading and writing files gives.
+pub fn export(
+    cx: &Context<'_>,
+    targets: &[Target],
+    names: &[String],
+    destination: &Path,
+) -> Result<Vec<ExportedDriver>> {
+    let mut missing: Vec<&String> = names.iter().collect();
+    let mut folders: BTreeMap<String, ()> = BTreeMap::new();
+    let which = if names.is_empty() { Which::ThirdParty } else { Which::All };
+    let exported = each_image(cx, targets, |look| {
+        let manifest = Manifest::load(look.view)?;
+        let mut done = Vec::new();
+        for driver in list_drivers(look.view, look.target.windows.arch, which)? {
+            let is_wanted = names.is_empty() || names.iter().any(|name| is_named(&driver, name));
+            let Some(folder) = driver.folder.as_deref().filter(|_| is_wanted) else { continue };
+            missing.retain(|name| !is_named(&driver, name));
+            let path = WimPath::parse(folder)?;
+            let name = path.name().map(|name| name.to_text()).unwrap_or_default();
+            if folders.insert(name.to_lowercase(), ()).is_some() {
+                continue;
+            }
+            let entry = manifest.drivers.iter().find(|entry| entry.folder.eq_ignore_ascii_case(folder));
+            let parts = match entry {
+                Some(entry) => {
+                    by_folder(look.tree, &path, exported_files(entry)?.into_iter().map(|(_, file)| file))
+                }
+                None => BTreeMap::from([(WimPath::root(), children(look.tree, &path))]),
+            };
+            let target =
+                host_folder(destination, &[path.name().cloned().unwrap_or_else(|| "package".into())])?;
+            let (mut files, mut bytes) = (0, 0);
+            for (below, nodes) in parts {
+                let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout: Layout::Flat };
+                let into = host_folder(&target, below.components())?;
+                let report = extract(cx, look.tree, &[look.wim], &nodes, &into, &options)?;
+                files += report.files;
+                bytes += report.bytes;
+            }
+            done.push(ExportedDriver {
+                image: look.image.number(),
+                published: driver.published,
+                inf: driver.inf,
+                version: driver.version,
+                folder: target.display().to_string(),
+                files,
+                bytes,
+            });
+        }
+        Ok(done)
+    })?;
+    if let Some(name) = missing.first() {
+        return Err(Error::not_found(format!("no image has the driver {name}"))
+            .with_source(NothingFits)
+            .remedy("list them with: wim driver list --all"));
+    }
+    Ok(exported.into_iter().flatten().collect())
+}
+
+fn children(tree: &Tree, folder: &WimPath) -> Vec<NodeId> {
+    tree.find(folder).map(|node| tree.children(node).to_vec()).unwrap_or_default()
+}
+
+/// Files of a package by the folder they lie in, which is counted from the package's own.
+fn by_folder(
+    tree: &Tree,
+    package: &WimPath,
+    files: impl Iterator<Item = WimPath>,
+) -> BTreeMap<WimPath, Vec<NodeId>> {
+    let mut folders: BTreeMap<WimPath, Vec<NodeId>> = BTreeMap::new();
+    for file in files {
+        let (Some(node), Some(parent)) = (tree.find(&file), file.parent()) else { continue };
+        let below = parent.components().iter().skip(package.components().len()).cloned().collect();
+        folders.entry(WimPath::from_components(below)).or_default().push(node);
+    }
+    folders
+}
+
+/// A folder of the host below `root`, made of names of an image, which the host must take.
+fn host_folder(root: &Path, names: &[WimString]) -> Result<PathBuf> {
+    let mut folder = root.to_owned();
+    for name in names {
+        let units = name.units();
+        if !NameRules::of_this_host().allow(units) {
+            return Err(Error::invalid_input(format!("this system cannot have a folder named {name}")));
+        }
+        folder.push(to_host(units));
+    }
+    std::fs::create_dir_all(&folder).map_err(|e| Error::io(e, "cannot make the folder", &folder))?;
+    Ok(folder)
+}

@@ -1,0 +1,291 @@
+//! The images of one WIM, serviced one after the other, and the recovery image inside them.
+//!
+//! Windows Setup copies `\Windows\System32\Recovery\winre.wim` of the installed edition to the recovery partition; it is a WIM
+//! of Windows PE and needs the same drivers. It is taken out into a temporary file, serviced as any other and put back as the
+//! file's content, once for each distinct blob however many editions share it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lz_kit::Level;
+
+use super::report::{ImageFacts, ImageReport, InnerReport, RemovedDriver, WorkReport};
+use crate::base::{Context, Error, ErrorKind, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::formats::wim::WimFile;
+use crate::image::WimPath;
+use crate::image::edit::{Action, Change, Content, ImageView, Overlay, Security, View};
+use crate::jobs::edited_image::{EditedImages, OpenImage, VerifyDepth, hints_of, read_back};
+use crate::jobs::rebuild::{IntegrityChoice, existing_image};
+use crate::jobs::spool::TemporaryFile;
+use crate::servicing::drivers::DriverReport;
+use crate::servicing::hive_set::{HiveOptions, HiveSet};
+use crate::servicing::target::{ImageTarget, find_target};
+use crate::transfer::apply::write_file_to;
+use crate::transfer::read::WimBlobs;
+use crate::transfer::write::{CopyDigests, NewWim, Recompress, write};
+
+/// Where the recovery image lies in an image of Windows.
+const RECOVERY_IMAGE: &str = "\\Windows\\System32\\Recovery\\winre.wim";
+
+/// Whether the recovery image inside an image is serviced with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// It is.
+    Service,
+    /// It stays as it is.
+    Leave,
+}
+
+/// What is done to one image of Windows.
+pub(super) trait ImageWork {
+    /// Plans the work; registry edits are made in `hives`.
+    ///
+    /// # Errors
+    /// What reading the image gives.
+    fn plan(&self, view: &dyn View, hives: &mut HiveSet<'_>, target: &ImageTarget) -> Result<ImagePlan>;
+
+    /// Looks at all that was planned before any file takes its name.
+    ///
+    /// # Errors
+    /// Why nothing is to be kept.
+    fn conclude(&self, report: &mut WorkReport) -> Result<()>;
+}
+
+/// What an [`ImageWork`] comes to.
+#[derive(Default)]
+pub(super) struct ImagePlan {
+    /// File changes.
+    pub(super) changes: Vec<Change>,
+    /// What became of each package that was to be added.
+    pub(super) drivers: Vec<DriverReport>,
+    /// Drivers that go.
+    pub(super) removed: Vec<RemovedDriver>,
+    /// What else is to be known.
+    pub(super) notes: Vec<String>,
+}
+
+/// A WIM with its images serviced.
+pub(super) struct ServicedWim<'w> {
+    /// All its images; none when nothing changed.
+    pub(super) images: Option<EditedImages<'w>>,
+    /// What is told of those that were serviced.
+    pub(super) reports: Vec<ImageReport>,
+}
+
+/// What came of an image inside images.
+struct Inner {
+    /// Its new bytes; none when nothing changed.
+    content: Option<Content>,
+    report: InnerReport,
+}
+
+/// Services WIMs with the same work.
+pub(super) struct Servicer<'s, 'c> {
+    pub(super) cx: &'s Context<'c>,
+    pub(super) work: &'s dyn ImageWork,
+    pub(super) recovery: Recovery,
+    /// Where temporary files go.
+    pub(super) scratch: PathBuf,
+    /// The time of `SOURCE_DATE_EPOCH`.
+    pub(super) fixed_time: Option<FileTime>,
+    inner: HashMap<Sha1Digest, Inner>,
+}
+
+/// How deep in other images an image lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Outer,
+    Inner,
+}
+
+impl<'s, 'c> Servicer<'s, 'c> {
+    /// A servicer that has done nothing yet.
+    pub(super) fn new(
+        cx: &'s Context<'c>,
+        work: &'s dyn ImageWork,
+        recovery: Recovery,
+        scratch: PathBuf,
+        fixed_time: Option<FileTime>,
+    ) -> Self {
+        Self { cx, work, recovery, scratch, fixed_time, inner: HashMap::new() }
+    }
+
+    /// Services `chosen` images of `wim`.
+    ///
+    /// # Errors
+    /// What loading, planning and hashing give, with the image named.
+    pub(super) fn wim<'w>(&mut self, wim: &'w WimFile, chosen: &[ImageIndex]) -> Result<ServicedWim<'w>> {
+        self.images(wim, chosen, Depth::Outer)
+    }
+
+    fn images<'w>(
+        &mut self,
+        wim: &'w WimFile,
+        chosen: &[ImageIndex],
+        depth: Depth,
+    ) -> Result<ServicedWim<'w>> {
+        let mut edited = EditedImages::new(&self.scratch);
+        let (mut reports, mut is_changed) = (Vec::new(), false);
+        for image in wim.images() {
+            if chosen.contains(&image) {
+                let report = self.image(wim, image, depth, &mut edited)?;
+                is_changed |= report.changed;
+                reports.push(report);
+            } else {
+                edited.images.push(existing_image(wim, image, self.cx)?);
+            }
+        }
+        Ok(ServicedWim { images: is_changed.then_some(edited), reports })
+    }
+
+    fn image<'w>(
+        &mut self,
+        wim: &'w WimFile,
+        image: ImageIndex,
+        depth: Depth,
+        edited: &mut EditedImages<'w>,
+    ) -> Result<ImageReport> {
+        let mut open = OpenImage::load(self.cx, wim, image, self.fixed_time)?;
+        let blobs = WimBlobs::new(wim);
+        let tree = Arc::clone(&open.tree);
+        let view = ImageView::new(&tree, &blobs);
+        let mut hives = HiveSet::new(&view, HiveOptions { time: self.fixed_time });
+        let hints = hints_of(&open.xml);
+        let target = find_target(&view, &mut hives, hints, &mut open.warnings).map_err(|e| open.blame(e))?;
+        let plan = self.work.plan(&view, &mut hives, &target).map_err(|e| open.blame(e))?;
+        let (hive_changes, journal) = hives.finish().map_err(|e| open.blame(e))?;
+        let mut overlay = open.overlay();
+        let changes = plan.changes.into_iter().chain(hive_changes);
+        overlay.apply_all(changes).map_err(|e| open.blame(e))?;
+        let mut inner = None;
+        if depth == Depth::Outer && self.recovery == Recovery::Service {
+            inner = self.recovery_image(wim, image, &view, &mut overlay, &mut open.warnings)?;
+        }
+        let name = open.xml.name().map(str::to_owned);
+        let edition = open.xml.edition_id().or(open.xml.flags()).map(str::to_owned);
+        let done = open.finish(self.cx, wim, overlay)?;
+        let report = ImageReport::new(ImageFacts {
+            image,
+            name,
+            edition,
+            target: &target,
+            edited: &done,
+            journal: &journal,
+            drivers: plan.drivers,
+            removed: plan.removed,
+            notes: plan.notes,
+            inner,
+        });
+        edited.add(wim, done)?;
+        Ok(report)
+    }
+
+    /// Services the recovery image inside an image, if there is one, and puts it back.
+    fn recovery_image(
+        &mut self,
+        wim: &WimFile,
+        image: ImageIndex,
+        view: &ImageView<'_>,
+        overlay: &mut Overlay,
+        warnings: &mut Vec<Error>,
+    ) -> Result<Option<InnerReport>> {
+        let path = WimPath::parse(RECOVERY_IMAGE)?;
+        let Some(entry) = view.entry(&path).filter(|entry| !entry.is_directory() && !entry.digest.is_zero())
+        else {
+            return Ok(None);
+        };
+        if !self.inner.contains_key(&entry.digest) {
+            let spelt =
+                view.tree().find(&path).map_or_else(|| path.clone(), |node| view.tree().path_of(node));
+            let name = format!("{}: image {image}: {spelt}", wim.name());
+            match self.unpack_and_service(wim, view, &path, &name) {
+                Ok(inner) => {
+                    self.inner.insert(entry.digest, inner);
+                }
+                // What is damaged or no WIM cannot be serviced; the image around it still can.
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        ErrorKind::Format | ErrorKind::Unsupported | ErrorKind::NotFound
+                    ) =>
+                {
+                    warnings.push(Error::new(
+                        e.kind(),
+                        format!("the recovery image stays as it is, since it cannot be serviced: {e}"),
+                    ));
+                    return Ok(None);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        let Some(inner) = self.inner.get_mut(&entry.digest) else { return Ok(None) };
+        if let Some(content) = &inner.content {
+            let action = Action::PutFile {
+                content: content.clone(),
+                attributes: None,
+                times: None,
+                security: Security::Inherit,
+            };
+            let reason = "drivers of the recovery image".to_owned();
+            overlay.apply(Change { path, action, reason })?;
+        }
+        let report = inner.report.clone();
+        // Further editions that share it only refer to it.
+        inner.report.images.clear();
+        inner.report.same_as.get_or_insert_with(|| format!("image {image} of {}", wim.name()));
+        Ok(Some(report))
+    }
+
+    fn unpack_and_service(
+        &mut self,
+        wim: &WimFile,
+        view: &ImageView<'_>,
+        path: &WimPath,
+        name: &str,
+    ) -> Result<Inner> {
+        let node = view.tree().find(path).ok_or_else(|| Error::not_found(format!("{path} is not there")))?;
+        let mut file = TemporaryFile::create(&self.scratch)?;
+        write_file_to(self.cx, view.tree(), &[wim], node, &mut file)?;
+        let inside = WimFile::open(file.into_source()?, name)?;
+        let all: Vec<ImageIndex> = inside.images().collect();
+        let ServicedWim { images, reports } = self.images(&inside, &all, Depth::Inner)?;
+        let content = match images {
+            None => None,
+            Some(images) => {
+                let mut file = TemporaryFile::create(&self.scratch)?;
+                let EditedImages { images, contents, .. } = images;
+                let new = NewWim { images, contents: &contents, ..rewritten(&inside) };
+                let written = write(self.cx, new, &mut file)?;
+                let source = file.into_source()?;
+                read_back(self.cx, source.clone(), name, &written, VerifyDepth::Written)?;
+                Some(Content::Source(source))
+            }
+        };
+        let report = InnerReport {
+            path: path.to_string(),
+            changed: content.is_some(),
+            same_as: None,
+            images: reports,
+        };
+        Ok(Inner { content, report })
+    }
+}
+
+/// `wim` written anew as it is, but for its images, which the caller fills in.
+pub(super) fn rewritten(wim: &WimFile) -> NewWim<'_> {
+    NewWim {
+        format: wim.format(),
+        level: Level::NORMAL,
+        guid: Some(wim.header().guid),
+        flags: wim.header().flags,
+        xml: wim.xml().clone(),
+        images: Vec::new(),
+        sources: vec![wim],
+        contents: &[],
+        boot: wim.boot_index(),
+        integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
+        recompress: Recompress::WhenNeeded,
+        copy_digests: CopyDigests::Keep,
+    }
+}

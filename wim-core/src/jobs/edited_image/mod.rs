@@ -1,0 +1,212 @@
+//! Images of a WIM on their way from their edits to the writer: what `slipstream` and `driver` share.
+//!
+//! An image is loaded, planned against and resolved one at a time; its trees are gone when the next one comes, and new contents
+//! wait in a temporary file. An image that nothing changed keeps its metadata resource as it is.
+
+pub mod changes;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::clock;
+use super::spool::Spool;
+use crate::base::{Architecture, Context, Error, FileTime, ImageIndex, ReadAt, Result, Sha1Digest};
+use crate::formats::wim::{ImageXml, WimFile};
+use crate::image::edit::{Content, Overlay, Resolved};
+use crate::image::{ImageCounts, Tree, load, store};
+use crate::servicing::target::ImageHints;
+use crate::transfer::verify::{Severity, verify, verify_written};
+use crate::transfer::write::{NewImage, NewMetadata, WriteReport};
+
+/// How thoroughly a written file is read back before it takes its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyDepth {
+    /// Structure, tables, new blobs, and the digests of copied bytes.
+    Written,
+    /// Every blob is decoded.
+    Full,
+}
+
+/// An image that is being edited.
+pub(super) struct OpenImage {
+    /// Its tree.
+    pub(super) tree: Arc<Tree>,
+    /// Its XML.
+    pub(super) xml: ImageXml,
+    /// The time that new files and changed ones get.
+    pub(super) time: FileTime,
+    /// What was odd when it was loaded, and what planners find odd.
+    pub(super) warnings: Vec<Error>,
+    image: ImageIndex,
+    place: String,
+}
+
+impl OpenImage {
+    /// Loads an image; `fixed_time` is that of `SOURCE_DATE_EPOCH`.
+    ///
+    /// # Errors
+    /// What reading and loading its metadata give.
+    pub(super) fn load(
+        cx: &Context<'_>,
+        wim: &WimFile,
+        image: ImageIndex,
+        fixed_time: Option<FileTime>,
+    ) -> Result<Self> {
+        cx.cancel.check()?;
+        let place = format!("{}: image {image}", wim.name());
+        let mut warnings = Vec::new();
+        let metadata = wim.read_metadata(image, cx.memory_bytes())?;
+        let tree =
+            load::load(&metadata, &mut |warning| warnings.push(warning)).map_err(|e| e.in_file(&place))?;
+        let xml = wim.xml().images().get(image.position()).cloned().unwrap_or_default();
+        // Without a fixed time that of the image's last change, so that the same input gives the same bytes on any day.
+        let time = match fixed_time.or_else(|| xml.time("LASTMODIFICATIONTIME")) {
+            Some(time) => time,
+            None => clock::job_time()?,
+        };
+        Ok(Self { tree: Arc::new(tree), xml, time, warnings, image, place })
+    }
+
+    /// The image without edits.
+    pub(super) fn overlay(&self) -> Overlay {
+        Overlay::new(Arc::clone(&self.tree), self.time)
+    }
+
+    /// The error with this image named.
+    pub(super) fn blame(&self, e: Error) -> Error {
+        e.in_file(&self.place)
+    }
+
+    /// What the edits in `overlay` come to; warnings go to the progress.
+    ///
+    /// # Errors
+    /// What hashing new contents gives.
+    pub(super) fn finish<'w>(
+        self,
+        cx: &Context<'_>,
+        wim: &'w WimFile,
+        overlay: Overlay,
+    ) -> Result<EditedImage<'w>> {
+        let resolved = overlay.resolve(cx).map_err(|e| self.blame(e))?;
+        for warning in &self.warnings {
+            cx.progress.warn(&warning.duplicate().in_file(&self.place));
+        }
+        let (metadata, xml) = if resolved.is_changed {
+            let xml = updated_xml(wim, self.xml, &resolved, self.time);
+            (NewMetadata::new(store::store(&resolved.tree)), xml)
+        } else {
+            (NewMetadata::Copy(wim, self.image), self.xml)
+        };
+        let new = NewImage { metadata, references: resolved.tree.blob_references(), xml };
+        Ok(EditedImage { new, resolved, warnings: self.warnings })
+    }
+}
+
+/// What the XML of an image says of the Windows in it.
+pub(super) fn hints_of(xml: &ImageXml) -> ImageHints {
+    ImageHints {
+        arch: xml.architecture().and_then(Architecture::from_windows_number),
+        version: xml.version().map(|version| (version.major, version.minor, version.build)),
+    }
+}
+
+/// An image with its edits resolved.
+pub(super) struct EditedImage<'w> {
+    /// What the writer needs.
+    pub(super) new: NewImage<'w>,
+    /// Its new tree and contents, and what each edit came to.
+    pub(super) resolved: Resolved,
+    /// What was odd.
+    pub(super) warnings: Vec<Error>,
+}
+
+/// The XML with its counts and its time of change brought up to date.
+fn updated_xml(wim: &WimFile, mut xml: ImageXml, resolved: &Resolved, time: FileTime) -> ImageXml {
+    let new: HashMap<_, _> = resolved
+        .contents
+        .iter()
+        .filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)))
+        .collect();
+    let size_of = |digest: &Sha1Digest| {
+        let in_file = wim.table().find(digest).map(|entry| entry.header.size);
+        in_file.or_else(|| new.get(digest).copied()).unwrap_or(0)
+    };
+    let ImageCounts { directories, files, total_bytes, hard_link_bytes } = resolved.tree.counts(&size_of);
+    for (name, count) in [
+        ("DIRCOUNT", directories),
+        ("FILECOUNT", files),
+        ("TOTALBYTES", total_bytes),
+        ("HARDLINKBYTES", hard_link_bytes),
+    ] {
+        xml.set(name, &count.to_string());
+    }
+    xml.set_time("LASTMODIFICATIONTIME", time);
+    xml
+}
+
+/// The images of a new file so far, and the contents that its source does not have.
+pub(super) struct EditedImages<'w> {
+    /// The images in their new order.
+    pub(super) images: Vec<NewImage<'w>>,
+    /// New contents, each once.
+    pub(super) contents: Vec<(Sha1Digest, Content)>,
+    known: HashSet<Sha1Digest>,
+    spool: Spool,
+}
+
+impl<'w> EditedImages<'w> {
+    /// None so far; large contents will wait in a file in `scratch`.
+    pub(super) fn new(scratch: &Path) -> Self {
+        Self { images: Vec::new(), contents: Vec::new(), known: HashSet::new(), spool: Spool::new(scratch) }
+    }
+
+    /// Adds an image of `wim`, and lets go of its trees.
+    ///
+    /// # Errors
+    /// `Io` when the temporary file cannot be written.
+    pub(super) fn add(&mut self, wim: &WimFile, edited: EditedImage<'w>) -> Result<()> {
+        let EditedImage { mut new, resolved, .. } = edited;
+        for (digest, content) in resolved.contents {
+            if wim.table().find(&digest).is_none() && self.known.insert(digest) {
+                self.contents.push((digest, self.spool.keep(content)?));
+            }
+        }
+        if let NewMetadata::New(digest, content) = new.metadata {
+            new.metadata = NewMetadata::New(digest, self.spool.keep(content)?);
+        }
+        self.images.push(new);
+        Ok(())
+    }
+}
+
+/// Reads a finished file back before it takes its name, which is `name`.
+///
+/// # Errors
+/// `Corrupt` or `Format` when it is not what was written.
+pub(super) fn read_back(
+    cx: &Context<'_>,
+    source: Arc<dyn ReadAt>,
+    name: &str,
+    written: &WriteReport,
+    depth: VerifyDepth,
+) -> Result<()> {
+    let wim = WimFile::open(source, name)?;
+    verify_written(cx, &wim, written)?;
+    if depth == VerifyDepth::Full {
+        let report = verify(cx, &wim)?;
+        let damage = report.findings.into_iter().find(|finding| finding.severity == Severity::Damage);
+        if let Some(finding) = damage {
+            return Err(finding.error);
+        }
+    }
+    Ok(())
+}
+
+/// The folder that holds `path`.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

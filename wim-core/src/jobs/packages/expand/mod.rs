@@ -1,0 +1,289 @@
+//! A package expanded: all of its files rebuilt from members, bases and deltas, and proved.
+//!
+//! Every file is compared with the length and digest that the package's index states, with the digest inside its delta, and
+//! with those that the manifests of the package state; one that differs refuses the whole package. Files are rebuilt in
+//! waves on many threads; bases wait in memory while the budget allows, else they are read back from where they went.
+
+mod plan;
+mod rebuild;
+mod store;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+pub use store::ExpandedFiles;
+
+use self::plan::{Plan, PlannedFile, Sources, find_index};
+use self::rebuild::Rebuild;
+use self::store::{FolderStore, SpoolStore, Store};
+use super::{OpenPackage, Payload, open};
+use crate::base::{Context, Error, ErrorKind, FileSource, ReadAt, Result, Stage, read_at};
+use crate::formats::cbs::ComponentManifest;
+use crate::formats::cbs::cix::{ContainerIndex, MAX_INDEX_BYTES, Recipe};
+use crate::formats::delta::apply::{Claim, apply};
+use crate::formats::delta::manifest::Stored;
+use crate::formats::delta::psf;
+use crate::servicing::package_files::{MemoryFiles, PackageFiles};
+
+/// Largest manifest that is read for its digests.
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+
+/// What was rebuilt, and how it was proved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Expanded {
+    /// Number of files.
+    pub files: u64,
+    /// Their bytes together.
+    pub bytes: u64,
+    /// Files that were members as they are.
+    pub stored: u64,
+    /// Files that are copies of others.
+    pub copies: u64,
+    /// Files that were made by deltas.
+    pub deltas: u64,
+    /// Files whose length and digest the package's index states.
+    pub proved_by_index: u64,
+    /// Digests in manifests of the package that were compared with files of it.
+    pub proved_by_manifests: u64,
+}
+
+/// Expands the package whose members are `members` into `target`, a folder that does not exist yet or is empty.
+///
+/// `psf` is the PSF file of a package whose index speaks of one. The files appear together when all are proved.
+///
+/// # Errors
+/// `InvalidInput` when the target has something in it, `Corrupt` with the file named when one is not what is stated, else
+/// what reading, deltas and manifests give. Nothing is left at the target then.
+pub fn to_folder(
+    cx: &Context<'_>,
+    members: &dyn PackageFiles,
+    psf: Option<Arc<dyn ReadAt>>,
+    target: &Path,
+) -> Result<Expanded> {
+    NewFolder::beside(target)?.fill(cx, &plan_of(members, psf)?)
+}
+
+/// Expands the package whose members are `members` for planning with it; what is large waits in a nameless file in
+/// `scratch`.
+///
+/// # Errors
+/// As [`to_folder`].
+pub fn to_files(
+    cx: &Context<'_>,
+    members: &dyn PackageFiles,
+    psf: Option<Arc<dyn ReadAt>>,
+    scratch: &Path,
+) -> Result<(ExpandedFiles, Expanded)> {
+    let plan = plan_of(members, psf)?;
+    let store = SpoolStore::new(scratch);
+    let expanded = run(cx, &plan, &store)?;
+    Ok((store.into_files(members.name(), &plan.files), expanded))
+}
+
+/// Expands the package at `path`, in whatever container it comes, into `target`, as [`to_folder`] does.
+///
+/// # Errors
+/// What [`open`] and [`to_folder`] give.
+pub fn expand(cx: &Context<'_>, path: &Path, target: &Path) -> Result<Expanded> {
+    if starts_as_psf(path)? {
+        return psf_to_folder(cx, path, target);
+    }
+    let target = NewFolder::beside(target)?;
+    let package = open(cx, path, target.parent())?;
+    target.fill(cx, &plan_of(&package.files, psf_of(&package, path)?)?)
+}
+
+/// The PSF file of the package at `path`: in the container with it, or beside it.
+///
+/// # Errors
+/// `Io` when it cannot be opened.
+pub(in crate::jobs) fn psf_of(package: &OpenPackage, path: &Path) -> Result<Option<Arc<dyn ReadAt>>> {
+    match (&package.psf, package.payload) {
+        (Some(psf), _) => psf.open(),
+        (None, Payload::Psf) => psf_beside(path),
+        (None, Payload::Files | Payload::Delta) => Ok(None),
+    }
+}
+
+fn starts_as_psf(path: &Path) -> Result<bool> {
+    let source = FileSource::open(path)?;
+    let mut start = [0; 8];
+    let length = start.len().min(usize::try_from(source.size()).unwrap_or(usize::MAX));
+    let start = start.get_mut(..length).unwrap_or_default();
+    read_at::read_exact_at(&source, start, 0).map_err(|e| e.in_file(path.display()))?;
+    Ok(psf::looks_like_one(start))
+}
+
+/// The PSF file that belongs to the cabinet at `path`; none when it is not there.
+fn psf_beside(path: &Path) -> Result<Option<Arc<dyn ReadAt>>> {
+    let psf = path.with_extension("psf");
+    if !psf.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(FileSource::open(&psf)?)))
+}
+
+/// Expands a PSF file that carries its index with it.
+///
+/// # Errors
+/// `NotFound` when it does not; else as [`to_folder`].
+pub fn psf_to_folder(cx: &Context<'_>, path: &Path, target: &Path) -> Result<Expanded> {
+    let name = path.display().to_string();
+    let source: Arc<dyn ReadAt> = Arc::new(FileSource::open(path)?);
+    let packed = psf::embedded_index(&*source).map_err(|e| e.in_file(&name))?.ok_or_else(|| {
+        Error::not_found("it has no index in it")
+            .in_file(&name)
+            .remedy("expand the .cab file of the same name, with this file beside it")
+    })?;
+    let claim = Claim { max_bytes: MAX_INDEX_BYTES, ..Claim::default() };
+    let index = apply(&[], &packed, &claim).map_err(|e| e.in_file(&name))?;
+    let index = ContainerIndex::parse(&name, &index)?;
+    let members = MemoryFiles::new(&name);
+    let plan = Plan::of_index(index, Sources::new(&members, Some(source)))?;
+    NewFolder::beside(target)?.fill(cx, &plan)
+}
+
+fn plan_of(members: &dyn PackageFiles, psf: Option<Arc<dyn ReadAt>>) -> Result<Plan<'_>> {
+    let sources = Sources::new(members, psf);
+    match find_index(members)? {
+        Some(index) => Plan::of_index(index, sources).map_err(|e| e.in_file(members.name())),
+        None => Plan::of_members(sources),
+    }
+}
+
+fn run(cx: &Context<'_>, plan: &Plan<'_>, store: &dyn Store) -> Result<Expanded> {
+    let bytes = plan.files.iter().map(|file| file.length).fold(0, u64::saturating_add);
+    cx.progress.start(Stage::Extracting, bytes);
+    let mut rebuild = Rebuild::new(plan, store, cx)?;
+    for member in plan.left_out() {
+        let message = format!("the member {member} is not named by the index and is left out");
+        cx.progress.warn(&Error::new(ErrorKind::Format, message).in_file(plan.sources.name()));
+    }
+    // Manifests first: they state digests of the files behind them.
+    rebuild.run(&plan.closure(is_manifest), cx)?;
+    let proved_by_manifests = add_proofs_of_manifests(cx, plan, store, &mut rebuild)?;
+    rebuild.run(&vec![true; plan.files.len()], cx)?;
+    let count = |is_meant: fn(&Recipe) -> bool| {
+        plan.files.iter().filter(|file| is_meant(&file.recipe)).count() as u64
+    };
+    Ok(Expanded {
+        files: plan.files.len() as u64,
+        bytes,
+        stored: count(|recipe| matches!(recipe, Recipe::Stored(_))),
+        copies: count(|recipe| matches!(recipe, Recipe::Copy(_))),
+        deltas: count(|recipe| matches!(recipe, Recipe::Delta(..))),
+        proved_by_index: if plan.has_index { plan.files.len() as u64 } else { 0 },
+        proved_by_manifests,
+    })
+}
+
+/// How the name of a manifest ends.
+const MANIFEST_SUFFIX: &str = ".manifest";
+
+fn is_manifest(file: &PlannedFile) -> bool {
+    !file.path.contains('\\') && file.path.to_ascii_lowercase().ends_with(MANIFEST_SUFFIX)
+}
+
+/// Hands the digests that manifests state to the files they are about; gives their number.
+fn add_proofs_of_manifests(
+    cx: &Context<'_>,
+    plan: &Plan<'_>,
+    store: &dyn Store,
+    rebuild: &mut Rebuild<'_>,
+) -> Result<u64> {
+    let numbers: std::collections::HashMap<String, usize> =
+        plan.files.iter().enumerate().map(|(number, file)| (file.path.to_lowercase(), number)).collect();
+    let mut proofs = 0;
+    for file in plan.files.iter().filter(|file| is_manifest(file) && file.length <= MAX_MANIFEST_BYTES) {
+        cx.cancel.check()?;
+        let name = format!("{}: {}", plan.sources.name(), file.path);
+        let bytes = store.get(file)?;
+        if Stored::of(&bytes) != Stored::Plain {
+            let message = "the manifest is compressed, so the digests in it are not compared";
+            cx.progress.warn(&Error::unsupported(message).in_file(&name));
+            continue;
+        }
+        let manifest = ComponentManifest::parse(&name, &bytes)?;
+        let folder = file.path.get(..file.path.len() - MANIFEST_SUFFIX.len()).unwrap_or_default();
+        for entry in &manifest.files {
+            let names = [Some(&entry.name), entry.source_name.as_ref()];
+            let path_of = |name: &String| format!("{folder}\\{name}").to_lowercase();
+            let number = names.into_iter().flatten().find_map(|name| numbers.get(&path_of(name)));
+            let Some(&number) = number else { continue };
+            for digest in &entry.digests {
+                rebuild.add_proof(number, *digest)?;
+                proofs += 1;
+            }
+        }
+    }
+    Ok(proofs)
+}
+
+/// A folder that appears under its name only when it is complete.
+struct NewFolder {
+    temporary: tempfile::TempDir,
+    target: PathBuf,
+}
+
+impl NewFolder {
+    /// Makes the temporary neighbour of `target`.
+    fn beside(target: &Path) -> Result<Self> {
+        let Some(name) = target.file_name() else {
+            return Err(Error::invalid_input("names no folder of its own")
+                .in_file(target.display())
+                .remedy("give the name of a folder that does not exist yet"));
+        };
+        if target.exists() {
+            let cannot = |e| Error::io(e, "cannot read the folder", target);
+            if std::fs::read_dir(target).map_err(cannot)?.next().is_some() {
+                return Err(Error::invalid_input("is not empty")
+                    .in_file(target.display())
+                    .remedy("give a folder that does not exist yet"));
+            }
+        }
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        std::fs::create_dir_all(parent).map_err(|e| Error::io(e, "cannot make the folder", parent))?;
+        let prefix = format!(".{}.", name.to_string_lossy());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(".wim-tmp");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As a plain mkdir would: the user's umask decides.
+            builder.permissions(std::fs::Permissions::from_mode(0o777));
+        }
+        let temporary =
+            builder.tempdir_in(parent).map_err(|e| Error::io(e, "cannot make a folder in", parent))?;
+        Ok(Self { temporary, target: target.to_owned() })
+    }
+
+    /// Where the target lies, and so has room.
+    fn parent(&self) -> &Path {
+        self.temporary.path().parent().unwrap_or(Path::new("."))
+    }
+
+    /// Rebuilds all files of a plan; they appear together.
+    fn fill(self, cx: &Context<'_>, plan: &Plan<'_>) -> Result<Expanded> {
+        let expanded = run(cx, plan, &FolderStore::new(self.temporary.path()))?;
+        cx.cancel.check()?;
+        self.commit()?;
+        Ok(expanded)
+    }
+
+    fn commit(self) -> Result<()> {
+        if self.target.exists() {
+            // Empty, or this fails as it should.
+            std::fs::remove_dir(&self.target).map_err(|e| Error::io(e, "cannot replace", &self.target))?;
+        }
+        let path = self.temporary.keep();
+        std::fs::rename(&path, &self.target).map_err(|e| {
+            let _ = std::fs::remove_dir_all(&path);
+            Error::io(e, "cannot rename the finished folder to", &self.target)
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! Where the files of an expanded package go: a folder of the host, or a temporary file.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::plan::PlannedFile;
+use crate::base::{Error, FileTime, Result};
+use crate::image::edit::Content;
+use crate::jobs::spool::Spool;
+use crate::servicing::package_files::{PackageFile, PackageFiles};
+
+/// Takes finished files from many threads, and gives them back to those that are made from them.
+pub(super) trait Store: Sync {
+    /// Keeps a file.
+    fn put(&self, file: &PlannedFile, bytes: &[u8]) -> Result<()>;
+
+    /// The bytes of a file that was kept.
+    fn get(&self, file: &PlannedFile) -> Result<Vec<u8>>;
+}
+
+/// A folder of the host, to which nobody else writes.
+pub(super) struct FolderStore {
+    root: PathBuf,
+    /// Folders that were made.
+    made: Mutex<HashSet<PathBuf>>,
+}
+
+impl FolderStore {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), made: Mutex::new(HashSet::new()) }
+    }
+
+    fn host_path(&self, file: &PlannedFile) -> PathBuf {
+        file.path.split('\\').fold(self.root.clone(), |path, name| path.join(name))
+    }
+
+    fn make_parent(&self, path: &Path) -> Result<()> {
+        let Some(parent) = path.parent().filter(|parent| *parent != self.root) else { return Ok(()) };
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.contains(parent) {
+            fs::create_dir_all(parent).map_err(|e| Error::io(e, "cannot make the folder", parent))?;
+            made.insert(parent.to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Store for FolderStore {
+    fn put(&self, file: &PlannedFile, bytes: &[u8]) -> Result<()> {
+        let path = self.host_path(file);
+        self.make_parent(&path)?;
+        let write = || {
+            let mut out = File::create_new(&path)?;
+            out.write_all(bytes)?;
+            match file.time {
+                Some(time) if time != FileTime::default() => out.set_modified(time.to_system_time()),
+                _ => Ok(()),
+            }
+        };
+        write().map_err(|e| Error::io(e, "cannot write", &path))
+    }
+
+    fn get(&self, file: &PlannedFile) -> Result<Vec<u8>> {
+        let path = self.host_path(file);
+        let mut bytes = Vec::new();
+        // One byte more than there may be tells a file that somebody has made longer.
+        let read = File::open(&path).and_then(|open| open.take(file.length + 1).read_to_end(&mut bytes));
+        read.map_err(|e| Error::io(e, "cannot read back", &path))?;
+        Ok(bytes)
+    }
+}
+
+/// A temporary file, and memory for small files.
+pub(super) struct SpoolStore(Mutex<(Spool, HashMap<String, Content>)>);
+
+impl SpoolStore {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self(Mutex::new((Spool::new(folder), HashMap::new())))
+    }
+
+    /// All files as a package of that name.
+    pub(super) fn into_files(self, name: &str, files: &[PlannedFile]) -> ExpandedFiles {
+        let list = files.iter().map(|file| PackageFile {
+            path: file.path.clone(),
+            size: file.length,
+            last_write: file.time,
+        });
+        let (_, contents) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ExpandedFiles { name: name.to_owned(), list: list.collect(), contents }
+    }
+}
+
+impl Store for SpoolStore {
+    fn put(&self, file: &PlannedFile, bytes: &[u8]) -> Result<()> {
+        let content = Content::bytes(bytes);
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = inner.0.keep(content)?;
+        inner.1.insert(file.path.clone(), content);
+        Ok(())
+    }
+
+    fn get(&self, file: &PlannedFile) -> Result<Vec<u8>> {
+        let content = {
+            let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            inner.1.get(&file.path).cloned()
+        };
+        match content {
+            Some(content) => content.read(file.length).map(|bytes| bytes.to_vec()),
+            None => Err(Error::not_found(format!("{} was not rebuilt yet", file.path))),
+        }
+    }
+}
+
+/// The files of a package, rebuilt and proved, for those who plan with them.
+pub struct ExpandedFiles {
+    name: String,
+    list: Vec<PackageFile>,
+    contents: HashMap<String, Content>,
+}
+
+impl ExpandedFiles {
+    fn find(&self, file: &PackageFile) -> Result<&Content> {
+        let missing = || Error::not_found(format!("{} is not in {}", file.path, self.name));
+        self.contents.get(&file.path).ok_or_else(missing)
+    }
+}
+
+impl PackageFiles for ExpandedFiles {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn list(&self) -> &[PackageFile] {
+        &self.list
+    }
+
+    fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
+        self.find(file)?.read(limit)
+    }
+
+    fn content(&self, file: &PackageFile) -> Result<Content> {
+        self.find(file).cloned()
+    }
+}

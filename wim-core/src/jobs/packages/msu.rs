@@ -1,0 +1,142 @@
+//! What stands beside the package cabinet in an `.msu`: the XML file that names it, and its properties.
+//!
+//! Described in updates.md 1.1: the XML is an answer file whose `servicing/package` says what to install and where it lies. The
+//! package is taken from there, not guessed from file names; only an `.msu` without such a file may have exactly one cabinet.
+
+use super::UnpackedFiles;
+use super::has_suffix;
+use crate::base::xml::{self, XmlLimits};
+use crate::base::{Error, ErrorKind, Place, Result};
+use crate::servicing::package_files::{PackageFile, PackageFiles};
+
+/// Largest text that is read; real ones have a few hundred bytes.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+/// Real files have six levels and a dozen nodes.
+const LIMITS: XmlLimits = XmlLimits { depth: 50, nodes: 100_000, attributes: 100 };
+/// End of the name of the file with properties.
+const PROPERTIES_SUFFIX: &str = "pkgProperties.txt";
+
+/// The package that an `.msu` says to install; texts as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopPackage {
+    /// Name of the assembly: `Package_for_KB2999226`.
+    pub name: String,
+    /// Version: `6.1.1.6`.
+    pub version: String,
+    /// Architecture: `amd64`.
+    pub architecture: String,
+    /// Language: `neutral`.
+    pub language: String,
+    /// Token of the public key.
+    pub public_key_token: String,
+    /// File name of the package cabinet.
+    pub cabinet: String,
+}
+
+/// True for cabinets of an `.msu` that are there for Windows Update or hold another servicing stack.
+pub(super) fn is_metadata(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == "wsusscan.cab"
+        || name.starts_with("desktopdeployment")
+        || (name.contains("aggregatedmetadata") && name.ends_with(".cab"))
+}
+
+/// The package that the XML files name; none when there is no such file.
+pub(super) fn top_package(files: &UnpackedFiles) -> Result<Option<TopPackage>> {
+    for file in files.list().iter().filter(|file| is_root_file(file, ".xml")) {
+        let at = |e: Error| e.at(Place::Path(file.path.clone()));
+        let bytes = files.read(file, MAX_TEXT_BYTES)?;
+        let text = xml::decode(&bytes).map_err(at)?;
+        let document = xml::parse(&text, LIMITS, &file.path)?;
+        let is_install = |node: &roxmltree::Node<'_, '_>| {
+            node.tag_name().name() == "package" && node.attribute("action") == Some("install")
+        };
+        let Some(package) = document.descendants().find(is_install) else { continue };
+        let child = |name: &str| package.children().find(|node| node.tag_name().name() == name);
+        let (Some(identity), Some(source)) = (child("assemblyIdentity"), child("source")) else {
+            let message = "the package to install has no assemblyIdentity or no source";
+            return Err(at(Error::new(ErrorKind::Format, message)));
+        };
+        let text_of = |name: &str| identity.attribute(name).unwrap_or_default().to_owned();
+        let location = source.attribute("location").unwrap_or_default();
+        return Ok(Some(TopPackage {
+            name: text_of("name"),
+            version: text_of("version"),
+            architecture: text_of("processorArchitecture"),
+            language: text_of("language"),
+            public_key_token: text_of("publicKeyToken"),
+            // %configsetroot%\NAME.cab
+            cabinet: location.rsplit(['\\', '/']).next().unwrap_or_default().to_owned(),
+        }));
+    }
+    Ok(None)
+}
+
+fn is_root_file(file: &PackageFile, suffix: &str) -> bool {
+    has_suffix(&file.path, suffix) && !file.path.contains('\\')
+}
+
+/// The cabinet to open.
+pub(super) fn package_cabinet<'f>(
+    files: &'f UnpackedFiles,
+    top: Option<&TopPackage>,
+) -> Result<&'f PackageFile> {
+    let mut cabinets = files.list().iter().filter(|file| is_root_file(file, ".cab"));
+    if let Some(top) = top {
+        let named = cabinets.find(|file| file.path.eq_ignore_ascii_case(&top.cabinet));
+        return named.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Format,
+                format!("{:?}, which is to be installed, is not in it", top.cabinet),
+            )
+            .remedy("the package is incomplete; get it again from its source")
+        });
+    }
+    match (cabinets.next(), cabinets.next()) {
+        (Some(only), None) => Ok(only),
+        _ => {
+            Err(Error::new(ErrorKind::Format, "several cabinets, and no XML file that says which to install")
+                .remedy("extract it with wim cab extract and give the cabinet that is meant"))
+        }
+    }
+}
+
+/// Keys and values of `*-pkgProperties.txt`: lines `Key="Value"`.
+pub(super) fn properties(files: &UnpackedFiles) -> Result<Vec<(String, String)>> {
+    let Some(file) = files.list().iter().find(|file| is_root_file(file, PROPERTIES_SUFFIX)) else {
+        return Ok(Vec::new());
+    };
+    let bytes = files.read(file, MAX_TEXT_BYTES)?;
+    let text = xml::decode(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes));
+    Ok(parse_properties(&text))
+}
+
+fn parse_properties(text: &str) -> Vec<(String, String)> {
+    let pair = |line: &str| {
+        let (key, value) = line.split_once('=')?;
+        let value = value.trim();
+        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+        Some((key.trim().to_owned(), value.to_owned()))
+    };
+    text.lines().filter_map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_are_keys_and_quoted_values() {
+        let text =
+            "ApplicabilityInfo=\"Windows 7 SP1;\"\r\nBuild Date=\"2015/08/11\"\r\nx = y\r\n\r\nnothing\r\n";
+        let expected = [("ApplicabilityInfo", "Windows 7 SP1;"), ("Build Date", "2015/08/11"), ("x", "y")];
+        assert_eq!(parse_properties(text), expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn cabinets_for_windows_update_are_told() {
+        assert!(is_metadata("WSUSSCAN.cab") && is_metadata("DesktopDeployment_x86.cab"));
+        assert!(is_metadata("onepackage.AggregatedMetadata.cab"));
+        assert!(!is_metadata("Windows6.1-KB2999226-x64.cab"));
+    }
+}

@@ -1,0 +1,274 @@
+//! The devices of one machine, so that only its drivers are added.
+//!
+//! A list comes from Windows (`pnputil /enum-devices /ids`, Device Manager, `wmic`) or from Linux (`lspci -nn`, `lsusb`); each
+//! line is searched for ids and everything else is passed over. Less exact ids that Windows would try for the same device
+//! (drivers.md 1.11) are added; nothing is guessed beyond that.
+
+use std::collections::BTreeSet;
+
+use crate::base::{Error, Result};
+use crate::formats::inf::encoding;
+
+/// Most ids of one list; a machine has a few hundred.
+const MAX_IDS: usize = 100_000;
+/// Largest list.
+const MAX_BYTES: usize = 16 << 20;
+/// Enumerators of Windows itself. Devices of any other appear only once a vendor's bus driver runs.
+const KNOWN_ENUMERATORS: [&str; 25] = [
+    "1394",
+    "ACPI",
+    "BTH",
+    "BTHENUM",
+    "DISPLAY",
+    "FDC",
+    "GENDISK",
+    "HDAUDIO",
+    "HID",
+    "IDE",
+    "INTELAUDIO",
+    "ISAPNP",
+    "MONITOR",
+    "PCI",
+    "PCIIDE",
+    "PCMCIA",
+    "ROOT",
+    "SCSI",
+    "SD",
+    "STORAGE",
+    "SWD",
+    "UEFI",
+    "USB",
+    "USBSTOR",
+    "VMBUS",
+];
+
+/// Hardware ids in upper case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HardwareIds {
+    ids: BTreeSet<String>,
+}
+
+/// How a driver fits the devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// One of them is served.
+    Device,
+    /// None is, but all its devices hang below a bus that only another vendor's driver brings up.
+    BelowVendorBus,
+    /// None is.
+    Nothing,
+}
+
+impl HardwareIds {
+    /// Reads a list, in any encoding that INFs have.
+    ///
+    /// # Errors
+    /// `Format` when no line holds an id, `Limit` for a list that is too long.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() > MAX_BYTES {
+            return Err(Error::limit("a list of hardware ids larger than 16 MiB"));
+        }
+        let (text, _) = encoding::decode(bytes, encoding::DEFAULT_CODE_PAGE);
+        let mut list = Self::default();
+        for line in text.lines() {
+            list.read_line(line);
+            if list.ids.len() > MAX_IDS {
+                return Err(Error::limit(format!("more than {MAX_IDS} hardware ids")));
+            }
+        }
+        if list.ids.is_empty() {
+            return Err(Error::format("list of hardware ids", "lines", 0, "no line holds an id").remedy(
+                "write one id a line, as PCI\\VEN_8086&DEV_1E31, or the output of `lspci -nn` and `lsusb`",
+            ));
+        }
+        Ok(list)
+    }
+
+    /// How many ids there are, less exact ones of the same devices included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// True when there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// True when a device of the machine has this id.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.ids.contains(&id.trim().to_uppercase())
+    }
+
+    /// How a driver with these ids fits.
+    #[must_use]
+    pub fn fit<'i>(&self, ids: impl IntoIterator<Item = &'i str>) -> Fit {
+        let mut all_below = None;
+        for id in ids {
+            if self.contains(id) {
+                return Fit::Device;
+            }
+            let below = id.split_once('\\').is_some_and(|(enumerator, _)| {
+                !KNOWN_ENUMERATORS.iter().any(|known| known.eq_ignore_ascii_case(enumerator.trim()))
+            });
+            all_below = Some(all_below.unwrap_or(true) && below);
+        }
+        if all_below == Some(true) { Fit::BelowVendorBus } else { Fit::Nothing }
+    }
+
+    fn read_line(&mut self, line: &str) {
+        let line = line.trim();
+        if line.starts_with(['#', ';']) {
+            return;
+        }
+        self.read_lspci(line);
+        self.read_lsusb(line);
+        for word in line.split(['"', '{', '}', ',', ' ', '\t', '=', '|']) {
+            if is_device_id(word) {
+                self.add(word);
+            }
+        }
+    }
+
+    /// `00:14.0 USB controller [0c03]: Intel … [8086:1e31] (rev 04) (prog-if 30 [XHCI])`.
+    fn read_lspci(&mut self, line: &str) {
+        let brackets: Vec<&str> = line.split('[').skip(1).filter_map(|part| part.split(']').next()).collect();
+        let class = brackets.iter().find(|text| text.len() == 4 && is_hex(text)).copied();
+        let Some((vendor, device)) = brackets.iter().rev().find_map(|text| pair_of_words(text)) else {
+            return;
+        };
+        let after = |mark: &str| {
+            let rest = line.split(mark).nth(1)?;
+            rest.get(..2).filter(|digits| is_hex(digits)).map(str::to_uppercase)
+        };
+        let id = format!("PCI\\VEN_{vendor}&DEV_{device}").to_uppercase();
+        match after("(rev ") {
+            Some(revision) => self.add(&format!("{id}&REV_{revision}")),
+            None => self.add(&id),
+        }
+        if let Some(class) = class {
+            let interface = after("(prog-if ").unwrap_or_default();
+            self.add(&format!("PCI\\CC_{class}{interface}"));
+            self.add(&format!("{id}&CC_{class}{interface}"));
+        }
+    }
+
+    /// `Bus 002 Device 001: ID 1d6b:0003 Linux Foundation 3.0 root hub`.
+    fn read_lsusb(&mut self, line: &str) {
+        let id = line.split(" ID ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        if let Some((vendor, product)) = id.and_then(pair_of_words) {
+            self.add(&format!("USB\\VID_{vendor}&PID_{product}"));
+        }
+    }
+
+    /// Adds an id, or the path of a device instance, with the less exact ones.
+    fn add(&mut self, id: &str) {
+        let id = id.trim().to_uppercase();
+        // The third part of a path tells devices of the same kind apart.
+        let mut parts = id.splitn(3, '\\');
+        let short = match (parts.next(), parts.next()) {
+            (Some(enumerator), Some(device)) => format!("{enumerator}\\{device}"),
+            _ => id.clone(),
+        };
+        for less in less_exact(&short) {
+            self.ids.insert(less);
+        }
+        self.ids.insert(short);
+        self.ids.insert(id);
+    }
+}
+
+/// The less exact ids that Windows makes of a PCI or USB id.
+fn less_exact(id: &str) -> Vec<String> {
+    let Some((enumerator, device)) = id.split_once('\\') else { return Vec::new() };
+    let part = |prefix: &str| device.split('&').find(|part| part.starts_with(prefix));
+    let join = |parts: &[Option<&str>]| {
+        let there: Option<Vec<&str>> = parts.iter().copied().collect();
+        there.map(|parts| format!("{enumerator}\\{}", parts.join("&")))
+    };
+    let class: Option<&str> = part("CC_");
+    let short_class = class.and_then(|class| class.get(.."CC_ccss".len()));
+    let (vendor, product) = (part("VEN_"), part("DEV_"));
+    let all = match enumerator {
+        "PCI" => vec![
+            join(&[vendor, product, part("SUBSYS_")]),
+            join(&[vendor, product, class]),
+            join(&[vendor, product, short_class]),
+            join(&[vendor, product, part("REV_")]),
+            join(&[vendor, product]),
+            join(&[vendor, class]),
+            join(&[vendor, short_class]),
+            join(&[vendor]),
+            join(&[class]),
+            join(&[short_class]),
+        ],
+        "USB" | "HID" => {
+            vec![join(&[part("VID_"), part("PID_"), part("MI_")]), join(&[part("VID_"), part("PID_")])]
+        }
+        // ACPI\PNP0A08 is also known as *PNP0A08.
+        "ACPI" if !device.contains('&') => vec![Some(format!("*{device}"))],
+        _ => Vec::new(),
+    };
+    all.into_iter().flatten().collect()
+}
+
+fn is_device_id(word: &str) -> bool {
+    if let Some(rest) = word.strip_prefix('*') {
+        return rest.len() >= 7 && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+    }
+    // A path of a file has a drive or begins with a separator.
+    word.split_once('\\').is_some_and(|(enumerator, device)| {
+        !device.is_empty()
+            && enumerator.len() >= 2
+            && enumerator.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
+}
+
+fn is_hex(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// `8086:1e31`.
+fn pair_of_words(text: &str) -> Option<(&str, &str)> {
+    let (a, b) = text.split_once(':')?;
+    (a.len() == 4 && b.len() == 4 && is_hex(a) && is_hex(b)).then_some((a, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_windows_and_linux_are_read() {
+        let text = "# this machine\r\nInstance ID: PCI\\VEN_8086&DEV_1E31&SUBSYS_84CA1043&REV_04\\3&11583659&0&A0\r\n\
+            {\"PCI\\VEN_144D&DEV_A804&CC_010802\",\"PCI\\VEN_144D&DEV_A804\"}\n\
+            02:00.0 Ethernet controller [0200]: Realtek RTL8111 [10ec:8168] (rev 0c)\n\
+            Bus 002 Device 002: ID 0781:5581 SanDisk Corp. Ultra\nACPI\\PNP0A08\nC:\\Windows\\inf\\x.inf\n";
+        let list = HardwareIds::parse(text.as_bytes()).unwrap();
+        for id in [
+            "PCI\\VEN_8086&DEV_1E31",
+            "pci\\ven_8086&dev_1e31&rev_04",
+            "PCI\\CC_0108",
+            "PCI\\VEN_10EC&DEV_8168&REV_0C",
+            "PCI\\CC_0200",
+            "USB\\VID_0781&PID_5581",
+            "*PNP0A08",
+        ] {
+            assert!(list.contains(id), "{id}");
+        }
+        assert!(!list.contains("PCI\\VEN_10EC&DEV_8168&REV_0D") && !list.contains("C:\\Windows"));
+        assert_eq!(list.fit(["PCI\\VEN_1&DEV_2", "PCI\\VEN_144D&DEV_A804"]), Fit::Device);
+        assert_eq!(list.fit(["IUSB3\\ROOT_HUB30", "IUSB3\\CLASS_09"]), Fit::BelowVendorBus);
+        assert_eq!(list.fit(["IUSB3\\ROOT_HUB30", "USB\\CLASS_09"]), Fit::Nothing);
+        assert_eq!(list.fit([]), Fit::Nothing);
+    }
+
+    #[test]
+    fn a_list_without_ids_is_refused() {
+        let e = HardwareIds::parse(b"nothing here\n").unwrap_err();
+        assert!(e.remedy_text().is_some());
+        assert!(HardwareIds::parse(b"").is_err());
+    }
+}

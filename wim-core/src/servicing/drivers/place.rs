@@ -1,0 +1,247 @@
+//! One package on its way into an image, as far as all generations of Windows have it in common: its folder, the files put where
+//! Windows runs them from, and its services.
+//!
+//! Source: drivers.md 1.8, 1.10 and 3.7. Which of this is done, and what else, is decided in `level_a` and `level_b`.
+
+use super::boot::BootCritical;
+use super::manifest::{Manifest, ManifestFile};
+use super::options::DriverOptions;
+use super::package::Package;
+use super::registry_lines::{KeptValue, RegistryWriter, start_type};
+use super::report::{Added, How, ServiceReport};
+use super::select::{SelectedFile, Selection};
+use super::store::{ImageFiles, Put, Staged, StagedFile, file_version, hex};
+use crate::base::Result;
+use crate::formats::hive::RegValue;
+use crate::formats::inf::{Directory, FileCopy, TargetWindows};
+use crate::image::WimPath;
+use crate::servicing::hive_set::HiveName;
+
+/// A package and what it meets.
+pub(super) struct Job<'a, 'p> {
+    pub(super) package: &'a Package<'p>,
+    pub(super) selection: &'a Selection,
+    pub(super) staged: &'a Staged,
+    pub(super) target: &'a TargetWindows,
+    pub(super) options: &'a DriverOptions,
+    /// What was added before.
+    pub(super) manifest: &'a Manifest,
+    /// What the image has of it already is left as it is.
+    pub(super) completing: bool,
+}
+
+/// What was done.
+pub(super) struct Done {
+    pub(super) added: Added,
+    /// `oemN.inf`, where Windows publishes drivers.
+    pub(super) published: Option<String>,
+    pub(super) files: Vec<ManifestFile>,
+    pub(super) findings: Vec<String>,
+    /// Registry values that were so already.
+    pub(super) kept: Vec<KeptValue>,
+}
+
+impl Job<'_, '_> {
+    /// The reason of its changes.
+    pub(super) fn reason(&self) -> String {
+        format!("driver {}", self.package.inf_name())
+    }
+
+    /// Whether its files and services are put in place, rather than offered to Windows only.
+    pub(super) fn is_put_in_place(&self) -> bool {
+        match self.options.boot_critical {
+            BootCritical::ByClass => self.selection.boot_critical,
+            BootCritical::Always => true,
+            BootCritical::Never => false,
+        }
+    }
+
+    /// The report of a package of which nothing is done yet.
+    pub(super) fn begin(&self, how: How, folder: &WimPath) -> Done {
+        Done {
+            added: Added {
+                how,
+                folder: folder.to_string(),
+                completed: self.completing,
+                boot_critical: self.is_put_in_place(),
+                services: Vec::new(),
+                device_ids: self.selection.device_ids(),
+                files: Vec::new(),
+            },
+            published: None,
+            files: Vec::new(),
+            findings: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// Puts the package itself into its folder.
+    pub(super) fn copy_package(
+        &self,
+        image: &mut ImageFiles<'_>,
+        folder: &WimPath,
+        done: &mut Done,
+    ) -> Result<()> {
+        let reason = format!("{}: its package", self.reason());
+        image.make_directory(folder, &reason);
+        for file in &self.staged.files {
+            let path = image.spelled(&folder.join(&file.path)?.to_string())?;
+            self.copy_file(image, &path, file, &reason, done)?;
+        }
+        Ok(())
+    }
+
+    /// Puts one file of the package there, whatever is there already.
+    pub(super) fn copy_file(
+        &self,
+        image: &mut ImageFiles<'_>,
+        path: &WimPath,
+        file: &StagedFile,
+        reason: &str,
+        done: &mut Done,
+    ) -> Result<()> {
+        if let Put::Written { replaced } = image.put(path, file, reason)? {
+            done.files.push(manifest_file(path, file, replaced, None));
+        }
+        Ok(())
+    }
+
+    /// Puts a file where Windows runs it from, `folder` of the image; says which file of the package that is, unless the INF does
+    /// not want it there.
+    ///
+    /// A newer file stays; one that is replaced is kept in `replaced_folder` until the driver is removed.
+    pub(super) fn put_in_place(
+        &self,
+        image: &mut ImageFiles<'_>,
+        selected: &SelectedFile,
+        folder: &str,
+        replaced_folder: &WimPath,
+        done: &mut Done,
+    ) -> Result<Option<String>> {
+        let copy = &selected.copy;
+        let name = &copy.destination_name;
+        let Some(file) = self.staged.file(&selected.source.stored_path) else { return Ok(None) };
+        let path = image.spelled(&format!("\\{folder}\\{name}"))?;
+        let mut replaced_copy = None;
+        match image.read(&path)? {
+            Some(present) => {
+                let is_ours = self.manifest.owns_file(&path.to_string(), &hex(&file.sha256));
+                if present == file.bytes && is_ours {
+                    // Another driver put the same file there; it goes when the last of them goes.
+                    done.files.push(manifest_file(&path, file, Some(file.sha256), None));
+                }
+                if self.completing || present == file.bytes {
+                    return Ok(Some(file.path.clone()));
+                }
+                if let Some(why) = self.stays(copy, &path, &present, file) {
+                    done.findings.push(why);
+                    return Ok(Some(file.path.clone()));
+                }
+                let copy_path = replaced_folder.child(name.as_str());
+                let reason = format!("{}: the file it replaces", self.reason());
+                image.put_bytes(&copy_path, present, &reason)?;
+                replaced_copy = Some(copy_path.to_string());
+            }
+            None if copy.flags & FileCopy::REPLACE_ONLY != 0 => return Ok(None),
+            None => {}
+        }
+        let put = image.put(&path, file, &format!("{}: {}", self.reason(), what(name)))?;
+        if let Put::Written { replaced } = put {
+            done.added.files.push(path.to_string());
+            done.files.push(manifest_file(&path, file, replaced, replaced_copy));
+        }
+        Ok(Some(file.path.clone()))
+    }
+
+    /// Why a file that is there is not replaced, if it is not.
+    fn stays(&self, copy: &FileCopy, path: &WimPath, present: &[u8], file: &StagedFile) -> Option<String> {
+        if copy.flags & FileCopy::NO_OVERWRITE != 0 {
+            return Some(format!("{path} is there and stays: its INF says so"));
+        }
+        let (old, new) = file_version(present).zip(file_version(&file.bytes))?;
+        if old <= new || self.options.force {
+            return None;
+        }
+        let text = |v: [u16; 4]| v.map(|part| part.to_string()).join(".");
+        Some(format!("{path} is there in version {} and stays; the package has {}", text(old), text(new)))
+    }
+
+    /// Writes its services and their framework versions.
+    pub(super) fn write_services(
+        &self,
+        registry: &mut RegistryWriter<'_, '_>,
+        done: &mut Done,
+    ) -> Result<()> {
+        let inf = self.package.inf();
+        for service in self.selection.installs.iter().flat_map(|selected| &selected.install.services) {
+            let known =
+                done.added.services.iter().any(|other| other.name.eq_ignore_ascii_case(&service.name));
+            // A service of an INF of Windows is there already, or belongs to a part of Windows that is not.
+            if known || service.inbox {
+                continue;
+            }
+            let start = start_type(service, &self.selection.class_guid, self.options.boot_start);
+            let Some(start) = start.filter(|_| service.service_type.is_some()) else {
+                let text = format!("service {} has no type or no start type; it is left out", service.name);
+                done.findings.push(inf.error(service.position, text).to_string());
+                continue;
+            };
+            registry.service(inf, service, start)?;
+            done.added.services.push(ServiceReport {
+                name: service.name.clone(),
+                start,
+                function_driver: service.is_function_driver(),
+            });
+        }
+        for (service, version) in self.selection.installs.iter().flat_map(|selected| &selected.install.kmdf) {
+            if !done.added.services.iter().any(|other| other.name.eq_ignore_ascii_case(service)) {
+                continue;
+            }
+            for set in registry.control_sets() {
+                let key = format!("{set}\\Services\\{service}\\Parameters\\Wdf");
+                registry.set(HiveName::System, &key, "KmdfLibraryVersion", RegValue::sz(version))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder of the image that a copy line means; none, with a finding, when that is for Windows itself to know.
+    pub(super) fn destination(
+        &self,
+        copy: &FileCopy,
+        is_wanted: impl Fn(u32) -> bool,
+        done: &mut Done,
+    ) -> Option<String> {
+        match copy.directory(self.target.arch) {
+            Directory::Folder(folder) if is_wanted(copy.dirid) => Some(folder),
+            _ => {
+                let name = &copy.destination_name;
+                done.findings.push(format!("{name}: directory id {} is left to Windows", copy.dirid));
+                None
+            }
+        }
+    }
+}
+
+/// What a file is, for the reason of its change.
+fn what(name: &str) -> &'static str {
+    match name.rsplit('.').next().map(str::to_ascii_lowercase).as_deref() {
+        Some("sys") => "driver binary",
+        Some("dll" | "exe") => "program",
+        _ => "file",
+    }
+}
+
+fn manifest_file(
+    path: &WimPath,
+    file: &StagedFile,
+    replaced: Option<[u8; 32]>,
+    replaced_copy: Option<String>,
+) -> ManifestFile {
+    ManifestFile {
+        path: path.to_string(),
+        sha256: hex(&file.sha256),
+        replaced_sha256: replaced.map(|digest| hex(&digest)),
+        replaced_copy,
+    }
+}

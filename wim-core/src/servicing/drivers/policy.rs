@@ -1,0 +1,135 @@
+//! What keeps a package out of an image although it applies: its signature, the machine's devices, what Windows PE can use.
+//!
+//! Source: drivers.md 3.4 and 7.4 to 7.5. It decides from what others found; it reads the image only for the updates that teach
+//! Windows 7 SHA-2, and writes nothing.
+
+use std::collections::BTreeSet;
+
+use super::boot;
+use super::hardware_ids::{Fit, HardwareIds};
+use super::options::{DriverOptions, Undecorated, Unsigned, WinPeClasses};
+use super::package::Package;
+use super::select::Selection;
+use super::sha2_updates;
+use super::signature::SignatureReport;
+use super::store::{ImageFiles, refusal};
+use crate::base::{Architecture, Error, Result};
+use crate::formats::inf::{Service, TargetWindows, models};
+use crate::servicing::hive_set::HiveSet;
+
+/// Why the signature keeps a package out, if it does; what is odd about it goes to `findings`.
+pub(super) fn signature_verdict(
+    selection: &Selection,
+    report: &SignatureReport,
+    image: &ImageFiles<'_>,
+    hives: &mut HiveSet<'_>,
+    (windows, options): (&TargetWindows, &DriverOptions),
+    findings: &mut Vec<String>,
+) -> Result<Option<Error>> {
+    let reason = report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()));
+    if !report.is_accepted(windows) {
+        if options.unsigned == Unsigned::Refuse {
+            return Ok(Some(refusal(
+                format!("Windows on {} loads only signed drivers, and {reason}", windows.arch),
+                "use the vendor's signed package; or force it, and turn test signing on in the boot \
+                 configuration (bcdedit /set testsigning on), which Secure Boot forbids",
+            )));
+        }
+        findings.push(format!(
+            "{}: Windows on {} will not load it unless test signing is on; {reason}",
+            report.label(),
+            windows.arch
+        ));
+    }
+    if !report.needs_sha2 || windows.version() > (6, 1) {
+        return Ok(None);
+    }
+    let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
+    let boot_start = services.clone().any(|s| s.start_type == Some(Service::BOOT_START) && !s.inbox);
+    match sha2_updates::knows_sha2(image, hives)? {
+        Some(true) => {}
+        Some(false) if boot_start && windows.arch != Architecture::X86 && !options.force => {
+            return Ok(Some(refusal(
+                "it is signed with SHA-2 alone, which this image cannot check at boot",
+                "add the updates KB4490628 and KB4474419 to this image first",
+            )));
+        }
+        Some(false) => findings.push(
+            "it is signed with SHA-2 alone, which this image cannot check without KB4474419".to_owned(),
+        ),
+        None => findings.push(
+            "it is signed with SHA-2 alone; nothing in the image tells whether it can check that (KB4474419)"
+                .to_owned(),
+        ),
+    }
+    Ok(None)
+}
+
+/// `*IfType` of wireless adapters.
+const WIRELESS: u32 = 71;
+
+/// Why a package is of no use in Windows PE, if it is of none.
+#[must_use]
+pub(super) fn winpe_verdict(selection: &Selection, classes: WinPeClasses) -> Option<String> {
+    let class = boot::class_by_guid(&selection.class_guid);
+    let name = class.map_or(selection.class_guid.as_str(), |class| class.name);
+    if ["Extension", "SoftwareComponent"].contains(&name) {
+        return Some(format!("class {name} is never for Windows PE; it belongs into the installed Windows"));
+    }
+    if classes == WinPeClasses::All {
+        return None;
+    }
+    let is_wireless =
+        selection.installs.iter().any(|selected| selected.install.interface_type == Some(WIRELESS));
+    if name == "Net" && is_wireless {
+        return Some("a Wi-Fi adapter, which Windows PE cannot use: it has no wireless service".to_owned());
+    }
+    if class.is_some_and(|class| class.for_setup) {
+        return None;
+    }
+    Some(format!(
+        "class {name} is not needed by Setup; Windows PE gets storage, USB, input and wired network"
+    ))
+}
+
+/// Which packages are for the devices of a machine.
+pub(super) struct HardwareMatch<'o> {
+    ids: &'o HardwareIds,
+    /// Makers of the packages that serve a device.
+    providers: BTreeSet<String>,
+}
+
+impl<'o> HardwareMatch<'o> {
+    /// Looks at all packages, since a hub's driver is wanted with that of the controller above it.
+    pub(super) fn new(
+        ids: &'o HardwareIds,
+        packages: &[Package<'_>],
+        target: &TargetWindows,
+        undecorated: Undecorated,
+    ) -> Self {
+        let serves = |package: &&Package<'_>| {
+            let models = models::models_with(package.inf(), target, undecorated);
+            models.is_ok_and(|models| {
+                ids.fit(models.models.iter().flat_map(|model| &model.ids).map(String::as_str)) == Fit::Device
+            })
+        };
+        let providers = packages.iter().filter(serves).filter_map(|package| provider(package));
+        Self { ids, providers: providers.collect() }
+    }
+
+    /// Why a package is not for this machine, if it is not.
+    pub(super) fn verdict(&self, package: &Package<'_>, selection: &Selection) -> Option<String> {
+        let ids = selection.installs.iter().flat_map(|install| &install.ids);
+        match self.ids.fit(ids.map(|id| id.id.as_str())) {
+            Fit::Device => None,
+            Fit::BelowVendorBus if provider(package).is_some_and(|name| self.providers.contains(&name)) => {
+                None
+            }
+            _ => Some("it serves none of the devices in the list of hardware ids".to_owned()),
+        }
+    }
+}
+
+fn provider(package: &Package<'_>) -> Option<String> {
+    package.version().provider.as_ref().map(|name| name.trim().to_lowercase())
+}

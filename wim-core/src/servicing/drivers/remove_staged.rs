@@ -1,0 +1,192 @@
+//! Takes drivers out of Windows 8 and later that Windows itself has staged, as `oemN.inf`: what DISM removes.
+//!
+//! Source: drivers.md 3.6. The driver database and the owners of services and files say what belongs to a package. Drivers that came
+//! with Windows have no such name and stay.
+
+use std::collections::BTreeSet;
+
+use super::boot;
+use super::database::{self, CATALOG_FOLDER, FILE_REPOSITORY, HIVES, INF_FOLDER, OEM_INF_MAP, ROOT};
+use super::manifest::ManifestEntry;
+use super::registry_lines::OWNERS;
+use super::store::ImageFiles;
+use crate::base::Result;
+use crate::formats::hive::RegValue;
+use crate::image::WimPath;
+use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
+
+const LOCKDOWN: &str = "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles";
+
+/// A package that Windows staged.
+pub(super) struct Staged {
+    hive: HiveName,
+    published: String,
+    folders: Vec<String>,
+}
+
+/// The package published as `name`, if the database has one.
+pub(super) fn find(hives: &mut HiveSet<'_>, name: &str) -> Result<Option<Staged>> {
+    if database::number_of(name).is_none() {
+        return Ok(None);
+    }
+    for hive in HIVES {
+        let key = format!("{ROOT}\\DriverInfFiles\\{name}");
+        if hives.key_exists(hive, &key)? {
+            let folders = hives.get(hive, &key, "")?.and_then(|value| value.as_multi_sz());
+            // A damaged hive must not make this remove something else.
+            let is_name = |folder: &String| folder.contains(".inf_") && !folder.contains(['\\', '/']);
+            let folders = folders.unwrap_or_default().into_iter().filter(is_name).collect();
+            return Ok(Some(Staged { hive, published: name.to_lowercase(), folders }));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes it; what is told of it is returned.
+pub(super) fn remove(
+    staged: Staged,
+    image: &mut ImageFiles<'_>,
+    hives: &mut HiveSet<'_>,
+    findings: &mut Vec<String>,
+) -> Result<ManifestEntry> {
+    let entry = describe(&staged, hives)?;
+    let reason = format!("driver {} removed", staged.published);
+    if entry.boot_critical {
+        findings.push(format!(
+            "{} is of a class that Windows needs to boot: make sure that another driver serves its devices",
+            entry.inf
+        ));
+    }
+    services(&staged, hives, &reason)?;
+    locked_files(&staged, image, hives, &reason)?;
+    let stem = staged.published.trim_end_matches(".inf");
+    let mut paths = vec![
+        format!("{INF_FOLDER}\\{stem}.inf"),
+        format!("{INF_FOLDER}\\{stem}.PNF"),
+        format!("{CATALOG_FOLDER}\\{stem}.cat"),
+    ];
+    paths.extend(staged.folders.iter().map(|folder| format!("{FILE_REPOSITORY}\\{folder}")));
+    for path in paths {
+        // A folder's name comes from the hive: one that would lead elsewhere is none.
+        let Ok(path) = image.spelled(&path) else { continue };
+        if image.exists(&path) {
+            image.remove(&path, &reason);
+        }
+    }
+    let published = BTreeSet::from([staged.published.clone()]);
+    let folders = staged.folders.iter().cloned().collect();
+    database::forget(hives, &published, &folders, &reason)?;
+    if let (Some(number), Some(map)) =
+        (database::number_of(&staged.published), hives.get(HiveName::System, ROOT, OEM_INF_MAP)?)
+    {
+        let map = database::without_number(&map.data, number);
+        hives.set(HiveName::System, ROOT, OEM_INF_MAP, RegValue::binary(map), &reason)?;
+    }
+    Ok(entry)
+}
+
+/// What the database says of it.
+fn describe(staged: &Staged, hives: &mut HiveSet<'_>) -> Result<ManifestEntry> {
+    let folder = staged.folders.first().cloned().unwrap_or_default();
+    let key = format!("{ROOT}\\DriverPackages\\{folder}");
+    let mut text = |name: &str| -> Result<Option<String>> {
+        Ok(hives.get(staged.hive, &key, name)?.and_then(|value| value.as_str()))
+    };
+    let (inf, provider) = (text("InfName")?, text("Provider")?);
+    let (catalog, signer) = (text("Catalog")?, text("SignerName")?);
+    let version = hives.get(staged.hive, &key, "Version")?.map(|value| value.data).unwrap_or_default();
+    let class_guid =
+        version.get(8..24).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(crate::base::Guid);
+    let class_guid = class_guid.map(|guid| format!("{{{}}}", guid.to_string().to_uppercase()));
+    let class_guid = class_guid.unwrap_or_default();
+    let numbers: Vec<String> = version
+        .get(32..40)
+        .map(|bytes| {
+            bytes.as_chunks::<2>().0.iter().rev().map(|&n| u16::from_le_bytes(n).to_string()).collect()
+        })
+        .unwrap_or_default();
+    Ok(ManifestEntry {
+        inf: inf.unwrap_or_else(|| staged.published.clone()),
+        identity: String::new(),
+        order: 0,
+        how: "staged".to_owned(),
+        folder: format!("{FILE_REPOSITORY}\\{folder}"),
+        published: Some(staged.published.clone()),
+        class: boot::class_by_guid(&class_guid).map(|class| class.name.to_owned()),
+        boot_critical: boot::is_boot_critical_in(hives, &class_guid)?,
+        class_guid,
+        provider,
+        date: None,
+        version: (!numbers.is_empty()).then(|| numbers.join(".")),
+        catalog,
+        arch: folder.rsplit('_').nth(1).unwrap_or_default().to_owned(),
+        ids: Vec::new(),
+        services: Vec::new(),
+        files: Vec::new(),
+        registry: Vec::new(),
+        start_lines: Vec::new(),
+        made_folders: Vec::new(),
+        signer,
+    })
+}
+
+/// What is left of a key's owners without the package; none when it is no owner.
+fn other_owners(
+    staged: &Staged,
+    hives: &mut HiveSet<'_>,
+    hive: HiveName,
+    key: &str,
+) -> Result<Option<Vec<String>>> {
+    let owners = hives.get(hive, key, OWNERS)?.and_then(|value| value.as_multi_sz()).unwrap_or_default();
+    if !owners.iter().any(|owner| owner.eq_ignore_ascii_case(&staged.published)) {
+        return Ok(None);
+    }
+    Ok(Some(owners.into_iter().filter(|owner| !owner.eq_ignore_ascii_case(&staged.published)).collect()))
+}
+
+/// Services of no other owner go.
+fn services(staged: &Staged, hives: &mut HiveSet<'_>, reason: &str) -> Result<()> {
+    for set in hives.control_sets()? {
+        let parent = format!("{}\\Services", control_set_key(set));
+        for name in hives.subkeys(HiveName::System, &parent)? {
+            let key = format!("{parent}\\{name}");
+            match other_owners(staged, hives, HiveName::System, &key)? {
+                None => {}
+                Some(rest) if rest.is_empty() => hives.delete_key(HiveName::System, &key, reason)?,
+                Some(rest) => {
+                    hives.set(HiveName::System, &key, OWNERS, RegValue::multi_sz(&rest), reason)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Files of no other owner go, with their records.
+fn locked_files(
+    staged: &Staged,
+    image: &mut ImageFiles<'_>,
+    hives: &mut HiveSet<'_>,
+    reason: &str,
+) -> Result<()> {
+    for name in hives.subkeys(HiveName::Software, LOCKDOWN)? {
+        let key = format!("{LOCKDOWN}\\{name}");
+        match other_owners(staged, hives, HiveName::Software, &key)? {
+            None => {}
+            Some(rest) if rest.is_empty() => {
+                hives.delete_key(HiveName::Software, &key, reason)?;
+                let file = name.replace('/', "\\");
+                let below = file
+                    .get(.."%SystemRoot%\\".len())
+                    .filter(|root| root.eq_ignore_ascii_case("%SystemRoot%\\"));
+                let path = below.and_then(|root| file.get(root.len()..));
+                let path = path.and_then(|rest| WimPath::parse(&format!("\\Windows\\{rest}")).ok());
+                if let Some(path) = path.filter(|path| image.exists(path)) {
+                    image.remove(&path, reason);
+                }
+            }
+            Some(rest) => hives.set(HiveName::Software, &key, OWNERS, RegValue::multi_sz(&rest), reason)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! What was edited: one entry per edit with its reason, and the moments that edits can be taken back to.
+//!
+//! Dry runs, reports, manifests and undo are made of the journal. It records what is now and what was; how a hive goes
+//! back to its old bytes is `formats::hive`'s business.
+
+use super::HiveName;
+use crate::formats::hive::RegValue;
+
+/// What an edit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditAction {
+    /// A key was made.
+    CreateKey,
+    /// A key was deleted with everything below it.
+    DeleteKey,
+    /// A value was set.
+    SetValue,
+    /// A value was deleted.
+    DeleteValue,
+    /// The whole hive was written anew: without free space, and without what was damaged.
+    Rebuild,
+}
+
+/// One entry of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The hive.
+    pub hive: HiveName,
+    /// Path of the key below the hive's root; empty for a rebuilt hive.
+    pub key: String,
+    /// Name of the value (empty: the default value); none for edits of keys.
+    pub value: Option<String>,
+    /// What was done.
+    pub action: EditAction,
+    /// What the value was; none when it is new, and for edits of keys.
+    pub old: Option<RegValue>,
+    /// What the value is now; none when it is gone, and for edits of keys.
+    pub new: Option<RegValue>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A moment to which a [`HiveSet`] can go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Savepoint {
+    pub(super) number: u32,
+    pub(super) journal: usize,
+}
