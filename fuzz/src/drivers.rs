@@ -6,9 +6,15 @@ use wim_core::base::{Architecture, Place};
 use wim_core::formats::catalog::Catalog;
 use wim_core::formats::inf::install::install;
 use wim_core::formats::inf::models::models_for;
-use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions, TargetWindows, Version, files};
+use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions, TargetWindows, Undecorated, Version, files};
 use wim_core::formats::pe::PeFile;
 use wim_core::formats::szdd;
+use wim_core::servicing::drivers::lint_package::lint_package;
+use wim_core::servicing::drivers::media_folder::plan_media;
+use wim_core::servicing::drivers::package::Package;
+use wim_core::servicing::drivers::select::select_with;
+use wim_core::servicing::drivers::{DriverOptions, HardwareIds};
+use wim_core::servicing::package_files::MemoryFiles;
 
 /// Windows 7 SP1 amd64 and Windows 11 arm64: one old and one new reader of decorations.
 const TARGETS: [TargetWindows; 2] = [
@@ -54,6 +60,36 @@ pub fn inf_is_read_whole(bytes: &[u8]) {
             }
         }
     }
+}
+
+/// A package around an INF is chosen from, linted and planned for a medium, or refused; no file leaves its folder.
+///
+/// # Panics
+/// When a path leads out of the medium's folder, or anything below panics.
+pub fn package_is_planned_or_refused(bytes: &[u8]) {
+    let files = MemoryFiles::new("fuzz").with("d/fuzz.inf", bytes.to_vec()).with("d/x.sys", *b"MZ");
+    let Ok(package) = Package::open(&files, "d\\fuzz.inf", ParseOptions::default()) else { return };
+    for target in &TARGETS {
+        let selection = select_with(&package, target, &NoIncludes, String::new(), Undecorated::Accept).ok();
+        for finding in lint_package(&package, target, selection.as_ref()) {
+            assert!(!finding.text.is_empty());
+        }
+    }
+    let plan = plan_media(&[&files], &TARGETS, &DriverOptions::default()).expect("reports, not errors");
+    for file in &plan.files {
+        assert!(file.path.starts_with("$WinPEDriver$\\") && !file.path.contains(".."), "{}", file.path);
+    }
+}
+
+/// A list of hardware ids is read or refused; what it has, it finds again.
+///
+/// # Panics
+/// When an id of a line is not found, or anything below panics.
+pub fn hardware_ids_are_read_or_refused(bytes: &[u8]) {
+    let Ok(ids) = HardwareIds::parse(bytes) else { return };
+    assert!(!ids.is_empty());
+    let again = HardwareIds::parse(b"PCI\\VEN_8086&DEV_1E31&SUBSYS_84CA1043&REV_04").expect("one id");
+    assert!(again.contains("pci\\ven_8086&dev_1e31") && again.len() >= 4);
 }
 
 /// A compressed file expands or is refused.

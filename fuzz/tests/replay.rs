@@ -33,6 +33,8 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("xml", wim::xml_survives_a_round_trip, 150),
     ("cab", cab::cabinet_is_unpacked_or_refused, 150),
     ("inf", drivers::inf_is_read_whole, 150),
+    ("driver_package", drivers::package_is_planned_or_refused, 150),
+    ("hardware_ids", drivers::hardware_ids_are_read_or_refused, 100),
     ("szdd", drivers::szdd_is_expanded_or_refused, 100),
     ("pe", drivers::pe_is_read_or_refused, 100),
     ("catalog", drivers::catalog_is_read_or_refused, 100),
@@ -222,7 +224,12 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             <id typeName=\"Service\"/></categoryMembership></memberships></assembly>"
                 .to_vec(),
         ],
-        "inf" => vec![b"[Version]\r\nSignature=\"$Windows NT$\"\r\nClass=Net\r\nDriverVer=01/02/2020,1.2.3.4\r\n\
+        "hardware_ids" => vec![
+            b"PCI\\VEN_8086&DEV_1E31&SUBSYS_84CA1043&REV_04\\3&11583659&0&A0\r\n02:00.0 Ethernet controller [0200]: x [10ec:8168] (rev 0c)\n\
+            Bus 002 Device 002: ID 0781:5581 x\nACPI\\PNP0A08\n"
+                .to_vec(),
+        ],
+        "inf" | "driver_package" => vec![b"[Version]\r\nSignature=\"$Windows NT$\"\r\nClass=Net\r\nDriverVer=01/02/2020,1.2.3.4\r\n\
             [Manufacturer]\r\n%M%=D,NTamd64.6.1\r\n[D.NTamd64.6.1]\r\n%X%=I,PCI\\VEN_1234\r\n[I]\r\nCopyFiles=@x.sys\r\n\
             [I.Services]\r\nAddService=x,2,S\r\n[S]\r\nServiceType=1\r\nStartType=3\r\nErrorControl=1\r\n\
             ServiceBinary=%12%\\x.sys\r\n[DestinationDirs]\r\nDefaultDestDir=12\r\n[SourceDisksFiles]\r\nx.sys=1\r\n\

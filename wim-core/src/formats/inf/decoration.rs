@@ -152,8 +152,8 @@ impl Decoration {
     /// The first reason why not.
     pub fn fits(&self, target: &TargetWindows) -> Result<(), Mismatch> {
         match self.arch {
-            Some(arch) if arch != target.arch => return Err(Mismatch::Architecture(arch)),
-            None if target.arch != Architecture::X86 => return Err(Mismatch::NoArchitecture),
+            Some(arch) if arch != target.arch => Err(Mismatch::Architecture(arch)),
+            None if target.arch != Architecture::X86 => Err(Mismatch::NoArchitecture),
             _ => self.fits_version(target),
         }
     }

@@ -118,6 +118,7 @@ pub fn install(
         },
         includes,
         visited: HashSet::new(),
+        open: Vec::new(),
         package_inf: inf.clone(),
     };
     walk.visit(inf, &section, Part::Main, 0);
@@ -163,6 +164,8 @@ struct Walk<'a> {
     out: Install,
     includes: &'a dyn IncludedInfs,
     visited: HashSet<(String, String)>,
+    /// The sections that are being read, each because the one before needs it.
+    open: Vec<(String, String)>,
     package_inf: Arc<Inf>,
 }
 
@@ -176,12 +179,19 @@ impl Walk<'_> {
     /// Reads a section after what it needs; each section counts once.
     fn visit(&mut self, inf: &Arc<Inf>, name: &str, part: Part, depth: usize) {
         let Some(section) = inf.section(name) else { return };
-        if self.visited.len() >= MAX_VISITED
-            || !self.visited.insert((inf.name().to_lowercase(), name.to_lowercase()))
-        {
+        let place = (inf.name().to_lowercase(), name.to_lowercase());
+        if self.open.contains(&place) {
+            let text =
+                format!("[{name}] is needed by what it needs itself: Include and Needs go round in a circle");
+            self.out.refused.get_or_insert(inf.error(section.position, text));
             return;
         }
+        if self.visited.len() >= MAX_VISITED || !self.visited.insert(place.clone()) {
+            return;
+        }
+        self.open.push(place);
         self.needs(inf, section, part, depth);
+        self.open.pop();
         match part {
             Part::Main => self.main(inf, section),
             Part::Hardware => {

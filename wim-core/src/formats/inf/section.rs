@@ -18,7 +18,7 @@ pub const MAX_BYTES: usize = 16 << 20;
 ///
 /// A short token can stand for a long text in a million places, and one section can be named by thousands of others. The
 /// largest driver seen needs a hundredth of this for one Windows.
-pub const MAX_WORK: u64 = 256 << 20;
+pub const MAX_WORK: u64 = 64 << 20;
 /// What expanding a field costs beside its text.
 const FIELD_WORK: u64 = 16;
 /// Most characters in a section name.

@@ -35,21 +35,29 @@ pub const fn shipped_version(target: &TargetWindows) -> KmdfVersion {
 
 /// Windows 10 and 11: each release has its own.
 const fn of_windows_10(build: u32) -> KmdfVersion {
-    (
-        1,
-        match build {
-            ..10586 => 15,
-            ..14393 => 17,
-            ..15063 => 19,
-            ..16299 => 21,
-            ..17134 => 23,
-            ..17763 => 25,
-            ..18362 => 27,
-            ..19041 => 29,
-            ..22000 => 31,
-            _ => 33,
-        },
-    )
+    let minor = match build {
+        0..=10585 => 15,
+        10586..=14392 => 17,
+        14393..=15062 => 19,
+        15063..=16298 => 21,
+        16299..=17133 => 23,
+        17134..=17762 => 25,
+        17763..=18361 => 27,
+        18362..=19040 => 29,
+        19041..=21999 => 31,
+        _ => 33,
+    };
+    (1, minor)
+}
+
+/// The version an image has.
+///
+/// # Errors
+/// What reading the image gives.
+pub fn present_version(image: &ImageFiles<'_>, target: &TargetWindows) -> Result<KmdfVersion> {
+    let path = image.spelled("\\Windows\\System32\\drivers\\Wdf01000.sys")?;
+    let present = image.read(&path)?.and_then(|bytes| file_version(&bytes));
+    Ok(present.map_or_else(|| shipped_version(target), |[major, minor, ..]| (major, minor)))
 }
 
 /// Checks that the image has the framework that `selection` needs.
@@ -60,9 +68,7 @@ pub fn check(selection: &Selection, image: &ImageFiles<'_>, target: &TargetWindo
     let needs = selection.installs.iter().flat_map(|selected| &selected.install.kmdf);
     let newest = needs.filter_map(|(service, text)| Some((parse_version(text)?, service, text))).max();
     let Some((needed, service, text)) = newest else { return Ok(()) };
-    let path = image.spelled("\\Windows\\System32\\drivers\\Wdf01000.sys")?;
-    let present = image.read(&path)?.and_then(|bytes| file_version(&bytes));
-    let present = present.map_or_else(|| shipped_version(target), |[major, minor, ..]| (major, minor));
+    let present = present_version(image, target)?;
     if needed <= present {
         return Ok(());
     }

@@ -3,11 +3,18 @@
 //! Source: drivers.md 3.6 and 6.5. A filter that the class of the boot disk names and that is not there means STOP 0x7B. It reports
 //! and changes nothing.
 
+use std::collections::{BTreeMap, HashSet};
+
 use serde::Serialize;
 
+use super::bindings::file_of;
+use super::framework;
+use super::lint_store;
+use super::manifest::{Manifest, ManifestEntry};
 use super::store::ImageFiles;
 use crate::base::Result;
 use crate::servicing::hive_set::{HiveName, HiveSet};
+use crate::servicing::target::{ImageTarget, StoreGeneration};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -32,6 +39,107 @@ pub struct LintFinding {
 
 /// `Start` values of services that Windows needs before it can look for anything.
 const BOOT_AND_SYSTEM: [u32; 2] = [0, 1];
+
+/// All checks of an image: [`lint`], frameworks, co-installers, the driver database and drivers that serve the same devices.
+///
+/// # Errors
+/// What reading the hives or the list of added drivers gives.
+pub fn lint_image(
+    image: &ImageFiles<'_>,
+    hives: &mut HiveSet<'_>,
+    target: &ImageTarget,
+) -> Result<Vec<LintFinding>> {
+    let mut findings = lint(image, hives)?;
+    frameworks(image, hives, target, &mut findings)?;
+    coinstallers(image, hives, &mut findings)?;
+    if target.generation == StoreGeneration::Modern {
+        lint_store::records(image, hives, &mut findings)?;
+    }
+    duplicates(&Manifest::load(image.view())?, &mut findings);
+    findings.sort();
+    findings.dedup();
+    findings.reverse();
+    Ok(findings)
+}
+
+/// Services that need a later framework than the image has.
+fn frameworks(
+    image: &ImageFiles<'_>,
+    hives: &mut HiveSet<'_>,
+    target: &ImageTarget,
+    findings: &mut Vec<LintFinding>,
+) -> Result<()> {
+    let Some(&set) = hives.control_sets()?.first() else { return Ok(()) };
+    let present = framework::present_version(image, &target.windows)?;
+    let parent = format!("ControlSet{set:03}\\Services");
+    for name in hives.subkeys(HiveName::System, &parent)? {
+        let key = format!("{parent}\\{name}\\Parameters\\Wdf");
+        let text = hives.get(HiveName::System, &key, "KmdfLibraryVersion")?.and_then(|value| value.as_str());
+        let Some(needed) = text.as_deref().and_then(framework::parse_version) else { continue };
+        if needed > present {
+            let start = hives.get(HiveName::System, &format!("{parent}\\{name}"), "Start")?;
+            let boots =
+                start.and_then(|value| value.as_dword()).is_some_and(|s| BOOT_AND_SYSTEM.contains(&s));
+            let severity = if boots { Severity::Error } else { Severity::Warning };
+            let text = format!(
+                "service {name} needs the kernel-mode driver framework {}.{}, the image has {}.{}",
+                needed.0, needed.1, present.0, present.1
+            );
+            findings.push(LintFinding { severity, text });
+        }
+    }
+    Ok(())
+}
+
+/// Co-installers of device classes whose file is not there: each device of the class then fails to install.
+fn coinstallers(
+    image: &ImageFiles<'_>,
+    hives: &mut HiveSet<'_>,
+    findings: &mut Vec<LintFinding>,
+) -> Result<()> {
+    let Some(&set) = hives.control_sets()?.first() else { return Ok(()) };
+    let key = format!("ControlSet{set:03}\\Control\\CoDeviceInstallers");
+    for (class, value) in hives.values(HiveName::System, &key)? {
+        for entry in value.as_multi_sz().unwrap_or_default() {
+            let file = entry.split(',').next().unwrap_or_default().trim();
+            let path = image.spelled(&format!("\\Windows\\System32\\{file}"));
+            if !file.is_empty() && path.is_ok_and(|path| !image.exists(&path)) {
+                let text = format!("class {class} names the co-installer {file}, which is not in System32");
+                findings.push(LintFinding { severity: Severity::Warning, text });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Added drivers of one maker that serve the same device in different versions.
+fn duplicates(manifest: &Manifest, findings: &mut Vec<LintFinding>) {
+    let mut by_id: BTreeMap<String, &ManifestEntry> = BTreeMap::new();
+    let mut said = HashSet::new();
+    for entry in &manifest.drivers {
+        for id in &entry.ids {
+            let Some(other) = by_id.insert(id.to_uppercase(), entry) else { continue };
+            let differs = (&other.date, &other.version) != (&entry.date, &entry.version);
+            let pair = (other.identity.clone(), entry.identity.clone());
+            if differs && other.arch == entry.arch && said.insert(pair) {
+                let (old, new) = if (&other.date, &other.version) < (&entry.date, &entry.version) {
+                    (other, entry)
+                } else {
+                    (entry, other)
+                };
+                let version = |entry: &ManifestEntry| entry.version.clone().unwrap_or_default();
+                let text = format!(
+                    "{} {} and {} {} both serve {id}; Windows prefers the later, so the other only takes room",
+                    old.inf,
+                    version(old),
+                    new.inf,
+                    version(new)
+                );
+                findings.push(LintFinding { severity: Severity::Note, text });
+            }
+        }
+    }
+}
 
 /// Checks the current control set of an image.
 ///
@@ -116,37 +224,4 @@ fn boot_services(
         }
     }
     Ok(())
-}
-
-/// The file in the image that an `ImagePath` of a driver means; without one it is `System32\drivers\<name>.sys`.
-fn file_of(path: &str, service: &str) -> String {
-    let path = path.trim().trim_matches('"');
-    let lower = path.to_ascii_lowercase();
-    let after = |prefix: &str| lower.starts_with(prefix).then(|| path.get(prefix.len()..)).flatten();
-    if path.is_empty() {
-        return format!("\\Windows\\System32\\drivers\\{service}.sys");
-    }
-    match after("\\systemroot\\").or_else(|| after("%systemroot%\\")).or_else(|| after("\\??\\c:\\windows\\"))
-    {
-        Some(rest) => format!("\\Windows\\{rest}"),
-        None if lower.starts_with("system32\\") => format!("\\Windows\\{path}"),
-        None => path.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn image_paths_of_all_forms() {
-        for (path, file) in [
-            ("", "\\Windows\\System32\\drivers\\x.sys"),
-            ("System32\\drivers\\y.sys", "\\Windows\\System32\\drivers\\y.sys"),
-            ("\\SystemRoot\\System32\\drivers\\y.sys", "\\Windows\\System32\\drivers\\y.sys"),
-            ("%SystemRoot%\\y.sys", "\\Windows\\y.sys"),
-        ] {
-            assert_eq!(file_of(path, "x"), file);
-        }
-    }
 }

@@ -6,6 +6,7 @@
 //! Files of a package are never changed, which would break its signature; only line ends that something changed after signing
 //! are given back.
 
+pub mod bindings;
 pub mod boot;
 pub mod database;
 pub mod framework;
@@ -15,12 +16,16 @@ mod install;
 mod level_a;
 mod level_b;
 pub mod lint;
+pub mod lint_package;
+mod lint_store;
 pub mod list;
 pub mod manifest;
+pub mod media_folder;
 mod options;
 pub mod package;
 mod place;
 mod policy;
+pub mod profiles;
 pub mod registry_lines;
 mod remove;
 mod remove_staged;
@@ -30,6 +35,7 @@ pub mod sha2_updates;
 pub mod signature;
 pub mod store;
 mod trust;
+pub mod versions;
 mod winpe;
 
 pub use boot::{BootCritical, BootStart};

@@ -166,6 +166,42 @@ pub fn select_with(
             inf.error(install::section_position(inf, name), text)
         })
         .collect();
+    let (mut installs, install_of) = read_installs(inf, &models, target, includes, &mut findings)?;
+    for selected in &mut installs {
+        let excluded: HashSet<String> =
+            selected.install.exclude_ids.iter().map(|id| id.trim().to_uppercase()).collect();
+        selected.ids.retain(|id| !excluded.contains(&id.id.to_uppercase()));
+        findings.append(&mut selected.install.findings);
+        if let Some(e) = selected.install.refused.take() {
+            let remedy = "no package of a vendor does this; do not use it";
+            return Err(NotSelected::Refused(e.remedy(remedy)));
+        }
+    }
+    if installs.is_empty() {
+        return Err(NotSelected::Refused(
+            Error::new(ErrorKind::Format, "none of its devices has an install section").in_file(inf.name()),
+        ));
+    }
+    let files = find_files(package, &installs, target.arch, &mut findings)?;
+    inf.check_work()?;
+    // One finding for all sections that include the same missing INF.
+    let mut said = HashSet::new();
+    findings.retain(|e| said.insert(e.message().to_owned()));
+    let boot_critical = boot::is_boot_critical(&class_guid);
+    Ok(Selection { models, installs, files, class_guid, boot_critical, install_of, findings })
+}
+
+/// Install sections, each once, and for each device which of them it uses.
+type Installs = (Vec<SelectedInstall>, Vec<Option<usize>>);
+
+/// Reads the install sections of all devices.
+fn read_installs(
+    inf: &Arc<Inf>,
+    models: &Models,
+    target: &TargetWindows,
+    includes: &dyn IncludedInfs,
+    findings: &mut Vec<Error>,
+) -> Result<Installs> {
     let mut installs: Vec<SelectedInstall> = Vec::new();
     let mut install_of = Vec::with_capacity(models.models.len());
     let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
@@ -194,28 +230,7 @@ pub fn select_with(
             }
         }
     }
-    for selected in &mut installs {
-        let excluded: HashSet<String> =
-            selected.install.exclude_ids.iter().map(|id| id.trim().to_uppercase()).collect();
-        selected.ids.retain(|id| !excluded.contains(&id.id.to_uppercase()));
-        findings.append(&mut selected.install.findings);
-        if let Some(e) = selected.install.refused.take() {
-            let remedy = "no package of a vendor does this; do not use it";
-            return Err(NotSelected::Refused(e.remedy(remedy)));
-        }
-    }
-    if installs.is_empty() {
-        return Err(NotSelected::Refused(
-            Error::new(ErrorKind::Format, "none of its devices has an install section").in_file(inf.name()),
-        ));
-    }
-    let files = find_files(package, &installs, target.arch, &mut findings)?;
-    inf.check_work()?;
-    // One finding for all sections that include the same missing INF.
-    let mut said = HashSet::new();
-    findings.retain(|e| said.insert(e.message().to_owned()));
-    let boot_critical = boot::is_boot_critical(&class_guid);
-    Ok(Selection { models, installs, files, class_guid, boot_critical, install_of, findings })
+    Ok((installs, install_of))
 }
 
 fn nothing_for(inf: &Inf, models: &Models, target: &TargetWindows) -> NotSelected {

@@ -122,7 +122,7 @@ impl Staged {
     }
 
     /// These files, sorted by path.
-    fn of(files: Vec<StagedFile>, catalog: Option<String>) -> Self {
+    pub(super) fn of(files: Vec<StagedFile>, catalog: Option<String>) -> Self {
         let mut hasher = Sha256::new();
         for file in &files {
             hasher.update(file.path.to_lowercase().as_bytes());

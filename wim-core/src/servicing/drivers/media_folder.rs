@@ -1,0 +1,270 @@
+//! Drivers beside an image instead of in it: the folder `$WinPEDriver$` of a medium, which Setup reads (level M).
+//!
+//! Source: drivers.md 3.5 (KB2686316). Setup loads from it what fits the machine, and puts that into the Windows it installs; so only
+//! classes that Setup has a use for go there, and one version of each driver. The files are planned here; a job writes them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::boot;
+use super::options::{DriverOptions, LineEnds, Unsigned};
+use super::package::{Package, SourceIndex, find_infs};
+use super::policy::{self, HardwareMatch};
+use super::select::{self, NotSelected};
+use super::signature;
+use super::store::{self, Staged, StagedFile, refusal};
+use crate::base::{Error, ErrorKind, FileTime, Result};
+use crate::formats::inf::strings::ENGLISH_US;
+use crate::formats::inf::{DriverVer, NoIncludes, ParseOptions, TargetWindows};
+use crate::image::edit::Content;
+use crate::servicing::package_files::PackageFiles;
+
+/// The folder's name at the root of a medium.
+pub const FOLDER: &str = "$WinPEDriver$";
+
+/// One file of the medium.
+#[derive(Clone, Debug)]
+pub struct MediaFile {
+    /// Path from the root of the medium, with backslashes.
+    pub path: String,
+    /// Its bytes, or where they are.
+    pub content: Content,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last write, if known.
+    pub last_write: Option<FileTime>,
+}
+
+/// What becomes of a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum MediaOutcome {
+    /// It goes to the medium.
+    Placed {
+        /// Its folder, from the root of the medium.
+        folder: String,
+        /// The Windows it is for.
+        windows: Vec<String>,
+    },
+    /// It is not for these Windows, or not for Setup.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It cannot be used.
+    Refused {
+        /// What kind of refusal; decides the exit code.
+        #[serde(skip)]
+        kind: ErrorKind,
+        /// Why.
+        reason: String,
+        /// What can be done about it.
+        remedy: Option<String>,
+    },
+}
+
+/// What is told of a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MediaReport {
+    /// What its source is called.
+    pub source: String,
+    /// Path of its INF there.
+    pub inf: String,
+    /// Version.
+    pub version: Option<String>,
+    /// What becomes of it.
+    pub outcome: MediaOutcome,
+}
+
+/// What goes to a medium.
+#[derive(Debug, Default)]
+pub struct MediaPlan {
+    /// One report per INF.
+    pub reports: Vec<MediaReport>,
+    /// Files, sorted by path.
+    pub files: Vec<MediaFile>,
+}
+
+/// Plans `$WinPEDriver$` for a medium that installs `targets`.
+///
+/// # Errors
+/// None by itself; a package that cannot be used is reported.
+pub fn plan_media(
+    sources: &[&dyn PackageFiles],
+    targets: &[TargetWindows],
+    options: &DriverOptions,
+) -> Result<MediaPlan> {
+    let parse = ParseOptions { language: ENGLISH_US, code_page: options.code_page };
+    let (mut plan, mut packages) = (MediaPlan::default(), Vec::new());
+    for &source in sources {
+        let index = SourceIndex::new(source);
+        for path in find_infs(source) {
+            match Package::open_indexed(source, &index, &path, parse) {
+                Ok(package) => packages.push(package),
+                Err(e) => plan.reports.push(MediaReport {
+                    source: source.name().to_owned(),
+                    inf: path,
+                    version: None,
+                    outcome: refused(&e),
+                }),
+            }
+        }
+    }
+    let mut chosen: Vec<(usize, Vec<StagedFile>, Vec<String>)> = Vec::new();
+    let mut outcomes: BTreeMap<usize, MediaOutcome> = BTreeMap::new();
+    for (index, package) in packages.iter().enumerate() {
+        match choose(package, &packages, targets, options) {
+            Ok((files, windows)) => chosen.push((index, files, windows)),
+            Err(NotSelected::NotForThis(reason, _)) => {
+                outcomes.insert(index, MediaOutcome::Skipped { reason });
+            }
+            Err(NotSelected::Refused(e)) => {
+                outcomes.insert(index, refused(&e));
+            }
+        }
+    }
+    let newest = newest_of_each(&packages, &chosen);
+    for (index, files, windows) in chosen {
+        let Some(package) = packages.get(index) else { continue };
+        if let Some(version) = newest.get(&index) {
+            let reason = format!(
+                "version {version} of it is there; Setup loads the first that it finds, so a medium must hold one version of each driver"
+            );
+            outcomes.insert(index, MediaOutcome::Skipped { reason });
+            continue;
+        }
+        let folder = place(package, files, &mut plan);
+        outcomes.insert(index, MediaOutcome::Placed { folder, windows });
+    }
+    for (index, outcome) in outcomes {
+        let Some(package) = packages.get(index) else { continue };
+        plan.reports.push(MediaReport {
+            source: package.source().name().to_owned(),
+            inf: package.inf_path().to_owned(),
+            version: package.version().driver_ver.map(|v| v.version_text()),
+            outcome,
+        });
+    }
+    plan.files.sort_by(|a, b| a.path.cmp(&b.path));
+    plan.files.dedup_by(|a, b| a.path.eq_ignore_ascii_case(&b.path));
+    Ok(plan)
+}
+
+fn refused(e: &Error) -> MediaOutcome {
+    MediaOutcome::Refused {
+        kind: e.kind(),
+        reason: e.to_string(),
+        remedy: e.remedy_text().map(str::to_owned),
+    }
+}
+
+/// The files that a package needs for all targets it is for, and the names of those.
+fn choose(
+    package: &Package<'_>,
+    packages: &[Package<'_>],
+    targets: &[TargetWindows],
+    options: &DriverOptions,
+) -> Result<(Vec<StagedFile>, Vec<String>), NotSelected> {
+    let (mut files, mut windows, mut first_reason) = (BTreeMap::new(), Vec::new(), None);
+    for target in targets {
+        match choose_for(package, packages, target, options) {
+            Ok(staged) => {
+                windows.push(target.to_string());
+                files.extend(staged.files.into_iter().map(|file| (file.path.to_lowercase(), file)));
+            }
+            // What is wrong for one Windows must not keep out what is right for another.
+            Err(why) => {
+                first_reason.get_or_insert(why);
+            }
+        }
+    }
+    match first_reason {
+        Some(why) if windows.is_empty() => Err(why),
+        None if windows.is_empty() => {
+            Err(NotSelected::Refused(Error::invalid_input("no Windows was named that the medium installs")))
+        }
+        _ => Ok((files.into_values().collect(), windows)),
+    }
+}
+
+fn choose_for(
+    package: &Package<'_>,
+    packages: &[Package<'_>],
+    target: &TargetWindows,
+    options: &DriverOptions,
+) -> Result<Staged, NotSelected> {
+    let version = package.version();
+    let by_name = version.class.as_deref().and_then(boot::class_by_name);
+    let guid = version.class_guid.clone().or_else(|| by_name.map(|class| class.guid.to_owned()));
+    let selection =
+        select::select_with(package, target, &NoIncludes, guid.unwrap_or_default(), options.undecorated)?;
+    let hardware = options.hardware.as_ref();
+    let hardware = hardware.map(|ids| HardwareMatch::new(ids, packages, target, options.undecorated));
+    let unwanted = policy::winpe_verdict(&selection, options.winpe_classes)
+        .or_else(|| hardware.and_then(|hardware| hardware.verdict(package, &selection)));
+    if let Some(reason) = unwanted {
+        return Err(NotSelected::NotForThis(reason, Vec::new()));
+    }
+    let mut staged = Staged::read(package, &selection, target.arch)?;
+    if options.line_ends == LineEnds::RestoreSigned {
+        staged = signature::restore_line_ends(staged, &mut Vec::new());
+    }
+    store::check_machines(&selection, &staged, target.arch)?;
+    let report = signature::check(&staged, target);
+    if options.unsigned == Unsigned::Refuse && !report.is_accepted(target) {
+        let reason = report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()));
+        return Err(NotSelected::Refused(refusal(
+            format!("Windows on {} loads only signed drivers, and {reason}", target.arch),
+            "use the vendor's signed package",
+        )));
+    }
+    Ok(staged)
+}
+
+/// For packages of which a newer version is chosen too: that version.
+fn newest_of_each(
+    packages: &[Package<'_>],
+    chosen: &[(usize, Vec<StagedFile>, Vec<String>)],
+) -> BTreeMap<usize, String> {
+    type Name = (String, Option<String>, String);
+    let name = |index: usize, windows: &[String]| -> Option<(Name, Option<DriverVer>)> {
+        let package = packages.get(index)?;
+        let provider = package.version().provider.as_ref().map(|name| name.to_lowercase());
+        Some(((package.inf_name().to_lowercase(), provider, windows.join(",")), package.version().driver_ver))
+    };
+    let mut newest: BTreeMap<Name, (usize, Option<DriverVer>)> = BTreeMap::new();
+    for (index, _, windows) in chosen {
+        let Some((key, version)) = name(*index, windows) else { continue };
+        let best = newest.entry(key).or_insert((*index, version));
+        if version > best.1 {
+            *best = (*index, version);
+        }
+    }
+    let mut older = BTreeMap::new();
+    for (index, _, windows) in chosen {
+        let Some((key, version)) = name(*index, windows) else { continue };
+        if let Some((best, best_version)) = newest.get(&key)
+            && best != index
+            && *best_version != version
+        {
+            older.insert(*index, best_version.map(|v| v.version_text()).unwrap_or_default());
+        }
+    }
+    older
+}
+
+/// Adds the files of a package below a folder of its own.
+fn place(package: &Package<'_>, files: Vec<StagedFile>, plan: &mut MediaPlan) -> String {
+    let staged = Staged::of(files, None);
+    let inf = package.inf_name().to_lowercase();
+    let stem: String = inf.trim_end_matches(".inf").chars().take(40).collect();
+    let folder = format!("{FOLDER}\\{stem}_{}", staged.hash(8));
+    plan.files.extend(staged.files.into_iter().map(|file| MediaFile {
+        path: format!("{folder}\\{}", file.path),
+        size: file.bytes.len() as u64,
+        last_write: file.times.map(|times| times.last_write),
+        content: file.content,
+    }));
+    folder
+}

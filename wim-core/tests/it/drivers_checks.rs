@@ -1,0 +1,498 @@
+//! What is checked before and after drivers are added: profiles, lint, devices of a machine, classes of Windows PE, versions on one
+//! medium, the media folder, packed files, trust.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use crate::driver_image::{MemoryImage, eleven, pe, program, seven, ten, unsigned_too};
+use crate::driver_packages::{TNET, TSTOR, TUSB3, text, tnet, tstor, tusb3};
+use crate::samples::real_data;
+use wim_core::base::Architecture::{Amd64, X86};
+use wim_core::formats::hive::RegValue;
+use wim_core::formats::inf::{NoIncludes, ParseOptions};
+use wim_core::servicing::drivers::info::parse_windows;
+use wim_core::servicing::drivers::lint::{LintFinding, Severity, lint_image};
+use wim_core::servicing::drivers::lint_package::lint_package;
+use wim_core::servicing::drivers::list::{Which, find_signers, list};
+use wim_core::servicing::drivers::media_folder::{MediaOutcome, plan_media};
+use wim_core::servicing::drivers::package::Package;
+use wim_core::servicing::drivers::profiles::{CheckState, Profile, ProfileReport, Verdict, check};
+use wim_core::servicing::drivers::select::select;
+use wim_core::servicing::drivers::store::ImageFiles;
+use wim_core::servicing::drivers::versions::mixed_versions;
+use wim_core::servicing::drivers::{
+    DriverOptions, DriverPlan, HardwareIds, Outcome, Publisher, Unsigned, WinPeClasses,
+};
+use wim_core::servicing::hive_set::HiveName::{Drivers, Software, System};
+use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
+use wim_core::servicing::package_files::{MemoryFiles, PackageFiles};
+
+const CDDB: &str = "ControlSet001\\Control\\CriticalDeviceDatabase";
+const USB: &str = "{36FC9E60-C465-11CF-8056-444553540000}";
+
+fn profile(image: &MemoryImage, profile: Profile) -> ProfileReport {
+    let target = image.target();
+    let mut hives = HiveSet::new(image, HiveOptions::default());
+    check(profile, &ImageFiles::new(image), &mut hives, &target).unwrap()
+}
+
+fn state(report: &ProfileReport, what: &str) -> CheckState {
+    report
+        .checks
+        .iter()
+        .find(|check| check.what == what)
+        .unwrap_or_else(|| panic!("{what}: {report:#?}"))
+        .state
+}
+
+fn outcome(plan: &DriverPlan) -> &Outcome {
+    &plan.reports[0].outcome
+}
+
+fn installed(image: &mut MemoryImage, update: &str, state: u32) {
+    let key = format!(
+        "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\Packages\\Package_for_{update}~31bf3856ad364e35~amd64~~6.1.1.0"
+    );
+    image.edit(&[(Software, &key, "CurrentState", RegValue::dword(state))]);
+}
+
+#[test]
+fn usb_3_on_windows_7_needs_host_hub_framework_and_says_what_is_missing() {
+    let mut image = seven(Amd64);
+    let report = profile(&image, Profile::Win7Usb3);
+    assert_eq!(report.verdict, Verdict::Incomplete);
+    assert_eq!(state(&report, "USB 3 host controller"), CheckState::Missing);
+    assert!(report.checks.iter().any(|check| check.remedy.is_some()));
+    // A USB 2 host of Windows itself does not count.
+    let old = format!("{CDDB}\\PCI#CC_0C0320");
+    image.edit(&[
+        (System, &old, "Service", RegValue::sz("usbehci")),
+        (System, &old, "ClassGUID", RegValue::sz(USB)),
+    ]);
+    assert_eq!(state(&profile(&image, Profile::Win7Usb3), "USB 3 host controller"), CheckState::Missing);
+    // Host and hub, with a framework that Windows 7 came without.
+    let options = DriverOptions { ignore_framework: true, ..unsigned_too() };
+    let hub =
+        TUSB3.replace("PCI\\VEN_1234&DEV_0330&REV_01", "TUSB3\\ROOT_HUB30").replace("tusb3xhc", "tusb3hub");
+    let hub = MemoryFiles::new("hub")
+        .with(
+            "tusb3hub.inf",
+            hub.replace("X,PCI\\VEN_1234&DEV_0330&REV_02,PCI\\VEN_1234&DEV_0330", "X,TUSB3\\HUB")
+                .into_bytes(),
+        )
+        .with("tusb3hub.sys", program(Amd64, [2; 4]))
+        .with("tusb3sw.sys", program(Amd64, [2; 4]))
+        .with("tco.dll", program(Amd64, [2; 4]));
+    image.add(&[&tusb3(), &hub], &options);
+    let report = profile(&image, Profile::Win7Usb3);
+    assert_eq!(state(&report, "USB 3 host controller"), CheckState::Warning, "starts on demand");
+    assert_eq!(state(&report, "USB 3 hub"), CheckState::Warning);
+    assert_eq!(state(&report, "kernel-mode driver framework"), CheckState::Missing);
+    image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
+    installed(&mut image, "KB4474419", 0x70);
+    let report = profile(&image, Profile::Win7Usb3);
+    assert_eq!(report.verdict, Verdict::ReadyWithWarnings, "{report:#?}");
+    assert_eq!(state(&report, "SHA-2 signatures"), CheckState::Ok);
+    assert_eq!(profile(&ten(Amd64), Profile::Win7Usb3).verdict, Verdict::NotApplicable);
+}
+
+#[test]
+fn nvme_on_windows_7_comes_from_microsoft_or_the_maker_but_not_from_both() {
+    let mut image = seven(Amd64);
+    installed(&mut image, "KB4474419", 0x50);
+    assert_eq!(profile(&image, Profile::Win7Nvme).verdict, Verdict::Incomplete);
+    let vendor = TSTOR
+        .replace("tstor", "tnvme")
+        .replace("PCI\\VEN_1234&DEV_0001\n", "PCI\\VEN_1234&DEV_0001,PCI\\CC_010802\n");
+    let vendor = MemoryFiles::new("v")
+        .with("tnvme.inf", vendor.into_bytes())
+        .with("x64/tnvme.sys", program(Amd64, [1; 4]));
+    let mut with_vendor = image.clone();
+    with_vendor.add_one(&vendor);
+    let report = profile(&with_vendor, Profile::Win7Nvme);
+    assert_eq!(
+        (report.verdict, state(&report, "NVMe driver")),
+        (Verdict::Ready, CheckState::Ok),
+        "{report:#?}"
+    );
+    // Microsoft's, of which the second hotfix is missing.
+    let service = "ControlSet001\\Services\\stornvme";
+    image.edit(&[
+        (System, &format!("{CDDB}\\PCI#CC_010802"), "Service", RegValue::sz("stornvme")),
+        (System, service, "Start", RegValue::dword(0)),
+        (System, service, "Type", RegValue::dword(1)),
+    ]);
+    installed(&mut image, "KB2990941", 0x70);
+    let report = profile(&image, Profile::Win7Nvme);
+    assert_eq!(state(&report, "Microsoft's NVMe driver"), CheckState::Missing, "its file is not there");
+    image.put("\\Windows\\System32\\drivers\\stornvme.sys", program(Amd64, [6, 1, 7601, 18615]));
+    let report = profile(&image, Profile::Win7Nvme);
+    assert_eq!(report.verdict, Verdict::ReadyWithWarnings, "{report:#?}");
+    installed(&mut image, "KB3087873", 0x70);
+    assert_eq!(profile(&image, Profile::Win7Nvme).verdict, Verdict::Ready);
+    image.edit(&[(System, service, "Start", RegValue::dword(3))]);
+    assert_eq!(profile(&image, Profile::Win7Nvme).verdict, Verdict::Incomplete);
+}
+
+#[test]
+fn virtio_and_vmd_are_looked_up_in_either_database() {
+    for mut image in [seven(Amd64), eleven(Amd64)] {
+        assert_eq!(profile(&image, Profile::Virtio).verdict, Verdict::Incomplete);
+        let disk = TSTOR.replace("VEN_1234&DEV_0001", "VEN_1AF4&DEV_1042").replace("tstor", "viostor");
+        let disk = MemoryFiles::new("v")
+            .with("viostor.inf", disk.into_bytes())
+            .with("x64/viostor.sys", program(Amd64, [1; 4]));
+        image.add_one(&disk);
+        let report = profile(&image, Profile::Virtio);
+        assert_eq!(state(&report, "virtio block disk"), CheckState::Ok);
+        assert_eq!(state(&report, "virtio network"), CheckState::Warning);
+        let net = TNET.replace("VEN_1234&DEV_0200", "VEN_1AF4&DEV_1000");
+        let net = MemoryFiles::new("n")
+            .with("netkvm.inf", net.into_bytes())
+            .with("tnet.sys", program(Amd64, [1; 4]));
+        image.add_one(&net);
+        assert_eq!(state(&profile(&image, Profile::Virtio), "virtio network"), CheckState::Ok);
+    }
+    let mut image = eleven(Amd64);
+    assert_eq!(profile(&image, Profile::IntelVmd).verdict, Verdict::Incomplete);
+    let vmd = TSTOR.replace("VEN_1234&DEV_0001", "VEN_8086&DEV_467F");
+    image.add_one(&tstor().with("tstor.inf", vmd.into_bytes()));
+    assert_eq!(profile(&image, Profile::IntelVmd).verdict, Verdict::Ready);
+    assert_eq!(profile(&seven(Amd64), Profile::IntelVmd).verdict, Verdict::NotApplicable);
+    assert_eq!(Profile::parse("Win7-NVMe").unwrap(), Profile::Win7Nvme);
+    assert!(Profile::parse("x").unwrap_err().remedy_text().unwrap().contains("intel-vmd"));
+}
+
+fn linted(image: &MemoryImage) -> Vec<LintFinding> {
+    let target = image.target();
+    let mut hives = HiveSet::new(image, HiveOptions::default());
+    lint_image(&ImageFiles::new(image), &mut hives, &target).unwrap()
+}
+
+#[test]
+fn an_image_is_linted_for_frameworks_coinstallers_records_and_duplicates() {
+    let mut image = eleven(Amd64);
+    image.add(&[&tstor(), &tnet()], &unsigned_too());
+    assert_eq!(linted(&image), []);
+    let pkg = &image.subkeys(Drivers, "DriverDatabase\\DriverPackages")[0].clone();
+    image.edit(&[
+        (
+            System,
+            "ControlSet001\\Services\\tstor\\Parameters\\Wdf",
+            "KmdfLibraryVersion",
+            RegValue::sz("1.99"),
+        ),
+        (System, "ControlSet001\\Control\\CoDeviceInstallers", USB, RegValue::multi_sz(&["gone.dll,Entry"])),
+        (System, "DriverDatabase", "OemInfMap", RegValue::binary([0x80])),
+        (Drivers, &format!("DriverDatabase\\DriverPackages\\{pkg}"), "Version", RegValue::binary([0; 8])),
+        (
+            System,
+            "DriverDatabase\\DriverInfFiles\\oem5.inf",
+            "Active",
+            RegValue::sz("x.inf_amd64_0123456789abcdef"),
+        ),
+    ]);
+    let newer = TSTOR.replace("01/02/2020,1.2.3.4", "01/02/2021,2.0.0.0");
+    image.add_one(&tstor().with("tstor.inf", newer.into_bytes()));
+    let found = linted(&image);
+    let has = |severity, text: &str| found.iter().any(|f| f.severity == severity && f.text.contains(text));
+    assert!(has(Severity::Error, "service tstor needs the kernel-mode driver framework 1.99"), "{found:#?}");
+    assert!(has(Severity::Warning, "co-installer gone.dll"), "{found:#?}");
+    assert!(has(Severity::Warning, "oem1.inf is published, but the map of numbers"), "{found:#?}");
+    assert!(has(Severity::Error, "error 1168"), "{found:#?}");
+    assert!(has(Severity::Error, "oem5.inf names the package"), "{found:#?}");
+    assert!(has(Severity::Note, "tstor.inf 1.2.3.4 and tstor.inf 2.0.0.0 both serve"), "{found:#?}");
+    assert_eq!(
+        found.iter().map(|f| f.severity).max(),
+        found.first().map(|f| f.severity),
+        "the worst comes first"
+    );
+}
+
+fn package_findings(inf: &str, windows: &str) -> Vec<String> {
+    let files = tstor().with("tstor.inf", inf.as_bytes());
+    let package = Package::open(&files, "tstor.inf", ParseOptions::default()).unwrap();
+    let target = parse_windows(windows).unwrap();
+    let selection = select(&package, &target, &NoIncludes, String::new()).ok();
+    lint_package(&package, &target, selection.as_ref()).into_iter().map(|f| f.text).collect()
+}
+
+#[test]
+fn traps_of_decorations_and_missing_parts_are_named_with_their_line() {
+    assert_eq!(package_findings(TSTOR, "7-amd64"), Vec::<String>::new());
+    // The best decoration wins although its section is not there.
+    let trap = TSTOR.replace("NTamd64.6.1\n", "NTamd64.6.1,NTamd64.6.2\n");
+    let found = package_findings(&trap, "8.1-amd64");
+    assert!(
+        found.iter().any(|f| f.contains("line 18")
+            && f.contains("[M.NTamd64.6.2], which is not there")
+            && f.contains("[M.NTamd64.6.1]")),
+        "{found:?}"
+    );
+    let orphan = TSTOR.replace("M,NTx86.6.1,NTamd64.6.1", "M,NTx86.6.1");
+    assert!(
+        package_findings(&orphan, "7-amd64")
+            .iter()
+            .any(|f| f.contains("[M.NTamd64.6.1] is named by no line"))
+    );
+    let bare = TSTOR.replace("M,NTx86.6.1,NTamd64.6.1", "M");
+    assert!(package_findings(&bare, "7-amd64").iter().any(|f| f.contains("without an architecture")));
+    let build = TSTOR.replace("NTamd64.6.1\n", "NTamd64.6.1,NTamd64.10.0...16299\n");
+    assert!(package_findings(&build, "7-amd64").iter().any(|f| f.contains("build number")));
+    let parts = TSTOR
+        .replace("CopyFiles=@tstor.sys\n", "")
+        .replace("[hw]\n", "[hw]\nHKR,,LowerFilters,0x00010008,gone\n")
+        .replace(
+            "[I.HW]",
+            "[I.CoInstallers]\nAddReg=co\n[co]\nHKR,,CoInstallers32,0x00010000,\"co.dll,E\"\n[I.HW]",
+        );
+    let found = package_findings(&parts, "7-amd64");
+    for text in [
+        "service tstor runs tstor.sys, which [I] does not copy",
+        "filter gone is no service",
+        "co-installer co.dll",
+    ] {
+        assert!(found.iter().any(|f| f.contains(text)), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn only_drivers_of_the_machine_are_added_and_hubs_with_their_hosts() {
+    let hub = TNET
+        .replace("PCI\\VEN_1234&DEV_0200,PCI\\VEN_1234&CC_0200", "TUSB3\\ROOT_HUB30")
+        .replace("tnet", "thub");
+    let hub =
+        MemoryFiles::new("hub").with("thub.inf", hub.into_bytes()).with("thub.sys", program(Amd64, [1; 4]));
+    let stranger = MemoryFiles::new("other")
+        .with("other.inf", TNET.replace("VEN_1234", "VEN_9999").replace("tnet", "tother").into_bytes())
+        .with("tother.sys", program(Amd64, [1; 4]));
+    let hardware = HardwareIds::parse(b"00:1f.2 SATA controller [0106]: x [1234:0001] (rev 02)\n").unwrap();
+    let options = DriverOptions { hardware: Some(hardware), ..unsigned_too() };
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        let plan = image.add(&[&hub, &stranger, &tnet(), &tstor()], &options);
+        let added: Vec<(&str, bool)> =
+            plan.reports.iter().map(|r| (r.inf.as_str(), matches!(r.outcome, Outcome::Added(_)))).collect();
+        assert_eq!(
+            added,
+            [("thub.inf", true), ("other.inf", false), ("tnet.inf", false), ("tstor.inf", true)]
+        );
+        let Outcome::Skipped { reason, .. } = &plan.reports[1].outcome else { panic!("{plan:?}") };
+        assert!(reason.contains("list of hardware ids"), "{reason}");
+    }
+}
+
+#[test]
+fn windows_pe_gets_what_setup_needs() {
+    let media =
+        TNET.replace("{4d36e972-e325-11ce-bfc1-08002be10318}", "{4d36e96c-e325-11ce-bfc1-08002be10318}");
+    let wifi = TNET
+        .replace("FeatureScore=C0\n", "*IfType=71\nFeatureScore=C0\n")
+        .replace("[Seven]\n", "[Seven]\n*IfType=71\n");
+    let component =
+        TNET.replace("{4d36e972-e325-11ce-bfc1-08002be10318}", "{5c4c3332-344d-483c-8739-259e934c9cc8}");
+    let of = |inf: &str| tnet().with("tnet.inf", inf.as_bytes());
+    for base in [seven(Amd64), ten(Amd64)] {
+        let skipped = |package: &dyn PackageFiles, options: &DriverOptions| {
+            let mut image = pe(base.clone());
+            let plan = image.add(&[package], options);
+            match outcome(&plan) {
+                Outcome::Skipped { reason, .. } => Some(reason.clone()),
+                Outcome::Added(_) => None,
+                other => panic!("{other:?}"),
+            }
+        };
+        let all = DriverOptions { winpe_classes: WinPeClasses::All, ..unsigned_too() };
+        assert_eq!(skipped(&tstor(), &unsigned_too()), None);
+        assert_eq!(skipped(&tnet(), &unsigned_too()), None);
+        assert!(
+            skipped(&of(&media), &unsigned_too()).unwrap().contains("class MEDIA is not needed by Setup")
+        );
+        assert!(skipped(&of(&wifi), &unsigned_too()).unwrap().contains("Wi-Fi"));
+        assert_eq!(skipped(&of(&media), &all), None);
+        assert!(skipped(&of(&component), &all).unwrap().contains("never for Windows PE"));
+        // The installed Windows takes them all.
+        assert!(matches!(outcome(&base.clone().add_one(&of(&wifi))), Outcome::Added(_)));
+    }
+    assert!(matches!(outcome(&pe(ten(Amd64)).add_one(&text())), Outcome::Skipped { .. }));
+}
+
+#[test]
+fn versions_that_differ_between_images_are_named() {
+    let (mut boot, mut install) = (pe(seven(Amd64)), seven(Amd64));
+    boot.add_one(&tstor());
+    install.add(&[&tstor(), &tnet()], &unsigned_too());
+    let lists = |boot: &MemoryImage, install: &MemoryImage| {
+        let lists = [boot, install].map(|image| list(image, Amd64, Which::ThirdParty).unwrap());
+        mixed_versions(&[("boot.wim 2".to_owned(), &lists[0]), ("install.wim 1".to_owned(), &lists[1])])
+    };
+    assert_eq!(lists(&boot, &install), Vec::<String>::new());
+    let mut install = seven(Amd64);
+    let newer = TSTOR.replace("01/02/2020,1.2.3.4", "01/02/2021,2.0.0.0");
+    install.add_one(&tstor().with("tstor.inf", newer.into_bytes()));
+    let found = lists(&boot, &install);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("1.2.3.4 in boot.wim 2; 2.0.0.0 in install.wim 1"), "{found:?}");
+}
+
+#[test]
+fn the_media_folder_holds_one_version_of_what_setup_can_use() {
+    let targets = [parse_windows("7-amd64").unwrap(), parse_windows("7-x86").unwrap()];
+    let newer = TSTOR.replace("01/02/2020,1.2.3.4", "01/02/2021,2.0.0.0");
+    let newer = MemoryFiles::new("newer")
+        .with("d/tstor.inf", newer.into_bytes())
+        .with("d/x64/tstor.sys", program(Amd64, [2; 4]))
+        .with("d/x86/tstor.sys", program(X86, [2; 4]));
+    let media =
+        TNET.replace("{4d36e972-e325-11ce-bfc1-08002be10318}", "{4d36e96c-e325-11ce-bfc1-08002be10318}");
+    let sound = tnet().with("tnet.inf", media.into_bytes());
+    let plan = plan_media(&[&tstor(), &newer, &sound, &tnet()], &targets, &unsigned_too()).unwrap();
+    let outcomes: Vec<&MediaOutcome> = plan.reports.iter().map(|report| &report.outcome).collect();
+    assert!(
+        matches!(outcomes[0], MediaOutcome::Skipped { reason } if reason.contains("2.0.0.0")),
+        "{outcomes:?}"
+    );
+    let MediaOutcome::Placed { folder, windows } = outcomes[1] else { panic!("{outcomes:?}") };
+    assert_eq!(windows, &["amd64 6.1.7601", "x86 6.1.7601"]);
+    assert!(matches!(outcomes[2], MediaOutcome::Skipped { reason } if reason.contains("MEDIA")));
+    assert!(matches!(outcomes[3], MediaOutcome::Placed { windows, .. } if windows.len() == 1));
+    let paths: Vec<&str> = plan.files.iter().map(|file| file.path.as_str()).collect();
+    assert!(folder.starts_with("$WinPEDriver$\\tstor_"));
+    for name in ["tstor.inf", "x64\\tstor.sys", "x86\\tstor.sys"] {
+        assert!(paths.contains(&format!("{folder}\\{name}").as_str()), "{name}: {paths:?}");
+    }
+    assert_eq!(paths.len(), 3 + 3);
+    // Signatures count as they do in an image.
+    let plan = plan_media(&[&tstor()], &targets, &DriverOptions::default()).unwrap();
+    let MediaOutcome::Placed { windows, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert_eq!(windows, &["x86 6.1.7601"]);
+}
+
+/// A cabinet of stored members, as [MS-CAB] has it.
+fn cabinet(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let data: Vec<u8> = members.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+    assert!(data.len() < 32768);
+    let entries: usize = members.iter().map(|(name, _)| 16 + name.len() + 1).sum();
+    let (first_file, first_data) = (36 + 8, 36 + 8 + entries);
+    let mut out = b"MSCF\0\0\0\0".to_vec();
+    out.extend(u32::try_from(first_data + 8 + data.len()).unwrap().to_le_bytes());
+    out.extend([0; 4]);
+    out.extend(u32::try_from(first_file).unwrap().to_le_bytes());
+    out.extend([0; 4]);
+    out.extend([3, 1]);
+    out.extend(1_u16.to_le_bytes());
+    out.extend(u16::try_from(members.len()).unwrap().to_le_bytes());
+    out.extend([0; 6]);
+    out.extend(u32::try_from(first_data).unwrap().to_le_bytes());
+    out.extend(1_u16.to_le_bytes());
+    out.extend(0_u16.to_le_bytes());
+    let mut at = 0_u32;
+    for (name, bytes) in members {
+        out.extend(u32::try_from(bytes.len()).unwrap().to_le_bytes());
+        out.extend(at.to_le_bytes());
+        out.extend([0; 2]);
+        out.extend([0x21, 0x28, 0, 0, 0x20, 0]);
+        out.extend(name.as_bytes());
+        out.push(0);
+        at += u32::try_from(bytes.len()).unwrap();
+    }
+    // A checksum of zero is none.
+    out.extend([0; 4]);
+    out.extend(u16::try_from(data.len()).unwrap().to_le_bytes());
+    out.extend(u16::try_from(data.len()).unwrap().to_le_bytes());
+    out.extend(data);
+    out
+}
+
+#[test]
+fn files_in_cabinets_are_found() {
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    // x.sy_ that is a cabinet of one file.
+    let packed = MemoryFiles::new("packed")
+        .with("tstor.inf", TSTOR.as_bytes())
+        .with("x64/tstor.sy_", cabinet(&[("anything.sys", &sys)]));
+    let mut image = seven(Amd64);
+    assert!(matches!(outcome(&image.add_one(&packed)), Outcome::Added(_)));
+    assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *sys);
+    // A disk that is a cabinet.
+    let inf = TSTOR.replace("1=%D%", "1=%D%,files.cab").replace("tstor.sys=1,\\x64", "tstor.sys=1");
+    let in_cabinet = |cab: Vec<u8>| {
+        MemoryFiles::new("cab").with("tstor.inf", inf.clone().into_bytes()).with("files.cab", cab)
+    };
+    let mut image = ten(Amd64);
+    let plan = image.add_one(&in_cabinet(cabinet(&[("readme.txt", b"hello"), ("TSTOR.SYS", &sys)])));
+    assert!(matches!(outcome(&plan), Outcome::Added(_)), "{plan:?}");
+    assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *sys);
+    // What is damaged, or not in it, is refused by name.
+    let untouched = ten(Amd64);
+    let damaged: Vec<u8> = cabinet(&[("TSTOR.SYS", &sys)]).into_iter().take(200).collect();
+    for cab in [cabinet(&[("readme.txt", b"hello")]), damaged, b"MSCF".to_vec()] {
+        let mut image = untouched.clone();
+        let plan = image.add_one(&in_cabinet(cab));
+        let Outcome::Refused { reason, .. } = outcome(&plan) else { panic!("{plan:?}") };
+        assert!(reason.contains("files.cab"), "{reason}");
+        assert!(image == untouched);
+    }
+    let two = MemoryFiles::new("two")
+        .with("tstor.inf", TSTOR.as_bytes())
+        .with("x64/tstor.sy_", cabinet(&[("a", b"1"), ("b", b"2")]));
+    let plan = untouched.clone().add_one(&two);
+    assert!(
+        matches!(outcome(&plan), Outcome::Refused { reason, .. } if reason.contains("must hold one file")),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn a_publisher_is_trusted_on_request_only() {
+    let certificates = "Microsoft\\SystemCertificates\\TrustedPublisher\\Certificates";
+    let options = DriverOptions { publisher: Publisher::Trust, ..unsigned_too() };
+    let mut image = seven(Amd64);
+    let plan = image.add(&[&tstor()], &options);
+    assert!(plan.reports[0].findings.iter().any(|f| f.contains("no publisher to trust")), "{plan:?}");
+    assert_eq!(image.subkeys(Software, certificates), Vec::<String>::new());
+    let Some(root) = real_data("drivers/nvme-samsung-1.4.0.0-x64") else { return };
+    let mut package = MemoryFiles::new("samsung");
+    for name in ["nvme.inf", "nvme.sys", "nvme64.cat"] {
+        package = package.with(name, std::fs::read(root.join(name)).unwrap());
+    }
+    for base in [seven(Amd64), ten(Amd64)] {
+        let options = DriverOptions {
+            unsigned: Unsigned::Refuse,
+            publisher: Publisher::Trust,
+            ..DriverOptions::default()
+        };
+        let mut image = base.clone();
+        image.add(&[&package], &DriverOptions::default());
+        assert_eq!(image.subkeys(Software, certificates), Vec::<String>::new());
+        let mut image = base.clone();
+        let plan = image.add(&[&package], &options);
+        assert!(matches!(outcome(&plan), Outcome::Added(_)), "{plan:?}");
+        let names = image.subkeys(Software, certificates);
+        assert_eq!(names.len(), 1);
+        let name = &names[0];
+        assert!(
+            name.len() == 40 && name.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()),
+            "{name}"
+        );
+        let blob = image.value(Software, &format!("{certificates}\\{name}"), "Blob").unwrap().data;
+        // Property 3 is the thumbprint, property 32 the certificate.
+        assert_eq!(blob[..12], [3, 0, 0, 0, 1, 0, 0, 0, 20, 0, 0, 0]);
+        let thumbprint: String = blob[12..32].iter().map(|b| format!("{b:02X}")).collect();
+        assert_eq!(thumbprint, *name);
+        assert_eq!(blob[32..40], [32, 0, 0, 0, 1, 0, 0, 0]);
+        let length = u32::from_le_bytes(blob[40..44].try_into().unwrap()) as usize;
+        assert_eq!((blob.len(), blob[44]), (44 + length, 0x30));
+        assert!(plan.reports[0].findings.iter().any(|f| f.contains("TrustedPublisher")));
+        let mut drivers = list(&image, Amd64, Which::ThirdParty).unwrap();
+        let mut hives = HiveSet::new(&image, HiveOptions::default());
+        find_signers(&mut drivers, &mut hives).unwrap();
+        let signer = drivers[0].signer.clone().unwrap();
+        assert!(signer.contains("Microsoft Windows Hardware Compatibility"), "{signer}");
+        drop(hives);
+        image.remove_drivers(&["nvme.inf"]).unwrap();
+        assert_eq!(image.registry(Software), base.registry(Software));
+    }
+}

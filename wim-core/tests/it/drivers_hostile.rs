@@ -1,0 +1,152 @@
+//! Packages made to do harm: refused by name, the image as it was.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::time::Instant;
+
+use crate::driver_image::{eleven, program, seven, ten, unsigned_too};
+use crate::driver_packages::{TSTOR, tstor};
+use wim_core::base::Architecture::Amd64;
+use wim_core::base::ErrorKind;
+use wim_core::formats::hive::RegValue;
+use wim_core::servicing::drivers::{DriverOptions, Outcome};
+use wim_core::servicing::hive_set::HiveName::System;
+use wim_core::servicing::package_files::MemoryFiles;
+
+fn with_inf(inf: String) -> MemoryFiles {
+    tstor().with("tstor.inf", inf.into_bytes())
+}
+
+/// The refusal of a package by both generations of Windows, which stay as they were.
+fn refusal(package: &MemoryFiles) -> (ErrorKind, String) {
+    let mut last = None;
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        let untouched = image.clone();
+        let plan = image.add_one(package);
+        let Outcome::Refused { kind, reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+        assert!(plan.changes.is_empty() && image == untouched);
+        last = Some((*kind, reason.clone()));
+    }
+    last.unwrap()
+}
+
+#[test]
+fn strings_that_expand_without_end_are_refused() {
+    // Each value stays below every limit of its own; all together come to gigabytes.
+    let mut lines = String::new();
+    for n in 0..3_000 {
+        lines += &format!("HKR,Parameters,V{n},,%A%\n");
+    }
+    let inf = TSTOR.replace("HKR,\"Parameters\",BusType", &format!("{lines}HKR,\"Parameters\",BusType"))
+        + &format!("A=\"{}\"\n", "x".repeat(4090));
+    // One section named by many: small by itself.
+    let names = "par,".repeat(200);
+    let inf = inf.replace("AddReg=par", &format!("AddReg={}", names.trim_end_matches(',')));
+    let started = Instant::now();
+    let (kind, reason) = refusal(&with_inf(inf));
+    assert_eq!(kind, ErrorKind::Limit);
+    assert!(reason.contains("tstor.inf") && reason.contains("64 MiB"), "{reason}");
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn infs_of_too_many_lines_or_ids_are_refused() {
+    let (kind, reason) = refusal(&with_inf(format!("{TSTOR}{}", "; nothing\n".repeat(100_001))));
+    assert_eq!(kind, ErrorKind::Limit);
+    assert!(reason.contains("100000 lines") && reason.contains("tstor.inf"), "{reason}");
+    let devices: String = (0..21_000).map(|n| format!("%Dev%=I,PCI\\VEN_1234&DEV_{n:04X}\n")).collect();
+    let inf = TSTOR.replace("[M.NTamd64.6.1]\n", &format!("[M.NTamd64.6.1]\n{devices}"));
+    let (kind, reason) = refusal(&with_inf(inf));
+    assert_eq!(kind, ErrorKind::Limit);
+    assert!(reason.contains("device ids"), "{reason}");
+}
+
+#[test]
+fn includes_that_go_round_in_a_circle_are_refused() {
+    let inf = TSTOR.replace("[I]\n", "[I]\nInclude=one.inf\nNeeds=S\n");
+    let package = with_inf(inf);
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        for (name, other) in [("one", "two"), ("two", "one")] {
+            let text = format!("[Version]\nSignature=\"$Windows NT$\"\n[S]\nInclude={other}.inf\nNeeds=S\n");
+            image.put(&format!("\\Windows\\inf\\{name}.inf"), text.into_bytes());
+        }
+        let untouched = image.clone();
+        let plan = image.add_one(&package);
+        let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+        assert!(reason.contains("one.inf") && reason.contains("circle"), "{reason}");
+        assert!(image == untouched);
+    }
+}
+
+#[test]
+fn catalogs_that_lie_vouch_for_nothing() {
+    let lies: [Vec<u8>; 4] = [
+        vec![0x30, 0x84, 0xFF, 0xFF, 0xFF, 0xFF, 0x06],
+        // A megabyte of nested sequences.
+        [0x30, 0x83, 0x0F, 0xFF, 0xFB].repeat(200_000),
+        vec![0; (64 << 20) + 1],
+        Vec::new(),
+    ];
+    for lie in lies {
+        for mut image in [seven(Amd64), eleven(Amd64)] {
+            let untouched = image.clone();
+            let plan = image.add(&[&tstor().with("tstor.cat", lie.clone())], &DriverOptions::default());
+            let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+            assert!(reason.contains("loads only signed drivers") && reason.contains("tstor.cat"), "{reason}");
+            assert!(image == untouched);
+        }
+    }
+}
+
+#[test]
+fn names_of_sections_ids_and_services_stay_what_they_are() {
+    // Names that would lead elsewhere in a path of files are plain names in a registry.
+    let inf = TSTOR
+        .replace("PCI\\VEN_1234&DEV_0001&SUBSYS_00011234", "..\\..\\..\\Select")
+        .replace("AddService=tstor,", "AddService=..\\..\\Select,");
+    let mut image = ten(Amd64);
+    let current = image.value(System, "Select", "Current");
+    image.add_one(&with_inf(inf));
+    assert_eq!(image.value(System, "Select", "Current"), current);
+    assert_eq!(image.value(System, "Select", "oem0.inf"), None);
+    // A name that no key can have refuses the package and takes everything back.
+    let long = format!("PCI\\{}", "X".repeat(300));
+    let (_, reason) = {
+        let mut image = ten(Amd64);
+        let untouched = image.clone();
+        let plan = image.add_one(&with_inf(TSTOR.replace("PCI\\VEN_1234&DEV_0001&SUBSYS_00011234", &long)));
+        let Outcome::Refused { kind, reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+        assert!(image == untouched);
+        (*kind, reason.clone())
+    };
+    assert!(!reason.is_empty());
+}
+
+#[test]
+fn damage_to_the_database_is_survived() {
+    // Another's record of any shape must not stop or mislead us.
+    let mut image = ten(Amd64);
+    image.edit(&[
+        (System, "DriverDatabase", "OemInfMap", RegValue::sz("no map")),
+        (System, "DriverDatabase\\DriverInfFiles\\oem99999999.inf", "Active", RegValue::dword(1)),
+        (
+            System,
+            "DriverDatabase\\DriverInfFiles\\oem3.inf",
+            "",
+            RegValue::multi_sz(&["..\\..\\System32", ""]),
+        ),
+        (System, "DriverDatabase", "Architecture", RegValue::sz("amd64")),
+    ]);
+    let plan = image.add_one(&tstor());
+    assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
+    image.put("\\Windows\\System32\\kept.dll", program(Amd64, [1; 4]));
+    image.remove_drivers(&["oem3.inf"]).unwrap();
+    assert!(image.bytes("\\Windows\\System32\\kept.dll").is_some());
+    assert!(image.bytes("\\Windows\\System32\\ntoskrnl.exe").is_some());
+    let mut full = ten(Amd64);
+    full.edit(&[(System, "DriverDatabase", "OemInfMap", RegValue::binary([0xFF; 1250]))]);
+    let untouched = full.clone();
+    let plan = full.add(&[&tstor()], &unsigned_too());
+    assert!(matches!(&plan.reports[0].outcome, Outcome::Refused { kind: ErrorKind::Limit, .. }), "{plan:?}");
+    assert!(full == untouched);
+}
