@@ -497,3 +497,18 @@ fn what_windows_would_not_load_is_refused_unless_forced() {
     // x86 loads it.
     added(&seven(X86).add(&[&tstor()], &options));
 }
+
+#[test]
+fn values_that_an_inf_deletes_and_sets_again_are_no_change() {
+    let inf = TSTOR
+        .replace("AddReg=par\n", "DelReg=del\nAddReg=par\n")
+        .replace("[par]\n", "[del]\nHKR,Parameters,BusType\nHKR,\"Parameters\\PnpInterface\",\"5\"\n[par]\n");
+    let package = tstor().with("tstor.inf", inf.into_bytes());
+    let mut image = seven(Amd64);
+    added(&image.add_one(&package));
+    let before = image.registry(System);
+    let again = image.add_one(&package);
+    assert!(matches!(outcome(&again), Outcome::AlreadyPresent { .. }), "{:?}", outcome(&again));
+    assert!(again.changes.is_empty(), "{:?}", again.changes);
+    assert!(before == image.registry(System));
+}

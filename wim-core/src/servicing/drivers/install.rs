@@ -3,7 +3,7 @@
 //! The order of work is that of drivers.md 3.1. A package that is refused leaves no trace: file changes and registry edits go
 //! back to the savepoint taken before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::boot;
@@ -269,6 +269,11 @@ impl Planner<'_> {
                 Loaded::Not(why) => findings.push(why),
             }
         }
+        // What a DelReg line deletes and an AddReg line sets again is no change.
+        let made = hives.journal().get(edits_before..).unwrap_or_default();
+        if !made.is_empty() && cancel_out(made) {
+            hives.roll_back(hives_before)?;
+        }
         let edits: Vec<ManifestEdit> = hives.journal().iter().skip(edits_before).map(manifest_edit).collect();
         let unchanged = edits.is_empty() && self.image.changes_since(&files_before) == 0;
         findings.extend(done.findings.iter().cloned());
@@ -416,6 +421,18 @@ fn kept_edit(kept: &KeptValue) -> ManifestEdit {
         old: None,
         new: Some(ManifestValue { kind: kept.data.kind, data: hex(&kept.data.data) }),
     }
+}
+
+/// True when every value is in the end what it was at first; edits of keys always count.
+fn cancel_out(edits: &[Edit]) -> bool {
+    let mut values = BTreeMap::new();
+    for edit in edits {
+        let Some(value) = &edit.value else { return false };
+        let place = (edit.hive, edit.key.to_lowercase(), value.to_lowercase());
+        let (_, last) = values.entry(place).or_insert((&edit.old, &edit.new));
+        *last = &edit.new;
+    }
+    values.values().all(|(first, last)| first == last)
 }
 
 fn manifest_edit(edit: &Edit) -> ManifestEdit {
