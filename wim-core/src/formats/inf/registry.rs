@@ -263,7 +263,12 @@ fn quad(text: &str) -> Option<u64> {
 }
 
 fn string_data(text: &str) -> Vec<u8> {
-    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+    let mut data = Vec::with_capacity(2 * text.len() + 2);
+    for unit in text.encode_utf16() {
+        data.extend_from_slice(&unit.to_le_bytes());
+    }
+    data.extend_from_slice(&[0, 0]);
+    data
 }
 
 /// Bytes of a binary value: hexadecimal, each in a field of its own; `0x` before one is tolerated, as is one long run of

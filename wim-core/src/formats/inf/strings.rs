@@ -100,7 +100,10 @@ impl Strings {
             }
         }
         out.push_str(rest);
-        if let Some((end, _)) = out.char_indices().nth(MAX_EXPANDED) {
+        // No text has more characters than bytes: most need no counting.
+        if out.len() > MAX_EXPANDED
+            && let Some((end, _)) = out.char_indices().nth(MAX_EXPANDED)
+        {
             out.truncate(end);
         }
         Cow::Owned(out)

@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::boot;
+use super::lint_package::lint_package;
 use super::package::Package;
 use super::select::{self, NotSelected, Selection};
 use super::signature::{self, SignatureReport};
@@ -201,7 +202,9 @@ fn applicability(
         signature: None,
         findings: Vec::new(),
     };
-    match select::select(package, target, includes, class_guid) {
+    let chosen = select::select(package, target, includes, class_guid);
+    let lint = lint_package(package, target, chosen.as_ref().ok());
+    match chosen {
         Err(NotSelected::NotForThis(reason, _)) => {
             result.reason = Some(reason);
             if let Ok(models) = models::models_for(package.inf(), target) {
@@ -224,6 +227,11 @@ fn applicability(
                 }
                 Err(e) => result.refuse(&e),
             }
+        }
+    }
+    for finding in lint {
+        if !result.findings.contains(&finding.text) {
+            result.findings.push(finding.text);
         }
     }
     result
