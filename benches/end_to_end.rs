@@ -1,4 +1,4 @@
-//! Whole commands beside each other: the release `wim`, and `wimlib-imagex` and `7z` where they are installed.
+//! Whole commands beside each other: the release `wim`, and `wimlib-imagex`, `7z` and `cabextract` where they are installed.
 //!
 //! `cargo bench -p wim-benches --bench end_to_end [-- JOB...]`; README.md, "End to end", lists jobs and settings. Runs are
 //! interleaved, answers are checked before a time counts, and nothing here judges the figures.
@@ -17,7 +17,7 @@ use sha1::{Digest, Sha1};
 
 type Result<T> = std::result::Result<T, String>;
 
-const JOBS: [&str; 5] = ["verify", "apply", "export", "capture", "recompress"];
+const JOBS: [&str; 7] = ["verify", "apply", "export", "capture", "recompress", "cabinet", "cabinet-one"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -90,6 +90,8 @@ struct Row {
     job: String,
     contestant: &'static str,
     seconds: Vec<f64>,
+    /// Uncompressed bytes that it goes through.
+    bytes: u64,
     /// Most memory that it had, in KiB; none without `/usr/bin/time`.
     peak_kib: Option<u64>,
     output_bytes: Option<u64>,
@@ -181,8 +183,10 @@ impl Bench {
 
     /// Measures the contestants of a job in turn.
     fn job(&self, job: &str) -> Result<Vec<Row>> {
+        let bytes = self.make_cabinet(job)?.unwrap_or(self.bytes);
         let contestants: Vec<Contestant> = self.contestants(job).into_iter().filter(is_installed).collect();
-        let mut rows: Vec<Row> = contestants.iter().map(|contestant| new_row(job, contestant)).collect();
+        let mut rows: Vec<Row> =
+            contestants.iter().map(|contestant| new_row(job, contestant, bytes)).collect();
         for run in 0..self.runs {
             for (contestant, row) in contestants.iter().zip(&mut rows) {
                 if row.fault.is_none() {
@@ -193,6 +197,27 @@ impl Bench {
         }
         contestants.iter().filter_map(|contestant| contestant.output.as_deref()).try_for_each(remove)?;
         Ok(rows)
+    }
+
+    /// The cabinet of a job about cabinets.
+    fn cabinet(&self, job: &str) -> String {
+        text_of(&self.folder.join(format!("{job}.cab")))
+    }
+
+    /// Makes the cabinet that a job needs, if it needs one; the bytes of its members.
+    fn make_cabinet(&self, job: &str) -> Result<Option<u64>> {
+        let folder_size = match job {
+            "cabinet" => "--folder-size=4M",
+            "cabinet-one" => "--folder-size=1G",
+            _ => return Ok(None),
+        };
+        let tree = text_of(&self.folder.join("first-image"));
+        let cabinet = self.cabinet(job);
+        let words =
+            [&self.wim, "cab", "create", &cabinet, &tree, folder_size, "--level=fast", "--force", "--json"];
+        let answer: serde_json::Value =
+            serde_json::from_str(&must(&words)?).map_err(|e| format!("wim cab create: {e}"))?;
+        answer["member_bytes"].as_u64().map(Some).ok_or("wim cab create: no member_bytes".to_owned())
     }
 
     fn measure(&self, contestant: &Contestant, row: &mut Row) -> Result<()> {
@@ -326,6 +351,16 @@ impl Bench {
                     Some(&theirs),
                 ),
             ],
+            "cabinet" | "cabinet-one" => {
+                let cabinet = self.cabinet(job);
+                let words = wim(&["cab", "extract", &cabinet, "--dest-dir", &our]);
+                let cabextract = plain(&["cabextract", "-q", "-d", &their, &cabinet]);
+                vec![
+                    one("wim", words, Check::Tree, Some(&ours)),
+                    one("cabextract", cabextract, Check::Tree, Some(&theirs)),
+                    one("7z", seven(&["x", &cabinet, &format!("-o{seven_out}")]), Check::Tree, Some(&sevens)),
+                ]
+            }
             _ => vec![
                 one("wim", wim(&["optimize", &our, "--recompress"]), Check::Wim, Some(&ours)),
                 one(
@@ -367,7 +402,7 @@ impl Bench {
                 "| {job} | {contestant} | {:.3} | {:.3} | {:.1} | {} | {} | {} |",
                 row.min(),
                 row.median(),
-                self.bytes as f64 / 1e6 / row.min(),
+                row.bytes as f64 / 1e6 / row.min(),
                 ratio(rows, row).map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
                 row.peak_kib.map_or("-".to_owned(), |kib| format!("{:.1}", kib as f64 * 1024.0 / 1e6)),
                 row.output_bytes.map_or("-".to_owned(), |bytes| bytes.to_string())
@@ -390,7 +425,7 @@ impl Bench {
                 machine(),
                 version.trim().to_owned(),
                 self.threads.clone().unwrap_or_default(),
-                self.bytes.to_string(),
+                row.bytes.to_string(),
                 row.job.clone(),
                 row.contestant.to_owned(),
                 row.seconds.len().to_string(),
@@ -414,11 +449,12 @@ fn ratio(rows: &[Row], row: &Row) -> Option<f64> {
     (ours.fault.is_none() && row.fault.is_none()).then(|| row.min() / ours.min())
 }
 
-fn new_row(job: &str, contestant: &Contestant) -> Row {
+fn new_row(job: &str, contestant: &Contestant, bytes: u64) -> Row {
     Row {
         job: job.to_owned(),
         contestant: contestant.name,
         seconds: Vec::new(),
+        bytes,
         peak_kib: None,
         output_bytes: None,
         fault: None,

@@ -202,6 +202,11 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             let wim = WimFile::open(Arc::new(small_wim(Compression::None)), "seed.wim").unwrap();
             vec![wim.read_xml_bytes().unwrap()]
         }
+        "hardware_ids" => vec![
+            b"PCI\\VEN_8086&DEV_1E31&SUBSYS_84CA1043&REV_04\\3&11583659&0&A0\r\n02:00.0 Ethernet controller [0200]: x [10ec:8168] (rev 0c)\n\
+            Bus 002 Device 002: ID 0781:5581 x\nACPI\\PNP0A08\n"
+                .to_vec(),
+        ],
         "mum" => vec![
             b"<?xml version=\"1.0\" encoding=\"utf-8\"?><assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\" \
             creationTimeStamp=\"2015-01-01T00:00:00Z\"><assemblyIdentity name=\"Package_for_KB1111111\" version=\"6.1.1.0\" \
@@ -222,11 +227,6 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             </asmv2:hash></file><registryKeys><registryKey keyName=\"HKEY_LOCAL_MACHINE\\SOFTWARE\\X\"><registryValue \
             name=\"v\" valueType=\"REG_SZ\" value=\"x\"/></registryKey></registryKeys><memberships><categoryMembership>\
             <id typeName=\"Service\"/></categoryMembership></memberships></assembly>"
-                .to_vec(),
-        ],
-        "hardware_ids" => vec![
-            b"PCI\\VEN_8086&DEV_1E31&SUBSYS_84CA1043&REV_04\\3&11583659&0&A0\r\n02:00.0 Ethernet controller [0200]: x [10ec:8168] (rev 0c)\n\
-            Bus 002 Device 002: ID 0781:5581 x\nACPI\\PNP0A08\n"
                 .to_vec(),
         ],
         "inf" | "driver_package" => vec![b"[Version]\r\nSignature=\"$Windows NT$\"\r\nClass=Net\r\nDriverVer=01/02/2020,1.2.3.4\r\n\

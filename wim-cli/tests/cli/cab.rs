@@ -193,9 +193,10 @@ fn damage_is_exit_1_of_test_and_2_of_extract() {
     wim(at, &["cab", "test", "src/a.txt"]).ends_with(2);
     wim(at, &["cab", "test", "missing.cab"]).ends_with(2);
 
-    // Behind a program it is found all the same.
-    let mut program = b"MZ self-extracting".to_vec();
-    program.extend(&good);
-    fs::write(at.join("setup.exe"), program).unwrap();
-    wim(at, &["cab", "test", "setup.exe"]).ends_with(0);
+    // Behind a program it is found all the same, and behind what only begins like a cabinet.
+    for start in [&b"MZ self-extracting"[..], b"MSCF, or so it says"] {
+        let program = [start, &good].concat();
+        fs::write(at.join("setup.exe"), program).unwrap();
+        wim(at, &["cab", "test", "setup.exe"]).ends_with(0);
+    }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use crate::base::{Error, FileTime, Result};
+use crate::base::{Error, FileTime, Result, calendar};
 
 /// The time that a job writes into what it makes: `SOURCE_DATE_EPOCH` when that is set, else now.
 ///
@@ -60,21 +60,12 @@ impl CivilTime {
         let (seconds, _) = time.to_unix();
         let days = seconds.div_euclid(SECONDS_PER_DAY);
         let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-        // Years are counted from March, so that the leap day is the last of its year; an era is 400 years.
-        let from_era = days + 719_468;
-        let era = from_era.div_euclid(146_097);
-        let day_of_era = from_era.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let march_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let (year, month, day) = calendar::date_from_days(days);
         let small = |n: i64| u8::try_from(n).expect("calendar fields other than the year are below 100");
         Self {
-            year: era * 400 + year_of_era + i64::from(month <= 2),
-            month: small(month),
-            day: small(day),
+            year,
+            month,
+            day,
             hour: small(of_day / 3_600),
             minute: small(of_day / 60 % 60),
             second: small(of_day % 60),

@@ -113,9 +113,6 @@ impl Cabinet {
                 .in_file(&next.first().name)
                 .remedy("give the cabinets of one set in their order"));
         }
-        let does_not_fit = |message: String, next: &Self| {
-            Err(Error::format("CFFOLDER", "iFolder", 0, message).in_file(&next.first().name))
-        };
         let first_part = self.parts.len();
         for folder in &mut next.folders {
             folder.runs.iter_mut().for_each(|run| run.part += first_part);
@@ -126,7 +123,7 @@ impl Cabinet {
             let (with, without) = if cut_here { ("before", "it") } else { ("here", "the one before") };
             let message =
                 format!("a folder is cut according to the cabinet {with}, but not according to {without}");
-            return does_not_fit(message, &next);
+            return Err(next.does_not_fit(message));
         }
         let mut first_folder = self.folders.len();
         if cut_here {
@@ -135,12 +132,19 @@ impl Cabinet {
             let Some(whole) = self.folders.last_mut() else { return Ok(()) };
             if whole.method != second.method {
                 let message = format!("a folder is {} and goes on as {}", whole.method, second.method);
-                return does_not_fit(message, &next);
+                return Err(next.does_not_fit(message));
             }
             whole.ends_after = second.ends_after;
             whole.runs.extend(second.runs);
         }
         self.folders.append(&mut next.folders);
+        self.join_members(&mut next, first_folder)?;
+        self.parts.append(&mut next.parts);
+        Ok(())
+    }
+
+    /// Takes the members of the next cabinet over; those that were cut become one with what they began as.
+    fn join_members(&mut self, next: &mut Self, first_folder: usize) -> Result<()> {
         let key = |member: &Member| (member.offset, member.size, member.name.clone());
         let cut = self.members.iter().enumerate().filter(|(_, member)| member.span.ends_after());
         let cut: HashMap<_, _> = cut.map(|(index, member)| (key(member), index)).collect();
@@ -153,7 +157,7 @@ impl Cabinet {
             let Some(begun) = cut.get(&key(&member)).and_then(|&index| self.members.get_mut(index)) else {
                 let message =
                     format!("{} goes on here, but the cabinet before does not know it", member.name);
-                return does_not_fit(message, &next);
+                return Err(next.does_not_fit(message));
             };
             begun.span = match (begun.span.starts_before(), member.span.ends_after()) {
                 (false, false) => Span::Whole,
@@ -162,8 +166,11 @@ impl Cabinet {
                 (true, true) => Span::FromPreviousToNext,
             };
         }
-        self.parts.append(&mut next.parts);
         Ok(())
+    }
+
+    fn does_not_fit(&self, message: String) -> Error {
+        Error::format("CFFOLDER", "iFolder", 0, message).in_file(&self.first().name)
     }
 
     /// A reader at the start of a folder's data.

@@ -2,7 +2,7 @@
 //!
 //! [MS-CAB] 2.3. They are taken for UTC, so that the same cabinet gives the same times everywhere.
 
-use crate::base::FileTime;
+use crate::base::{FileTime, calendar};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -24,12 +24,13 @@ impl DosTime {
     /// The time it means; none when a field is out of range.
     #[must_use]
     pub fn to_file_time(self) -> Option<FileTime> {
-        let (year, month, day) = (1980 + i64::from(self.date >> 9), self.date >> 5 & 15, self.date & 31);
+        let [low, high] = self.date.to_le_bytes();
+        let (year, month, day) = (1980 + i64::from(high >> 1), (high & 1) << 3 | low >> 5, low & 31);
         let (hour, minute, second) = (self.time >> 11, self.time >> 5 & 63, (self.time & 31) * 2);
         let in_range =
             (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
         let of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-        let days = days_from_civil(year, i64::from(month), i64::from(day));
+        let days = calendar::days_from_date(year, month, day);
         in_range.then(|| FileTime::from_unix(days * SECONDS_PER_DAY + of_day, 0))
     }
 
@@ -39,7 +40,7 @@ impl DosTime {
         let (seconds, _) = time.to_unix();
         let (days, of_day) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
         let bits = |n: i64| u16::try_from(n).unwrap_or(0);
-        let (year, month, day) = civil_from_days(days);
+        let (year, month, day) = calendar::date_from_days(days);
         if year < 1980 {
             return Self::FIRST;
         }
@@ -47,33 +48,10 @@ impl DosTime {
             return Self::LAST;
         }
         Self {
-            date: bits(year - 1980) << 9 | bits(month) << 5 | bits(day),
+            date: bits(year - 1980) << 9 | u16::from(month) << 5 | u16::from(day),
             time: bits(of_day / 3600) << 11 | bits(of_day / 60 % 60) << 5 | bits(of_day % 60 / 2),
         }
     }
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar.
-///
-/// Years are counted from March, so that the leap day is the last of its year; an era is 400 years.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + day_of_year - 719_468
-}
-
-/// The reverse of [`days_from_civil`].
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let from_era = days + 719_468;
-    let (era, of_era) = (from_era.div_euclid(146_097), from_era.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -98,22 +98,8 @@ impl Header {
             data_reserve_bytes = f.u8("cbCFData")?;
             reserve = f.bytes("abReserve", usize::from(header_reserve))?.to_vec();
         }
-        let previous = if flags & HAS_PREVIOUS != 0 {
-            Some(Neighbour {
-                file: neighbour_text(&mut f, "szCabinetPrev", Empty::Refused)?,
-                disk: neighbour_text(&mut f, "szDiskPrev", Empty::Allowed)?,
-            })
-        } else {
-            None
-        };
-        let next = if flags & HAS_NEXT != 0 {
-            Some(Neighbour {
-                file: neighbour_text(&mut f, "szCabinetNext", Empty::Refused)?,
-                disk: neighbour_text(&mut f, "szDiskNext", Empty::Allowed)?,
-            })
-        } else {
-            None
-        };
+        let previous = neighbour(&mut f, flags & HAS_PREVIOUS, ["szCabinetPrev", "szDiskPrev"])?;
+        let next = neighbour(&mut f, flags & HAS_NEXT, ["szCabinetNext", "szDiskNext"])?;
         let header = Self {
             size_bytes,
             members_offset,
@@ -153,6 +139,13 @@ pub(super) fn text_bytes<'a>(f: &mut Fields<'a>, field: &'static str, empty: Emp
     Ok(bytes)
 }
 
-fn neighbour_text(f: &mut Fields<'_>, field: &'static str, empty: Empty) -> Result<String> {
-    Ok(String::from_utf8_lossy(text_bytes(f, field, empty)?).into_owned())
+/// The two texts of a neighbour, if its flag is set.
+fn neighbour(f: &mut Fields<'_>, flag: u16, [file, disk]: [&'static str; 2]) -> Result<Option<Neighbour>> {
+    if flag == 0 {
+        return Ok(None);
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let file = text(text_bytes(f, file, Empty::Refused)?);
+    let disk = text(text_bytes(f, disk, Empty::Allowed)?);
+    Ok(Some(Neighbour { file, disk }))
 }

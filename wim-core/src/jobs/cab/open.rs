@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::{Error, FileSource, ReadAt, Result, code_page, read_at};
+use crate::base::{Error, ErrorKind, FileSource, ReadAt, Result, code_page, read_at};
 use crate::formats::cab::{Cabinet, Header, find_cabinets};
 
 /// Most cabinets of a set, as their numbers have it.
@@ -43,13 +43,20 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Vec<Cabinet>> {
     let source: Arc<dyn ReadAt> = Arc::new(FileSource::open(path)?);
     let mut start = vec![0; usize::try_from(source.size()).unwrap_or(4).min(4)];
     read_at::read_exact_at(&*source, &mut start, 0).map_err(|e| e.in_file(&name))?;
+    let mut at_start = None;
     if start == Header::SIGNATURE {
-        let cabinet = Cabinet::open_with_code_page(source, &name, options.code_page)?;
-        return Ok(vec![if options.set == Set::Join { join_set(path, cabinet, options)? } else { cabinet }]);
+        match Cabinet::open_with_code_page(Arc::clone(&source), &name, options.code_page) {
+            Ok(cabinet) if options.set == Set::Join => return Ok(vec![join_set(path, cabinet, options)?]),
+            Ok(cabinet) => return Ok(vec![cabinet]),
+            // Four bytes prove little: the cabinet may come later.
+            Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+            Err(e) => at_start = Some(e),
+        }
     }
     let found = find_cabinets(&source).map_err(|e| e.in_file(&name))?;
     if found.is_empty() {
-        return Err(Error::invalid_input("no cabinet, and none inside").in_file(&name));
+        let none = || Error::invalid_input("no cabinet, and none inside").in_file(&name);
+        return Err(at_start.unwrap_or_else(none));
     }
     let open_one = |embedded: crate::formats::cab::Embedded| {
         let name = format!("{name} at {:#x}", embedded.offset);
