@@ -212,5 +212,5 @@ capture "$work/tree10" "$work/win10.wim" 9 10 0 19044
 packages=(-d "$data/drivers/nvme-samsung-3.0.0.1802-x64" -d "$data/drivers/raid-amd-7.2.0.00023-x64"
   -d "$data/drivers/ahci-intel-rst-14.8.18.1066-x64" -d "$data/drivers/net-intel-e1d-12.15.25.6712-x64"
   -d "$data/drivers/nvme-samsung-1.4.0.0-x86")
-cycle win10 secnvme.inf iastorac.inf
+cycle win10 secnvme.inf rccfg.inf rcraid.inf iaahcic.inf iastorac.inf e1d62x64.inf
 say "all as expected"

@@ -362,3 +362,21 @@ fn a_package_is_explained_for_versions_and_for_images() {
     let ran = wim(folder, &["driver", "info", "driver", "--for", "95-alpha"]).ends_with(2);
     assert!(ran.stderr.contains("7-amd64"), "{}", ran.stderr);
 }
+
+#[test]
+fn images_are_checked_for_what_a_machine_needs() {
+    let folder = SEVEN.path();
+    let image = format!("{INSTALL}:1");
+    let ran =
+        wim(folder, &["driver", "check", &image, "--profile", "win7-nvme", "--json"]).ends_with(1).json();
+    let profile = &ran["images"][0]["profiles"][0];
+    assert_eq!(
+        (profile["profile"].as_str(), profile["verdict"].as_str()),
+        (Some("win7-nvme"), Some("incomplete"))
+    );
+    assert!(!array(&profile["checks"]).is_empty(), "{profile}");
+    let ran = wim(folder, &["driver", "check", &image, "--profile", "win7-nvme"]).ends_with(1);
+    assert!(ran.text().contains("win7-nvme: incomplete") && ran.text().contains("missing"), "{}", ran.text());
+    let ran = wim(folder, &["driver", "check", &image, "--profile", "xp"]).ends_with(2);
+    assert!(ran.stderr.contains("win7-usb3"), "{}", ran.stderr);
+}

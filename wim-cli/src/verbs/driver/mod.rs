@@ -1,6 +1,7 @@
-//! `wim driver`: driver packages in images: add, list, explain, remove, copy out.
+//! `wim driver`: driver packages in images: add, list, explain, check, remove, copy out.
 
 mod add;
+mod check;
 mod explain;
 mod export;
 mod list;
@@ -20,7 +21,7 @@ use crate::session::Session;
 
 pub(crate) use text::{notes_text, outcome_text};
 
-/// Add driver packages to images, list, explain, remove them, copy them out
+/// Add driver packages to images, list, explain, check, remove them, copy them out
 ///
 /// IMAGE is a WIM file, or FILE:IMAGE with a number, name or edition behind the colon; without one all images of the file
 /// are meant. Nothing is unpacked; files are changed in place, written whole beside themselves and renamed.
@@ -35,6 +36,7 @@ enum Action {
     Add(Box<add::Arguments>),
     List(list::Arguments),
     Info(explain::Arguments),
+    Check(check::Arguments),
     Remove(remove::Arguments),
     Export(export::Arguments),
 }
@@ -45,6 +47,7 @@ impl Arguments {
             Action::Add(arguments) => (*arguments).run(session),
             Action::List(arguments) => arguments.run(session),
             Action::Info(arguments) => arguments.run(session),
+            Action::Check(arguments) => arguments.run(session),
             Action::Remove(arguments) => arguments.run(session),
             Action::Export(arguments) => arguments.run(session),
         }

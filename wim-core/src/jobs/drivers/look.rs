@@ -18,10 +18,13 @@ use crate::jobs::images;
 use crate::jobs::open::{Check, load_image, open};
 use crate::jobs::registry::Target;
 use crate::servicing::drivers::info::{Applicability, DriverInfo, explain, parse_windows};
+use crate::servicing::drivers::lint::{LintFinding, Severity, lint_image};
 use crate::servicing::drivers::list::{ListedDriver, Which, list as list_drivers};
 use crate::servicing::drivers::manifest::Manifest;
 use crate::servicing::drivers::package::{Package, find_infs};
+use crate::servicing::drivers::profiles::{self, Profile, ProfileReport, Verdict};
 use crate::servicing::drivers::select::ImageInfs;
+use crate::servicing::drivers::store::ImageFiles;
 use crate::servicing::drivers::{self, DriverOptions, DriverReport, exported_files};
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::{PackageFile, PackageFiles};
@@ -102,6 +105,58 @@ pub fn list(cx: &Context<'_>, targets: &[Target], which: Which) -> Result<Vec<Li
             winpe: look.target.is_winpe,
             drivers: list_drivers(look.view, look.target.windows.arch, which)?,
             warnings: look.warnings,
+        })
+    })
+}
+
+/// What checking an image found.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// The WIM file.
+    pub path: String,
+    /// Number of the image.
+    pub index: u32,
+    /// NAME.
+    pub name: Option<String>,
+    /// The Windows in it, as `amd64 6.1.7601`.
+    pub windows: String,
+    /// What keeps it from booting or a driver from working.
+    pub findings: Vec<LintFinding>,
+    /// What each profile asked for comes to.
+    pub profiles: Vec<ProfileReport>,
+}
+
+impl CheckReport {
+    /// True when Windows may not boot, or something that a profile needs is missing.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+            || self.profiles.iter().any(|profile| profile.verdict == Verdict::Incomplete)
+    }
+}
+
+/// Checks the images that `targets` name: filters without services, services without files, frameworks that are too old, and what
+/// the machines of `profiles` need.
+///
+/// # Errors
+/// What opening and reading gives.
+pub fn check(cx: &Context<'_>, targets: &[Target], profiles: &[Profile]) -> Result<Vec<CheckReport>> {
+    each_image(cx, targets, |look| {
+        let files = ImageFiles::new(look.view);
+        let mut hives = HiveSet::new(look.view, HiveOptions::default());
+        let findings = lint_image(&files, &mut hives, &look.target)?;
+        let profiles = profiles
+            .iter()
+            .map(|&profile| profiles::check(profile, &files, &mut hives, &look.target))
+            .collect::<Result<_>>()?;
+        let xml = look.wim.xml().images().get(look.image.position());
+        Ok(CheckReport {
+            path: look.wim.name().to_owned(),
+            index: look.image.number(),
+            name: xml.and_then(|xml| xml.name().map(str::to_owned)),
+            windows: look.target.windows.to_string(),
+            findings,
+            profiles,
         })
     })
 }

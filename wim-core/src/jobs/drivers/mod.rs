@@ -15,7 +15,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use look::{ExportedDriver, ImageVerdict, ListReport, PackageReport, explain_packages, export, list};
+pub use look::{
+    CheckReport, ExportedDriver, ImageVerdict, ListReport, PackageReport, check, explain_packages, export,
+    list,
+};
 pub use places::{Mode, Places, wims_of_medium};
 pub use report::{FileReport, ImageReport, InnerReport, RemovedDriver, WorkReport, WrittenFile, is_taken};
 pub use service::Recovery;
@@ -30,7 +33,7 @@ use super::open::{Check, check_writable, open};
 use super::rebuild::CompressionOptions;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Context, Error, FileSource, ImageIndex, ReadAt, Result, WriteAt};
+use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt};
 use crate::formats::wim::WimFile;
 use crate::image::edit::View;
 use crate::servicing::drivers::list::{Which, list as list_drivers};
@@ -61,7 +64,6 @@ pub fn add(
                 .remedy("give the folder that holds the driver's .inf file, or one above it"));
         }
     }
-    let options = DriverOptions { time: clock::fixed_time()?, ..options.clone() };
     service(cx, places, &scratch, &Adding { sources, options })
 }
 
@@ -74,15 +76,22 @@ pub fn remove(cx: &Context<'_>, places: &Places, names: &[String]) -> Result<Wor
     service(cx, places, &scratch_of(places)?, &work)
 }
 
-struct Adding {
+struct Adding<'o> {
     sources: Vec<Box<dyn PackageFiles>>,
-    options: DriverOptions,
+    options: &'o DriverOptions,
 }
 
-impl ImageWork for Adding {
-    fn plan(&self, view: &dyn View, hives: &mut HiveSet<'_>, target: &ImageTarget) -> Result<ImagePlan> {
+impl ImageWork for Adding<'_> {
+    fn plan(
+        &self,
+        view: &dyn View,
+        hives: &mut HiveSet<'_>,
+        target: &ImageTarget,
+        time: FileTime,
+    ) -> Result<ImagePlan> {
         let sources: Vec<&dyn PackageFiles> = self.sources.iter().map(AsRef::as_ref).collect();
-        let plan = drivers::plan(&sources, view, hives, target, &self.options)?;
+        let options = DriverOptions { time: Some(time), ..self.options.clone() };
+        let plan = drivers::plan(&sources, view, hives, target, &options)?;
         Ok(ImagePlan { changes: plan.changes, drivers: plan.reports, ..ImagePlan::default() })
     }
 
@@ -100,7 +109,13 @@ struct Removing<'n> {
 }
 
 impl ImageWork for Removing<'_> {
-    fn plan(&self, view: &dyn View, hives: &mut HiveSet<'_>, target: &ImageTarget) -> Result<ImagePlan> {
+    fn plan(
+        &self,
+        view: &dyn View,
+        hives: &mut HiveSet<'_>,
+        target: &ImageTarget,
+        _: FileTime,
+    ) -> Result<ImagePlan> {
         let manifest = Manifest::load(view)?;
         let listed = list_drivers(view, target.windows.arch, Which::ThirdParty)?;
         self.known.borrow_mut().extend(listed.iter().map(|driver| driver.inf.clone()));

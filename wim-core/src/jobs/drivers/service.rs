@@ -39,11 +39,17 @@ pub enum Recovery {
 
 /// What is done to one image of Windows.
 pub(super) trait ImageWork {
-    /// Plans the work; registry edits are made in `hives`.
+    /// Plans the work; registry edits are made in `hives`, `time` is what records of it get.
     ///
     /// # Errors
     /// What reading the image gives.
-    fn plan(&self, view: &dyn View, hives: &mut HiveSet<'_>, target: &ImageTarget) -> Result<ImagePlan>;
+    fn plan(
+        &self,
+        view: &dyn View,
+        hives: &mut HiveSet<'_>,
+        target: &ImageTarget,
+        time: FileTime,
+    ) -> Result<ImagePlan>;
 
     /// Looks at all that was planned before any file takes its name.
     ///
@@ -153,7 +159,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
         let mut hives = HiveSet::new(&view, HiveOptions { time: self.fixed_time });
         let hints = hints_of(&open.xml);
         let target = find_target(&view, &mut hives, hints, &mut open.warnings).map_err(|e| open.blame(e))?;
-        let plan = self.work.plan(&view, &mut hives, &target).map_err(|e| open.blame(e))?;
+        let plan = self.work.plan(&view, &mut hives, &target, open.time).map_err(|e| open.blame(e))?;
         let (hive_changes, journal) = hives.finish().map_err(|e| open.blame(e))?;
         let mut overlay = open.overlay();
         let changes = plan.changes.into_iter().chain(hive_changes);
