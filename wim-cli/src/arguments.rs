@@ -149,6 +149,15 @@ impl IntegrityArguments {
     }
 }
 
+/// Files that belong to the one that is read.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReferenceArguments {
+    /// Other parts of a split set, or bases of a delta file; GLOB may have * and ?. Parts beside the first are found by
+    /// themselves
+    #[arg(long = "ref", visible_alias = "refs", value_name = "GLOB")]
+    pub(crate) references: Vec<String>,
+}
+
 /// Where changes to an existing file go.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PlacementArguments {

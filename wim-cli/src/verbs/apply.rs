@@ -9,7 +9,7 @@ use wim_core::base::Error;
 use wim_core::jobs::apply::{Applied, run};
 use wim_core::transfer::apply::FixedLinks;
 
-use crate::arguments::{OptionList, Refused, Takes, check_of};
+use crate::arguments::{OptionList, ReferenceArguments, Refused, Takes, check_of};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -42,6 +42,8 @@ pub(crate) struct Arguments {
     #[arg(long, hide = true)]
     no_attributes: bool,
     #[command(flatten)]
+    references: ReferenceArguments,
+    #[command(flatten)]
     refused: Refused<ApplyRefused>,
 }
 
@@ -50,7 +52,6 @@ struct ApplyRefused;
 
 impl OptionList for ApplyRefused {
     const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("ref", Takes::Value),
         ("unix-data", Takes::Nothing),
         ("strict-acls", Takes::Nothing),
         ("include-invalid-names", Takes::Nothing),
@@ -82,9 +83,8 @@ impl Arguments {
             (_, true) => Some(FixedLinks::AsStored),
             _ => None,
         };
-        let check = check_of(self.check);
-        let applied =
-            session.run(|cx| run(cx, &self.wimfile, image, Path::new(target), fixed_links, check))?;
+        let how = (self.references.references.as_slice(), check_of(self.check));
+        let applied = session.run(|cx| run(cx, &self.wimfile, image, Path::new(target), fixed_links, how))?;
         if session.shell.is_json() {
             session.shell.json("apply", &Answer { applied })?;
         }

@@ -1,11 +1,12 @@
-//! `wim capture`: a directory made into a WIM file.
+//! `wim capture`: a directory made into a WIM file; and what `wim append` shares with it.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use wim_core::base::Error;
-use wim_core::jobs::capture::{self, Boot, ImageOptions, load_exclusions};
-use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Links};
+use wim_core::jobs::capture::{self, Boot, Destination, ImageOptions, SourceKind, load_exclusions};
+use wim_core::jobs::rebuild::CompressionOptions;
+use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Links, UnixData};
 use wim_core::transfer::write::Recompress;
 
 use crate::arguments::{
@@ -21,42 +22,13 @@ use crate::session::Session;
 /// and directories, files, bytes and excluded of what was scanned.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The directory
-    source: PathBuf,
-    /// The WIM file to make
-    wimfile: PathBuf,
-    /// Name of the image [default: the last name of SOURCE]
-    image_name: Option<String>,
-    /// Description of the image
-    image_desc: Option<String>,
-    /// Make the image bootable
-    #[arg(long)]
-    boot: bool,
+    #[command(flatten)]
+    image: ImageArguments,
     #[command(flatten)]
     compression: CompressionArguments,
-    #[command(flatten)]
-    integrity: IntegrityArguments,
-    /// Text of the FLAGS element, such as an edition
-    #[arg(long, value_name = "EDITIONID", allow_hyphen_values = true)]
-    flags: Option<String>,
-    /// Set a property by its path in the XML, as in WINDOWS/VERSION/BUILD=7601
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_property)]
-    image_property: Vec<(String, String)>,
-    /// What is left out: an ini file with [ExclusionList] and [ExclusionException]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Capture what symbolic links point to in their place
-    #[arg(long)]
-    dereference: bool,
-    /// Make absolute links into SOURCE count from the root of the image [default]
-    #[arg(long, overrides_with = "norpfix")]
-    rpfix: bool,
-    /// Capture absolute links as they are
-    #[arg(long, overrides_with = "rpfix")]
-    norpfix: bool,
-    /// Accepted for scripts; security descriptors are not captured here
+    /// Accepted for scripts; files are never pipable here
     #[arg(long, hide = true)]
-    no_acls: bool,
+    not_pipable: bool,
     #[command(flatten)]
     refused: Refused<CaptureRefused>,
 }
@@ -70,10 +42,6 @@ impl OptionList for CaptureRefused {
         ("solid-compress", Takes::Value),
         ("solid-chunk-size", Takes::Value),
         ("strict-acls", Takes::Nothing),
-        ("unix-data", Takes::Nothing),
-        ("source-list", Takes::Nothing),
-        ("update-of", Takes::Value),
-        ("delta-from", Takes::Value),
         ("wimboot", Takes::Nothing),
         ("pipable", Takes::Nothing),
         ("snapshot", Takes::Nothing),
@@ -83,34 +51,113 @@ impl OptionList for CaptureRefused {
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         self.refused.check()?;
-        let options = self.options()?;
+        let compression = self.compression.options(Recompress::WhenNeeded);
+        self.image.run(session, "capture", compression, Destination::NewFile)
+    }
+}
+
+/// What is captured, and what is said of the image.
+#[derive(Args, Debug)]
+pub(crate) struct ImageArguments {
+    /// The directory; with --source-list a text file
+    source: PathBuf,
+    /// The WIM file
+    wimfile: PathBuf,
+    /// Name of the image [default: the last name of SOURCE]
+    image_name: Option<String>,
+    /// Description of the image
+    image_desc: Option<String>,
+    /// Make the image bootable
+    #[arg(long)]
+    boot: bool,
+    #[command(flatten)]
+    integrity: IntegrityArguments,
+    /// Text of the FLAGS element, such as an edition
+    #[arg(long, value_name = "EDITIONID", allow_hyphen_values = true)]
+    flags: Option<String>,
+    /// Set a property by its path in the XML, as in WINDOWS/VERSION/BUILD=7601
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_property)]
+    image_property: Vec<(String, String)>,
+    /// What is left out: an ini file with [ExclusionList] and [ExclusionException]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// SOURCE lists what is captured: a source and perhaps its place in the image on each line; - is standard input
+    #[arg(long)]
+    source_list: bool,
+    /// Do not read files again that are as in this earlier image; negative numbers count from the last one
+    #[arg(long, value_name = "[WIMFILE:]IMAGE", allow_hyphen_values = true)]
+    update_of: Option<String>,
+    /// Leave out data that this WIM file has, which is then needed to use the new one (a delta WIM)
+    #[arg(long, value_name = "WIMFILE")]
+    delta_from: Vec<PathBuf>,
+    /// Capture owners, groups, modes and special files
+    #[arg(long)]
+    unix_data: bool,
+    /// Capture what symbolic links point to in their place
+    #[arg(long)]
+    dereference: bool,
+    /// Make absolute links into SOURCE count from the root of the image [default for new files]
+    #[arg(long, overrides_with = "norpfix")]
+    rpfix: bool,
+    /// Capture absolute links as they are
+    #[arg(long, overrides_with = "rpfix")]
+    norpfix: bool,
+    /// Accepted for scripts; security descriptors are not captured here
+    #[arg(long, hide = true)]
+    no_acls: bool,
+}
+
+impl ImageArguments {
+    /// Captures and tells about it as `verb`.
+    pub(crate) fn run(
+        self,
+        session: &Session,
+        verb: &str,
+        compression: CompressionOptions,
+        destination: Destination,
+    ) -> Verdict {
+        let options = self.options(compression, destination)?;
         let report = session.run(|cx| capture::run(cx, &self.source, &self.wimfile, &options))?;
         if session.shell.is_json() {
-            session.shell.json("capture", &report)?;
+            session.shell.json(verb, &report)?;
         }
         Ok(Outcome::Done)
     }
 
-    fn options(&self) -> Result<ImageOptions, Error> {
+    fn options(
+        &self,
+        compression: CompressionOptions,
+        destination: Destination,
+    ) -> Result<ImageOptions, Error> {
         let mut capture = CaptureOptions::default();
         if let Some(path) = &self.config {
             capture.exclusions = load_exclusions(path)?;
         }
-        if self.norpfix {
-            capture.absolute_links = AbsoluteLinks::Keep;
-        }
         if self.dereference {
             capture.links = Links::Follow;
+        }
+        if self.unix_data {
+            capture.unix_data = UnixData::Capture;
         }
         Ok(ImageOptions {
             name: self.image_name.clone(),
             description: self.image_desc.clone(),
             flags: self.flags.clone(),
             properties: self.image_property.clone(),
-            compression: self.compression.options(Recompress::WhenNeeded),
+            compression,
             integrity: self.integrity.choice(),
+            check: self.integrity.check(),
             capture,
+            absolute_links: match (self.rpfix, self.norpfix) {
+                (true, _) => Some(AbsoluteLinks::Fix),
+                (_, true) => Some(AbsoluteLinks::Keep),
+                _ => None,
+            },
             boot: if self.boot { Boot::Yes } else { Boot::No },
+            source: if self.source_list { SourceKind::List } else { SourceKind::Directory },
+            destination,
+            update_of: self.update_of.clone(),
+            delta_from: self.delta_from.clone(),
         })
     }
 }

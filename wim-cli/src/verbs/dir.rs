@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use wim_core::base::{Context, Error, ImageIndex};
-use wim_core::formats::wim::WimFile;
 use wim_core::jobs::dir::{Depth, DirEntry, Listing};
-use wim_core::jobs::{images, open};
+use wim_core::jobs::images;
+use wim_core::jobs::open::Check;
+use wim_core::jobs::part_set::PartSet;
 
-use crate::arguments::{OptionList, Refused, Takes, check_of};
+use crate::arguments::ReferenceArguments;
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 use crate::shell::SCHEMA_VERSION;
@@ -45,23 +46,17 @@ pub(crate) struct Arguments {
     #[arg(long)]
     one_file_only: bool,
     #[command(flatten)]
-    refused: Refused<DirOptions>,
-}
-
-#[derive(Clone, Debug)]
-struct DirOptions;
-
-impl OptionList for DirOptions {
-    const REFUSED: &'static [(&'static str, Takes)] = &[("ref", Takes::Value)];
+    references: ReferenceArguments,
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.refused.check()?;
-        let wim = session.run(|cx| open::open(&self.wimfile, check_of(false), cx))?;
+        let references = &self.references.references;
+        let set = session.run(|cx| PartSet::open(&self.wimfile, references, Check::Nothing, cx))?;
+        let wim = &set.wim;
         let chosen = match self.image.as_deref() {
-            Some(text) if images::is_all(text) => images::choose(&wim, text)?,
-            text => vec![images::choose_one(&wim, text)?],
+            Some(text) if images::is_all(text) => images::choose(wim, text)?,
+            text => vec![images::choose_one(wim, text)?],
         };
         if session.shell.is_json() {
             let mut out = session.shell.stdout();
@@ -69,7 +64,7 @@ impl Arguments {
             out.flush()?;
         }
         for image in chosen {
-            let listing = session.run(|cx| self.listing(&wim, image, cx))?;
+            let listing = session.run(|cx| self.listing(&set, image, cx))?;
             self.print(session, image, &listing)?;
         }
         Ok(Outcome::Done)
@@ -77,12 +72,12 @@ impl Arguments {
 
     fn listing<'w>(
         &self,
-        wim: &'w WimFile,
+        set: &'w PartSet,
         image: ImageIndex,
         cx: &Context<'_>,
     ) -> Result<Listing<'w>, Error> {
         let depth = if self.one_file_only { Depth::StartOnly } else { Depth::Everything };
-        Listing::new(wim, image, &self.path, depth, cx)
+        Listing::new(set, image, &self.path, depth, cx)
     }
 
     /// Prints one image, entry by entry.

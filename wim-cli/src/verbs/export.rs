@@ -6,7 +6,8 @@ use clap::Args;
 use wim_core::jobs::export::{self, Boot, ExportOptions};
 
 use crate::arguments::{
-    CompressionArguments, IntegrityArguments, OptionList, PlacementArguments, Refused, Takes, recompress,
+    CompressionArguments, IntegrityArguments, OptionList, PlacementArguments, ReferenceArguments, Refused,
+    Takes, recompress,
 };
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -44,6 +45,8 @@ pub(crate) struct Arguments {
     #[arg(long, hide = true)]
     not_pipable: bool,
     #[command(flatten)]
+    references: ReferenceArguments,
+    #[command(flatten)]
     refused: Refused<ExportRefused>,
 }
 
@@ -55,7 +58,6 @@ impl OptionList for ExportRefused {
         ("solid", Takes::Nothing),
         ("solid-compress", Takes::Value),
         ("solid-chunk-size", Takes::Value),
-        ("ref", Takes::Value),
         ("pipable", Takes::Nothing),
         ("wimboot", Takes::Nothing),
     ];
@@ -70,6 +72,7 @@ impl Arguments {
             compression: self.compression.options(recompress(self.recompress)),
             integrity: self.integrity.choice(),
             check: self.integrity.check(),
+            refs: self.references.references,
             placement: self.placement.placement(),
             boot: if self.boot { Boot::Exported } else { Boot::AsBefore },
         };

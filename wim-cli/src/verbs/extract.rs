@@ -8,7 +8,7 @@ use wim_core::base::Error;
 use wim_core::jobs::extract::{ExtractOptions, Unmatched, Wildcards, to_directory, to_stream};
 use wim_core::transfer::apply::Layout;
 
-use crate::arguments::{OptionList, Refused, Takes, check_of};
+use crate::arguments::{OptionList, ReferenceArguments, Refused, Takes, check_of};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -52,6 +52,8 @@ pub(crate) struct Arguments {
     #[arg(long, hide = true)]
     no_attributes: bool,
     #[command(flatten)]
+    references: ReferenceArguments,
+    #[command(flatten)]
     refused: Refused<ExtractRefused>,
 }
 
@@ -60,7 +62,6 @@ struct ExtractRefused;
 
 impl OptionList for ExtractRefused {
     const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("ref", Takes::Value),
         ("unix-data", Takes::Nothing),
         ("strict-acls", Takes::Nothing),
         ("include-invalid-names", Takes::Nothing),
@@ -79,6 +80,7 @@ impl Arguments {
             unmatched: if self.nullglob { Unmatched::Warn } else { Unmatched::Fail },
             layout: if self.preserve_dir_structure { Layout::KeepPaths } else { Layout::Flat },
             check: check_of(self.check),
+            refs: self.references.references,
         };
         let image = self.image.as_deref();
         if self.to_stdout {

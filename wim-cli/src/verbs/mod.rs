@@ -1,5 +1,6 @@
 //! One file per verb, named as typed: its arguments, one call into `wim_core::jobs`, and the rendering of the result.
 
+pub(crate) mod append;
 pub(crate) mod apply;
 pub(crate) mod bench;
 pub(crate) mod cab;
@@ -11,10 +12,13 @@ pub(crate) mod driver;
 pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
+pub(crate) mod join;
 pub(crate) mod optimize;
 pub(crate) mod package;
 pub(crate) mod reg;
 pub(crate) mod slipstream;
+pub(crate) mod split;
+pub(crate) mod update;
 pub(crate) mod verify;
 
 use std::ffi::OsString;
@@ -37,8 +41,12 @@ pub(crate) enum Verb {
     Verify(verify::Arguments),
     Export(export::Arguments),
     Capture(capture::Arguments),
+    Append(append::Arguments),
+    Update(update::Arguments),
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
+    Split(split::Arguments),
+    Join(join::Arguments),
     Slipstream(slipstream::Arguments),
     Driver(driver::Arguments),
     Reg(reg::Arguments),
@@ -66,8 +74,12 @@ impl Verb {
             Self::Verify(arguments) => arguments.run(session),
             Self::Export(arguments) => arguments.run(session),
             Self::Capture(arguments) => arguments.run(session),
+            Self::Append(arguments) => arguments.run(session),
+            Self::Update(arguments) => arguments.run(session),
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
+            Self::Split(arguments) => arguments.run(session),
+            Self::Join(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
             Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
@@ -81,7 +93,7 @@ impl Verb {
 }
 
 /// Verbs of wimlib-imagex that this version does not have.
-const NOT_YET: [&str; 7] = ["append", "join", "mount", "mountrw", "split", "unmount", "update"];
+const NOT_YET: [&str; 3] = ["mount", "mountrw", "unmount"];
 
 fn unknown_verb(words: &[OsString]) -> Error {
     let verb = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wim_core::jobs::verify::{Verified, VerifiedNumbers, run};
 use wim_core::transfer::verify::{IntegrityCheck, Severity, VerifyFinding};
 
-use crate::arguments::{OptionList, Refused, Takes};
+use crate::arguments::ReferenceArguments;
 use crate::error_report;
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -26,14 +26,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     nocheck: bool,
     #[command(flatten)]
-    refused: Refused<VerifyOptions>,
-}
-
-#[derive(Clone, Debug)]
-struct VerifyOptions;
-
-impl OptionList for VerifyOptions {
-    const REFUSED: &'static [(&'static str, Takes)] = &[("ref", Takes::Value)];
+    references: ReferenceArguments,
 }
 
 /// The JSON answer.
@@ -46,9 +39,8 @@ struct Answer {
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.refused.check()?;
         let integrity = if self.nocheck { IntegrityCheck::Skip } else { IntegrityCheck::Check };
-        let verified = session.run(|cx| run(cx, &self.wimfile, integrity))?;
+        let verified = session.run(|cx| run(cx, &self.wimfile, &self.references.references, integrity))?;
         if session.shell.is_json() {
             let findings = verified.findings.iter().map(finding_value).collect();
             session.shell.json("verify", &Answer { numbers: verified.numbers(), findings })?;

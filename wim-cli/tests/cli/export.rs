@@ -198,7 +198,6 @@ fn unsupported_forms_are_refused_by_name() {
         ("--solid", "--solid is not supported"),
         ("--pipable", "--pipable is not supported"),
         ("--wimboot", "--wimboot is not supported"),
-        ("--ref=*.swm", "--ref is not supported"),
     ] {
         let ran = wim(folder, &["export", "t.wim", "1", "out.wim", option]).ends_with(2);
         assert!(ran.stderr.contains(word), "{option}: {}", ran.stderr);

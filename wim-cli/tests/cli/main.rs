@@ -27,6 +27,8 @@ mod package_expand;
 mod reg;
 mod shell;
 mod slipstream;
+mod split;
+mod update;
 mod verify;
 
 use std::ffi::OsStr;

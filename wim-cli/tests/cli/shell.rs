@@ -2,8 +2,10 @@
 
 use crate::{command, sample_tree, wim};
 
-const VERBS: [&str; 9] =
-    ["info", "dir", "extract", "apply", "verify", "export", "delete", "capture", "optimize"];
+const VERBS: [&str; 13] = [
+    "info", "dir", "extract", "apply", "verify", "export", "delete", "capture", "optimize", "append",
+    "update", "split", "join",
+];
 
 #[test]
 fn every_verb_has_help_that_documents_its_json() {
@@ -189,7 +191,7 @@ fn the_last_of_an_option_given_twice_wins() {
 #[test]
 fn verbs_of_wimlib_that_are_not_there_yet_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    for verb in ["append", "join", "mount", "mountrw", "split", "unmount", "update"] {
+    for verb in ["mount", "mountrw", "unmount"] {
         let ran = wim(folder.path(), &[verb, "a.wim", "--rebuild"]).ends_with(2);
         assert!(ran.stderr.contains(&format!("{verb} is not supported by this version")), "{}", ran.stderr);
     }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::images;
-use super::open::{Check, load_image, open};
+use super::open::{Check, load_image};
+use super::part_set::PartSet;
 use crate::base::{Context, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, apply};
@@ -61,7 +62,7 @@ impl Applied {
 /// Applies the image that `text` names, or the only one, from the file at `path` to the directory `target`; `all` puts
 /// each image into a directory of its name below it.
 ///
-/// Links that were fixed up at capture are treated as `fixed_links` says, else as the file's header does.
+/// `refs` are globs of files that belong to it. Links that were fixed up at capture are treated as `fixed_links` says, else as the file's header does.
 ///
 /// # Errors
 /// `NotFound` or `InvalidInput` for the image, else what opening and applying give.
@@ -71,9 +72,10 @@ pub fn run(
     text: Option<&str>,
     target: &Path,
     fixed_links: Option<FixedLinks>,
-    check: Check,
+    (refs, check): (&[String], Check),
 ) -> Result<Vec<Applied>> {
-    let wim = open(path, check, cx)?;
+    let set = PartSet::open(path, refs, check, cx)?;
+    let (wim, wims) = (&set.wim, set.wims());
     let default = if wim.header().flags.has(HeaderFlags::RP_FIX) {
         FixedLinks::IntoTarget
     } else {
@@ -81,18 +83,18 @@ pub fn run(
     };
     let options = ApplyOptions { fixed_links: fixed_links.unwrap_or(default), layout: Layout::KeepPaths };
     let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
-        let tree = load_image(&wim, image, cx)?;
-        let report = apply(cx, &tree, &[&wim], target, &options)?;
+        let tree = load_image(wim, image, cx)?;
+        let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
         Ok(Applied::new(image, target, &report))
     };
     match text {
         Some(text) if images::is_all(text) => {
             std::fs::create_dir_all(target)
                 .map_err(|e| crate::base::Error::io(e, "cannot make the directory", target))?;
-            let folders = folders(&wim);
+            let folders = folders(wim);
             folders.iter().map(|(image, folder)| one(*image, &target.join(folder))).collect()
         }
-        text => Ok(vec![one(images::choose_one(&wim, text)?, target)?]),
+        text => Ok(vec![one(images::choose_one(wim, text)?, target)?]),
     }
 }
 

@@ -1,25 +1,30 @@
-//! A directory of the host captured into a new WIM file with one image.
+//! Directories and files of the host captured into a WIM file: a new one, or one more image of an existing one.
 //!
-//! The file is written beside its target and renamed, so that an earlier file of that name is replaced whole or not at all.
-//! Windows' own description in the XML (WINDOWS) is what the caller gives; no file of the tree is interpreted.
+//! A new file is written beside its target and renamed, so that an earlier file of that name is replaced whole or not at
+//! all; an existing one is appended to. Windows' own description in the XML (WINDOWS) is what the caller gives; no file of
+//! the tree is interpreted.
 
-use std::collections::HashMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
+use super::assemble::{AddRules, Assembly};
 use super::clock::job_time;
+use super::images;
+use super::open::{Check, load_image, open};
 use super::properties::{self, check_text, xml_text};
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, write_file};
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images, write_file};
+use super::source_list::SourceList;
+use super::target::{Placement, Target, is_same_file, write_target};
 use super::text_file::read_text;
 use crate::base::atomic_file::IfExists;
-use crate::base::{Context, Error, ImageIndex, Result, Sha1Digest};
-use crate::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimXml};
-use crate::image::Tree;
+use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
 use crate::image::edit::Content;
 use crate::image::glob::Case;
 use crate::image::store::store;
-use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, Captured, Exclusions, capture};
+use crate::image::{ExistingFiles, Tree, WimPath};
+use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Exclusions};
 use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim};
 
 /// How a directory is captured, and what is said of the image.
@@ -33,14 +38,46 @@ pub struct ImageOptions {
     pub flags: Option<String>,
     /// Other properties by path, in the order in which they are set.
     pub properties: Vec<(String, String)>,
-    /// How the file is compressed; LZX when nothing is said.
+    /// How the file is compressed; LZX when nothing is said and the file is new.
     pub compression: CompressionOptions,
     /// What becomes of the integrity table.
     pub integrity: IntegrityChoice,
+    /// What is checked before.
+    pub check: Check,
     /// What is captured.
     pub capture: CaptureOptions,
+    /// What becomes of absolute links; none decides as wimlib does: fixed in a new file, else as the file has it.
+    pub absolute_links: Option<AbsoluteLinks>,
     /// Whether the image is made bootable.
     pub boot: Boot,
+    /// Whether the source is captured or lists sources.
+    pub source: SourceKind,
+    /// Where the image goes.
+    pub destination: Destination,
+    /// An earlier image of the same source, `[WIMFILE:]IMAGE`: files unchanged since are not read again.
+    pub update_of: Option<String>,
+    /// Files whose blobs are not stored again, so that the new file needs them.
+    pub delta_from: Vec<PathBuf>,
+}
+
+/// Whether the source is captured or lists sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// It is a directory.
+    Directory,
+    /// It is a text file with a source and perhaps its place in the image on each line; `-` is standard input.
+    List,
+}
+
+/// Where a captured image goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Into a new file, which replaces one that is there.
+    NewFile,
+    /// Into an existing file.
+    Existing(Placement),
+    /// Into an existing file, or a new one when there is none.
+    ExistingOrNew(Placement),
 }
 
 /// Whether the image is made bootable.
@@ -68,33 +105,45 @@ pub struct CaptureReport {
     pub excluded: u64,
 }
 
-/// Captures `source` into a new file at `target`, replacing one that is there.
+/// Captures `source` into the file at `target`.
 ///
 /// # Errors
-/// `InvalidInput` when `source` is no directory, a file of it changes, or a property has a bad path; `Io`; `Cancelled`;
-/// the target is then as it was.
+/// `InvalidInput` when `source` is no directory, a file of it changes, a property has a bad path, or the name is taken;
+/// `Io`; `Cancelled`; the target is then as it was.
 pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOptions) -> Result<CaptureReport> {
-    let format = options.compression.format(ChunkFormat::usual(Compression::Lzx))?;
     if target == Path::new("-") {
         return Err(Error::unsupported("a WIM on standard output is not supported by this version")
             .remedy("give the path of a file"));
     }
+    let into = match options.destination {
+        Destination::NewFile => None,
+        Destination::Existing(placement) => Some(placement),
+        Destination::ExistingOrNew(placement) => target.exists().then_some(placement),
+    };
+    match into {
+        None => run_new(cx, source, target, options),
+        Some(placement) => run_existing(cx, source, target, options, placement),
+    }
+}
+
+fn run_new(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOptions) -> Result<CaptureReport> {
+    let format = options.compression.format(ChunkFormat::usual(Compression::Lzx))?;
+    let links = options.absolute_links.unwrap_or(AbsoluteLinks::Fix);
     // What can be refused is refused before the work is done.
-    let mut xml = described(source, options)?;
-    let Captured { tree, contents, totals } = capture(cx, source, &options.capture)?;
-    set_counts(&mut xml, &tree, &contents);
-    let has_fixed_links = options.capture.absolute_links == AbsoluteLinks::Fix;
-    let image =
-        NewImage { references: tree.blob_references(), metadata: NewMetadata::new(store(&tree)), xml };
-    drop(tree);
+    let time = job_time()?;
+    let xml = described(source, options, time, &[])?;
+    let bases = Bases::open(cx, options, None)?;
+    let assembly = assemble(cx, source, options, links, time, &bases, None)?;
+    let totals = assembly.totals;
+    let (image, contents) = finished(assembly, xml, &bases, None);
     let new = NewWim {
         format,
         level: options.compression.level.unwrap_or_default(),
         guid: None,
-        flags: HeaderFlags(if has_fixed_links { HeaderFlags::RP_FIX } else { 0 }),
+        flags: HeaderFlags(if links == AbsoluteLinks::Fix { HeaderFlags::RP_FIX } else { 0 }),
         xml: WimXml::empty(0),
         images: vec![image],
-        sources: Vec::new(),
+        sources: bases.sources(None),
         contents: &contents,
         boot: (options.boot == Boot::Yes).then(|| ImageIndex::from_position(0)),
         integrity: options.integrity.resolve(None),
@@ -102,13 +151,198 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
         copy_digests: CopyDigests::Drop,
     };
     let written = write_file(cx, new, target, IfExists::Replace)?;
-    Ok(CaptureReport {
-        written,
-        directories: totals.directories,
-        files: totals.files,
-        bytes: totals.bytes,
-        excluded: totals.excluded,
-    })
+    Ok(report(written, totals))
+}
+
+fn run_existing(
+    cx: &Context<'_>,
+    source: &Path,
+    target: &Path,
+    options: &ImageOptions,
+    placement: Placement,
+) -> Result<CaptureReport> {
+    let Target { wim, file } = Target::open(target, options.check, cx)?;
+    let format = options.compression.format(wim.format())?;
+    if format.compression() != wim.format().compression() {
+        return Err(Error::invalid_input(format!("its compression is {}", wim.format().compression()))
+            .in_file(wim.name())
+            .remedy("leave --compress out, or change the file with: wim optimize --compress"));
+    }
+    let had_fixed = wim.header().flags.has(HeaderFlags::RP_FIX);
+    let default = if had_fixed { AbsoluteLinks::Fix } else { AbsoluteLinks::Keep };
+    let links = options.absolute_links.unwrap_or(default);
+    let time = job_time()?;
+    let xml = described(source, options, time, wim.xml().images())?;
+    let bases = Bases::open(cx, options, Some((&wim, target)))?;
+    let assembly = assemble(cx, source, options, links, time, &bases, Some(&wim))?;
+    let totals = assembly.totals;
+    let (image, contents) = finished(assembly, xml, &bases, Some(&wim));
+    let mut images = existing_images(&wim, &[], cx)?;
+    images.push(image);
+    if !bases.delta.is_empty() {
+        images.iter_mut().for_each(|image| bases.leave_to_delta(image));
+    }
+    let boot = match options.boot {
+        Boot::Yes => Some(ImageIndex::from_position(images.len() - 1)),
+        Boot::No => wim.boot_index(),
+    };
+    let fixed = if links == AbsoluteLinks::Fix { HeaderFlags::RP_FIX } else { 0 };
+    let new = NewWim {
+        format,
+        level: options.compression.level.unwrap_or_default(),
+        guid: Some(wim.header().guid),
+        flags: HeaderFlags(wim.header().flags.0 | fixed),
+        xml: wim.xml().clone(),
+        images,
+        sources: bases.sources(Some(&wim)),
+        contents: &contents,
+        boot,
+        integrity: options.integrity.resolve(Some(&wim)),
+        recompress: options.compression.recompress,
+        copy_digests: CopyDigests::Drop,
+    };
+    let written = write_target(cx, new, (&wim, file, target), placement)?;
+    Ok(report(written, totals))
+}
+
+fn report(written: Written, totals: CaptureTotals) -> CaptureReport {
+    let CaptureTotals { directories, files, bytes, excluded } = totals;
+    CaptureReport { written, directories, files, bytes, excluded }
+}
+
+/// The other files that a capture looks into.
+struct Bases {
+    delta: Vec<WimFile>,
+    /// The tree of the earlier image, and its file when that is none of the others.
+    update_of: Option<(Tree, Option<WimFile>)>,
+}
+
+impl Bases {
+    fn open(cx: &Context<'_>, options: &ImageOptions, target: Option<(&WimFile, &Path)>) -> Result<Self> {
+        let delta = options.delta_from.iter().map(|path| open(path, options.check, cx));
+        let mut bases = Self { delta: delta.collect::<Result<_>>()?, update_of: None };
+        if let Some(text) = &options.update_of {
+            bases.update_of = Some(bases.earlier_image(cx, options, text, target)?);
+        }
+        Ok(bases)
+    }
+
+    /// The image of `[WIMFILE:]IMAGE`; without a file it is in the one delta base, else in the target.
+    fn earlier_image(
+        &self,
+        cx: &Context<'_>,
+        options: &ImageOptions,
+        text: &str,
+        target: Option<(&WimFile, &Path)>,
+    ) -> Result<(Tree, Option<WimFile>)> {
+        let (file, image) = match text.rsplit_once(':') {
+            Some((file, image)) => (Some(Path::new(file)), image),
+            None => (None, text),
+        };
+        let of_target = |file: &Path| target.filter(|(_, path)| is_same_file(file, path));
+        let opened;
+        let (wim, own) = match (file, self.delta.as_slice(), target) {
+            (Some(file), _, _) => match of_target(file) {
+                Some((wim, _)) => (wim, false),
+                None => {
+                    opened = open(file, options.check, cx)?;
+                    (&opened, true)
+                }
+            },
+            (None, [only], _) => (only, false),
+            (None, _, Some((wim, _))) => (wim, false),
+            _ => {
+                return Err(Error::invalid_input(format!("--update-of={text} names no WIM file"))
+                    .remedy("write it as --update-of=WIMFILE:IMAGE"));
+            }
+        };
+        let image = numbered_from_the_end(wim, image)?;
+        let tree = load_image(wim, images::choose_one(wim, Some(&image))?, cx)?;
+        let kept = if own { Some(open(file.unwrap_or(Path::new("")), Check::Nothing, cx)?) } else { None };
+        Ok((tree, kept))
+    }
+
+    /// All files that blobs may be taken from; the target's own come first.
+    fn sources<'w>(&'w self, target: Option<&'w WimFile>) -> Vec<&'w WimFile> {
+        let earlier = self.update_of.iter().filter_map(|(_, wim)| wim.as_ref());
+        target.into_iter().chain(earlier).chain(&self.delta).collect()
+    }
+
+    fn size_of(&self, target: Option<&WimFile>, digest: &Sha1Digest) -> Option<u64> {
+        self.sources(target).iter().find_map(|wim| Some(wim.table().find(digest)?.header.size))
+    }
+
+    /// Leaves blobs that the delta bases have out of what must be stored.
+    fn leave_to_delta(&self, image: &mut NewImage<'_>) {
+        image.references.retain(|digest, _| !self.delta.iter().any(|wim| wim.table().find(digest).is_some()));
+    }
+}
+
+/// `-1` and so on count from the last image.
+fn numbered_from_the_end(wim: &WimFile, text: &str) -> Result<String> {
+    let Some(back) = text.strip_prefix('-').and_then(|digits| digits.parse::<usize>().ok()) else {
+        return Ok(text.to_owned());
+    };
+    match (wim.image_count() + 1).checked_sub(back).filter(|&number| number > 0 && back > 0) {
+        Some(number) => Ok(number.to_string()),
+        None => Err(Error::not_found(format!("there is no image {text}; it has {}", wim.image_count()))
+            .in_file(wim.name())),
+    }
+}
+
+fn assemble(
+    cx: &Context<'_>,
+    source: &Path,
+    options: &ImageOptions,
+    links: AbsoluteLinks,
+    time: FileTime,
+    bases: &Bases,
+    target: Option<&WimFile>,
+) -> Result<Assembly> {
+    let known = |path: &WimPath, size: u64, last_write: FileTime| {
+        let (tree, _) = bases.update_of.as_ref()?;
+        let inode = tree.inode_of(tree.find_by(path, Case::Matters)?);
+        let digest = inode.data();
+        let has_size = bases.size_of(target, &digest) == Some(size);
+        let is_same = has_size && inode.times.last_write == last_write && inode.reparse.is_none();
+        is_same.then_some(digest)
+    };
+    let known: Option<crate::transfer::capture::Known<'_>> =
+        if bases.update_of.is_some() { Some(&known) } else { None };
+    let rules = AddRules { existing: ExistingFiles::Replace, case: host_case(), time, known };
+    let capture = CaptureOptions { absolute_links: links, ..options.capture.clone() };
+    let mut assembly = Assembly::empty();
+    if options.source == SourceKind::List {
+        let list = SourceList::parse(&read_text(source)?).map_err(|e| e.in_file(source.display()))?;
+        for (source, path) in &list.sources {
+            assembly.add(cx, source, path, &capture, rules)?;
+        }
+        return Ok(assembly);
+    }
+    if !source.is_dir() && source.exists() {
+        return Err(Error::invalid_input("not a directory").in_file(source.display()));
+    }
+    assembly.add(cx, source, &WimPath::root(), &capture, rules)?;
+    Ok(assembly)
+}
+
+/// The image for the writer, and the contents that no WIM has yet.
+fn finished<'w>(
+    assembly: Assembly,
+    mut xml: ImageXml,
+    bases: &Bases,
+    target: Option<&WimFile>,
+) -> (NewImage<'w>, Vec<(Sha1Digest, Content)>) {
+    assembly.set_counts(&mut xml, &|digest| bases.size_of(target, digest));
+    let metadata = NewMetadata::new(store(&assembly.tree));
+    let mut image = NewImage { references: assembly.tree.blob_references(), metadata, xml };
+    bases.leave_to_delta(&mut image);
+    (image, assembly.contents)
+}
+
+/// How names of the host are compared.
+fn host_case() -> Case {
+    if cfg!(windows) { Case::Ignored } else { Case::Matters }
 }
 
 /// Reads a capture configuration in wimlib's format from the file at `path`.
@@ -116,8 +350,7 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
 /// # Errors
 /// `Io`, and `Format` with the line.
 pub fn load_exclusions(path: &Path) -> Result<Exclusions> {
-    let case = if cfg!(windows) { Case::Ignored } else { Case::Matters };
-    Exclusions::parse(&read_text(path)?, case).map_err(|e| e.in_file(path.display()))
+    Exclusions::parse(&read_text(path)?, host_case()).map_err(|e| e.in_file(path.display()))
 }
 
 /// The last name of a path as it was typed; wimlib calls a captured `.` by that name.
@@ -131,13 +364,27 @@ fn last_name(source: &Path) -> String {
 }
 
 /// The image's XML with what is said of it, in wimlib's order: counts and times have their places behind the name.
-fn described(source: &Path, options: &ImageOptions) -> Result<ImageXml> {
+///
+/// A name that was not given gets a number behind it when one of the `others` has it.
+fn described(source: &Path, options: &ImageOptions, now: FileTime, others: &[ImageXml]) -> Result<ImageXml> {
     let mut xml = ImageXml::default();
-    if let Some(name) = &options.name {
-        check_text("NAME", name)?;
-    }
-    xml.set("NAME", &options.name.clone().unwrap_or_else(|| xml_text(&last_name(source))));
-    let now = job_time()?;
+    let is_taken = |name: &str| !name.is_empty() && others.iter().any(|other| other.name() == Some(name));
+    let name = match &options.name {
+        Some(name) => {
+            check_text("NAME", name)?;
+            if is_taken(name) {
+                return Err(Error::invalid_input(format!("there is already an image named {name:?}"))
+                    .remedy("choose another name"));
+            }
+            name.clone()
+        }
+        None => {
+            let name = xml_text(&last_name(source));
+            let numbered = (1..=others.len()).map(|number| format!("{name} ({number})"));
+            std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or(name)
+        }
+    };
+    xml.set("NAME", &name);
     for count in ["DIRCOUNT", "FILECOUNT", "TOTALBYTES", "HARDLINKBYTES"] {
         xml.set(count, "0");
     }
@@ -158,25 +405,4 @@ fn set_texts(xml: &mut ImageXml, options: &ImageOptions) -> Result<()> {
         xml.set("DESCRIPTION", description);
     }
     Ok(())
-}
-
-/// Sets the counts; they win over properties of the same names, as in wimlib.
-fn set_counts(xml: &mut ImageXml, tree: &Tree, contents: &[(Sha1Digest, Content)]) {
-    let size = |content: &Content| match content {
-        Content::Bytes(bytes) => bytes.len() as u64,
-        Content::Source(source) => source.size(),
-        Content::HostFile { size, .. } => *size,
-        Content::Blob(_) => 0,
-    };
-    let sizes: HashMap<&Sha1Digest, u64> =
-        contents.iter().map(|(digest, content)| (digest, size(content))).collect();
-    let counts = tree.counts(&|digest| sizes.get(digest).copied().unwrap_or(0));
-    for (name, count) in [
-        ("DIRCOUNT", counts.directories),
-        ("FILECOUNT", counts.files),
-        ("TOTALBYTES", counts.total_bytes),
-        ("HARDLINKBYTES", counts.hard_link_bytes),
-    ] {
-        xml.set(name, &count.to_string());
-    }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::clock::ReportTime;
 use super::info::ResourceInfo;
 use super::open::load_image;
+use super::part_set::PartSet;
 use crate::base::{Context, Error, ImageIndex, Place, Result, WimString};
 use crate::formats::wim::{WimFile, tagged_items};
 use crate::image::path::WimPath;
@@ -26,7 +27,8 @@ pub enum Depth {
 
 /// An image ready to be listed.
 pub struct Listing<'w> {
-    wim: &'w WimFile,
+    /// The file with the image, then those that its blobs may come from.
+    wims: Vec<&'w WimFile>,
     tree: Tree,
     start: NodeId,
     depth: Depth,
@@ -100,12 +102,13 @@ impl<'w> Listing<'w> {
     /// # Errors
     /// `NotFound` when the path is not in the image, else what reading the metadata gives.
     pub fn new(
-        wim: &'w WimFile,
+        set: &'w PartSet,
         image: ImageIndex,
         path: &str,
         depth: Depth,
         cx: &Context<'_>,
     ) -> Result<Self> {
+        let wim = &set.wim;
         let tree = load_image(wim, image, cx)?;
         let start = tree.find(&typed_path(path)).ok_or_else(|| {
             Error::not_found("the path is not in the image")
@@ -113,7 +116,7 @@ impl<'w> Listing<'w> {
                 .at(Place::Path(path.to_owned()))
                 .with_source(NothingFits)
         })?;
-        Ok(Self { wim, tree, start, depth })
+        Ok(Self { wims: set.wims(), tree, start, depth })
     }
 
     /// Paths in the order of a walk: a directory before what it holds, names as NTFS sorts them.
@@ -138,7 +141,8 @@ impl<'w> Listing<'w> {
         let name = self.tree.node(node);
         let inode = self.tree.inode_of(node);
         let descriptor = inode.security.and_then(|id| self.tree.security().get(id));
-        let resource = |digest| self.wim.table().find(&digest).map(ResourceInfo::of);
+        let resource =
+            |digest| self.wims.iter().find_map(|wim| wim.table().find(&digest)).map(ResourceInfo::of);
         let mut streams: Vec<StreamEntry> = inode
             .streams
             .iter()

@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use super::images;
-use super::open::{Check, open};
+use super::open::Check;
+use super::part_set::PartSet;
 use super::properties::check_text;
 use super::rebuild::{
     CompressionOptions, IntegrityChoice, Written, existing_image, existing_images, write_file,
@@ -33,6 +34,8 @@ pub struct ExportOptions {
     pub boot: Boot,
     /// Where the images go in an existing target.
     pub placement: Placement,
+    /// Globs of files that belong to the source: other parts, bases of a delta.
+    pub refs: Vec<String>,
 }
 
 /// Which image is made bootable.
@@ -60,12 +63,16 @@ pub fn run(
     let target_file = if target.exists() { Some(Target::open(target, options.check, cx)?) } else { None };
     let (existing, file) = target_file.map_or((None, None), |Target { wim, file }| (Some(wim), Some(file)));
     let opened;
+    let mut more: Vec<&WimFile> = Vec::new();
+    let mut explain: Option<&PartSet> = None;
     let from = match &existing {
         // The target is locked; its images can be exported into itself all the same.
         Some(wim) if is_same_file(source, target) => wim,
         _ => {
-            opened = open(source, options.check, cx)?;
-            &opened
+            opened = PartSet::open(source, &options.refs, options.check, cx)?;
+            more = opened.others.iter().collect();
+            explain = Some(&opened);
+            &opened.wim
         }
     };
     let chosen = images::choose(from, text)?;
@@ -85,6 +92,7 @@ pub fn run(
         check_target(wim, options)?;
     }
     let mut new = target_plan(cx, from, existing.as_ref(), options)?;
+    new.sources.extend(more);
     let before = new.images.len();
     cx.progress.start(Stage::LoadingImages, chosen.len() as u64);
     for &image in &chosen {
@@ -102,6 +110,7 @@ pub fn run(
         (Some(wim), Some(file)) => write_target(cx, new, (wim, file, target), options.placement),
         _ => write_file(cx, new, target, IfExists::Refuse),
     }
+    .map_err(|e| explain.map_or_else(|| e.duplicate(), |set| set.explain(e.duplicate())))
 }
 
 fn check_target(wim: &WimFile, options: &ExportOptions) -> Result<()> {

@@ -9,10 +9,10 @@ use std::path::Path;
 use super::apply::Applied;
 use super::dir::{NothingFits, typed_path};
 use super::images;
-use super::open::{Check, load_image, open};
+use super::open::{Check, load_image};
+use super::part_set::PartSet;
 use super::text_file::read_text;
 use crate::base::{Context, Error, ImageIndex, Place, Result};
-use crate::formats::wim::WimFile;
 use crate::image::glob::{Case, PathGlob};
 use crate::image::{NodeId, StreamKind, Tree};
 use crate::transfer::apply::{
@@ -50,6 +50,8 @@ pub struct ExtractOptions {
     pub layout: Layout,
     /// What is checked before.
     pub check: Check,
+    /// Globs of files that belong to the WIM: other parts, bases of a delta.
+    pub refs: Vec<String>,
 }
 
 /// Files chosen by their paths.
@@ -73,15 +75,16 @@ pub fn to_directory(
     target: &Path,
     options: &ExtractOptions,
 ) -> Result<Applied> {
-    let (wim, image) = open_image(cx, path, text, options.check)?;
-    let tree = load_image(&wim, image, cx)?;
+    let (set, image) = open_image(cx, path, text, options)?;
+    let (tree, wims) = (load_image(&set.wim, image, cx)?, set.wims());
     let chosen = choose(&tree, options, cx)?;
     let mut total = ApplyReport::default();
     for (nodes, layout) in [(chosen.flat, Layout::Flat), (chosen.with_paths, Layout::KeepPaths)] {
         if !nodes.is_empty() {
             // wimextract never changes the targets of links.
             let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout };
-            add(&mut total, &extract(cx, &tree, &[&wim], &nodes, target, &options)?);
+            let done = extract(cx, &tree, &wims, &nodes, target, &options).map_err(|e| set.explain(e))?;
+            add(&mut total, &done);
         }
     }
     Ok(Applied::new(image, target, &total))
@@ -98,8 +101,8 @@ pub fn to_stream(
     out: &mut dyn Write,
     options: &ExtractOptions,
 ) -> Result<()> {
-    let (wim, image) = open_image(cx, path, text, options.check)?;
-    let tree = load_image(&wim, image, cx)?;
+    let (set, image) = open_image(cx, path, text, options)?;
+    let (tree, wims) = (load_image(&set.wim, image, cx)?, set.wims());
     let Chosen { flat, with_paths } = choose(&tree, options, cx)?;
     for &node in flat.iter().chain(&with_paths) {
         let inode = tree.inode_of(node);
@@ -109,18 +112,19 @@ pub fn to_stream(
             return Err(Error::invalid_input(message).at(Place::Path(tree.path_of(node).to_string())));
         }
     }
-    flat.iter().chain(&with_paths).try_for_each(|&node| write_file_to(cx, &tree, &[&wim], node, out))
+    let mut files = flat.iter().chain(&with_paths);
+    files.try_for_each(|&node| write_file_to(cx, &tree, &wims, node, out)).map_err(|e| set.explain(e))
 }
 
 fn open_image(
     cx: &Context<'_>,
     path: &Path,
     text: Option<&str>,
-    check: Check,
-) -> Result<(WimFile, ImageIndex)> {
-    let wim = open(path, check, cx)?;
-    let image = images::choose_one(&wim, text)?;
-    Ok((wim, image))
+    options: &ExtractOptions,
+) -> Result<(PartSet, ImageIndex)> {
+    let set = PartSet::open(path, &options.refs, options.check, cx)?;
+    let image = images::choose_one(&set.wim, text)?;
+    Ok((set, image))
 }
 
 fn choose(tree: &Tree, options: &ExtractOptions, cx: &Context<'_>) -> Result<Chosen> {

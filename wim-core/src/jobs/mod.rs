@@ -4,6 +4,7 @@
 //! rooms that read the host's clock and environment are [`clock`] and [`open`]. No job prints, colours or exits.
 
 pub mod apply;
+mod assemble;
 pub mod bench;
 pub mod cab;
 pub mod capture;
@@ -18,17 +19,22 @@ pub mod extract;
 pub mod images;
 pub mod info;
 pub mod info_edit;
+pub mod join;
 pub mod open;
 pub mod optimize;
 pub mod packages;
+pub mod part_set;
 pub mod properties;
 mod pseudo_files;
 pub mod rebuild;
 pub mod registry;
 pub mod slipstream;
+mod source_list;
+pub mod split;
 pub mod spool;
 pub mod target;
 pub mod text_file;
+pub mod update;
 pub mod updates;
 pub mod verify;
 

@@ -1,7 +1,7 @@
 //! Opening WIMs of the host and loading their images.
 //!
-//! What was odd but did not stop the opening goes to [`Progress::warn`](crate::base::Progress::warn). Split sets and
-//! pipable files are refused by the container, by name.
+//! What was odd but did not stop the opening goes to [`Progress::warn`](crate::base::Progress::warn). Files that belong
+//! together are [`part_set`](super::part_set)'s.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::base::{Context, Error, ErrorKind, FileSource, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, WimFile};
 use crate::image::Tree;
+use crate::image::glob::Case;
 use crate::image::load::load;
 use crate::transfer::integrity::damaged_slices;
 
@@ -19,6 +20,18 @@ pub enum Check {
     Integrity,
     /// Use the file as it is; every blob that is read is checked all the same.
     Nothing,
+}
+
+/// How paths in an image are compared when they are to be changed: as names of the host are, unless
+/// `WIMLIB_IMAGEX_IGNORE_CASE` is 0 or 1 (wimlib-imagex(1)).
+#[must_use]
+pub fn case_of_paths() -> Case {
+    let host = if cfg!(windows) { Case::Ignored } else { Case::Matters };
+    match std::env::var("WIMLIB_IMAGEX_IGNORE_CASE").as_deref() {
+        Ok("0") => Case::Matters,
+        Ok("1") => Case::Ignored,
+        _ => host,
+    }
 }
 
 /// Opens the WIM at `path`; errors and warnings call it by that path.

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::open::open_source;
-use crate::base::{Context, Error, ErrorKind, Place, Result};
-use crate::transfer::verify::{IntegrityCheck, IntegrityStatus, Severity, VerifyFinding, verify_with};
+use super::open::Check;
+use super::part_set::PartSet;
+use crate::base::{Context, Error, ErrorKind, Place, Result, Silent};
+use crate::transfer::verify::{IntegrityCheck, IntegrityStatus, Severity, VerifyFinding, verify_set};
 
 /// What was checked and what was found.
 #[derive(Debug)]
@@ -71,15 +72,17 @@ impl Verified {
     }
 }
 
-/// Checks all of the file at `path`.
+/// Checks all of the file at `path` and, of a split set, all parts; `refs` are globs of files that belong to it.
 ///
 /// # Errors
 /// `Io` when the file cannot be read, `Format` when it is no WIM, `Limit`,
 /// `Cancelled`.
-pub fn run(cx: &Context<'_>, path: &Path, integrity: IntegrityCheck) -> Result<Verified> {
+pub fn run(cx: &Context<'_>, path: &Path, refs: &[String], integrity: IntegrityCheck) -> Result<Verified> {
     let name = path.display().to_string();
-    let wim = match open_source(path) {
-        Ok(wim) => wim,
+    // Warnings of the opening are findings here, so that they are not told twice.
+    let quiet = Context::new(&Silent, cx.cancel).with_threads(cx.threads()).with_memory(cx.memory_bytes());
+    let set = match PartSet::open(path, refs, Check::Nothing, &quiet) {
+        Ok(set) => set,
         Err(error) if is_damage(&error) => {
             let finding = VerifyFinding { severity: Severity::Damage, image: None, paths: Vec::new(), error };
             let findings = vec![finding];
@@ -87,7 +90,10 @@ pub fn run(cx: &Context<'_>, path: &Path, integrity: IntegrityCheck) -> Result<V
         }
         Err(error) => return Err(error),
     };
-    let report = verify_with(cx, &wim, integrity)?;
+    let mut report = verify_set(cx, &set.wim, (&set.parts(), &set.bases()), integrity)?;
+    for finding in &mut report.findings {
+        finding.error = set.explain(finding.error.duplicate());
+    }
     let is_checked = integrity == IntegrityCheck::Check;
     Ok(Verified {
         path: name,

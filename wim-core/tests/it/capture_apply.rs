@@ -41,7 +41,7 @@ impl Run {
 }
 
 fn captured(source: &Path, options: &CaptureOptions) -> Captured {
-    capture(&Run::new(2).cx(), source, options).unwrap()
+    capture(&Run::new(2).cx(), source, options, None).unwrap()
 }
 
 fn applied(wim: &WimFile, tree: &Tree, target: &Path) -> ApplyReport {
@@ -144,7 +144,7 @@ fn capturing_twice_with_any_number_of_threads_gives_the_same_image() {
     let images: Vec<Vec<u8>> = [1, 2, 8]
         .iter()
         .map(|&threads| {
-            let captured = capture(&Run::new(threads).cx(), source.path(), &options).unwrap();
+            let captured = capture(&Run::new(threads).cx(), source.path(), &options, None).unwrap();
             wim_of(&captured.tree, &captured.contents)
         })
         .collect();
@@ -160,7 +160,7 @@ fn links_into_the_captured_directory_move_with_it() {
     symlink(source.path(), source.path().join("root")).unwrap();
     symlink("/etc/passwd", source.path().join("outside")).unwrap();
     let run = Run::new(1);
-    let captured = capture(&run.cx(), source.path(), &CaptureOptions::default()).unwrap();
+    let captured = capture(&run.cx(), source.path(), &CaptureOptions::default(), None).unwrap();
     assert_eq!(run.progress.warnings().len(), 2);
     let (wim, tree) = open_first(wim_of(&captured.tree, &captured.contents));
     let options = ApplyOptions { fixed_links: FixedLinks::IntoTarget, ..OPTIONS };
@@ -181,7 +181,7 @@ fn exclusions_and_special_files_are_left_out() {
     fs::write(source.path().join("pagefile.sys"), b"x").unwrap();
     std::os::unix::net::UnixListener::bind(source.path().join("socket")).unwrap();
     let run = Run::new(2);
-    let captured = capture(&run.cx(), source.path(), &CaptureOptions::default()).unwrap();
+    let captured = capture(&run.cx(), source.path(), &CaptureOptions::default(), None).unwrap();
     let find = |tree: &Tree, path: &str| tree.find(&WimPath::parse(path).unwrap()).is_some();
     assert!(!find(&captured.tree, "\\pagefile.sys") && !find(&captured.tree, "\\socket"));
     assert!(run.progress.warnings().iter().any(|warning| warning.contains("socket")));
@@ -207,7 +207,7 @@ fn followed_links_are_captured_as_what_they_lead_to() {
     let file = captured.tree.find(&WimPath::parse("link/file").unwrap()).unwrap();
     assert!(captured.tree.inode_of(file).reparse.is_none());
     symlink("..", source.path().join("dir/loop")).unwrap();
-    let error = capture(&Run::new(1).cx(), source.path(), &options).unwrap_err();
+    let error = capture(&Run::new(1).cx(), source.path(), &options, None).unwrap_err();
     assert!(error.to_string().contains("contains it"), "{error}");
 }
 
@@ -215,7 +215,7 @@ fn followed_links_are_captured_as_what_they_lead_to() {
 fn what_cannot_be_captured_is_told_with_its_path() {
     let source = folder();
     let refused = |kind| {
-        let error = capture(&Run::new(1).cx(), source.path(), &CaptureOptions::default()).unwrap_err();
+        let error = capture(&Run::new(1).cx(), source.path(), &CaptureOptions::default(), None).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         error.to_string()
     };
@@ -226,15 +226,18 @@ fn what_cannot_be_captured_is_told_with_its_path() {
         fs::remove_file(&path).unwrap();
     }
     let missing = source.path().join("missing");
-    let error = capture(&Run::new(1).cx(), &missing, &CaptureOptions::default()).unwrap_err();
+    let error = capture(&Run::new(1).cx(), &missing, &CaptureOptions::default(), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     let file = source.path().join("file");
     fs::write(&file, b"x").unwrap();
-    let error = capture(&Run::new(1).cx(), &file, &CaptureOptions::default()).unwrap_err();
-    assert!(error.to_string().contains("not a directory"), "{error}");
+    let single = capture(&Run::new(1).cx(), &file, &CaptureOptions::default(), None).unwrap();
+    assert_eq!(single.tree.node(single.file.unwrap()).name.to_text(), "file");
+    let error =
+        capture(&Run::new(1).cx(), Path::new("/dev/null"), &CaptureOptions::default(), None).unwrap_err();
+    assert!(error.to_string().contains("neither a directory nor a file"), "{error}");
     let run = Run::new(1);
     run.cancel.raise();
-    let error = capture(&run.cx(), source.path(), &CaptureOptions::default()).unwrap_err();
+    let error = capture(&run.cx(), source.path(), &CaptureOptions::default(), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
 

@@ -11,7 +11,7 @@ use super::resource_reader::read_blob;
 use super::solid::{SolidPlace, SolidRuns};
 use super::xml::{self, WimXml};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Error, ErrorKind, ImageIndex, Place, ReadAt, Result};
+use crate::base::{Error, ErrorKind, ImageIndex, PartNumber, Place, ReadAt, Result};
 
 /// Largest lookup table that is read into memory: twenty million blobs.
 const MAX_LOOKUP_TABLE_BYTES: u64 = 1 << 30;
@@ -47,14 +47,6 @@ impl WimFile {
         let mut start = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX).min(WimHeader::BYTES)];
         read_exact_at(&*source, &mut start, 0)?;
         let header = WimHeader::parse(&start)?;
-        if header.total_parts > 1 {
-            return Err(Error::unsupported(format!(
-                "part {} of a split set of {}, which this version cannot read",
-                header.part.number(),
-                header.total_parts
-            ))
-            .remedy("join the parts first with: wimlib-imagex join OUT.wim PART..."));
-        }
         if header.lookup_table.is_absent() && header.xml.is_absent() {
             return Err(Error::format(
                 "WIM header",
@@ -75,7 +67,9 @@ impl WimFile {
             LookupTable::parse(&bytes, header.lookup_table.offset, header.version, header.part, &mut warn)?;
         let solid = SolidRuns::read(&*source, &table, &mut warn);
         let xml = read_xml(&*source, &header, &mut warn)?;
-        if table.metadata().len() != header.image_count as usize {
+        // All metadata of a split set is in its first part (wim-format 13).
+        let has_metadata = header.part == PartNumber::FIRST || !table.metadata().is_empty();
+        if has_metadata && table.metadata().len() != header.image_count as usize {
             warn(Error::format(
                 "WIM header",
                 "image count",

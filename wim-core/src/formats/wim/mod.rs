@@ -1,8 +1,8 @@
 //! The WIM container: `.wim`, `.swm` and `.esd` files.
 //!
 //! Described in Microsoft's "Windows Imaging File Format" paper and by the sources of wimlib and 7-Zip; facts that only
-//! real files tell are marked where they are used. Split sets and pipable files are recognised and refused
-//! by name. All integers are little-endian, all offsets in bytes.
+//! real files tell are marked where they are used. Each part of a split set is a file by itself; pipable files are
+//! recognised and refused by name. All integers are little-endian, all offsets in bytes.
 
 pub mod attributes;
 pub mod chunk_codec;

@@ -26,16 +26,19 @@ pub fn find(bytes: &[u8], tag: u32) -> Option<&[u8]> {
     items(bytes).find(|(t, _)| *t == tag).map(|(_, data)| data)
 }
 
+/// The bytes of one item, padded; data past 4 GiB, which no item has, is cut.
+#[must_use]
+pub fn item(tag: u32, data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    let mut out = [tag.to_le_bytes(), length.to_le_bytes()].concat();
+    out.extend(data.iter().take(usize::try_from(length).unwrap_or(usize::MAX)));
+    out.resize(out.len().next_multiple_of(8), 0);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn item(tag: u32, data: &[u8]) -> Vec<u8> {
-        let mut out = [tag.to_le_bytes(), u32::try_from(data.len()).unwrap().to_le_bytes()].concat();
-        out.extend_from_slice(data);
-        out.resize(out.len().next_multiple_of(8), 0);
-        out
-    }
 
     #[test]
     fn items_follow_each_other_in_steps_of_eight() {

@@ -7,6 +7,8 @@ use std::fs::Metadata;
 
 use crate::base::FileTime;
 use crate::formats::wim::attributes::{DIRECTORY, REPARSE_POINT};
+#[cfg(unix)]
+use crate::formats::wim::tagged_items;
 use crate::image::edit::Times;
 
 /// What a file of the host is.
@@ -73,5 +75,23 @@ pub(super) fn link_identity(metadata: &Metadata) -> Option<(u64, u64)> {
     {
         let _ = metadata;
         None
+    }
+}
+
+/// The tagged item that keeps owner, group, mode and device number; none where there is no such thing.
+pub(super) fn unix_item(metadata: &Metadata) -> Box<[u8]> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Only device files have a device number of their own; wimlib's field is 32 bits wide.
+        let device = u32::try_from(metadata.rdev()).unwrap_or(0);
+        let fields = [metadata.uid(), metadata.gid(), metadata.mode(), device];
+        let data: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
+        tagged_items::item(tagged_items::UNIX_DATA, &data).into()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        Box::default()
     }
 }

@@ -1,8 +1,8 @@
 //! Captures a directory of the host: a tree, and the contents of its files.
 //!
 //! Scanning is one thread's, hashing is everyone's; equal contents are found here, so that each blob is written once. Plain
-//! files, directories, hard and symbolic links are captured as wimlib does on Unix (wimcapture(1)); security descriptors,
-//! named streams, extended attributes and special files are not.
+//! files, directories, hard and symbolic links are captured as wimlib does on Unix (wimcapture(1)), owners, modes and special
+//! files when asked for; security descriptors, named streams and extended attributes are not.
 //!
 //! The time of last access is not captured, since reading changes it: it is set to that of the last write, so that
 //! capturing twice gives the same image.
@@ -20,7 +20,7 @@ use crate::base::pipeline::{Budget, Cost, map_in_order};
 use crate::base::{Context, Error, ErrorKind, FileTime, Result, Sha1Digest, Sha1Hasher, Stage};
 use crate::image::edit::Content;
 use crate::image::glob::Case;
-use crate::image::{InodeId, Stream, StreamKind, Streams, Tree};
+use crate::image::{InodeId, NodeId, Stream, StreamKind, Streams, Tree, WimPath};
 
 /// Bytes that are read and hashed at a time.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -34,6 +34,17 @@ pub struct CaptureOptions {
     pub absolute_links: AbsoluteLinks,
     /// Whether symbolic links are captured or followed.
     pub links: Links,
+    /// Whether owners, modes and special files are captured.
+    pub unix_data: UnixData,
+}
+
+/// What is captured that only Unix has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnixData {
+    /// Owner, group, mode and device number of every file, and special files, as wimlib keeps them (wim-format 7.4).
+    Capture,
+    /// Nothing; special files are left out.
+    Omit,
 }
 
 /// What becomes of absolute links into the captured directory.
@@ -62,15 +73,18 @@ impl Default for CaptureOptions {
             exclusions: Exclusions::default_config(case),
             absolute_links: AbsoluteLinks::Fix,
             links: Links::Capture,
+            unix_data: UnixData::Omit,
         }
     }
 }
 
-/// A captured directory.
+/// A captured directory, or a captured file.
 #[derive(Debug)]
 pub struct Captured {
-    /// Its tree.
+    /// Its tree; a file stands in the root under its own name.
     pub tree: Tree,
+    /// The file, when one was captured.
+    pub file: Option<NodeId>,
     /// Its contents by digest, each once, in the order of a walk of the tree.
     pub contents: Vec<(Sha1Digest, Content)>,
     /// Files, directories and bytes that were scanned.
@@ -90,17 +104,30 @@ pub struct CaptureTotals {
     pub excluded: u64,
 }
 
-/// Captures the directory at `source`.
+/// What an earlier image says of a file: its digest, when size and time of last write are the same.
+pub type Known<'k> = &'k dyn Fn(&WimPath, u64, FileTime) -> Option<Sha1Digest>;
+
+/// Captures the directory or file at `source`.
+///
+/// Files that are `known` are not read: their digest is taken over, and the caller has their contents.
 ///
 /// Special files (devices, pipes, sockets) are left out with a warning each. The files are read again when they are
 /// written; one that changes in between is an error then.
 ///
 /// # Errors
-/// `Io` for what cannot be read, `InvalidInput` when `source` is no directory, a file changes during the capture, or a name
+/// `Io` for what cannot be read, `InvalidInput` when `source` is neither directory nor file, a file changes during the capture, or a name
 /// cannot stand in an image; `Cancelled`.
-pub fn capture(cx: &Context<'_>, source: &Path, options: &CaptureOptions) -> Result<Captured> {
+pub fn capture(
+    cx: &Context<'_>,
+    source: &Path,
+    options: &CaptureOptions,
+    known: Option<Known<'_>>,
+) -> Result<Captured> {
     let scanned = scan::scan(cx, source, options)?;
-    let scan::Scanned { mut tree, files, link_data, totals } = scanned;
+    let scan::Scanned { mut tree, file: single, mut files, link_data, totals } = scanned;
+    if let Some(known) = known {
+        take_over(&mut tree, &mut files, known);
+    }
     let digests = hash_files(cx, &files)?;
     let mut contents = Vec::new();
     let mut listed = HashSet::new();
@@ -120,7 +147,20 @@ pub fn capture(cx: &Context<'_>, source: &Path, options: &CaptureOptions) -> Res
         let content = by_inode[tree.node(visit.node).inode.index()].take();
         contents.extend(content.filter(|(digest, _)| !digest.is_zero() && listed.insert(*digest)));
     }
-    Ok(Captured { tree, contents, totals })
+    Ok(Captured { tree, file: single, contents, totals })
+}
+
+/// Gives files that are known their digests and takes them from the list.
+fn take_over(tree: &mut Tree, files: &mut Vec<FoundFile>, known: Known<'_>) {
+    let names = tree.names_by_inode();
+    files.retain(|file| {
+        let node = names.get(file.inode.index()).and_then(|names| names.first());
+        let digest = node.and_then(|&node| known(&tree.path_of(node), file.size, file.last_write));
+        if let Some(digest) = digest {
+            tree.inode_mut(file.inode).streams = Streams::data(digest);
+        }
+        digest.is_none()
+    });
 }
 
 /// A file to be hashed, as the scan saw it.

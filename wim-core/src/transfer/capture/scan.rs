@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::exclude::Verdict;
 use super::host::{self, Kind};
-use super::{AbsoluteLinks, CaptureOptions, CaptureTotals, FoundFile, Links};
+use super::{AbsoluteLinks, CaptureOptions, CaptureTotals, FoundFile, Links, UnixData};
 use crate::base::{Context, Error, Result, Stage, WimString};
 use crate::formats::wim::attributes::{DIRECTORY, NORMAL};
 use crate::formats::wim::reparse::{LinkTarget, NOT_FIXED, SYMLINK};
@@ -19,6 +19,8 @@ use crate::transfer::host_name;
 /// A directory, scanned.
 pub(super) struct Scanned {
     pub(super) tree: Tree,
+    /// The file, when the source is one.
+    pub(super) file: Option<NodeId>,
     pub(super) files: Vec<FoundFile>,
     /// Reparse data of symbolic links.
     pub(super) link_data: Vec<(InodeId, Vec<u8>)>,
@@ -45,18 +47,28 @@ struct OpenDirectory {
 
 pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) -> Result<Scanned> {
     let metadata = std::fs::metadata(source).map_err(|e| Error::io(e, "cannot open", source))?;
-    if !metadata.is_dir() {
-        return Err(Error::invalid_input("not a directory").in_file(source.display()));
+    if !metadata.is_dir() && !metadata.is_file() {
+        return Err(Error::invalid_input("neither a directory nor a file").in_file(source.display()));
     }
     let root = source.canonicalize().map_err(|e| Error::io(e, "cannot resolve", source))?;
     cx.progress.start(Stage::Scanning, 0);
     let mut tree = Tree::new_empty();
-    tree.set_root(host::attributes(&metadata, Kind::Directory) & !NORMAL, host::times(&metadata));
+    if metadata.is_dir() {
+        tree.set_root(host::attributes(&metadata, Kind::Directory) & !NORMAL, host::times(&metadata));
+        if options.unix_data == UnixData::Capture {
+            let root = tree.node(tree.root()).inode;
+            tree.inode_mut(root).tagged_items = host::unix_item(&metadata);
+        }
+    }
     let first =
         OpenDirectory { path: source.to_owned(), node: tree.root(), names: Vec::new(), is_excluded: false };
-    let totals = CaptureTotals { directories: 1, ..CaptureTotals::default() };
-    let out = Scanned { tree, files: Vec::new(), link_data: Vec::new(), totals };
+    let totals = CaptureTotals { directories: metadata.is_dir().into(), ..CaptureTotals::default() };
+    let out = Scanned { tree, file: None, files: Vec::new(), link_data: Vec::new(), totals };
     let mut scanner = Scanner { cx, options, root, out, links: HashMap::new(), open: vec![first] };
+    if metadata.is_file() {
+        scanner.single_file(source, &metadata)?;
+        return Ok(scanner.out);
+    }
     while let Some(directory) = scanner.open.pop() {
         cx.cancel.check()?;
         scanner.directory(directory)?;
@@ -65,6 +77,31 @@ pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) ->
 }
 
 impl Scanner<'_> {
+    /// Adds the one file that is captured to the root.
+    fn single_file(&mut self, source: &Path, metadata: &Metadata) -> Result<()> {
+        let name = source.file_name().and_then(host_name::to_image);
+        let name = name.filter(|name| tree::is_valid_name(name)).unwrap_or_else(|| "file".into());
+        let inode = self.inode(metadata, Kind::File);
+        let last_write = inode.times.last_write;
+        let node = self.out.tree.add(self.out.tree.root(), name, inode)?;
+        let inode = self.out.tree.node(node).inode;
+        self.out.totals.files += 1;
+        self.out.totals.bytes += metadata.len();
+        self.out.file = Some(node);
+        self.out.files.push(FoundFile { inode, path: source.to_owned(), size: metadata.len(), last_write });
+        Ok(())
+    }
+
+    fn inode(&self, metadata: &Metadata, kind: Kind) -> Inode {
+        let wants_unix_data = self.options.unix_data == UnixData::Capture;
+        Inode {
+            attributes: host::attributes(metadata, kind),
+            times: host::times(metadata),
+            tagged_items: if wants_unix_data { host::unix_item(metadata) } else { Box::default() },
+            ..Inode::default()
+        }
+    }
+
     fn directory(&mut self, directory: OpenDirectory) -> Result<()> {
         let mut entries: Vec<(WimString, PathBuf)> = Vec::new();
         let failed = |e| Error::io(e, "cannot list", &directory.path);
@@ -112,7 +149,7 @@ impl Scanner<'_> {
             self.out.totals.excluded += 1;
             return Ok(None);
         }
-        if kind == Kind::Special {
+        if kind == Kind::Special && self.options.unix_data == UnixData::Omit {
             self.cx.progress.warn(
                 &Error::unsupported("neither file, directory nor symbolic link; left out")
                     .in_file(path.display()),
@@ -131,17 +168,16 @@ impl Scanner<'_> {
             self.out.totals.files += 1;
             return self.out.tree.add_name(parent.node, name, inode).map(|_| None);
         }
-        let inode = Inode {
-            attributes: host::attributes(&metadata, kind),
-            times: host::times(&metadata),
-            ..Inode::default()
-        };
+        let inode = self.inode(&metadata, kind);
         if kind == Kind::Directory {
             self.out.totals.directories += 1;
             let node = self.out.tree.add(parent.node, name, inode)?;
             return Ok(Some(OpenDirectory { path, node, names, is_excluded: verdict == Verdict::Descend }));
         }
         self.out.totals.files += 1;
+        if kind == Kind::Special {
+            return self.out.tree.add(parent.node, name, inode).map(|_| None);
+        }
         if kind == Kind::Link {
             return self.link(parent.node, name, &path, inode).map(|()| None);
         }

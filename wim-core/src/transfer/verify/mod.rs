@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use super::integrity::damaged_slices;
 use super::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Place, Result, Sha1Digest, Stage};
-use crate::formats::wim::WimFile;
+use crate::formats::wim::{BlobEntry, WimFile};
 use crate::image::load::load_with_findings;
 use crate::image::{ImageCounts, StreamKind, Tree};
 
@@ -101,26 +101,53 @@ pub fn verify(cx: &Context<'_>, wim: &WimFile) -> Result<VerifyReport> {
 /// # Errors
 /// As [`verify`].
 pub fn verify_with(cx: &Context<'_>, wim: &WimFile, integrity: IntegrityCheck) -> Result<VerifyReport> {
-    let mut check =
-        Check { wim, findings: Vec::new(), references: HashMap::new(), integrity: IntegrityStatus::Absent };
-    for warning in wim.warnings() {
-        // A flag that a stopped program left behind does not by itself say that data is missing.
-        let is_flag = matches!(warning.place(), Place::Field { structure: "WIM header", field: "flags", .. });
-        check.add(if is_flag { Severity::Remark } else { Severity::Damage }, None, warning.duplicate());
-    }
-    if integrity == IntegrityCheck::Check {
-        check.integrity_table(cx)?;
-    }
+    verify_set(cx, wim, (&[], &[]), integrity)
+}
+
+/// As [`verify_with`], with the other parts of a set, which are checked too, and files that only hold blobs for it.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_set(
+    cx: &Context<'_>,
+    wim: &WimFile,
+    (parts, bases): (&[&WimFile], &[&WimFile]),
+    integrity: IntegrityCheck,
+) -> Result<VerifyReport> {
+    let all: Vec<&WimFile> = std::iter::once(wim).chain(parts.iter().copied()).collect();
+    let (findings, references) = (Vec::new(), HashMap::new());
+    let mut check = Check { wim, bases, all, findings, references, integrity: IntegrityStatus::Absent };
+    let (mut blobs, mut bytes) = (0, 0);
     check.images(cx)?;
-    check.table();
-    let (blobs, bytes) = check.blobs(cx)?;
+    for part in check.all.clone() {
+        check.wim = part;
+        for warning in part.warnings() {
+            // A flag that a stopped program left behind does not by itself say that data is missing.
+            let is_flag =
+                matches!(warning.place(), Place::Field { structure: "WIM header", field: "flags", .. });
+            check.add(if is_flag { Severity::Remark } else { Severity::Damage }, None, warning.duplicate());
+        }
+        if integrity == IntegrityCheck::Check {
+            check.integrity_table(cx)?;
+        }
+        check.table();
+        let (more_blobs, more_bytes) = check.blobs(cx)?;
+        (blobs, bytes) = (blobs + more_blobs, bytes + more_bytes);
+    }
+    check.wim = wim;
+    check.missing();
     check.find_paths(cx)?;
     let Check { findings, integrity, .. } = check;
     Ok(VerifyReport { findings, images: wim.image_count(), blobs, bytes, integrity })
 }
 
 struct Check<'w> {
+    /// The file that is looked at: the one with the images, then the other parts.
     wim: &'w WimFile,
+    /// All parts.
+    all: Vec<&'w WimFile>,
+    /// Files that hold blobs for it.
+    bases: &'w [&'w WimFile],
     findings: Vec<VerifyFinding>,
     references: HashMap<Sha1Digest, u32>,
     integrity: IntegrityStatus,
@@ -153,7 +180,11 @@ impl Check<'_> {
             }
         };
         let damaged = damaged_slices(cx, &**self.wim.source(), self.wim.integrity_span(), &table)?;
-        self.integrity = if damaged.is_empty() { IntegrityStatus::Good } else { IntegrityStatus::Damaged };
+        if !damaged.is_empty() {
+            self.integrity = IntegrityStatus::Damaged;
+        } else if self.integrity == IntegrityStatus::Absent {
+            self.integrity = IntegrityStatus::Good;
+        }
         for (offset, length) in damaged {
             let error =
                 Error::corrupt(format!("{length} bytes at {offset:#x} differ from the integrity table"))
@@ -202,8 +233,7 @@ impl Check<'_> {
         else {
             return;
         };
-        let size_of =
-            |digest: &Sha1Digest| self.wim.table().find(digest).map_or(0, |entry| entry.header.size);
+        let size_of = |digest: &Sha1Digest| self.find(digest).map_or(0, |entry| entry.header.size);
         let ImageCounts { directories, files, total_bytes, .. } = tree.counts(&size_of);
         // Microsoft's own files count directories a little differently, so that number is not compared.
         let _ = directories;
@@ -217,11 +247,15 @@ impl Check<'_> {
         }
     }
 
-    /// Missing and unused blobs, wrong reference counts, overlapping resources.
-    fn table(&mut self) {
-        let table = self.wim.table();
+    /// The entry of a blob in whichever file has it.
+    fn find(&self, digest: &Sha1Digest) -> Option<&BlobEntry> {
+        self.all.iter().chain(self.bases).find_map(|wim| wim.table().find(digest))
+    }
+
+    /// Blobs that no file has.
+    fn missing(&mut self) {
         let mut missing: Vec<_> =
-            self.references.keys().filter(|digest| table.find(digest).is_none()).copied().collect();
+            self.references.keys().filter(|digest| self.find(digest).is_none()).copied().collect();
         missing.sort_unstable();
         for digest in missing.iter().take(MAX_LISTED) {
             self.add(Severity::Damage, None, blob_not_found(digest));
@@ -230,9 +264,14 @@ impl Check<'_> {
             let message = format!("{} more blobs are not in the file", missing.len() - MAX_LISTED);
             self.add(Severity::Damage, None, Error::not_found(message));
         }
+    }
+
+    /// Unused blobs, wrong reference counts, overlapping resources.
+    fn table(&mut self) {
+        let table = self.wim.table();
         let unused =
             table.blobs().iter().filter(|entry| !self.references.contains_key(&entry.digest)).count();
-        let miscounted = |entry: &&crate::formats::wim::BlobEntry| {
+        let miscounted = |entry: &&BlobEntry| {
             self.references.get(&entry.digest).is_some_and(|&count| count != entry.reference_count)
         };
         let miscounted = table.blobs().iter().filter(miscounted).count();

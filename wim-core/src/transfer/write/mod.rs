@@ -9,10 +9,12 @@ mod compact;
 mod copy;
 mod encode;
 mod output;
+mod split;
 
 pub use append::{Appended, append, replace_xml};
 pub use compact::compact;
 pub use copy::{CopiedBlock, CopyDigests};
+pub use split::{PartContents, plan_parts, write_part};
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,0 +1,103 @@
+//! An image put together from what lies on the host: what `capture`, `append` and `update` share.
+//!
+//! Sources are captured one after the other and grafted onto the tree; contents are read when the file is written.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use crate::base::{Context, FileTime, Result, Sha1Digest};
+use crate::formats::wim::ImageXml;
+use crate::image::edit::Content;
+use crate::image::glob::Case;
+use crate::image::{ExistingFiles, ImageCounts, Tree, WimPath};
+use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Captured, Known, capture};
+
+/// A tree that grows, and the contents that no WIM has yet.
+pub(super) struct Assembly {
+    pub(super) tree: Tree,
+    pub(super) contents: Vec<(Sha1Digest, Content)>,
+    pub(super) totals: CaptureTotals,
+    listed: HashSet<Sha1Digest>,
+    /// True until the root directory has attributes of its own.
+    is_fresh: bool,
+}
+
+/// How a source is put into an image.
+#[derive(Clone, Copy)]
+pub(super) struct AddRules<'k> {
+    pub(super) existing: ExistingFiles,
+    pub(super) case: Case,
+    /// Times of directories that are made on the way.
+    pub(super) time: FileTime,
+    /// What an earlier image says of files.
+    pub(super) known: Option<Known<'k>>,
+}
+
+impl Assembly {
+    /// An image with nothing in it.
+    pub(super) fn empty() -> Self {
+        Self { is_fresh: true, ..Self::of(Tree::new_empty()) }
+    }
+
+    /// An image that is there already.
+    pub(super) fn of(tree: Tree) -> Self {
+        let (contents, listed) = (Vec::new(), HashSet::new());
+        Self { tree, contents, totals: CaptureTotals::default(), listed, is_fresh: false }
+    }
+
+    /// Captures `source` and puts it at `path`.
+    ///
+    /// # Errors
+    /// What capturing gives, and what [`Tree::graft`] gives.
+    pub(super) fn add(
+        &mut self,
+        cx: &Context<'_>,
+        source: &Path,
+        path: &WimPath,
+        options: &CaptureOptions,
+        rules: AddRules<'_>,
+    ) -> Result<()> {
+        let at_root = path.components().is_empty();
+        let mut options = options.clone();
+        if !at_root {
+            // A target that counts from the source's root would not count from the image's.
+            options.absolute_links = AbsoluteLinks::Keep;
+        }
+        let Captured { tree, file, contents, totals } = capture(cx, source, &options, rules.known)?;
+        let is_untouched = self.is_fresh && self.tree.children(self.tree.root()).is_empty();
+        if at_root && file.is_none() && is_untouched {
+            (self.tree, self.is_fresh) = (tree, false);
+        } else {
+            if at_root && file.is_none() && self.is_fresh {
+                let root = tree.inode_of(tree.root());
+                self.tree.set_root(root.attributes, root.times);
+                self.is_fresh = false;
+            }
+            let node = file.unwrap_or(tree.root());
+            self.tree.graft(path, (&tree, node), rules.existing, rules.case, rules.time)?;
+        }
+        self.contents.extend(contents.into_iter().filter(|(digest, _)| self.listed.insert(*digest)));
+        let sum = &mut self.totals;
+        sum.directories += totals.directories;
+        sum.files += totals.files;
+        sum.bytes += totals.bytes;
+        sum.excluded += totals.excluded;
+        Ok(())
+    }
+
+    /// Sets the counts of the image's XML; `size_of` knows blobs that are in a WIM.
+    pub(super) fn set_counts(&self, xml: &mut ImageXml, size_of: &dyn Fn(&Sha1Digest) -> Option<u64>) {
+        let new = self.contents.iter().filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)));
+        let new: HashMap<Sha1Digest, u64> = new.collect();
+        let size = |digest: &Sha1Digest| new.get(digest).copied().or_else(|| size_of(digest)).unwrap_or(0);
+        let ImageCounts { directories, files, total_bytes, hard_link_bytes } = self.tree.counts(&size);
+        for (name, count) in [
+            ("DIRCOUNT", directories),
+            ("FILECOUNT", files),
+            ("TOTALBYTES", total_bytes),
+            ("HARDLINKBYTES", hard_link_bytes),
+        ] {
+            xml.set(name, &count.to_string());
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The parts of a split set joined into one WIM file.
+//!
+//! Parts may be given in any order; each must be there once. Data is copied as it is.
+
+use std::path::{Path, PathBuf};
+
+use super::open::{Check, open};
+use super::part_set::check_beside;
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images, write_file};
+use crate::base::atomic_file::IfExists;
+use crate::base::{Context, Error, Result};
+use crate::formats::wim::WimFile;
+use crate::transfer::write::{CopyDigests, NewWim};
+
+/// Joins the files at `parts` into a new file at `target`, replacing one that is there.
+///
+/// # Errors
+/// `InvalidInput` for files of several sets and parts that are there twice, `NotFound` with the numbers of those that are
+/// missing; else what reading and writing give. The target is then as it was.
+pub fn run(
+    cx: &Context<'_>,
+    target: &Path,
+    parts: &[PathBuf],
+    integrity: IntegrityChoice,
+    check: Check,
+) -> Result<Written> {
+    let mut wims = Vec::new();
+    for path in parts {
+        let wim = open(path, check, cx)?;
+        check_beside(&wims.iter().collect::<Vec<_>>(), &wim)?;
+        wims.push(wim);
+    }
+    wims.sort_by_key(|wim: &WimFile| wim.header().part);
+    let Some(first) = wims.first() else {
+        return Err(Error::invalid_input("there are no parts to join"));
+    };
+    let (set, total) = (first.header().guid, first.header().total_parts);
+    if wims.iter().any(|wim| wim.header().guid != set || wim.header().total_parts != total) {
+        return Err(Error::invalid_input("the files are not all parts of one set").in_file(first.name()));
+    }
+    let has = |number: u16| wims.iter().any(|wim| wim.header().part.number() == number);
+    let missing: Vec<String> = (1..=total).filter(|&n| !has(n)).take(20).map(|n| n.to_string()).collect();
+    if !missing.is_empty() {
+        return Err(Error::not_found(format!("of {total} parts these are missing: {}", missing.join(", ")))
+            .in_file(first.name())
+            .remedy("name all parts of the set"));
+    }
+    let integrity = integrity.resolve(Some(first));
+    let new = NewWim {
+        format: CompressionOptions::default().format(first.format())?,
+        level: super::Level::default(),
+        guid: Some(set),
+        flags: first.header().flags,
+        xml: first.xml().clone(),
+        images: existing_images(first, &[], cx)?,
+        sources: wims.iter().collect(),
+        contents: &[],
+        boot: None,
+        integrity,
+        recompress: CompressionOptions::default().recompress,
+        copy_digests: CopyDigests::Drop,
+    };
+    write_file(cx, new, target, IfExists::Replace)
+}

@@ -1,0 +1,197 @@
+//! A WIM file and those that belong to it: the other parts of a split set, and the bases of a delta file.
+//!
+//! Files are named by globs, as with wimlib's `--ref`; the parts of a set are also found by themselves, as `X2.swm`, `X3.swm`
+//! beside `X.swm`. A part that is missing is named when something in it is wanted, and not before.
+
+use std::path::{Path, PathBuf};
+
+use super::open::{Check, open};
+use super::target::is_same_file;
+use crate::base::{Context, Error, ErrorKind, PartNumber, Place, Result};
+use crate::formats::wim::WimFile;
+use crate::image::glob::{Case, Glob};
+
+/// A file with images, and the files that their blobs may come from.
+pub struct PartSet {
+    /// The file with the images.
+    pub wim: WimFile,
+    /// The other parts, and bases of a delta.
+    pub others: Vec<WimFile>,
+    /// Parts that were not found: their numbers and where they were looked for.
+    missing: Vec<(u16, PathBuf)>,
+}
+
+impl PartSet {
+    /// Opens the file at `path`, those that fit the globs `refs`, and the other parts when it is part of a set.
+    ///
+    /// # Errors
+    /// What opening gives; `InvalidInput` when the file is not the first part, a part is there twice or belongs to another
+    /// set; `NotFound` for a glob that nothing fits.
+    pub fn open(path: &Path, refs: &[String], check: Check, cx: &Context<'_>) -> Result<Self> {
+        let wim = open(path, check, cx)?;
+        if wim.header().part != PartNumber::FIRST {
+            return Err(Error::invalid_input(format!(
+                "it is part {} of {}; the images are in the first part",
+                wim.header().part.number(),
+                wim.header().total_parts
+            ))
+            .in_file(wim.name())
+            .remedy("name the first part"));
+        }
+        let mut set = Self { wim, others: Vec::new(), missing: Vec::new() };
+        for glob in refs {
+            for found in expand(glob)? {
+                if !is_same_file(path, &found) {
+                    set.add(open(&found, check, cx)?)?;
+                }
+            }
+        }
+        for number in 2..=set.wim.header().total_parts {
+            let beside = part_path(path, number);
+            match set.others.iter().any(|other| set.is_part(other) && other.header().part.number() == number)
+            {
+                true => {}
+                false if beside.is_file() => set.add(open(&beside, check, cx)?)?,
+                false => set.missing.push((number, beside)),
+            }
+        }
+        Ok(set)
+    }
+
+    /// All files, the one with the images first.
+    #[must_use]
+    pub fn wims(&self) -> Vec<&WimFile> {
+        std::iter::once(&self.wim).chain(&self.others).collect()
+    }
+
+    /// The other parts of the set, without bases of a delta.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&WimFile> {
+        self.others.iter().filter(|other| self.is_part(other)).collect()
+    }
+
+    /// The bases of a delta.
+    #[must_use]
+    pub fn bases(&self) -> Vec<&WimFile> {
+        self.others.iter().filter(|other| !self.is_part(other)).collect()
+    }
+
+    /// The same error, with the missing parts named when it says that a blob is not there.
+    #[must_use]
+    pub fn explain(&self, error: Error) -> Error {
+        let is_blob = matches!(error.place(), Place::Blob(_)) || error.message().contains("blob is not in");
+        if error.kind() != ErrorKind::NotFound || !is_blob || self.missing.is_empty() {
+            return error;
+        }
+        let (total, missing) = (self.wim.header().total_parts, &self.missing);
+        let named: Vec<String> =
+            missing.iter().take(20).map(|(number, path)| format!("{number} ({})", path.display())).collect();
+        error.remedy(format!("of its {total} parts these are missing: {}", named.join(", ")))
+    }
+
+    fn is_part(&self, other: &WimFile) -> bool {
+        other.header().total_parts > 1 && other.header().guid == self.wim.header().guid
+    }
+
+    fn add(&mut self, other: WimFile) -> Result<()> {
+        check_beside(self.wims().as_slice(), &other)?;
+        self.others.push(other);
+        Ok(())
+    }
+}
+
+/// Refuses a part that belongs to another set than `present`, or is among them.
+///
+/// # Errors
+/// `InvalidInput`.
+pub(super) fn check_beside(present: &[&WimFile], other: &WimFile) -> Result<()> {
+    let header = other.header();
+    let wrong = |message: String| Err(Error::invalid_input(message).in_file(other.name()));
+    for wim in present.iter().filter(|_| header.total_parts > 1) {
+        let one = wim.header();
+        if one.total_parts > 1 && (one.guid != header.guid || one.total_parts != header.total_parts) {
+            return wrong(format!("it is a part of another set than {}", wim.name()));
+        }
+        if one.total_parts > 1 && one.part == header.part {
+            return wrong(format!("it is part {} of the set, and so is {}", one.part.number(), wim.name()));
+        }
+    }
+    Ok(())
+}
+
+/// Where part `number` of the set whose first part is at `first` is by custom: `X2.swm` beside `X.swm`.
+#[must_use]
+pub fn part_path(first: &Path, number: u16) -> PathBuf {
+    if number <= 1 {
+        return first.to_owned();
+    }
+    let mut name = first.file_stem().unwrap_or_default().to_owned();
+    name.push(number.to_string());
+    if let Some(extension) = first.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    first.with_file_name(name)
+}
+
+/// The files of the host that fit a glob, sorted; wildcards may stand in every name of the path.
+fn expand(glob: &str) -> Result<Vec<PathBuf>> {
+    let case = if cfg!(windows) { Case::Ignored } else { Case::Matters };
+    let mut found = vec![PathBuf::new()];
+    for component in Path::new(glob).components() {
+        let text = component.as_os_str().to_string_lossy();
+        let pattern = Glob::new(&text, case);
+        if !pattern.has_wildcard() {
+            found.iter_mut().for_each(|path| path.push(component));
+            continue;
+        }
+        let mut next = Vec::new();
+        for folder in &found {
+            let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder.as_path() };
+            let entries = std::fs::read_dir(at).map_err(|e| Error::io(e, "cannot list", at))?;
+            for entry in entries {
+                let name = entry.map_err(|e| Error::io(e, "cannot list", at))?.file_name();
+                let units: Vec<u16> = name.to_string_lossy().encode_utf16().collect();
+                if pattern.matches(&units) {
+                    next.push(folder.join(name));
+                }
+            }
+        }
+        next.sort();
+        found = next;
+    }
+    found.retain(|path| path.is_file());
+    if found.is_empty() {
+        return Err(Error::not_found(format!("no file fits --ref={glob}")));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_numbered_before_the_extension() {
+        let named = |first: &str, number| part_path(Path::new(first), number).display().to_string();
+        assert_eq!(named("a/install.swm", 1), "a/install.swm");
+        assert_eq!(named("a/install.swm", 2), "a/install2.swm");
+        assert_eq!(named("x.y.swm", 10), "x.y10.swm");
+        assert_eq!(named("plain", 2), "plain2");
+    }
+
+    #[test]
+    fn globs_find_files_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a2.swm", "a1.swm", "b.swm"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = |glob: &str| {
+            let found = expand(&format!("{}/{glob}", folder.path().display())).ok()?;
+            Some(found.iter().map(|path| path.file_name().unwrap().to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(found("a*.swm").unwrap(), ["a1.swm", "a2.swm"]);
+        assert_eq!(found("b.swm").unwrap(), ["b.swm"]);
+        assert!(found("c*").is_none());
+    }
+}

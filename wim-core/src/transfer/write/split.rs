@@ -1,0 +1,113 @@
+//! The parts of a split set: resources of one file, copied as they are into several (wim-format 13).
+//!
+//! The first part has all metadata; a resource never spans parts, so one that is larger than a part makes that part larger.
+//! Every part has the header's identity, its own lookup table, and the same XML data. Solid files have no parts.
+
+use super::copy::{CopyDigests, copy_resources};
+use super::output::Output;
+use super::{Integrity, append_raw_resource, integrity_bytes};
+use crate::base::{Context, Error, PartNumber, Result, Stage, WriteAt};
+use crate::formats::wim::integrity::SLICE_BYTES;
+use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader};
+
+/// Most parts that a set can have.
+const MAX_PARTS: usize = u16::MAX as usize;
+
+/// The resources of one part, in the order in which they are written.
+#[derive(Clone, Debug, Default)]
+pub struct PartContents {
+    /// Metadata first, in image order; then blobs in the order of the source.
+    pub entries: Vec<BlobEntry>,
+    /// Bytes of the finished file.
+    pub file_bytes: u64,
+}
+
+/// Distributes what `wim` has over parts of at most `limit` bytes where that is possible; at least one.
+///
+/// # Errors
+/// `Unsupported` for a solid file, `Limit` for more than 65,535 parts, `Format` for entries that lie.
+pub fn plan_parts(wim: &WimFile, limit: u64, integrity: Integrity) -> Result<Vec<PartContents>> {
+    if wim.table().solid_resources() > 0 {
+        return Err(Error::unsupported("a solid file cannot be split")
+            .in_file(wim.name())
+            .remedy("export it without --solid first"));
+    }
+    let mut blobs = wim.table().blobs().to_vec();
+    blobs.sort_by_key(|entry| (entry.header.offset, entry.digest));
+    for entry in wim.table().metadata().iter().chain(&blobs) {
+        entry.check(wim.source().size(), wim.format()).map_err(|e| e.in_file(wim.name()))?;
+    }
+    let fixed = WimHeader::BYTES as u64 + wim.header().xml.stored_size;
+    let size_of = |resources: u64, entries: usize| {
+        let covered = resources.saturating_add(entries as u64 * BlobEntry::BYTES as u64);
+        let table = match integrity {
+            Integrity::Make => 12 + 20 * covered.div_ceil(u64::from(SLICE_BYTES)),
+            Integrity::Omit => 0,
+        };
+        fixed.saturating_add(covered).saturating_add(table)
+    };
+    let first = wim.table().metadata().to_vec();
+    let mut resources = first.iter().fold(0u64, |sum, entry| sum.saturating_add(entry.header.stored_size));
+    let mut part = PartContents { file_bytes: size_of(resources, first.len()), entries: first };
+    let (mut parts, mut has_blobs) = (Vec::new(), false);
+    for entry in blobs {
+        let stored = entry.header.stored_size;
+        let with_it = size_of(resources.saturating_add(stored), part.entries.len() + 1);
+        let is_empty = part.entries.is_empty() || parts.is_empty() && !has_blobs;
+        if with_it > limit && !is_empty {
+            parts.push(std::mem::take(&mut part));
+            resources = 0;
+        }
+        resources = resources.saturating_add(stored);
+        part.entries.push(entry);
+        part.file_bytes = size_of(resources, part.entries.len());
+        has_blobs = true;
+    }
+    parts.push(part);
+    if parts.len() > MAX_PARTS {
+        return Err(Error::limit(format!("{} parts, but a set has at most {MAX_PARTS}", parts.len()))
+            .remedy("make the parts larger"));
+    }
+    Ok(parts)
+}
+
+/// Writes one part of `wim` to `file`, which must be empty.
+///
+/// # Errors
+/// `Io`; what reading gives.
+pub fn write_part(
+    cx: &Context<'_>,
+    wim: &WimFile,
+    contents: &PartContents,
+    (number, total): (PartNumber, u16),
+    integrity: Integrity,
+    file: &mut dyn WriteAt,
+) -> Result<()> {
+    let mut output = Output::new(file);
+    let mut header = wim.header().clone();
+    header.flags.0 = header.flags.0 & !HeaderFlags::WRITE_IN_PROGRESS | HeaderFlags::SPANNED;
+    (header.part, header.total_parts) = (number, total);
+    (header.boot_index, header.boot_metadata) = (0, ResourceHeader::default());
+    output.append(&header.to_bytes())?;
+    let resources: Vec<_> = contents.entries.iter().map(|entry| (wim, *entry)).collect();
+    cx.progress.start(Stage::Writing, contents.file_bytes);
+    let mut entries = contents.entries.clone();
+    copy_resources(cx, &resources, CopyDigests::Drop, &mut output, |position, header| {
+        if let Some(entry) = entries.get_mut(position) {
+            (entry.header, entry.part) = (header, number.number());
+        }
+    })?;
+    let table: Vec<u8> = entries.iter().flat_map(BlobEntry::to_bytes).collect();
+    header.lookup_table = append_raw_resource(&mut output, &table, ResourceHeader::METADATA)?;
+    let xml = wim.read_xml_bytes()?;
+    header.xml = append_raw_resource(&mut output, &xml, ResourceHeader::METADATA)?;
+    header.integrity = ResourceHeader::default();
+    if integrity == Integrity::Make {
+        let start = WimHeader::BYTES as u64;
+        let span = (start, header.xml.offset - start);
+        let bytes = integrity_bytes(cx, output.written()?, span, &[])?;
+        header.integrity = append_raw_resource(&mut output, &bytes, 0)?;
+    }
+    output.patch(&header.to_bytes(), 0)?;
+    output.flush()
+}
