@@ -329,9 +329,16 @@ impl<const N: usize, const ROOT_BITS: u32, const ROOT_SIZE: usize> DecodeCode<N,
         let mut filled = 0;
         for len in 1..=ROOT_BITS as usize {
             let run = 1 << (ROOT_BITS as usize - len);
-            for &entry in &self.canonical[first[len]..first[len + 1]] {
-                self.root[filled..filled + run].fill(entry);
-                filled += run;
+            let entries = &self.canonical[first[len]..first[len + 1]];
+            let slots = &mut self.root[filled..filled + run * entries.len()];
+            filled += slots.len();
+            match run {
+                // Most symbols are rare, and have long codewords.
+                1 => slots.copy_from_slice(entries),
+                2 => slots.as_chunks_mut::<2>().0.iter_mut().zip(entries).for_each(|(s, &e)| *s = [e; 2]),
+                4 => slots.as_chunks_mut::<4>().0.iter_mut().zip(entries).for_each(|(s, &e)| *s = [e; 4]),
+                8 => slots.as_chunks_mut::<8>().0.iter_mut().zip(entries).for_each(|(s, &e)| *s = [e; 8]),
+                _ => slots.chunks_exact_mut(run).zip(entries).for_each(|(s, &e)| s.fill(e)),
             }
         }
         self.root[filled..].fill(Entry::default());

@@ -119,7 +119,7 @@ fn a_small_stream_for_much_output() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn several_bytes_changed(

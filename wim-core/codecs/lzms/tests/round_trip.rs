@@ -212,7 +212,7 @@ fn state_is_small() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     /// Runs of noise over small alphabets, copies from anywhere before, and runs of one byte.
     #[test]

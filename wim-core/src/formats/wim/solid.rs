@@ -13,7 +13,7 @@ use crate::base::{ChunkSize, Error, Fields, Place, ReadAt, Result};
 
 const STRUCTURE: &str = "solid resource";
 /// Bytes before the chunk sizes.
-const HEADER_BYTES: u64 = 16;
+const HEADER_BYTES: usize = 16;
 /// Most chunks of one resource that are believed: 1 TiB in Windows' chunks of 64 MiB, far more than any image has.
 const MAX_CHUNKS: u64 = 1 << 24;
 
@@ -38,7 +38,7 @@ impl SolidResource {
             Error::format(STRUCTURE, field, header.offset, message)
                 .remedy("the file is damaged or truncated; get it again from its source")
         };
-        if header.end().is_none_or(|end| end > source.size()) || header.stored_size < HEADER_BYTES {
+        if header.end().is_none_or(|end| end > source.size()) || header.stored_size < HEADER_BYTES as u64 {
             let message = format!(
                 "{} bytes at {:#x} are too few, or end outside the file of {} bytes",
                 header.stored_size,
@@ -47,7 +47,7 @@ impl SolidResource {
             );
             return Err(wrong("offset", message));
         }
-        let mut start = [0; HEADER_BYTES as usize];
+        let mut start = [0; HEADER_BYTES];
         read_exact_at(source, &mut start, header.offset)?;
         let mut f = Fields::new(STRUCTURE, &start, header.offset);
         let (size, chunk_bytes, number) =
@@ -61,13 +61,13 @@ impl SolidResource {
             })?;
         let chunks = format.chunk_size().chunks_in(size);
         // Every chunk has a size of four bytes and a byte of its own at least; that bounds what is allocated.
-        let room = (header.stored_size - HEADER_BYTES) / 5;
+        let room = (header.stored_size - HEADER_BYTES as u64) / 5;
         if size == 0 || chunks > room.min(MAX_CHUNKS) {
             let message = format!("{size} bytes cannot be {chunks} chunks in {} bytes", header.stored_size);
             return Err(wrong("uncompressed size", message));
         }
         let mut sizes = vec![0; usize::try_from(chunks * 4).unwrap_or(usize::MAX)];
-        read_exact_at(source, &mut sizes, header.offset + HEADER_BYTES)?;
+        read_exact_at(source, &mut sizes, header.offset + HEADER_BYTES as u64)?;
         let this = Self::with_sizes(header, size, format, &sizes);
         for number in 0..chunks {
             let ((_, stored), most) = (this.span(number), this.uncompressed_size(number));
@@ -87,7 +87,7 @@ impl SolidResource {
     }
 
     fn with_sizes(header: &ResourceHeader, size: u64, format: ChunkFormat, sizes: &[u8]) -> Self {
-        let mut at = header.offset + HEADER_BYTES + sizes.len() as u64;
+        let mut at = header.offset + (HEADER_BYTES + sizes.len()) as u64;
         let mut bounds = Vec::with_capacity(sizes.len() / 4 + 1);
         bounds.push(at);
         for &entry in sizes.as_chunks::<4>().0 {
