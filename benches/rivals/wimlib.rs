@@ -15,6 +15,8 @@ pub enum Codec {
     Xpress = 1,
     /// LZX as WIM has it.
     Lzx = 2,
+    /// LZMS.
+    Lzms = 3,
 }
 
 /// A compressor of chunks.

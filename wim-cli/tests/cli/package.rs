@@ -113,7 +113,11 @@ fn a_package_is_described_and_judged_against_an_image() {
     assert_eq!(packages[0]["plan"]["components"][0]["key_form"], COMPONENT, "{packages:#?}");
     assert_eq!(packages[1]["outcome"], "prerequisite_missing");
     assert_eq!(packages[1]["missing"][0]["kb"], "KB4490628");
-    let text = wim(at, &["package", "check", "out.wim", "needs-stack", "fits"]).ends_with(0).text();
+    // A package that cannot be opened says nothing about the others.
+    fs::write(at.join("windows11-kb5555555.msu"), b"MSWIM\0\0\0").unwrap();
+    let arguments = ["package", "check", "out.wim", "windows11-kb5555555.msu", "needs-stack", "fits"];
+    let text = wim(at, &arguments).ends_with(0).text();
+    assert!(text.contains("  - KB5555555  unknown: an update in a WIM"), "{text}");
     assert!(text.contains("1. KB1111111") && text.contains("prerequisite missing: KB4490628"), "{text}");
 }
 

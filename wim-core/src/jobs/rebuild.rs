@@ -14,6 +14,9 @@ use crate::base::{ChunkSize, Context, Error, ImageIndex, Result};
 use crate::formats::wim::{ChunkFormat, Compression, WimFile};
 use crate::transfer::write::{Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write};
 
+/// Longest LZMS chunk that is written: Windows reads no longer ones, and the encoder needs ten times as much memory.
+const MAX_LZMS_CHUNK_BYTES: u32 = 64 << 20;
+
 /// How a written file is compressed; what is none is as in the file it comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct CompressionOptions {
@@ -45,9 +48,10 @@ impl CompressionOptions {
             None if compression == from.compression() => from.chunk_size(),
             None => ChunkFormat::usual(compression).chunk_size(),
         };
-        ChunkFormat::new(compression, chunk_size).ok_or_else(|| {
+        let is_readable = compression != Compression::Lzms || chunk_size.bytes() <= MAX_LZMS_CHUNK_BYTES;
+        ChunkFormat::new(compression, chunk_size).filter(|_| is_readable).ok_or_else(|| {
             Error::invalid_input(format!("{compression} has no chunks of {} bytes", chunk_size.bytes()))
-                .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 1G")
+                .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 64M")
         })
     }
 }

@@ -5,8 +5,8 @@
 
 use crate::recent_sources::DeltaSource;
 
-/// Spans searched: 2^0 to 2^5 bytes.
-const POWERS: u32 = 6;
+/// Spans searched: 2^0 to 2^7 bytes, all there are.
+const POWERS: u32 = 8;
 /// Shortest match looked for.
 const MIN_LENGTH: usize = 3;
 const HASH_BITS: u32 = 16;
@@ -42,7 +42,7 @@ pub(crate) fn delta_length(data: &[u8], at: usize, source: DeltaSource, limit: u
 }
 
 impl DeltaMatches {
-    pub(crate) const SCRATCH_BYTES: usize = 4 * (POWERS as usize) << HASH_BITS;
+    pub(crate) const SCRATCH_BYTES: usize = (4 * POWERS as usize) << HASH_BITS;
 
     pub(crate) fn new() -> Self {
         Self { newest: vec![NONE; (POWERS as usize) << HASH_BITS], entered: 0, places: [[0; _]; AHEAD] }

@@ -15,7 +15,7 @@ use crate::parse::{PathFinder, Stop};
 use crate::x86::X86Filter;
 
 /// Positions of a window.
-pub(crate) const WINDOW: usize = 4096;
+pub(crate) const WINDOW: usize = 8192;
 /// Longest match that is listed; longer ones are extended when they are taken.
 const MAX_LISTED: usize = 512;
 /// Greatest offset of a two-byte match that can pay.

@@ -175,16 +175,16 @@ impl PathFinder {
         let word = chunk.load_u32(at);
         for index in 0..NUM_REPEATS as u32 {
             let offset = history.lz_offset(index);
-            if offset > at || (chunk.load_u32(at - offset) ^ word) & 0xffff != 0 || rest < 2 {
+            if offset > at || (chunk.load_u32(at - offset) ^ word) & 0xff != 0 {
                 continue;
             }
-            let length = chunk.match_length(at - offset, at, 2, rest.min(MAX_EDGE));
+            let length = chunk.match_length(at - offset, at, 1, rest.min(MAX_EDGE));
             if length >= nice {
                 let length = chunk.match_length(at - offset, at, length, rest);
                 return Some((Source::LzRepeat(index), length));
             }
             let base = lz + self.costs.lz_repeat(&history, index);
-            self.offer_lengths(node, base, 2, length.min(room), Source::LzRepeat(index));
+            self.offer_lengths(node, base, 1, length.min(room), Source::LzRepeat(index));
             if input.effort.tries_gaps {
                 self.offer_gap(input, node, base, (Source::LzRepeat(index), length, offset), &history);
             }

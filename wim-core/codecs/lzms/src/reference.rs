@@ -213,7 +213,7 @@ pub fn decode(compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
         lz.end_item((!is_delta).then_some(source));
         delta.end_item(is_delta.then_some(source));
         let power = source.0.unwrap_or(0);
-        let (offset, span) = ((source.1 as u64) << power, if is_delta { 1u64 << power } else { 0 });
+        let (offset, span) = (u64::from(source.1) << power, if is_delta { 1u64 << power } else { 0 });
         if offset + span > position as u64 {
             return Err(DecodeError::BadOffset);
         }

@@ -79,7 +79,7 @@ fn records(len: usize, seed: u64) -> Vec<u8> {
         value = value.wrapping_add(17);
         out.extend(value.to_le_bytes());
         out.extend((value / 3).to_le_bytes());
-        if noise.next() % 50 == 0 {
+        if noise.next().is_multiple_of(50) {
             value = noise.next() as u32;
         }
     }

@@ -228,7 +228,7 @@ fn plan(cx: &Context<'_>, options: &BenchOptions, base: Option<&Record>) -> Resu
     }
     if cells.is_empty() {
         return Err(Error::invalid_input("no codec has any of the chunk sizes asked for")
-            .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 1G"));
+            .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 64M"));
     }
     Ok(cells)
 }

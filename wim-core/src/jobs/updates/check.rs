@@ -1,14 +1,14 @@
 //! `package check`: which packages go into an image, in which order, and why the others do not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::{OpenFile, Pieces, open_file, with_images};
-use crate::base::{Context, Result};
+use crate::base::{Context, Error, ErrorKind, Result};
 use crate::jobs::registry::Target;
 use crate::servicing::updates::{
-    Branch, Checked, Outcome, UpdatePackage, UpdatePlan, check as judge_all, plan,
+    Branch, Checked, Kb, Outcome, UpdatePackage, UpdatePlan, check as judge_all, plan,
 };
 
 /// Whether what integrating would do is told too.
@@ -61,7 +61,7 @@ pub struct ImageCheck {
 pub struct PackageCheck {
     /// The file.
     pub path: String,
-    /// The package's name, as CBS writes it.
+    /// The package's name, as CBS writes it; empty for a file that cannot be looked into.
     pub identity: String,
     /// The article it belongs to.
     pub kb: Option<String>,
@@ -104,8 +104,15 @@ impl ImageCheck {
 pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>> {
     // A plan speaks of files that are proved to be there.
     let pieces = if options.plan == PlanMode::Make { Pieces::Rebuild } else { Pieces::WhenNeeded };
-    let open = |path: &PathBuf| open_file(cx, path, &options.scratch, pieces);
-    let files: Vec<OpenFile> = options.files.iter().map(open).collect::<Result<_>>()?;
+    let (mut files, mut unreadable) = (Vec::new(), Vec::new());
+    for path in &options.files {
+        match open_file(cx, path, &options.scratch, pieces) {
+            Ok(file) => files.push(file),
+            // A kind of package that cannot be opened yet says nothing about the others.
+            Err(error) if error.kind() == ErrorKind::Unsupported => unreadable.push(unknown(path, &error)),
+            Err(error) => return Err(error),
+        }
+    }
     let packages: Vec<UpdatePackage<'_>> =
         files.iter().map(|file| UpdatePackage::load(&*file.files, options.branch)).collect::<Result<_>>()?;
     with_images(cx, &options.target, |image| {
@@ -124,6 +131,7 @@ pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>
             }
             lines.push(line);
         }
+        lines.extend(unreadable.iter().cloned());
         let windows = &image.state.target.windows;
         Ok(ImageCheck {
             image: image.index.number(),
@@ -136,6 +144,25 @@ pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>
             findings: image.state.findings.iter().chain(&image.warnings).cloned().collect(),
         })
     })
+}
+
+/// The line of a package that cannot be looked into.
+fn unknown(path: &Path, error: &Error) -> PackageCheck {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let why = error.message().to_owned();
+    PackageCheck {
+        path: path.display().to_string(),
+        identity: String::new(),
+        kb: Kb::find(&name).map(|kb| kb.to_string()),
+        order: None,
+        reason: why.clone(),
+        outcome: Outcome::Unknown { why },
+        after: Vec::new(),
+        applies: Vec::new(),
+        notes: error.remedy_text().map(str::to_owned).into_iter().collect(),
+        plan: None,
+        no_plan: None,
+    }
 }
 
 fn describe(file: &OpenFile, package: &UpdatePackage<'_>, one: &Checked) -> PackageCheck {

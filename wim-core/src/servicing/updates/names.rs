@@ -23,7 +23,7 @@ const FILE_VALUE_NAME: usize = 25;
 /// Characters of a package that the name of a `p!`, `s!` or `i!` value keeps.
 const PACKAGE_VALUE_NAME: usize = 60;
 
-/// The 64-bit hash of a text, regardless of ASCII case: four interleaved 32-bit sums, mixed with powers of [`K`].
+/// The 64-bit hash of a text, regardless of ASCII case: four interleaved 32-bit sums, mixed with powers of 2^33 - 9.
 #[must_use]
 pub fn text_hash(text: &str) -> u64 {
     let mut lanes = [0_u32; 4];
