@@ -32,7 +32,7 @@ pub(crate) const DAMAGED: u8 = 28;
 /// The words of the command line as our own parser takes them, and which exit codes are wanted.
 pub(crate) fn read_line(words: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Codes) {
     let mut words: Vec<OsString> = words.into_iter().collect();
-    let name = words.first().map(|word| called_as(word)).unwrap_or_default();
+    let name = words.first().map(called_as).unwrap_or_default();
     let verb = name
         .strip_prefix("wim")
         .filter(|verb| VERBS.contains(verb) || *verb == "unmount" || *verb == "verify");
