@@ -17,22 +17,24 @@ mod session;
 mod shell;
 mod signals;
 mod verbs;
+mod wimlib_names;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use wim_core::base::Error;
 
-use crate::exit::{FAILED, Failure};
+use crate::exit::{FAILED, Failure, Outcome};
 use crate::session::{Session, SharedOptions};
 use crate::shell::{Form, Shell, Volume};
 use crate::verbs::Verb;
+use crate::wimlib_names::Codes;
 
 /// Services Windows images with no Windows and no DISM.
 ///
 /// Verbs, operands and options are those of wimlib-imagex wherever it has them. Options may stand before, between and
 /// after operands and may be shortened while they stay unambiguous. Exit codes: 0 done, 1 the answer is no (damage
-/// found, nothing matched), 2 failed or misused, 130 cancelled.
+/// found, nothing matched), 2 failed or misused, 130 cancelled; wimlib's own when called as wimlib-imagex or wimVERB.
 #[derive(Parser, Debug)]
 #[command(name = "wim", version, infer_long_args = true, args_override_self = true, max_term_width = 110)]
 struct Cli {
@@ -43,13 +45,14 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match Cli::try_parse() {
-        Ok(cli) => run(cli),
-        Err(error) => misuse(&error),
+    let (words, codes) = wimlib_names::read_line(std::env::args_os());
+    match Cli::try_parse_from(words) {
+        Ok(cli) => run(cli, codes),
+        Err(error) => misuse(&error, codes),
     }
 }
 
-fn run(cli: Cli) -> ExitCode {
+fn run(cli: Cli, codes: Codes) -> ExitCode {
     let volume = if cli.shared.quiet { Volume::Quiet } else { Volume::Normal };
     let wants_json = cli.shared.json || cli.verb.is_unknown_with_json();
     let shell = Shell::new(volume, if wants_json { Form::Json } else { Form::Text });
@@ -57,19 +60,23 @@ fn run(cli: Cli) -> ExitCode {
         .map_err(Failure::from)
         .and_then(|cancel| cli.verb.run(&Session::new(cli.shared, cancel)));
     match verdict {
+        Ok(Outcome::No) if codes == Codes::Wimlib => ExitCode::from(wimlib_names::DAMAGED),
         Ok(outcome) => outcome.into(),
         Err(failure) => match failure.into_error() {
             None => ExitCode::SUCCESS,
             Some(error) => {
                 error_report::report(&shell, &error);
-                ExitCode::from(exit::code_of(&error))
+                ExitCode::from(match codes {
+                    Codes::Own => exit::code_of(&error),
+                    Codes::Wimlib => wimlib_names::code_of(&error),
+                })
             }
         },
     }
 }
 
 /// Help and version are answers; anything else that clap says is misuse.
-fn misuse(error: &clap::Error) -> ExitCode {
+fn misuse(error: &clap::Error, codes: Codes) -> ExitCode {
     // A closed pipe is success, and a standard error that cannot be written leaves nobody to tell.
     let _ = error.print();
     if !error.use_stderr() {
@@ -81,5 +88,5 @@ fn misuse(error: &clap::Error) -> ExitCode {
         let error = Error::invalid_input(message.strip_prefix("error: ").unwrap_or(message));
         let _ = Shell::new(Volume::Normal, Form::Json).json_value(&error_report::object(&error));
     }
-    ExitCode::from(FAILED)
+    ExitCode::from(if codes == Codes::Wimlib { wimlib_names::MISUSE } else { FAILED })
 }

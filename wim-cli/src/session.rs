@@ -18,6 +18,9 @@ const MIN_MEMORY_BYTES: u64 = 16 << 20;
 /// Options of every verb.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SharedOptions {
+    /// End with wimlib's error numbers
+    #[arg(long, global = true, help_heading = "Options of every verb")]
+    wimlib_exit_codes: bool,
     /// Print the answer as one JSON object
     #[arg(long, global = true, help_heading = "Options of every verb")]
     pub(crate) json: bool,

@@ -24,12 +24,14 @@ mod info;
 mod optimize;
 mod package;
 mod package_expand;
+mod random_trees;
 mod reg;
 mod shell;
 mod slipstream;
 mod split;
 mod update;
 mod verify;
+mod wimlib_names;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,64 @@
+//! The command called by wimlib's names: its spellings and its exit codes.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::{noise, sample_tree, wim, wimlib};
+
+/// Runs the command under another name.
+#[cfg(unix)]
+fn called(folder: &Path, name: &str, line: &[&str]) -> Option<i32> {
+    let link = folder.join(name);
+    if !link.exists() {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_wim"), &link).unwrap();
+    }
+    Command::new(link).args(line).current_dir(folder).output().unwrap().status.code()
+}
+
+#[test]
+#[cfg(unix)]
+fn exit_codes_are_wimlibs_under_its_names() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    wim(folder, &["capture", "src", "t.wim", "One", "--check"]).ends_with(0);
+    wim(folder, &["capture", "src", "plain.wim", "One", "--compress=none"]).ends_with(0);
+    wim(folder, &["split", "t.wim", "s.swm", "--parts=2"]).ends_with(0);
+    let bytes = std::fs::read(folder.join("t.wim")).unwrap();
+    let mut marked = bytes.clone();
+    marked[0x10] |= 4;
+    std::fs::write(folder.join("readonly.wim"), &marked).unwrap();
+    let mut damaged = std::fs::read(folder.join("plain.wim")).unwrap();
+    damaged[209] ^= 1;
+    std::fs::write(folder.join("damaged.wim"), &damaged).unwrap();
+    let mut sliced = bytes;
+    sliced[209] ^= 1;
+    std::fs::write(folder.join("sliced.wim"), &sliced).unwrap();
+    std::fs::write(folder.join("noise.wim"), noise(1000)).unwrap();
+    for line in [
+        vec!["info", "t.wim"],
+        vec!["info", "none.wim"],
+        vec!["info", "noise.wim"],
+        vec!["info", "t.wim", "7"],
+        vec!["info", "t.wim", "--nonsense"],
+        vec!["info", "sliced.wim", "--check"],
+        vec!["info", "readonly.wim", "1", "New"],
+        vec!["extract", "t.wim", "1", "/nope"],
+        vec!["extract", "damaged.wim", "1", "/a.txt", "/dir", "--dest-dir=o"],
+        vec!["append", "src", "t.wim", "One"],
+        vec!["delete", "s.swm", "1"],
+        vec!["update", "t.wim", "--command=delete /dir"],
+        vec!["update", "t.wim", "--command=delete /nope"],
+        vec!["capture", "src", "x.wim", "-compress=none", "-check"],
+        vec!["dir", "t.wim", "--path=/nope"],
+    ] {
+        let ours = called(folder, "wimlib-imagex", &line);
+        if let Some(theirs) = wimlib(folder, &line) {
+            assert_eq!(ours, theirs.code, "{line:?}: {}", theirs.stderr);
+        }
+    }
+    assert_eq!(called(folder, "wiminfo", &["t.wim"]), Some(0));
+    assert_eq!(called(folder, "wiminfo", &["none.wim"]), Some(47));
+    assert_eq!(called(folder, "wimverify", &["damaged.wim"]), Some(28));
+    wim(folder, &["info", "none.wim", "--wimlib-exit-codes"]).ends_with(47);
+    wim(folder, &["info", "none.wim"]).ends_with(2);
+}
