@@ -193,10 +193,8 @@ fn t3_on_windows_10_is_as_drivers_md_9_3_says() {
 #[test]
 fn what_runs_from_the_store_is_named_there() {
     let mut image = eleven(Amd64);
-    let inf = TNET.replace("[svc13]\n", "[svc13]\nDisplayName=%Nic%\nAddReg=par\n").replace(
-        "StartType=3\nErrorControl=1\nServiceBinary=%13%",
-        "StartType=3\nErrorControl=1\nServiceBinary=%13%",
-    ) + "AddReg=par\n[par]\nHKR,Parameters,Helper,0x00020000,\"%13%\\helper.dll\"\n[Strings]\nNic=\"Test NIC service\"\n";
+    let inf = TNET.replace("[svc13]\n", "[svc13]\nDisplayName=%Nic%\nAddReg=par\n")
+        + "AddReg=par\n[par]\nHKR,Parameters,Helper,0x00020000,\"%13%\\helper.dll\"\n[Strings]\nNic=\"Test NIC service\"\n";
     let net =
         MemoryFiles::new("n").with("tnet.inf", inf.into_bytes()).with("tnet.sys", program(Amd64, [3; 4]));
     let options = DriverOptions { boot_critical: BootCritical::Always, ..unsigned_too() };

@@ -74,7 +74,9 @@ fn parse_data(kind: u32, data: &[String]) -> Result<RegValue, Error> {
             let digits: String = joined.chars().filter(|c| !matches!(c, ' ' | ',' | ':')).collect();
             let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
             let byte = |pair: &[u8; 2]| {
-                std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
+                let digits =
+                    std::str::from_utf8(pair).ok().filter(|_| pair.iter().all(u8::is_ascii_hexdigit))?;
+                u8::from_str_radix(digits, 16).ok()
             };
             let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
             let bytes = bytes.filter(|_| rest.is_empty());

@@ -92,7 +92,8 @@ const NVME: Need = Need {
     strength: Strength::Advised,
     why: "the NVMe driver that it corrects",
 };
-const STACK_BEFORE_SHA2: Need = Need { strength: Strength::Advised, ..STACK_2019 };
+// Later stacks are signed with SHA-2 alone, so only this one can come before them.
+const STACK_BEFORE_SHA2: Need = Need { any_of: &[4_490_628], strength: Strength::Advised, ..STACK_2019 };
 
 /// The table, in order.
 pub const ENTRIES: &[Entry] = &[
