@@ -380,3 +380,23 @@ fn images_are_checked_for_what_a_machine_needs() {
     let ran = wim(folder, &["driver", "check", &image, "--profile", "xp"]).ends_with(2);
     assert!(ran.stderr.contains("win7-usb3"), "{}", ran.stderr);
 }
+
+#[test]
+fn versions_that_differ_between_boot_and_install_images_are_warned_of() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let first = add(folder, &[BOOT]).ends_with(0);
+    assert!(!first.stderr.contains("1.4.7.17 in"), "{}", first.stderr);
+    let inf = String::from_utf8(bytes(folder, "driver/demonvme.inf")).unwrap();
+    let newer = inf.replace("06/21/2017,1.4.7.17", "06/21/2018,1.5.0.0");
+    assert!(newer != inf);
+    std::fs::write(folder.join("driver/demonvme.inf"), newer).unwrap();
+    add(folder, &[&format!("{INSTALL}:1"), "--no-recovery"]).ends_with(0);
+    let listed = wim(folder, &["driver", "list", BOOT, INSTALL, "--json"]).ends_with(0).json();
+    let warnings = listed["images"].to_string();
+    assert!(warnings.contains("1.4.7.17 in ") && warnings.contains("1.5.0.0 in "), "{warnings}");
+    // Beside the older one in the boot images only: still a difference, and told by the command that makes it.
+    let added = add(folder, &[BOOT, INSTALL, "--no-recovery"]).ends_with(0);
+    let all = added.text() + &added.stderr;
+    assert!(all.contains("1.4.7.17 in medium/sources/boot.wim"), "{all}");
+}

@@ -129,7 +129,7 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("bad-duplicate-name.wim", "Two entries of a directory have one name.", renamed("empty", "first")),
         ("unsupported-version.wim", "Version 1.12.", altered(&plain, 12, &[0, 0x0C, 1, 0])),
         ("unsupported-pipable.wim", "wimlib's pipable form.", altered(&plain, 0, b"WLPWM")),
-        ("unsupported-split.wim", "Part 1 of a split set of 2.", altered(&plain, 42, &[2])),
+        ("bad-missing-part.wim", "Part 1 of a split set of 2, alone.", altered(&plain, 42, &[2])),
         (
             "bad-lzms-chunk.wim",
             "Version 0.14 with LZMS, but its chunks are LZX.",

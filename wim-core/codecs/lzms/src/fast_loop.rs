@@ -23,7 +23,10 @@ pub(crate) fn decode_items(
     position: usize,
 ) -> Result<usize, DecodeError> {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("avx")
+    if is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("avx")
+        && is_x86_feature_detected!("popcnt")
     {
         // SAFETY: the processor has what the function needs.
         return unsafe { decode_items_bmi2(models, streams, out, position) };
@@ -45,7 +48,7 @@ pub(crate) fn decode_items_portably(
 /// [`decode_items_on`] compiled for processors of 2013 and later.
 ///
 /// # Safety
-/// The processor has AVX, BMI1 and BMI2.
+/// The processor has AVX (and with it SSSE3), BMI1, BMI2 and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx,bmi1,bmi2,ssse3,popcnt")]
 unsafe fn decode_items_bmi2(

@@ -90,6 +90,9 @@ pub fn expand(bytes: &[u8], basis: Option<&[u8]>, claim: &Claim) -> Result<Vec<u
     }
 }
 
+/// Most bytes of a block, so that a few stored bytes cannot ask for all memory; manifests are far smaller.
+const MAX_BLOCK_BYTES: usize = 64 << 20;
+
 /// The blocks of a DCS file: each a chunk of LZMS, with its stored and its plain size before it.
 fn expand_blocks(bytes: &[u8], claim: &Claim) -> Result<Vec<u8>> {
     let mut fields = Fields::new("DCS file", bytes, 0);
@@ -109,6 +112,10 @@ fn expand_blocks(bytes: &[u8], claim: &Claim) -> Result<Vec<u8>> {
         let stored = fields.u32("stored size of a block")? as usize;
         let plain = fields.u32("size of a block")? as usize;
         let start = out.len();
+        if plain > MAX_BLOCK_BYTES {
+            return Err(Error::limit(format!("a block of {plain} bytes, more than {MAX_BLOCK_BYTES}"))
+                .remedy("the file is damaged: no manifest has such blocks"));
+        }
         if plain > (total as usize).saturating_sub(start) || stored < 4 {
             return Err(fields.error_before(
                 "size of a block",

@@ -239,6 +239,9 @@ fn make_folder(target: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Ends the names of files that wait to replace others.
+const PARTIAL_SUFFIX: &str = ".wim-partial";
+
 /// A file that is being written.
 struct OpenFile {
     member: usize,
@@ -249,7 +252,10 @@ struct OpenFile {
 /// A new file, which is removed again unless it is kept.
 struct NewFile {
     file: fs::File,
+    /// Where it is written: its own place, or one beside the file that it replaces.
     path: PathBuf,
+    /// The file that it replaces when it is whole.
+    replaces: Option<PathBuf>,
     keep: bool,
 }
 
@@ -281,13 +287,21 @@ impl MemberSink for Plan<'_> {
     type Open = OpenFile;
 
     fn begin(&self, member: usize) -> Result<OpenFile> {
-        let path = self.path(member)?.clone();
-        if self.existing == Existing::Replace && fs::symlink_metadata(&path).is_ok() {
-            // A link goes, not what it points to.
-            fs::remove_file(&path).map_err(|e| Error::io(e, "cannot replace", &path))?;
-        }
+        let target = self.path(member)?.clone();
+        let is_replaced = self.existing == Existing::Replace && fs::symlink_metadata(&target).is_ok();
+        let (path, replaces) = if is_replaced {
+            // The old file stays until the new one is whole.
+            let beside = target.with_file_name(format!(".{member}{PARTIAL_SUFFIX}"));
+            if fs::symlink_metadata(&beside).is_ok() {
+                // A killed run left it.
+                fs::remove_file(&beside).map_err(|e| Error::io(e, "cannot remove", &beside))?;
+            }
+            (beside, Some(target))
+        } else {
+            (target, None)
+        };
         let file = fs::File::create_new(&path).map_err(|e| Error::io(e, "cannot make", &path))?;
-        Ok(OpenFile { member, file: NewFile { file, path, keep: false }, waiting: Vec::new() })
+        Ok(OpenFile { member, file: NewFile { file, path, replaces, keep: false }, waiting: Vec::new() })
     }
 
     fn write(&self, open: &mut OpenFile, bytes: &[u8]) -> Result<()> {
@@ -301,12 +315,16 @@ impl MemberSink for Plan<'_> {
 
     fn finish(&self, mut open: OpenFile) -> Result<()> {
         open.flush()?;
-        let NewFile { file, path, keep } = &mut open.file;
+        let NewFile { file, path, replaces, keep } = &mut open.file;
         let modified =
             self.cabinet.members().get(open.member).and_then(|member| member.modified.to_file_time());
         if let Some(modified) = modified {
             let set = file.set_modified(modified.to_system_time());
             set.map_err(|e| Error::io(e, "cannot set the time of", path))?;
+        }
+        if let Some(target) = replaces {
+            // A link goes, not what it points to.
+            fs::rename(&*path, &*target).map_err(|e| Error::io(e, "cannot replace", target))?;
         }
         *keep = true;
         Ok(())

@@ -7,9 +7,6 @@ use std::sync::Arc;
 use crate::base::{Error, ErrorKind, FileSource, ReadAt, Result, code_page, read_at};
 use crate::formats::cab::{Cabinet, Header, find_cabinets};
 
-/// Most cabinets of a set, as their numbers have it.
-const MAX_PARTS: usize = 1 << 16;
-
 /// How cabinets are opened.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
@@ -73,16 +70,24 @@ fn join_set(path: &Path, cabinet: Cabinet, options: OpenOptions) -> Result<Cabin
         Cabinet::open_with_code_page(source, &path.display().to_string(), options.code_page).map(Some)
     };
     let mut before = Vec::new();
+    let (set_id, mut number) = (cabinet.header().set_id, cabinet.header().number_in_set);
     let mut previous = cabinet.header().previous.clone();
     while let Some(neighbour) = previous {
         let Some(part) = open_neighbour(&neighbour.file)? else { break };
-        previous = part.header().previous.clone();
-        before.push(part);
-        if before.len() > MAX_PARTS {
-            return Err(
-                Error::limit("a set of more cabinets than there are numbers for").in_file(path.display())
+        // Numbers fall from part to part, so this ends, whatever names the cabinets give.
+        let header = part.header();
+        if header.set_id != set_id || header.number_in_set.checked_add(1) != Some(number) {
+            let message = format!(
+                "{} is number {} of set {}, where number {number} of set {set_id} has to be preceded",
+                neighbour.file, header.number_in_set, header.set_id
             );
+            return Err(Error::format("CFHEADER", "szCabinetPrev", 0, message)
+                .in_file(path.display())
+                .remedy("put the right part of the set beside it, or extract without its neighbours"));
         }
+        number = header.number_in_set;
+        previous = header.previous.clone();
+        before.push(part);
     }
     before.reverse();
     let mut parts = before.into_iter().chain([cabinet]);

@@ -25,6 +25,7 @@ use crate::servicing::drivers::package::{Package, find_infs};
 use crate::servicing::drivers::profiles::{self, Profile, ProfileReport, Verdict};
 use crate::servicing::drivers::select::ImageInfs;
 use crate::servicing::drivers::store::ImageFiles;
+use crate::servicing::drivers::versions::mixed_versions;
 use crate::servicing::drivers::{self, DriverOptions, DriverReport, exported_files};
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::{PackageFile, PackageFiles};
@@ -95,7 +96,7 @@ pub struct ListReport {
 /// # Errors
 /// What opening and reading gives.
 pub fn list(cx: &Context<'_>, targets: &[Target], which: Which) -> Result<Vec<ListReport>> {
-    each_image(cx, targets, |look| {
+    let mut reports = each_image(cx, targets, |look| {
         let xml = look.wim.xml().images().get(look.image.position());
         Ok(ListReport {
             path: look.wim.name().to_owned(),
@@ -106,7 +107,21 @@ pub fn list(cx: &Context<'_>, targets: &[Target], which: Which) -> Result<Vec<Li
             drivers: list_drivers(look.view, look.target.windows.arch, which)?,
             warnings: look.warnings,
         })
-    })
+    })?;
+    let mixed = mixed_versions_of(&reports);
+    if let Some(last) = reports.last_mut() {
+        last.warnings.extend(mixed);
+    }
+    Ok(reports)
+}
+
+/// One text for each driver that the images of `reports` have in different versions: a boot image that starts one driver and
+/// an installed Windows that starts another are hard to tell apart when something fails.
+pub(super) fn mixed_versions_of(reports: &[ListReport]) -> Vec<String> {
+    let name = |report: &ListReport| format!("{}: image {}", report.path, report.index);
+    let images: Vec<(String, &[ListedDriver])> =
+        reports.iter().map(|report| (name(report), report.drivers.as_slice())).collect();
+    mixed_versions(&images)
 }
 
 /// What checking an image found.

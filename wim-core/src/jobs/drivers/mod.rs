@@ -31,6 +31,7 @@ use super::edited_image::{EditedImages, folder_of, read_back};
 use super::images;
 use super::open::{Check, check_writable, open};
 use super::rebuild::CompressionOptions;
+use super::registry::Target;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt};
@@ -64,7 +65,16 @@ pub fn add(
                 .remedy("give the folder that holds the driver's .inf file, or one above it"));
         }
     }
-    service(cx, places, &scratch, &Adding { sources, options })
+    let mut report = service(cx, places, &scratch, &Adding { sources, options })?;
+    if places.mode == Mode::Write && report.changed {
+        let written = report
+            .files
+            .iter()
+            .map(|file| Target { path: file.output.clone().into(), image: Some("all".into()) });
+        let listed = list(cx, &written.collect::<Vec<_>>(), Which::ThirdParty)?;
+        report.warnings.extend(look::mixed_versions_of(&listed));
+    }
+    Ok(report)
 }
 
 /// Removes the drivers that `names` mean from the images of `places` that have them; a name that no image knows is warned of.
@@ -216,7 +226,7 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
 
 /// Opens every WIM before anything is done to one.
 fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
-    let open_one = |file: &super::registry::Target| {
+    let open_one = |file: &Target| {
         let wim = open(&file.path, Check::Nothing, cx)?;
         if places.mode == Mode::Write {
             // What cannot be written again is told before the work is done.

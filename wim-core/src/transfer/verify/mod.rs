@@ -252,8 +252,19 @@ impl Check<'_> {
         self.all.iter().chain(self.bases).find_map(|wim| wim.table().find(digest))
     }
 
-    /// Blobs that no file has.
+    /// Parts of the set that are not there, and blobs that no file has.
     fn missing(&mut self) {
+        let total = self.wim.header().total_parts;
+        let present: HashSet<u16> = self.all.iter().map(|part| part.header().part.number()).collect();
+        let absent: Vec<u16> = (1..=total).filter(|number| !present.contains(number)).collect();
+        for number in absent.iter().take(MAX_LISTED) {
+            let error = Error::not_found(format!("part {number} of {total} of the split set is missing"));
+            self.add(Severity::Damage, None, error.remedy("put it beside the others, or name it with --ref"));
+        }
+        if absent.len() > MAX_LISTED {
+            let message = format!("{} more parts are missing", absent.len() - MAX_LISTED);
+            self.add(Severity::Damage, None, Error::not_found(message));
+        }
         let mut missing: Vec<_> =
             self.references.keys().filter(|digest| self.find(digest).is_none()).copied().collect();
         missing.sort_unstable();

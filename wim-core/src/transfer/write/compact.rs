@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::{Integrity, integrity_bytes};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Context, Error, ErrorKind, Result, Sha1Digest, Stage, WriteAt};
+use crate::base::{Cancel, Context, Error, ErrorKind, Result, Sha1Digest, Stage, WriteAt};
 use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader};
 
 /// Bytes moved at a time.
@@ -42,7 +42,7 @@ pub fn compact(
     cx.progress.start(Stage::Writing, moves.iter().map(|(entry, _)| entry.header.stored_size).sum());
     let mut end = WimHeader::BYTES as u64;
     for (entry, _) in &mut moves {
-        // A stop here would lose the file, so that a cancelled context is only looked at again when all is done.
+        // A stop here would lose the file, so that a cancelled context is not looked at again.
         move_down(file, entry.header.offset, end, entry.header.stored_size)?;
         entry.header.offset = end;
         end += entry.header.stored_size;
@@ -71,7 +71,11 @@ pub fn compact(
     let mut length = new.xml.offset + new.xml.stored_size;
     if integrity == Integrity::Make {
         let start = WimHeader::BYTES as u64;
-        let table = integrity_bytes(cx, file, (start, new.xml.offset - start), &[])?;
+        // The file is whole again only behind its last header: no stop before that.
+        let cancel = Cancel::new();
+        let inner =
+            Context::new(cx.progress, &cancel).with_threads(cx.threads()).with_memory(cx.memory_bytes());
+        let table = integrity_bytes(&inner, file, (start, new.xml.offset - start), &[])?;
         new.integrity = ResourceHeader { flags: 0, ..raw(length, &table) };
         put(file, &table, length)?;
         length += table.len() as u64;
