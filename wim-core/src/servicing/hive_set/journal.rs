@@ -40,7 +40,7 @@ pub struct Edit {
     pub reason: String,
 }
 
-/// A moment to which a [`HiveSet`] can go back.
+/// A moment to which a [`HiveSet`](super::HiveSet) can go back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Savepoint {
     pub(super) number: u32,

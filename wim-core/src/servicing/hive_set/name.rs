@@ -39,7 +39,7 @@ pub enum HiveName {
     Amcache,
     /// `HKLM\BCD00000000`: the boot store of a disk.
     Bcd,
-    /// A hive added by its path: see [`HiveSet::add_path`].
+    /// A hive added by its path: see [`HiveSet::add_path`](super::HiveSet::add_path).
     Other(u16),
 }
 
