@@ -112,16 +112,16 @@ fn expand_blocks(bytes: &[u8], claim: &Claim) -> Result<Vec<u8>> {
         let stored = fields.u32("stored size of a block")? as usize;
         let plain = fields.u32("size of a block")? as usize;
         let start = out.len();
-        if plain > MAX_BLOCK_BYTES {
-            return Err(Error::limit(format!("a block of {plain} bytes, more than {MAX_BLOCK_BYTES}"))
-                .remedy("the file is damaged: no manifest has such blocks"));
-        }
         if plain > (total as usize).saturating_sub(start) || stored < 4 {
             return Err(fields.error_before(
                 "size of a block",
                 4,
                 "more than the file has, or nothing stored",
             ));
+        }
+        if plain > MAX_BLOCK_BYTES {
+            return Err(Error::limit(format!("a block of {plain} bytes, more than {MAX_BLOCK_BYTES}"))
+                .remedy("the file is damaged: no manifest has such blocks"));
         }
         let at = fields.offset();
         let data = fields.bytes("block", stored - 4)?;
