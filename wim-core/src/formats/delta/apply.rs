@@ -1,8 +1,8 @@
 //! A delta applied to its reference: the stages in order, and the proof of the result.
 //!
 //! Few rules of PE deltas no real file has settled; where one matters, each reading is tried and the digest of the target
-//! decides, so that a wrong guess is an error and never a wrong file. It holds reference, its transformed copy and target
-//! in memory.
+//! decides, so that a wrong guess is an error and never a wrong file; where neither delta nor claim states one, the first
+//! reading that can be carried out stands, unproved. It holds reference, its transformed copy and target in memory.
 
 use std::borrow::Cow;
 

@@ -49,7 +49,7 @@ use crate::transfer::write::{NewWim, WriteReport, write};
 ///
 /// # Errors
 /// What opening packages and images gives, before anything is written; a package that cannot be added is reported, not an
-/// error. All files are then as they were.
+/// error. All files are then as they were, unless a rename failed: those renamed before it are new.
 pub fn add(
     cx: &Context<'_>,
     places: &Places,
@@ -80,7 +80,7 @@ pub fn add(
 /// Removes the drivers that `names` mean from the images of `places` that have them; a name that no image knows is warned of.
 ///
 /// # Errors
-/// `NotFound` when no image has any of them; what reading and writing give. All files are then as they were.
+/// `NotFound` when no image has any of them; what reading and writing give. All files are then as they were, unless a rename failed: those renamed before it are new.
 pub fn remove(cx: &Context<'_>, places: &Places, names: &[String]) -> Result<WorkReport> {
     let work = Removing { names, found: RefCell::default(), known: RefCell::default() };
     service(cx, places, &scratch_of(places)?, &work)

@@ -1,6 +1,6 @@
 //! Where manifests put things: macros to paths of the image, and to the paths that Windows will know.
 //!
-//! Source: updates.md 4.4. A macro stands at the start of a path and nowhere else; one that is not known, or whose meaning is
+//! Source: updates.md 4.4. In a path a macro stands at the start and nowhere else, in text anywhere; one that is not known, or whose meaning is
 //! not certain for an architecture, refuses the package by name. Paths cannot leave the image.
 
 use crate::base::{Architecture, Error, Result};
