@@ -32,6 +32,7 @@ use super::images;
 use super::open::{Check, check_writable, open};
 use super::rebuild::CompressionOptions;
 use super::registry::Target;
+use super::target::is_same_file;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt};
@@ -242,8 +243,7 @@ fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
             }
             return Ok(Job { wim, chosen, output: file.path.clone(), if_exists: IfExists::Replace });
         };
-        let is_same = matches!((file.path.canonicalize(), output.canonicalize()), (Ok(a), Ok(b)) if a == b);
-        if is_same {
+        if is_same_file(&file.path, output) {
             return Err(Error::invalid_input("the output is the input")
                 .in_file(output.display())
                 .remedy("leave the output out to change the file in place"));

@@ -11,6 +11,7 @@ use crate::base::atomic_file::IfExists;
 use crate::base::{Error, Result};
 use crate::jobs::edited_image::VerifyDepth;
 use crate::jobs::registry::Target;
+use crate::jobs::target::is_same_file;
 
 /// Folders of a medium that may hold `sources`.
 const ROOTS: [&str; 3] = ["", "x64", "x86"];
@@ -64,7 +65,7 @@ impl Places {
                 .remedy("leave the output out to change them in place, or name one file at a time"));
         }
         for (number, file) in files.iter().enumerate() {
-            if files.iter().take(number).any(|before| is_same(&before.path, &file.path)) {
+            if files.iter().take(number).any(|before| is_same_file(&before.path, &file.path)) {
                 return Err(Error::invalid_input("named twice")
                     .in_file(file.path.display())
                     .remedy("name its images behind one colon, as in install.wim:1,2"));
@@ -72,10 +73,6 @@ impl Places {
         }
         Ok(files)
     }
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The WIM files of a medium's folder, boot images first.

@@ -21,6 +21,7 @@ use super::drivers::sources;
 use super::edited_image::{EditedImages, folder_of, read_back};
 use super::images;
 use super::open;
+use super::target::is_same_file;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Stage};
@@ -191,25 +192,4 @@ fn new_wim<'a>(
         recompress: Recompress::WhenNeeded,
         copy_digests: CopyDigests::Keep,
     })
-}
-
-fn is_same_file(input: &Path, output: &Path) -> bool {
-    match (input.canonicalize(), output.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b || same_inode(&a, &b),
-        _ => false,
-    }
-}
-
-#[cfg(unix)]
-fn same_inode(a: &Path, b: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (a.metadata(), b.metadata()) {
-        (Ok(a), Ok(b)) => a.dev() == b.dev() && a.ino() == b.ino(),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn same_inode(_: &Path, _: &Path) -> bool {
-    false
 }
