@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use wim_core::base::Error;
+use wim_core::base::{Error, hex};
 use wim_core::formats::wim::{HeaderFlags, ResourceHeader, WimFile, WimHeader};
 use wim_core::jobs::info::{ImageInfo, ResourceInfo, WimInfo, WindowsInfo};
 use wim_core::jobs::info_edit::{BootChange, InfoChange};
@@ -258,7 +258,7 @@ fn header_text(header: &WimHeader) -> String {
     let mut text = String::new();
     let add =
         |text: &mut String, label: &str, value: String| line(text, WIDTH, label, format_args!("= {value}"));
-    let guid: String = header.guid.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let guid = hex::encode(&header.guid.0);
     add(&mut text, "Magic Characters", "MSWIM\\0\\0\\0".to_owned());
     add(&mut text, "Header Size", WimHeader::BYTES.to_string());
     add(&mut text, "Version", format!("{:#x}", header.version.number()));

@@ -7,6 +7,7 @@ use std::fmt;
 
 use sha2::Digest as _;
 
+use super::hex;
 use super::sha1::Sha1Digest;
 
 /// A digest with its algorithm.
@@ -54,17 +55,7 @@ impl Digest {
         if text.len() == 40 {
             return Sha1Digest::from_hex(text).map(Self::Sha1);
         }
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |c: &u8| char::from(*c).to_digit(16);
-            let value = pair.iter().try_fold(0, |value, c| digit(c).map(|d| value * 16 + d))?;
-            *byte = u8::try_from(value).ok()?;
-        }
-        Some(Self::Sha256(bytes))
+        hex::decode_array(text).map(Self::Sha256)
     }
 }
 
@@ -76,7 +67,7 @@ impl fmt::Display for Digest {
             Self::Sha1(digest) => &digest.0,
             Self::Sha256(bytes) => bytes,
         };
-        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::Hex(bytes).fmt(f)
     }
 }
 

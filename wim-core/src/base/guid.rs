@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::hex::{self, Hex};
 use super::sha1::Sha1Digest;
 
 /// A 16-byte GUID as it lies on disk: three little-endian fields, then eight bytes.
@@ -19,6 +20,16 @@ impl Guid {
         bytes[8] = bytes[8] & 0x3F | 0x80;
         Self(bytes)
     }
+
+    /// A GUID as people write it, in braces or without, hyphens or not; none for a text that is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.trim_matches(['{', '}']).chars().filter(|c| *c != '-').collect();
+        let [a, b, c, d, e, f, g, h, rest @ ..] = hex::decode_array::<16>(&digits)?;
+        let mut bytes = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];
+        bytes[8..].copy_from_slice(&rest);
+        Some(Self(bytes))
+    }
 }
 
 impl fmt::Display for Guid {
@@ -34,7 +45,7 @@ impl fmt::Display for Guid {
             rest[0],
             rest[1]
         )?;
-        rest[2..].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&rest[2..]).fmt(f)
     }
 }
 
@@ -54,6 +65,8 @@ mod tests {
             0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
         ]);
         assert_eq!(guid.to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(Guid::parse("{00112233-4455-6677-8899-AABBCCDDEEFF}"), Some(guid));
+        assert_eq!(Guid::parse("00112233-4455-6677-8899"), None);
     }
 
     #[test]

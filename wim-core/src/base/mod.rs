@@ -14,6 +14,7 @@ pub mod error;
 pub mod fields;
 pub mod filetime;
 pub mod guid;
+pub mod hex;
 pub mod in_place_file;
 pub mod pipeline;
 pub mod progress;

@@ -7,6 +7,8 @@ use std::fmt;
 
 use sha1::Digest;
 
+use super::hex;
+
 /// A SHA-1 digest: the name of a blob.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sha1Digest(pub [u8; 20]);
@@ -37,23 +39,13 @@ impl Sha1Digest {
     /// Parses 40 hexadecimal digits.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let text = text.as_bytes();
-        if text.len() != 40 {
-            return None;
-        }
-        let mut digest = [0; 20];
-        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
-            let high = char::from(pair[0]).to_digit(16)?;
-            let low = char::from(pair[1]).to_digit(16)?;
-            *byte = u8::try_from(high * 16 + low).ok()?;
-        }
-        Some(Self(digest))
+        hex::decode_array(text).map(Self)
     }
 }
 
 impl fmt::Display for Sha1Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::Hex(&self.0).fmt(f)
     }
 }
 

@@ -11,6 +11,7 @@ use super::clock::ReportTime;
 use super::info::ResourceInfo;
 use super::open::load_image;
 use super::part_set::PartSet;
+use crate::base::hex;
 use crate::base::{Context, Error, ImageIndex, Place, Result, WimString};
 use crate::formats::wim::{WimFile, tagged_items};
 use crate::image::path::WimPath;
@@ -165,7 +166,7 @@ impl<'w> Listing<'w> {
             path: slashes(path),
             short_name: name.short_name.to_text(),
             attributes: inode.attributes,
-            security_descriptor: descriptor.map(hexadecimal),
+            security_descriptor: descriptor.map(hex::encode),
             creation_time: ReportTime(inode.times.creation),
             last_write_time: ReportTime(inode.times.last_write),
             last_access_time: ReportTime(inode.times.last_access),
@@ -179,13 +180,9 @@ impl<'w> Listing<'w> {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn object_ids(items: &[u8]) -> Option<Vec<String>> {
     let ids = tagged_items::find(items, tagged_items::OBJECT_ID)?;
-    let ids: Vec<String> = ids.chunks_exact(16).take(4).map(hexadecimal).collect();
+    let ids: Vec<String> = ids.chunks_exact(16).take(4).map(hex::encode).collect();
     (!ids.is_empty()).then_some(ids)
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::clock::ReportTime;
 use super::images::architecture_name;
 use crate::base::atomic_file::{AtomicFile, IfExists};
+use crate::base::hex;
 use crate::base::{Error, FileTime, ImageIndex, Result};
 use crate::formats::wim::{BlobEntry, HeaderFlags, ImageXml, ResourceHeader, WimFile};
 
@@ -140,7 +141,7 @@ impl WimInfo {
         let images = wim.xml().images().iter().enumerate();
         Self {
             path: wim.name().to_owned(),
-            guid: header.guid.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+            guid: hex::encode(&header.guid.0),
             version: header.version.number(),
             image_count: header.image_count,
             compression: header.format.compression().to_string(),

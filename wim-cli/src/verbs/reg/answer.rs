@@ -1,7 +1,7 @@
 //! Values and lists of answers as text and JSON.
 
 use serde::Serialize;
-use wim_core::base::ImageIndex;
+use wim_core::base::{ImageIndex, hex};
 use wim_core::formats::hive::{RegValue, reg_type};
 
 /// A value in an answer.
@@ -30,7 +30,7 @@ impl ValueAnswer {
             text: value.as_str(),
             texts,
             number: value.as_dword().map(u64::from).or_else(|| value.as_qword()),
-            data: value.data.iter().map(|byte| format!("{byte:02x}")).collect(),
+            data: hex::encode(&value.data),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `wim reg set`.
 
 use clap::Args;
-use wim_core::base::Error;
+use wim_core::base::{Error, hex};
 use wim_core::formats::hive::{RegValue, reg_type};
 
 use super::edits::{Editing, edit};
@@ -72,15 +72,7 @@ fn parse_data(kind: u32, data: &[String]) -> Result<RegValue, Error> {
         reg_type::QWORD => RegValue::qword(number().map_err(|_| bad("number below 2^64"))?),
         _ => {
             let digits: String = joined.chars().filter(|c| !matches!(c, ' ' | ',' | ':')).collect();
-            let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-            let byte = |pair: &[u8; 2]| {
-                let digits =
-                    std::str::from_utf8(pair).ok().filter(|_| pair.iter().all(u8::is_ascii_hexdigit))?;
-                u8::from_str_radix(digits, 16).ok()
-            };
-            let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
-            let bytes = bytes.filter(|_| rest.is_empty());
-            RegValue::new(kind, bytes.ok_or_else(|| bad("sequence of hexadecimal bytes"))?)
+            RegValue::new(kind, hex::decode(&digits).ok_or_else(|| bad("sequence of hexadecimal bytes"))?)
         }
     })
 }

@@ -11,6 +11,7 @@ use super::cell::{Bins, bad_cell, le_u16, le_u32, put};
 use super::name::{self, Compressed, Name};
 use super::{HiveVersion, KeyRef};
 use crate::base::Result;
+use crate::base::hex::Hex;
 
 /// Bytes before the name.
 pub(super) const HEADER_BYTES: usize = 20;
@@ -203,7 +204,7 @@ impl fmt::Debug for RegValue {
             None => write!(f, "{:#x}:", self.kind)?,
         }
         let shown = self.data.get(..self.data.len().min(64)).unwrap_or(&[]);
-        shown.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        write!(f, "{}", Hex(shown))?;
         if shown.len() < self.data.len() { write!(f, "… {} bytes", self.data.len()) } else { Ok(()) }
     }
 }

@@ -6,6 +6,7 @@
 use super::lexer::{Entry, Position};
 use super::section::{Inf, parse_number};
 use crate::base::Error;
+use crate::base::hex;
 
 /// Most bytes of one value.
 const MAX_DATA: usize = 1 << 20;
@@ -280,16 +281,8 @@ fn bytes(inf: &Inf, entry: &Entry) -> Result<Vec<u8>, Error> {
         let text = text.trim();
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
         let bad = || inf.error(field.position, format!("{text:?} is no hexadecimal byte"));
-        if digits.len() > 2
-            && digits.len().is_multiple_of(2)
-            && digits.len() == text.len()
-            && digits.is_ascii()
-        {
-            let (pairs, _) = digits.as_bytes().as_chunks::<2>();
-            for pair in pairs {
-                let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
-                out.push(u8::from_str_radix(pair, 16).map_err(|_| bad())?);
-            }
+        if digits.len() > 2 && digits.len().is_multiple_of(2) && digits.len() == text.len() {
+            out.extend(hex::decode(digits).ok_or_else(bad)?);
         } else if digits.is_empty() {
             out.push(0);
         } else {

@@ -167,24 +167,6 @@ pub fn architecture_word(hives: &mut HiveSet<'_>, arch: Architecture) -> Result<
     }))
 }
 
-/// A class GUID in the order Windows keeps it; none for a text that is none.
-#[must_use]
-pub fn parse_guid(text: &str) -> Option<Guid> {
-    let digits: String = text.trim_matches(['{', '}']).chars().filter(|c| *c != '-').collect();
-    if digits.len() != 32 || !digits.is_ascii() {
-        return None;
-    }
-    let (pairs, _) = digits.as_bytes().as_chunks::<2>();
-    let mut bytes = [0; 16];
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-    let mut out = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];
-    out.iter_mut().skip(8).zip(rest).for_each(|(to, from)| *to = from);
-    Some(Guid(out))
-}
-
 /// The 48 bytes of a package's `Version`: without them Windows 10 does not know the package.
 ///
 /// The last eight are zero for all third-party packages of a real hive.
@@ -374,11 +356,11 @@ mod tests {
                 ],
             ),
         ] {
-            let value = version_value(9, parse_guid(class).unwrap(), DriverVer::parse(date, Some(version)));
+            let value = version_value(9, Guid::parse(class).unwrap(), DriverVer::parse(date, Some(version)));
             assert_eq!(value, [&head[..], &guid, &tail, &[0; 8]].concat(), "{version}");
         }
         assert_eq!(version_value(9, Guid::default(), None).len(), 48);
-        assert_eq!(parse_guid("{4D36E97B}"), None);
+        assert_eq!(Guid::parse("{4D36E97B}"), None);
     }
 
     #[test]

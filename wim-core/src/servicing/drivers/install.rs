@@ -20,9 +20,10 @@ use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
 use super::signature::{self, SignatureReport};
-use super::store::{self, ImageFiles, Staged, hex};
+use super::store::{self, ImageFiles, Staged};
 use super::trust;
 use super::winpe::{self, Loaded};
+use crate::base::hex;
 use crate::base::{Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::ParseOptions;
@@ -242,7 +243,7 @@ impl Planner<'_> {
             }
             findings.push(framework::as_finding(&e));
         }
-        let identity = hex(&job.staged.identity);
+        let identity = hex::encode(&job.staged.identity);
         let known = self.manifest.find(&identity).is_some();
         findings.extend(self.other_versions(job.package, &identity));
         let files_before = self.image.savepoint();
@@ -306,7 +307,7 @@ impl Planner<'_> {
         };
         let mut done = match (self.target.generation, signature) {
             (StoreGeneration::Modern, Some(signature)) => {
-                let recorded = self.manifest.find(&hex(&staged.identity));
+                let recorded = self.manifest.find(&hex::encode(&staged.identity));
                 let mut published = recorded.and_then(|entry| entry.published.clone());
                 if published.is_none() {
                     let (bytes, name) = (package.inf_bytes(), package.inf_name());
@@ -376,7 +377,7 @@ impl Planner<'_> {
         let Added { how, folder, boot_critical, services, device_ids, .. } = &done.added;
         self.manifest.record(ManifestEntry {
             inf: package.inf_name().to_owned(),
-            identity: hex(&staged.identity),
+            identity: hex::encode(&staged.identity),
             // Set when it is recorded.
             order: 0,
             how: match how {
@@ -419,7 +420,7 @@ fn kept_edit(kept: &KeptValue) -> ManifestEdit {
         key: kept.key.clone(),
         value: Some(kept.value.clone()),
         old: None,
-        new: Some(ManifestValue { kind: kept.data.kind, data: hex(&kept.data.data) }),
+        new: Some(ManifestValue { kind: kept.data.kind, data: hex::encode(&kept.data.data) }),
     }
 }
 
@@ -436,7 +437,7 @@ fn cancel_out(edits: &[Edit]) -> bool {
 }
 
 fn manifest_edit(edit: &Edit) -> ManifestEdit {
-    let value = |data: &RegValue| ManifestValue { kind: data.kind, data: hex(&data.data) };
+    let value = |data: &RegValue| ManifestValue { kind: data.kind, data: hex::encode(&data.data) };
     ManifestEdit {
         hive: edit.hive.label().to_owned(),
         key: edit.key.clone(),

@@ -14,7 +14,7 @@ use super::report::How;
 use super::select::SelectedInstall;
 use super::signature::{SignatureReport, SignatureStatus};
 use super::store::{ImageFiles, refusal};
-use crate::base::{Error, FileTime, Result};
+use crate::base::{Error, FileTime, Guid, Result};
 use crate::formats::hive::{RegValue, reg_type};
 use crate::formats::inf::Model;
 use crate::formats::inf::registry::{RegAction, RegLine, RegRoot, SetCondition};
@@ -278,7 +278,7 @@ impl LevelB<'_, '_> {
     ) -> Result<()> {
         let key = format!("{ROOT}\\DriverPackages\\{}", records.package);
         let version = self.job.package.version();
-        let class = database::parse_guid(&self.job.selection.class_guid).ok_or_else(|| {
+        let class = Guid::parse(&self.job.selection.class_guid).ok_or_else(|| {
             let text = format!("class GUID {} is none", self.job.selection.class_guid);
             self.job.package.inf().error(version.position, text)
         })?;

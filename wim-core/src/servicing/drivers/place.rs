@@ -10,8 +10,9 @@ use super::package::Package;
 use super::registry_lines::{KeptValue, RegistryWriter, start_type};
 use super::report::{Added, How, ServiceReport};
 use super::select::{SelectedFile, Selection};
-use super::store::{ImageFiles, Put, Staged, StagedFile, file_version, hex};
+use super::store::{ImageFiles, Put, Staged, StagedFile, file_version};
 use crate::base::Result;
+use crate::base::hex;
 use crate::formats::hive::RegValue;
 use crate::formats::inf::{Directory, FileCopy, TargetWindows};
 use crate::image::WimPath;
@@ -125,7 +126,7 @@ impl Job<'_, '_> {
         let mut replaced_copy = None;
         match image.read(&path)? {
             Some(present) => {
-                let is_ours = self.manifest.owns_file(&path.to_string(), &hex(&file.sha256));
+                let is_ours = self.manifest.owns_file(&path.to_string(), &hex::encode(&file.sha256));
                 if present == file.bytes && is_ours {
                     // Another driver put the same file there; it goes when the last of them goes.
                     done.files.push(manifest_file(&path, file, Some(file.sha256), None));
@@ -240,8 +241,8 @@ fn manifest_file(
 ) -> ManifestFile {
     ManifestFile {
         path: path.to_string(),
-        sha256: hex(&file.sha256),
-        replaced_sha256: replaced.map(|digest| hex(&digest)),
+        sha256: hex::encode(&file.sha256),
+        replaced_sha256: replaced.map(|digest| hex::encode(&digest)),
         replaced_copy,
     }
 }

@@ -14,8 +14,9 @@ use super::level_b;
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
 use super::registry_lines::OWNERS;
 use super::remove_staged;
-use super::store::{ImageFiles, hex};
+use super::store::ImageFiles;
 use super::winpe;
+use crate::base::hex;
 use crate::base::{Error, Result};
 use crate::formats::hive::{RegValue, reg_type};
 use crate::image::WimPath;
@@ -149,7 +150,7 @@ impl Removal<'_> {
                 continue;
             }
             let Some(present) = self.image.read(&path)? else { continue };
-            if hex(&Sha256::digest(&present)) != file.sha256 {
+            if hex::encode(&Sha256::digest(&present)) != file.sha256 {
                 self.findings.push(format!("{path} was changed by something else and stays"));
                 continue;
             }
@@ -424,13 +425,10 @@ fn without_own_strings(
 }
 
 fn to_manifest(value: &RegValue) -> ManifestValue {
-    ManifestValue { kind: value.kind, data: hex(&value.data) }
+    ManifestValue { kind: value.kind, data: hex::encode(&value.data) }
 }
 
 /// None when the manifest's digits are no bytes, as when somebody edited it.
 fn from_manifest(value: &ManifestValue) -> Option<RegValue> {
-    let (pairs, rest) = value.data.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    let data: Option<Vec<u8>> = bytes.collect();
-    data.filter(|_| rest.is_empty()).map(|data| RegValue::new(value.kind, data))
+    hex::decode(&value.data).map(|data| RegValue::new(value.kind, data))
 }

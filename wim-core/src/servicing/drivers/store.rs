@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::package::{MAX_FILE, Package, Packing, file_name};
 use super::select::Selection;
+use crate::base::hex;
 use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::cab::{self, Cabinet};
 use crate::formats::pe::{FileVersion, PeFile};
@@ -156,7 +157,7 @@ impl Staged {
     /// The first `digits` hexadecimal digits of the identity.
     #[must_use]
     pub fn hash(&self, digits: usize) -> String {
-        hex(&self.identity).chars().take(digits).collect()
+        hex::encode(&self.identity).chars().take(digits).collect()
     }
 }
 
@@ -167,16 +168,6 @@ fn spelled_like(wanted: &str, found: &str) -> String {
         Some(tail) if tail.to_lowercase() == wanted.to_lowercase() => tail.to_owned(),
         _ => wanted.to_owned(),
     }
-}
-
-/// Lower-case hexadecimal digits.
-#[must_use]
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Checks that the kernel binaries among `files` are made for `arch`, whatever the INF says.

@@ -25,6 +25,7 @@ use super::image_state::ImageState;
 use super::judge::{Judgement, Outcome};
 use super::names::component_key_form;
 use super::package::{LoadedManifest, UpdatePackage};
+use crate::base::hex;
 use crate::base::{Error, Result};
 use crate::formats::cbs::{AssemblyIdentity, FileEntry};
 use crate::formats::hive::{RegValue, reg_type};
@@ -185,13 +186,13 @@ impl Serialize for PlannedEdit {
 
 /// Data for people: texts as they are, numbers in hexadecimal, anything else as bytes.
 fn value_text(data: &RegValue) -> String {
-    let hex = || data.data.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = || hex::encode(&data.data);
     match data.kind {
-        reg_type::SZ | reg_type::EXPAND_SZ => data.as_str().unwrap_or_else(hex),
-        reg_type::MULTI_SZ => data.as_multi_sz().map_or_else(hex, |texts| texts.join("; ")),
-        reg_type::DWORD => data.as_dword().map_or_else(hex, |number| format!("{number:#x}")),
-        reg_type::QWORD => data.as_qword().map_or_else(hex, |number| format!("{number:#x}")),
-        _ => hex(),
+        reg_type::SZ | reg_type::EXPAND_SZ => data.as_str().unwrap_or_else(digits),
+        reg_type::MULTI_SZ => data.as_multi_sz().map_or_else(digits, |texts| texts.join("; ")),
+        reg_type::DWORD => data.as_dword().map_or_else(digits, |number| format!("{number:#x}")),
+        reg_type::QWORD => data.as_qword().map_or_else(digits, |number| format!("{number:#x}")),
+        _ => digits(),
     }
 }
 

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{PlannedAction, PlannedEdit, UpdatePlan};
 use crate::base::Result;
+use crate::base::hex;
 use crate::formats::cbs::{AssemblyIdentity, PackageId};
 use crate::formats::hive::RegValue;
 use crate::servicing::hive_set::{HiveName, HiveSet};
@@ -36,7 +37,7 @@ const INSTALLED: u32 = 0x70;
 
 /// The SHA-256 of bytes in hexadecimal.
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(bytes))
 }
 
 /// Adds setting a value, unless it is so already, in the image or in the plan.

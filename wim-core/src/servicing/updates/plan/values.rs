@@ -4,6 +4,7 @@
 //! 64-bit Windows share. What is not certain is refused by name.
 
 use super::destination::{Bitness, expand_text};
+use crate::base::hex;
 use crate::base::{Architecture, Error, Result};
 use crate::formats::cbs::{RegistryKeyEntry, RegistryValueEntry};
 use crate::formats::hive::{RegValue, reg_type};
@@ -138,8 +139,8 @@ pub(super) fn data(value: &RegistryValueEntry, context: ValueContext<'_>) -> Res
         }
         "REG_DWORD" => u32::try_from(number(raw).ok_or_else(bad)?).map(RegValue::dword).map_err(|_| bad()),
         "REG_QWORD" => number(raw).map(RegValue::qword).ok_or_else(bad),
-        "REG_BINARY" => hex_bytes(raw).map(RegValue::binary).ok_or_else(bad),
-        "REG_NONE" => Ok(RegValue::new(reg_type::NONE, hex_bytes(raw).ok_or_else(bad)?)),
+        "REG_BINARY" => hex::decode(raw.trim()).map(RegValue::binary).ok_or_else(bad),
+        "REG_NONE" => Ok(RegValue::new(reg_type::NONE, hex::decode(raw.trim()).ok_or_else(bad)?)),
         kind => Err(Error::unsupported(format!("the type {kind:?} of the registry value {:?}", value.name))),
     }
 }
@@ -154,15 +155,6 @@ fn number(text: &str) -> Option<u64> {
         None if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
         None => None,
     }
-}
-
-/// Pairs of hexadecimal digits, without anything between.
-fn hex_bytes(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.trim().chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits?;
-    let (pairs, odd) = digits.as_chunks::<2>();
-    odd.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
 /// `"a","b"`: texts in quotes with commas between them; quotes inside are doubled.
