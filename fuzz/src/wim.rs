@@ -1,10 +1,12 @@
 //! Oracles of the container and of an image's metadata.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use wim_core::base::{Cancel, Context, Silent};
-use wim_core::formats::wim::{WimFile, WimXml};
+use wim_core::formats::wim::{BlobHeader, WimFile, WimXml};
 use wim_core::image::{load, store};
+use wim_core::transfer::read::PipedWim;
 use wim_core::transfer::verify::verify;
 
 /// A WIM is verified to its end or refused; nothing panics and memory stays within a small budget.
@@ -16,6 +18,29 @@ pub fn wim_is_verified_or_refused(bytes: &[u8]) {
     let cancel = Cancel::new();
     let cx = Context::new(&Silent, &cancel).with_threads(1).with_memory(4 << 20);
     let _ = verify(&cx, &wim);
+}
+
+/// A pipable WIM is read from a pipe to its end or refused; nothing panics, and what comes out was asked for.
+///
+/// # Panics
+/// When anything below does, or another blob comes out.
+pub fn pipe_is_read_or_refused(bytes: &[u8]) {
+    let cancel = Cancel::new();
+    let cx = Context::new(&Silent, &cancel).with_threads(1).with_memory(4 << 20);
+    // The digests of all blobs, in the order of their headers: where nothing is damaged they are what is read.
+    let magic = BlobHeader::MAGIC.to_le_bytes();
+    let headers = bytes.windows(BlobHeader::BYTES).filter(|window| window.starts_with(&magic));
+    let wanted: HashSet<_> =
+        headers.filter_map(|window| BlobHeader::parse(window, 0).ok()).map(|blob| blob.digest).collect();
+    let mut input = bytes;
+    let Ok(pipe) = PipedWim::open(&mut input, "pipe", &cx) else { return };
+    for image in pipe.start().images().take(4) {
+        let _ = pipe.start().read_metadata(image, 1 << 20);
+    }
+    let _ = pipe.read_blobs(&cx, wanted.clone(), |piece| {
+        assert!(wanted.contains(&piece.digest), "a blob that nobody wanted");
+        Ok(())
+    });
 }
 
 /// Metadata that loads is stored and loads again as the same tree.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use wim_core::base::{Cancel, Context, Sha1Digest, Silent};
 use wim_core::formats::cab::{Attributes, DosTime, NewMember, Packing};
 use wim_core::formats::hive::{CreateOptions, DeleteScope, Hive, HiveVersion, RegValue};
-use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
+use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
@@ -29,6 +29,7 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("xpress", codecs::xpress_equals_reference, 150),
     ("encode", codecs::encoded_chunks_decode, 3),
     ("wim", wim::wim_is_verified_or_refused, 400),
+    ("pipe", wim::pipe_is_read_or_refused, 400),
     ("metadata", wim::metadata_survives_a_round_trip, 600),
     ("xml", wim::xml_survives_a_round_trip, 150),
     ("cab", cab::cabinet_is_unpacked_or_refused, 150),
@@ -111,10 +112,10 @@ fn metadata() -> (Tree, Vec<(Sha1Digest, Content)>) {
     (tree, contents)
 }
 
-fn small_wim(compression: Compression) -> Vec<u8> {
+fn small_wim(compression: Compression, layout: WimLayout) -> Vec<u8> {
     let (tree, contents) = metadata();
     let wim = NewWim {
-        format: ChunkFormat::usual(compression),
+        format: ChunkFormat::usual(compression).in_layout(layout),
         level: Level::FAST,
         guid: None,
         flags: HeaderFlags(0),
@@ -196,10 +197,15 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             seeds.push(quantum);
             seeds
         }
-        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx, Compression::Lzms].map(small_wim).to_vec(),
+        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx, Compression::Lzms]
+            .map(|compression| small_wim(compression, WimLayout::Standard))
+            .to_vec(),
+        "pipe" => [Compression::None, Compression::Lzx]
+            .map(|compression| small_wim(compression, WimLayout::Pipable))
+            .to_vec(),
         "metadata" => vec![store::store(&metadata().0)],
         "xml" => {
-            let wim = WimFile::open(Arc::new(small_wim(Compression::None)), "seed.wim").unwrap();
+            let wim = WimFile::open(Arc::new(small_wim(Compression::None, WimLayout::Standard)), "seed.wim").unwrap();
             vec![wim.read_xml_bytes().unwrap()]
         }
         "hardware_ids" => vec![

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use wim_core::base::{ChunkSize, Error};
-use wim_core::formats::wim::Compression;
+use wim_core::formats::wim::{Compression, WimLayout};
 use wim_core::jobs::Level;
 use wim_core::jobs::open::Check;
 use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice};
@@ -110,7 +110,31 @@ impl CompressionArguments {
             level: self.compress.and_then(|choice| choice.level),
             chunk_size: self.chunk_size,
             recompress,
+            layout: None,
         }
+    }
+}
+
+/// Whether the written file is pipable.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LayoutArguments {
+    /// Write a file that can be applied from a pipe; Microsoft's programs do not read it
+    #[arg(long, overrides_with = "not_pipable")]
+    pipable: bool,
+    /// Write a file as Windows reads it [default, unless the file is pipable already]
+    #[arg(long, overrides_with = "pipable")]
+    not_pipable: bool,
+}
+
+impl LayoutArguments {
+    /// The options with the wanted layout.
+    pub(crate) fn with(&self, options: CompressionOptions) -> CompressionOptions {
+        let layout = match (self.pipable, self.not_pipable) {
+            (true, _) => Some(WimLayout::Pipable),
+            (_, true) => Some(WimLayout::Standard),
+            _ => None,
+        };
+        CompressionOptions { layout, ..options }
     }
 }
 

@@ -4,7 +4,9 @@ use clap::Args;
 use wim_core::jobs::capture::Destination;
 use wim_core::transfer::write::Recompress;
 
-use crate::arguments::{CompressionArguments, OptionList, PlacementArguments, Refused, Takes};
+use crate::arguments::{
+    CompressionArguments, LayoutArguments, OptionList, PlacementArguments, Refused, Takes,
+};
 use crate::exit::Verdict;
 use crate::session::Session;
 use crate::verbs::capture::ImageArguments;
@@ -25,9 +27,8 @@ pub(crate) struct Arguments {
     compression: CompressionArguments,
     #[command(flatten)]
     placement: PlacementArguments,
-    /// Accepted for scripts; files are never pipable here
-    #[arg(long, hide = true)]
-    not_pipable: bool,
+    #[command(flatten)]
+    layout: LayoutArguments,
     #[command(flatten)]
     refused: Refused<AppendRefused>,
 }
@@ -40,7 +41,6 @@ impl OptionList for AppendRefused {
         ("solid", Takes::Nothing),
         ("strict-acls", Takes::Nothing),
         ("wimboot", Takes::Nothing),
-        ("pipable", Takes::Nothing),
         ("snapshot", Takes::Nothing),
     ];
 }
@@ -53,7 +53,7 @@ impl Arguments {
             true => Destination::ExistingOrNew(placement),
             false => Destination::Existing(placement),
         };
-        let compression = self.compression.options(Recompress::WhenNeeded);
+        let compression = self.layout.with(self.compression.options(Recompress::WhenNeeded));
         self.image.run(session, "append", compression, destination)
     }
 }

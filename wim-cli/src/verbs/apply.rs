@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use wim_core::base::Error;
-use wim_core::jobs::apply::{Applied, run};
+use wim_core::jobs::apply::{Applied, run, run_from_stream};
 use wim_core::transfer::apply::FixedLinks;
 
 use crate::arguments::{OptionList, ReferenceArguments, Refused, Takes, check_of};
@@ -21,7 +21,7 @@ use crate::session::Session;
 #[derive(Args, Debug)]
 #[command(override_usage = "wim apply [OPTIONS] <WIMFILE> [IMAGE] <TARGET>")]
 pub(crate) struct Arguments {
-    /// The WIM file
+    /// The WIM file; - reads a pipable one from standard input
     wimfile: PathBuf,
     /// Number, name or edition of the image, or all; and the directory
     #[arg(required = true, num_args = 1..=2, value_name = "[IMAGE] TARGET")]
@@ -84,7 +84,19 @@ impl Arguments {
             _ => None,
         };
         let how = (self.references.references.as_slice(), check_of(self.check));
-        let applied = session.run(|cx| run(cx, &self.wimfile, image, Path::new(target), fixed_links, how))?;
+        let target = Path::new(target);
+        let applied = if self.wimfile.as_os_str() == "-" {
+            if !self.references.references.is_empty() {
+                return Err(Error::invalid_input("--ref cannot go with a WIM on standard input")
+                    .remedy("send the other files behind the first: cat A.swm A2.swm | wim apply - TARGET")
+                    .into());
+            }
+            // The integrity table of a pipe comes when all is done; every blob is checked as it arrives.
+            let mut input = std::io::stdin().lock();
+            session.run(|cx| run_from_stream(cx, &mut input, image, target, fixed_links))?
+        } else {
+            session.run(|cx| run(cx, &self.wimfile, image, target, fixed_links, how))?
+        };
         if session.shell.is_json() {
             session.shell.json("apply", &Answer { applied })?;
         }

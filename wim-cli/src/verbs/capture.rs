@@ -10,7 +10,7 @@ use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Links, UnixData
 use wim_core::transfer::write::Recompress;
 
 use crate::arguments::{
-    CompressionArguments, IntegrityArguments, OptionList, Refused, Takes, parse_property,
+    CompressionArguments, IntegrityArguments, LayoutArguments, OptionList, Refused, Takes, parse_property,
 };
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -18,7 +18,7 @@ use crate::session::Session;
 /// Capture a directory into a new WIM file
 ///
 /// Files, directories, hard and symbolic links and times are captured; an existing WIMFILE is replaced, whole or not at
-/// all. With --json: path, image_count, file_bytes, replaced_bytes, how many resources and bytes were copied and encoded,
+/// all. With WIMFILE - a pipable WIM is written to standard output. With --json: path, image_count, file_bytes, replaced_bytes, how many resources and bytes were copied and encoded,
 /// and directories, files, bytes and excluded of what was scanned.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -26,9 +26,8 @@ pub(crate) struct Arguments {
     image: ImageArguments,
     #[command(flatten)]
     compression: CompressionArguments,
-    /// Accepted for scripts; files are never pipable here
-    #[arg(long, hide = true)]
-    not_pipable: bool,
+    #[command(flatten)]
+    layout: LayoutArguments,
     #[command(flatten)]
     refused: Refused<CaptureRefused>,
 }
@@ -43,7 +42,6 @@ impl OptionList for CaptureRefused {
         ("solid-chunk-size", Takes::Value),
         ("strict-acls", Takes::Nothing),
         ("wimboot", Takes::Nothing),
-        ("pipable", Takes::Nothing),
         ("snapshot", Takes::Nothing),
     ];
 }
@@ -51,7 +49,10 @@ impl OptionList for CaptureRefused {
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         self.refused.check()?;
-        let compression = self.compression.options(Recompress::WhenNeeded);
+        let compression = self.layout.with(self.compression.options(Recompress::WhenNeeded));
+        if self.image.wimfile.as_os_str() == "-" {
+            return self.image.run_to_stdout(session, compression);
+        }
         self.image.run(session, "capture", compression, Destination::NewFile)
     }
 }
@@ -61,7 +62,7 @@ impl Arguments {
 pub(crate) struct ImageArguments {
     /// The directory; with --source-list a text file
     source: PathBuf,
-    /// The WIM file
+    /// The WIM file; of capture also - for standard output
     wimfile: PathBuf,
     /// Name of the image [default: the last name of SOURCE]
     image_name: Option<String>,
@@ -121,6 +122,14 @@ impl ImageArguments {
         if session.shell.is_json() {
             session.shell.json(verb, &report)?;
         }
+        Ok(Outcome::Done)
+    }
+
+    /// Captures to standard output, on which nothing else may appear then.
+    fn run_to_stdout(self, session: &Session, compression: CompressionOptions) -> Verdict {
+        let options = self.options(compression, Destination::NewFile)?;
+        let mut out = session.shell.stdout_for_file()?;
+        session.run(|cx| capture::run_to_stream(cx, &self.source, &mut out, &options))?;
         Ok(Outcome::Done)
     }
 

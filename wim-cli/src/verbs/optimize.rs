@@ -6,7 +6,9 @@ use clap::Args;
 use wim_core::jobs::optimize;
 use wim_core::jobs::target::Placement;
 
-use crate::arguments::{CompressionArguments, IntegrityArguments, OptionList, Refused, Takes, recompress};
+use crate::arguments::{
+    CompressionArguments, IntegrityArguments, LayoutArguments, OptionList, Refused, Takes, recompress,
+};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -28,9 +30,8 @@ pub(crate) struct Arguments {
     /// Move everything down over the holes, in place; a file whose compaction is interrupted is lost
     #[arg(long)]
     unsafe_compact: bool,
-    /// Accepted for scripts; files are never pipable here
-    #[arg(long, hide = true)]
-    not_pipable: bool,
+    #[command(flatten)]
+    layout: LayoutArguments,
     #[command(flatten)]
     refused: Refused<OptimizeOptions>,
 }
@@ -39,12 +40,8 @@ pub(crate) struct Arguments {
 struct OptimizeOptions;
 
 impl OptionList for OptimizeOptions {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("solid", Takes::Nothing),
-        ("solid-compress", Takes::Value),
-        ("solid-chunk-size", Takes::Value),
-        ("pipable", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] =
+        &[("solid", Takes::Nothing), ("solid-compress", Takes::Value), ("solid-chunk-size", Takes::Value)];
 }
 
 impl Arguments {
@@ -52,7 +49,7 @@ impl Arguments {
         self.refused.check()?;
         // As in wimlib, naming a type asks for everything to be compressed with it.
         let recompress = recompress(self.recompress || self.compression.compress.is_some());
-        let options = self.compression.options(recompress);
+        let options = self.layout.with(self.compression.options(recompress));
         let (integrity, check) = (self.integrity.choice(), self.integrity.check());
         let placement = if self.unsafe_compact { Placement::UnsafeCompact } else { Placement::Rebuild };
         let written =

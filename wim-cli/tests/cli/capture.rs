@@ -136,7 +136,7 @@ fn a_target_is_replaced_whole_or_not_at_all() {
         vec!["capture", "src", "t.wim", "--solid"],
         vec!["capture", "src", "t.wim", "--threads=-1"],
         vec!["capture", "src", "nofolder/t.wim"],
-        vec!["capture", "src", "-"],
+        vec!["capture", "src", "-", "--check"],
     ] {
         let ran = wim(folder, &refused).ends_with(2);
         assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);

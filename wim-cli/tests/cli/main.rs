@@ -24,6 +24,7 @@ mod info;
 mod optimize;
 mod package;
 mod package_expand;
+mod pipable;
 mod random_trees;
 mod reg;
 mod shell;

@@ -1,6 +1,7 @@
 //! Whole images put into directories of the host.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,9 +9,12 @@ use serde::Serialize;
 use super::images;
 use super::open::{Check, load_image};
 use super::part_set::PartSet;
-use crate::base::{Context, ImageIndex, Result};
+use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
-use crate::transfer::apply::{ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, apply};
+use crate::transfer::apply::{
+    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, PipedImage, apply, apply_piped,
+};
+use crate::transfer::read::PipedWim;
 
 /// What was put where.
 #[derive(Clone, Debug, Serialize)]
@@ -76,12 +80,7 @@ pub fn run(
 ) -> Result<Vec<Applied>> {
     let set = PartSet::open(path, refs, check, cx)?;
     let (wim, wims) = (&set.wim, set.wims());
-    let default = if wim.header().flags.has(HeaderFlags::RP_FIX) {
-        FixedLinks::IntoTarget
-    } else {
-        FixedLinks::AsStored
-    };
-    let options = ApplyOptions { fixed_links: fixed_links.unwrap_or(default), layout: Layout::KeepPaths };
+    let options = options_for(wim, fixed_links);
     let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
         let tree = load_image(wim, image, cx)?;
         let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
@@ -89,13 +88,59 @@ pub fn run(
     };
     match text {
         Some(text) if images::is_all(text) => {
-            std::fs::create_dir_all(target)
-                .map_err(|e| crate::base::Error::io(e, "cannot make the directory", target))?;
+            make_directory(target)?;
             let folders = folders(wim);
             folders.iter().map(|(image, folder)| one(*image, &target.join(folder))).collect()
         }
         text => Ok(vec![one(images::choose_one(wim, text)?, target)?]),
     }
+}
+
+/// Applies as [`run`] does, from a pipable WIM that comes through `input`: in one pass, and `all` in one pass too.
+///
+/// The other parts of a set, and pipable bases of a delta, must follow it in the same stream.
+///
+/// # Errors
+/// As [`run`], and what [`PipedWim`] returns for a stream that is no pipable WIM, or is damaged, out of order or cut short.
+pub fn run_from_stream(
+    cx: &Context<'_>,
+    input: &mut dyn Read,
+    text: Option<&str>,
+    target: &Path,
+    fixed_links: Option<FixedLinks>,
+) -> Result<Vec<Applied>> {
+    let pipe = PipedWim::open(input, "standard input", cx)?;
+    let wim = pipe.start();
+    let chosen = match text {
+        Some(text) if images::is_all(text) => {
+            make_directory(target)?;
+            folders(wim).into_iter().map(|(image, folder)| (image, target.join(folder))).collect()
+        }
+        text => vec![(images::choose_one(wim, text)?, target.to_owned())],
+    };
+    let (options, mut piped, mut total_bytes) = (options_for(wim, fixed_links), Vec::new(), 0u64);
+    for (image, target) in &chosen {
+        piped.push(PipedImage { tree: load_image(wim, *image, cx)?, target: target.clone() });
+        let described = wim.xml().images().get(image.position());
+        total_bytes =
+            total_bytes.saturating_add(described.and_then(|xml| xml.count("TOTALBYTES")).unwrap_or(0));
+    }
+    let reports = apply_piped(cx, &piped, pipe, total_bytes, &options)?;
+    let applied = chosen.iter().zip(&reports);
+    Ok(applied.map(|((image, target), report)| Applied::new(*image, target, report)).collect())
+}
+
+fn options_for(wim: &WimFile, fixed_links: Option<FixedLinks>) -> ApplyOptions {
+    let default = if wim.header().flags.has(HeaderFlags::RP_FIX) {
+        FixedLinks::IntoTarget
+    } else {
+        FixedLinks::AsStored
+    };
+    ApplyOptions { fixed_links: fixed_links.unwrap_or(default), layout: Layout::KeepPaths }
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|e| Error::io(e, "cannot make the directory", path))
 }
 
 /// A folder for each image: its name when that can be one, as in wimlib, else its number.

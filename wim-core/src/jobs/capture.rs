@@ -4,6 +4,7 @@
 //! all; an existing one is appended to. Windows' own description in the XML (WINDOWS) is what the caller gives; no file of
 //! the tree is interpreted.
 
+use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
@@ -13,7 +14,9 @@ use super::clock::job_time;
 use super::images;
 use super::open::{Check, load_image, open};
 use super::properties::{self, check_text, xml_text};
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images, write_file};
+use super::rebuild::{
+    CompressionOptions, IntegrityChoice, Written, check_stream, existing_images, write_file, write_stream,
+};
 use super::source_list::SourceList;
 use super::target::{Placement, Target, is_same_file, write_target};
 use super::text_file::read_text;
@@ -112,8 +115,8 @@ pub struct CaptureReport {
 /// `Io`; `Cancelled`; the target is then as it was.
 pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOptions) -> Result<CaptureReport> {
     if target == Path::new("-") {
-        return Err(Error::unsupported("a WIM on standard output is not supported by this version")
-            .remedy("give the path of a file"));
+        return Err(Error::invalid_input("a WIM on standard output cannot be appended to")
+            .remedy("capture to standard output, or give the path of a file"));
     }
     let into = match options.destination {
         Destination::NewFile => None,
@@ -121,12 +124,31 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
         Destination::ExistingOrNew(placement) => target.exists().then_some(placement),
     };
     match into {
-        None => run_new(cx, source, target, options),
+        None => run_new(cx, source, options, |new| write_file(cx, new, target, IfExists::Replace)),
         Some(placement) => run_existing(cx, source, target, options, placement),
     }
 }
 
-fn run_new(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOptions) -> Result<CaptureReport> {
+/// Captures `source` into a pipable file that is written to `out` from its start to its end.
+///
+/// # Errors
+/// As [`run`]; `InvalidInput` also when an integrity table is wanted, or the file is not to be pipable.
+pub fn run_to_stream(
+    cx: &Context<'_>,
+    source: &Path,
+    out: &mut (dyn Write + Send + Sync),
+    options: &ImageOptions,
+) -> Result<CaptureReport> {
+    check_stream(options.compression, options.integrity)?;
+    run_new(cx, source, options, |new| write_stream(cx, new, out))
+}
+
+fn run_new(
+    cx: &Context<'_>,
+    source: &Path,
+    options: &ImageOptions,
+    write: impl FnOnce(NewWim<'_>) -> Result<Written>,
+) -> Result<CaptureReport> {
     let format = options.compression.format(ChunkFormat::usual(Compression::Lzx))?;
     let links = options.absolute_links.unwrap_or(AbsoluteLinks::Fix);
     // What can be refused is refused before the work is done.
@@ -150,8 +172,7 @@ fn run_new(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
         recompress: options.compression.recompress,
         copy_digests: CopyDigests::Drop,
     };
-    let written = write_file(cx, new, target, IfExists::Replace)?;
-    Ok(report(written, totals))
+    Ok(report(write(new)?, totals))
 }
 
 fn run_existing(

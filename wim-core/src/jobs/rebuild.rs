@@ -3,6 +3,7 @@
 //! The file is written whole beside its target and renamed. Bytes that are in the wanted form already are copied as they
 //! are. Files that are only appended to are [`target`](super::target)'s.
 
+use std::io::Write;
 use std::path::Path;
 
 use lz_kit::Level;
@@ -10,8 +11,9 @@ use serde::Serialize;
 
 use super::open::load_image;
 use crate::base::atomic_file::{AtomicFile, IfExists};
-use crate::base::{ChunkSize, Context, Error, ImageIndex, Result};
-use crate::formats::wim::{ChunkFormat, Compression, WimFile};
+use crate::base::sequential_output::SequentialOutput;
+use crate::base::{ChunkSize, Context, Error, ErrorKind, ImageIndex, Result};
+use crate::formats::wim::{ChunkFormat, Compression, WimFile, WimLayout};
 use crate::transfer::write::{Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write};
 
 /// Longest LZMS chunk that is written: Windows reads no longer ones, and the encoder needs ten times as much memory.
@@ -28,11 +30,19 @@ pub struct CompressionOptions {
     pub chunk_size: Option<ChunkSize>,
     /// What is compressed again.
     pub recompress: Recompress,
+    /// Where the parts of the file stand.
+    pub layout: Option<WimLayout>,
 }
 
 impl Default for CompressionOptions {
     fn default() -> Self {
-        Self { compression: None, level: None, chunk_size: None, recompress: Recompress::WhenNeeded }
+        Self {
+            compression: None,
+            level: None,
+            chunk_size: None,
+            recompress: Recompress::WhenNeeded,
+            layout: None,
+        }
     }
 }
 
@@ -49,7 +59,9 @@ impl CompressionOptions {
             None => ChunkFormat::usual(compression).chunk_size(),
         };
         let is_readable = compression != Compression::Lzms || chunk_size.bytes() <= MAX_LZMS_CHUNK_BYTES;
-        ChunkFormat::new(compression, chunk_size).filter(|_| is_readable).ok_or_else(|| {
+        let format = ChunkFormat::new(compression, chunk_size).filter(|_| is_readable);
+        let layout = self.layout.unwrap_or(from.layout());
+        format.map(|format| format.in_layout(layout)).ok_or_else(|| {
             Error::invalid_input(format!("{compression} has no chunks of {} bytes", chunk_size.bytes()))
                 .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 64M")
         })
@@ -145,11 +157,60 @@ pub(super) fn write_file(
     let replaced_bytes = std::fs::metadata(target).map_or(0, |metadata| metadata.len());
     let image_count = new.images.len();
     let mut file = AtomicFile::create(target, if_exists)?;
-    let report: WriteReport = write(cx, new, &mut file)?;
+    let report = write(cx, new, &mut file)?;
     cx.cancel.check()?;
     file.commit()?;
-    Ok(Written {
-        path: target.display().to_string(),
+    Ok(written(target.display().to_string(), image_count, replaced_bytes, &report))
+}
+
+/// Refuses what a stream cannot be, before any work is done.
+///
+/// # Errors
+/// `InvalidInput`.
+pub(super) fn check_stream(compression: CompressionOptions, integrity: IntegrityChoice) -> Result<()> {
+    if compression.layout == Some(WimLayout::Standard) {
+        return Err(Error::invalid_input("a WIM on standard output is always pipable")
+            .remedy("leave --not-pipable out, or write to a file"));
+    }
+    match integrity {
+        IntegrityChoice::Make => Err(no_integrity()),
+        IntegrityChoice::AsBefore | IntegrityChoice::Omit => Ok(()),
+    }
+}
+
+fn no_integrity() -> Error {
+    Error::invalid_input(
+        "a WIM on standard output cannot have an integrity table, for which it is read again",
+    )
+    .remedy("leave --check and --include-integrity out, or write to a file")
+}
+
+/// Writes `new`, made pipable, to a stream that need not be able to go back.
+///
+/// # Errors
+/// `InvalidInput` when an integrity table is wanted, which needs all to be read again; else what writing gives.
+pub(super) fn write_stream(
+    cx: &Context<'_>,
+    new: NewWim<'_>,
+    out: &mut (dyn Write + Send + Sync),
+) -> Result<Written> {
+    const NAME: &str = "standard output";
+    if new.integrity == Integrity::Make {
+        return Err(no_integrity());
+    }
+    let new = NewWim { format: new.format.in_layout(WimLayout::Pipable), ..new };
+    let image_count = new.images.len();
+    let mut output = SequentialOutput::new(out);
+    let report = write(cx, new, &mut output)?;
+    let finished = output.finish();
+    finished
+        .map_err(|e| Error::new(ErrorKind::Io, format!("cannot write: {e}")).in_file(NAME).with_source(e))?;
+    Ok(written(NAME.to_owned(), image_count, 0, &report))
+}
+
+fn written(path: String, image_count: usize, replaced_bytes: u64, report: &WriteReport) -> Written {
+    Written {
+        path,
         image_count,
         file_bytes: report.file_bytes,
         replaced_bytes,
@@ -157,5 +218,5 @@ pub(super) fn write_file(
         copied_bytes: report.copied_bytes,
         encoded_resources: report.encoded_resources,
         encoded_bytes: report.encoded_bytes,
-    })
+    }
 }

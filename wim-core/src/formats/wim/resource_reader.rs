@@ -64,8 +64,7 @@ fn read_unchecked(
         read_exact_at(source, &mut out, header.offset)?;
         return Ok(out);
     }
-    let table = ChunkTable::read(source, header, format.chunk_size())
-        .map_err(|e| e.or_at(Place::Blob(entry.digest)))?;
+    let table = ChunkTable::read(source, header, format).map_err(|e| e.or_at(Place::Blob(entry.digest)))?;
     let mut stored = Vec::new();
     for (number, chunk) in (0u64..).zip(out.chunks_mut(format.chunk_size().bytes() as usize)) {
         let (offset, stored_size) = table.span(number, number + 1);

@@ -10,24 +10,27 @@
 
 mod host;
 mod link_text;
+mod links;
+mod piped;
 mod plan;
 mod portable;
 #[cfg(unix)]
 mod unix;
 mod write;
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
+pub use self::piped::{PipedImage, apply_piped};
+
 use self::host::Host;
+use self::links::Links;
 use self::plan::Plan;
 use self::write::{Writer, blame};
 use super::host_name::NameRules;
 use super::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
 use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest, Stage};
 use crate::formats::wim::WimFile;
-use crate::formats::wim::reparse;
 use crate::image::{NodeId, StreamKind, Tree};
 
 /// How an image is applied.
@@ -243,40 +246,34 @@ fn make_links<H: Host>(
     writer: &mut Writer<'_, '_, H>,
     fixed_root: Option<&Path>,
 ) -> Result<()> {
-    let mut links_of: HashMap<Sha1Digest, Vec<usize>> = HashMap::new();
-    for (index, digest) in writer.link_digests().enumerate() {
-        links_of.entry(digest).or_default().push(index);
-    }
+    let mut links = Links::of(writer);
     let mut inputs = Vec::new();
-    let mut unreadable = links_of.remove(&Sha1Digest::ZERO).map_or(0, |links| links.len());
-    for (digest, links) in &links_of {
-        match find_blob(wims, digest) {
-            Ok(input) if input.size <= reparse::MAX_BYTES as u64 => inputs.push(input),
-            Ok(_) => unreadable += links.len(),
-            Err(error) => return Err(blame(tree, error, writer.node_of_link(links[0]))),
+    let digests: Vec<Sha1Digest> = links.digests().copied().collect();
+    for digest in digests {
+        let input = find_blob(wims, &digest)
+            .map_err(|error| blame(tree, error, first_link(tree, writer, links.of_blob(&digest))))?;
+        if !links.refuse_large(&digest, input.size) {
+            inputs.push(input);
         }
     }
     inputs.sort_by_key(|input| input.digest);
     sort_by_offset(&mut inputs);
-    let rules = NameRules::of_this_host();
     let mut data = Vec::new();
     read_blobs(cx, &inputs, |piece| {
-        let links = links_of.get(&inputs[piece.position].digest).map_or(&[][..], Vec::as_slice);
-        let first = links.first().map_or(tree.root(), |&link| writer.node_of_link(link));
-        let bytes = piece.bytes.map_err(|e| blame(tree, e, first))?;
+        let digest = inputs[piece.position].digest;
+        let bytes =
+            piece.bytes.map_err(|e| blame(tree, e, first_link(tree, writer, links.of_blob(&digest))))?;
         data.extend_from_slice(bytes);
         if piece.is_last {
-            for &link in links {
-                let reparse = tree.inode_of(writer.node_of_link(link)).reparse.unwrap_or_default();
-                match link_text::of_reparse_point(reparse, &data, fixed_root, rules) {
-                    Some(text) => writer.make_link(link, &text)?,
-                    None => unreadable += 1,
-                }
-            }
+            links.make(tree, writer, (&digest, &data), fixed_root)?;
             data.clear();
         }
         Ok(())
     })?;
-    writer.leave_out_links(unreadable as u64);
+    writer.leave_out_links(links.left_out());
     Ok(())
+}
+
+fn first_link<H: Host>(tree: &Tree, writer: &Writer<'_, '_, H>, links: &[usize]) -> NodeId {
+    links.first().map_or(tree.root(), |&link| writer.node_of_link(link))
 }

@@ -33,6 +33,8 @@ pub struct CopiedBlock {
 
 struct Block {
     wim: usize,
+    /// The resource that begins here, where resources are no runs.
+    begins: Option<usize>,
     offset: u64,
     length: u64,
 }
@@ -57,9 +59,11 @@ pub(super) fn copy_resources(
     let mut offset = output.offset();
     for (position, (wim, entry)) in resources.iter().enumerate() {
         wim.check(entry).map_err(|e| e.in_file(wim.name()))?;
+        offset += output.blob_header_bytes();
         written(position, ResourceHeader { offset, ..entry.header });
         offset += entry.header.stored_size;
     }
+    let has_headers = output.blob_header_bytes() > 0;
     let budget = Budget::split(cx.memory_bytes(), cx.threads(), 0);
     let pool = BufferPool::new();
     let new_worker = || {
@@ -69,17 +73,20 @@ pub(super) fn copy_resources(
             read_exact_at(&**wim.source(), buffer.as_mut(), block.offset)
                 .map_err(|e| e.in_file(wim.name()))?;
             let digest = (digests == CopyDigests::Keep).then(|| Sha1Digest::of(buffer.as_ref()));
-            Ok((buffer, digest))
+            Ok((buffer, digest, block.begins))
         }
     };
     let mut copied = Vec::new();
     map_in_order(
         cx,
         &budget,
-        blocks(resources),
+        blocks(resources, has_headers),
         new_worker,
-        |(buffer, digest): (PooledBuffer, Option<_>)| {
+        |(buffer, digest, begins): (PooledBuffer, Option<_>, Option<usize>)| {
             let bytes = buffer.as_ref();
+            if let Some((_, entry)) = begins.and_then(|begins| resources.get(begins)) {
+                output.begin_blob(entry.header.size, entry.digest, entry.header.flags)?;
+            }
             if let Some(digest) = digest {
                 copied.push(CopiedBlock { offset: output.offset(), length: bytes.len() as u64, digest });
             }
@@ -91,10 +98,10 @@ pub(super) fn copy_resources(
     Ok(copied)
 }
 
-/// Runs of adjacent resources, cut into blocks.
-fn blocks(resources: &[(&WimFile, BlobEntry)]) -> impl Iterator<Item = Block> {
-    let is_adjacent = |a: &(&WimFile, BlobEntry), b: &(&WimFile, BlobEntry)| {
-        std::ptr::eq(a.0, b.0) && a.1.header.end() == Some(b.1.header.offset)
+/// Runs of adjacent resources, cut into blocks; each resource is a run where it `has_headers` before it in the output.
+fn blocks(resources: &[(&WimFile, BlobEntry)], has_headers: bool) -> impl Iterator<Item = Block> {
+    let is_adjacent = move |a: &(&WimFile, BlobEntry), b: &(&WimFile, BlobEntry)| {
+        !has_headers && std::ptr::eq(a.0, b.0) && a.1.header.end() == Some(b.1.header.offset)
     };
     let mut first = 0;
     resources.chunk_by(is_adjacent).flat_map(move |run| {
@@ -104,7 +111,8 @@ fn blocks(resources: &[(&WimFile, BlobEntry)]) -> impl Iterator<Item = Block> {
         let length: u64 = run.iter().map(|(_, entry)| entry.header.stored_size).sum();
         (0..length.div_ceil(BLOCK_BYTES)).map(move |number| {
             let at = number * BLOCK_BYTES;
-            Block { wim, offset: start + at, length: BLOCK_BYTES.min(length - at) }
+            let begins = (has_headers && number == 0).then_some(wim);
+            Block { wim, begins, offset: start + at, length: BLOCK_BYTES.min(length - at) }
         })
     })
 }

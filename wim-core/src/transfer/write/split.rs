@@ -8,7 +8,7 @@ use super::output::Output;
 use super::{Integrity, append_raw_resource, integrity_bytes};
 use crate::base::{Context, Error, PartNumber, Result, Stage, WriteAt};
 use crate::formats::wim::integrity::SLICE_BYTES;
-use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader};
+use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader, WimLayout};
 
 /// Most parts that a set can have.
 const MAX_PARTS: usize = u16::MAX as usize;
@@ -37,9 +37,15 @@ pub fn plan_parts(wim: &WimFile, limit: u64, integrity: Integrity) -> Result<Vec
     for entry in wim.table().metadata().iter().chain(&blobs) {
         entry.check(wim.source().size(), wim.format()).map_err(|e| e.in_file(wim.name()))?;
     }
-    let fixed = WimHeader::BYTES as u64 + wim.header().xml.stored_size;
+    let blob_header = wim.layout().blob_header_bytes();
+    let fixed = match wim.layout() {
+        WimLayout::Standard => WimHeader::BYTES as u64 + wim.header().xml.stored_size,
+        // Header and XML data twice, and a header before each of these and before the lookup table.
+        WimLayout::Pipable => 2 * (WimHeader::BYTES as u64 + wim.header().xml.stored_size) + 3 * blob_header,
+    };
     let size_of = |resources: u64, entries: usize| {
-        let covered = resources.saturating_add(entries as u64 * BlobEntry::BYTES as u64);
+        let each = BlobEntry::BYTES as u64 + blob_header;
+        let covered = resources.saturating_add(entries as u64 * each);
         let table = match integrity {
             Integrity::Make => 12 + 20 * covered.div_ceil(u64::from(SLICE_BYTES)),
             Integrity::Omit => 0,
@@ -83,12 +89,20 @@ pub fn write_part(
     integrity: Integrity,
     file: &mut dyn WriteAt,
 ) -> Result<()> {
-    let mut output = Output::new(file);
+    let layout = wim.layout();
+    let mut output = Output::new(file, layout);
     let mut header = wim.header().clone();
     header.flags.0 = header.flags.0 & !HeaderFlags::WRITE_IN_PROGRESS | HeaderFlags::SPANNED;
     (header.part, header.total_parts) = (number, total);
     (header.boot_index, header.boot_metadata) = (0, ResourceHeader::default());
+    let xml = wim.read_xml_bytes()?;
+    if layout == WimLayout::Pipable {
+        (header.lookup_table, header.xml, header.integrity) = Default::default();
+    }
     output.append(&header.to_bytes())?;
+    if layout == WimLayout::Pipable {
+        append_raw_resource(&mut output, &xml, ResourceHeader::METADATA)?;
+    }
     let resources: Vec<_> = contents.entries.iter().map(|entry| (wim, *entry)).collect();
     cx.progress.start(Stage::Writing, contents.file_bytes);
     let mut entries = contents.entries.clone();
@@ -99,15 +113,17 @@ pub fn write_part(
     })?;
     let table: Vec<u8> = entries.iter().flat_map(BlobEntry::to_bytes).collect();
     header.lookup_table = append_raw_resource(&mut output, &table, ResourceHeader::METADATA)?;
-    let xml = wim.read_xml_bytes()?;
     header.xml = append_raw_resource(&mut output, &xml, ResourceHeader::METADATA)?;
     header.integrity = ResourceHeader::default();
     if integrity == Integrity::Make {
         let start = WimHeader::BYTES as u64;
-        let span = (start, header.xml.offset - start);
+        let span = (start, header.lookup_table.end().unwrap_or(start) - start);
         let bytes = integrity_bytes(cx, output.written()?, span, &[])?;
         header.integrity = append_raw_resource(&mut output, &bytes, 0)?;
     }
-    output.patch(&header.to_bytes(), 0)?;
+    match layout {
+        WimLayout::Standard => output.patch(&header.to_bytes(), 0)?,
+        WimLayout::Pipable => output.append(&header.to_bytes())?,
+    }
     output.flush()
 }
