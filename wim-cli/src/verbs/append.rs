@@ -9,7 +9,7 @@ use crate::arguments::{
 };
 use crate::exit::Verdict;
 use crate::session::Session;
-use crate::verbs::capture::ImageArguments;
+use crate::verbs::capture::{ImageArguments, snapshot_reason};
 
 /// Capture a directory as one more image of an existing WIM file
 ///
@@ -37,12 +37,17 @@ pub(crate) struct Arguments {
 struct AppendRefused;
 
 impl OptionList for AppendRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
+    const REFUSED: &'static [(&'static str, Takes)] =
+        &[
         ("solid", Takes::Nothing),
-        ("strict-acls", Takes::Nothing),
-        ("wimboot", Takes::Nothing),
+        ("solid-compress", Takes::Value),
+        ("solid-chunk-size", Takes::Value),
         ("snapshot", Takes::Nothing),
     ];
+
+    fn reason(name: &str) -> Option<&'static str> {
+        snapshot_reason(name)
+    }
 }
 
 impl Arguments {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use wim_core::base::Error;
-use wim_core::jobs::apply::{Applied, run, run_from_stream};
+use wim_core::jobs::apply::{Applied, ApplyChoices, run, run_from_stream};
 use wim_core::transfer::apply::FixedLinks;
 
-use crate::arguments::{OptionList, ReferenceArguments, Refused, Takes, check_of};
+use crate::arguments::{OptionList, ReferenceArguments, Refused, RestoreArguments, Takes, check_of};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -35,12 +35,8 @@ pub(crate) struct Arguments {
     /// Make absolute links as they are in the image
     #[arg(long, overrides_with = "rpfix")]
     norpfix: bool,
-    /// Accepted for scripts; security descriptors are not restored here
-    #[arg(long, hide = true)]
-    no_acls: bool,
-    /// Accepted for scripts; Windows attributes are not restored here
-    #[arg(long, hide = true)]
-    no_attributes: bool,
+    #[command(flatten)]
+    restore: RestoreArguments,
     #[command(flatten)]
     references: ReferenceArguments,
     #[command(flatten)]
@@ -51,14 +47,12 @@ pub(crate) struct Arguments {
 struct ApplyRefused;
 
 impl OptionList for ApplyRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("unix-data", Takes::Nothing),
-        ("strict-acls", Takes::Nothing),
-        ("include-invalid-names", Takes::Nothing),
-        ("wimboot", Takes::Nothing),
-        ("compact", Takes::Value),
-        ("recover-data", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] =
+        &[("wimboot", Takes::Nothing), ("compact", Takes::Value)];
+
+    fn reason(_: &str) -> Option<&'static str> {
+        Some("it needs Windows and its overlay filter (WOF)")
+    }
 }
 
 /// The JSON answer.
@@ -83,24 +77,25 @@ impl Arguments {
             (_, true) => Some(FixedLinks::AsStored),
             _ => None,
         };
-        let how = (self.references.references.as_slice(), check_of(self.check));
+        let choices = ApplyChoices {
+            fixed_links,
+            restore: self.restore.options(),
+            refs: self.references.references,
+            check: check_of(self.check),
+        };
         let target = Path::new(target);
         let applied = if self.wimfile.as_os_str() == "-" {
-            if !self.references.references.is_empty() {
-                return Err(Error::invalid_input("--ref cannot go with a WIM on standard input")
-                    .remedy("send the other files behind the first: cat A.swm A2.swm | wim apply - TARGET")
-                    .into());
-            }
             // The integrity table of a pipe comes when all is done; every blob is checked as it arrives.
             let mut input = std::io::stdin().lock();
-            session.run(|cx| run_from_stream(cx, &mut input, image, target, fixed_links))?
+            session.run(|cx| run_from_stream(cx, &mut input, image, target, &choices))?
         } else {
-            session.run(|cx| run(cx, &self.wimfile, image, target, fixed_links, how))?
+            session.run(|cx| run(cx, &self.wimfile, image, target, &choices))?
         };
+        let damaged = applied.iter().any(|applied| applied.damaged_blobs > 0);
         if session.shell.is_json() {
             session.shell.json("apply", &Answer { applied })?;
         }
         session.shell.say("Done applying WIM image.")?;
-        Ok(Outcome::Done)
+        Ok(if damaged { Outcome::No } else { Outcome::Done })
     }
 }

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wim_core::base::Error;
-use wim_core::jobs::capture::{self, Boot, Destination, ImageOptions, SourceKind, load_exclusions};
-use wim_core::jobs::rebuild::CompressionOptions;
+use wim_core::jobs::capture::{
+    self, Boot, Destination, ImageOptions, SourceKind, load_exclusions, wimboot_config,
+};
+use wim_core::jobs::rebuild::{CompressionOptions, WimBoot};
 use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Links, UnixData};
 use wim_core::transfer::write::Recompress;
 
 use crate::arguments::{
-    CompressionArguments, IntegrityArguments, LayoutArguments, OptionList, Refused, Takes, parse_property,
+    CompressionArguments, DescriptorArguments, IntegrityArguments, LayoutArguments, OptionList, Refused,
+    Takes, parse_property,
 };
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -29,7 +32,23 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     layout: LayoutArguments,
     #[command(flatten)]
+    append_only: AppendOnly,
+    #[command(flatten)]
     refused: Refused<CaptureRefused>,
+}
+
+/// Options of `append` that wimcapture takes as well.
+#[derive(Args, Debug)]
+struct AppendOnly {
+    /// Make the file if there is none, as is always done
+    #[arg(long)]
+    create: bool,
+    /// Without meaning: a new file has nothing to rebuild
+    #[arg(long)]
+    rebuild: bool,
+    /// Without meaning: a new file has no holes
+    #[arg(long)]
+    unsafe_compact: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -40,10 +59,12 @@ impl OptionList for CaptureRefused {
         ("solid", Takes::Nothing),
         ("solid-compress", Takes::Value),
         ("solid-chunk-size", Takes::Value),
-        ("strict-acls", Takes::Nothing),
-        ("wimboot", Takes::Nothing),
         ("snapshot", Takes::Nothing),
     ];
+
+    fn reason(name: &str) -> Option<&'static str> {
+        snapshot_reason(name)
+    }
 }
 
 impl Arguments {
@@ -55,6 +76,11 @@ impl Arguments {
         }
         self.image.run(session, "capture", compression, Destination::NewFile)
     }
+}
+
+/// Why `--snapshot` is refused.
+pub(crate) fn snapshot_reason(name: &str) -> Option<&'static str> {
+    (name == "snapshot").then_some("it needs the shadow copies of Windows")
 }
 
 /// What is captured, and what is said of the image.
@@ -103,9 +129,12 @@ pub(crate) struct ImageArguments {
     /// Capture absolute links as they are
     #[arg(long, overrides_with = "rpfix")]
     norpfix: bool,
-    /// Accepted for scripts; security descriptors are not captured here
-    #[arg(long, hide = true)]
-    no_acls: bool,
+    /// Mark the image for WIMBoot; a new file is XPRESS in chunks of 4K then, and leaves out what SOURCE's WimBootCompress.ini
+    /// says
+    #[arg(long)]
+    wimboot: bool,
+    #[command(flatten)]
+    descriptors: DescriptorArguments,
 }
 
 impl ImageArguments {
@@ -139,7 +168,9 @@ impl ImageArguments {
         destination: Destination,
     ) -> Result<ImageOptions, Error> {
         let mut capture = CaptureOptions::default();
-        if let Some(path) = &self.config {
+        self.descriptors.check()?;
+        let of_wimboot = || wimboot_config(&self.source).filter(|_| self.wimboot && !self.source_list);
+        if let Some(path) = &self.config.clone().or_else(of_wimboot) {
             capture.exclusions = load_exclusions(path)?;
         }
         if self.dereference {
@@ -167,6 +198,7 @@ impl ImageArguments {
             destination,
             update_of: self.update_of.clone(),
             delta_from: self.delta_from.clone(),
+            wimboot: if self.wimboot { WimBoot::Mark } else { WimBoot::Leave },
         })
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wim_core::jobs::export::{self, Boot, ExportOptions};
+use wim_core::jobs::rebuild::WimBoot;
 
 use crate::arguments::{
     CompressionArguments, IntegrityArguments, LayoutArguments, OptionList, PlacementArguments,
@@ -43,6 +44,9 @@ pub(crate) struct Arguments {
     placement: PlacementArguments,
     #[command(flatten)]
     layout: LayoutArguments,
+    /// Mark the exported images for WIMBoot; a new file is XPRESS in chunks of 4K then
+    #[arg(long)]
+    wimboot: bool,
     #[command(flatten)]
     references: ReferenceArguments,
     #[command(flatten)]
@@ -53,12 +57,8 @@ pub(crate) struct Arguments {
 struct ExportRefused;
 
 impl OptionList for ExportRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("solid", Takes::Nothing),
-        ("solid-compress", Takes::Value),
-        ("solid-chunk-size", Takes::Value),
-        ("wimboot", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] =
+        &[("solid", Takes::Nothing), ("solid-compress", Takes::Value), ("solid-chunk-size", Takes::Value)];
 }
 
 impl Arguments {
@@ -72,6 +72,7 @@ impl Arguments {
             check: self.integrity.check(),
             refs: self.references.references,
             placement: self.placement.placement(),
+            wimboot: if self.wimboot { WimBoot::Mark } else { WimBoot::Leave },
             boot: if self.boot { Boot::Exported } else { Boot::AsBefore },
         };
         if self.dest_wimfile.as_os_str() == "-" {

@@ -27,6 +27,7 @@ mod package_expand;
 mod pipable;
 mod random_trees;
 mod reg;
+mod restore;
 mod shell;
 mod slipstream;
 mod split;

@@ -12,7 +12,8 @@ use super::part_set::PartSet;
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, PipedImage, apply, apply_piped,
+    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, LeftOut, PipedImage, RestoreOptions, apply,
+    apply_piped,
 };
 use crate::transfer::read::PipedWim;
 
@@ -41,12 +42,18 @@ pub struct Applied {
     pub left_out_reparse_points: u64,
     /// Names that the host refuses.
     pub left_out_names: u64,
+    /// Files whose owner, group, mode, extended attributes or kind could not be restored.
+    pub left_out_unix_data: u64,
+    /// Devices, pipes and sockets.
+    pub special_files: u64,
+    /// Blobs that are damaged, and were recovered as far as they go.
+    pub damaged_blobs: u64,
 }
 
 impl Applied {
     /// The report of one image.
     pub(super) fn new(image: ImageIndex, target: &Path, report: &ApplyReport) -> Self {
-        let LeftOut { named_streams, encrypted, reparse_points, names } = report.left_out;
+        let LeftOut { named_streams, encrypted, reparse_points, names, unix_data } = report.left_out;
         Self {
             image: image.number(),
             target: target.display().to_string(),
@@ -59,14 +66,28 @@ impl Applied {
             left_out_encrypted: encrypted,
             left_out_reparse_points: reparse_points,
             left_out_names: names,
+            left_out_unix_data: unix_data,
+            special_files: report.special_files,
+            damaged_blobs: report.damaged_blobs,
         }
     }
 }
 
+/// How images are applied, and what is looked into for it.
+#[derive(Clone, Debug)]
+pub struct ApplyChoices {
+    /// What becomes of links that were fixed up at capture; none goes by the file's header.
+    pub fixed_links: Option<FixedLinks>,
+    /// What is restored, and what is put up with.
+    pub restore: RestoreOptions,
+    /// Globs of files that belong to the WIM: other parts, bases of a delta.
+    pub refs: Vec<String>,
+    /// What is checked before.
+    pub check: Check,
+}
+
 /// Applies the image that `text` names, or the only one, from the file at `path` to the directory `target`; `all` puts
 /// each image into a directory of its name below it.
-///
-/// `refs` are globs of files that belong to it. Links that were fixed up at capture are treated as `fixed_links` says, else as the file's header does.
 ///
 /// # Errors
 /// `NotFound` or `InvalidInput` for the image, else what opening and applying give.
@@ -75,12 +96,11 @@ pub fn run(
     path: &Path,
     text: Option<&str>,
     target: &Path,
-    fixed_links: Option<FixedLinks>,
-    (refs, check): (&[String], Check),
+    choices: &ApplyChoices,
 ) -> Result<Vec<Applied>> {
-    let set = PartSet::open(path, refs, check, cx)?;
+    let set = PartSet::open(path, &choices.refs, choices.check, cx)?;
     let (wim, wims) = (&set.wim, set.wims());
-    let options = options_for(wim, fixed_links);
+    let options = options_for(wim, choices);
     let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
         let tree = load_image(wim, image, cx)?;
         let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
@@ -107,8 +127,16 @@ pub fn run_from_stream(
     input: &mut dyn Read,
     text: Option<&str>,
     target: &Path,
-    fixed_links: Option<FixedLinks>,
+    choices: &ApplyChoices,
 ) -> Result<Vec<Applied>> {
+    if choices.restore.damaged == Damaged::Recover {
+        return Err(Error::invalid_input("damaged data of a pipe cannot be recovered: it is read once")
+            .remedy("save the WIM to a file and apply that"));
+    }
+    if !choices.refs.is_empty() {
+        return Err(Error::invalid_input("--ref cannot go with a WIM on standard input")
+            .remedy("send the other files behind the first: cat A.swm A2.swm | wim apply - TARGET"));
+    }
     let pipe = PipedWim::open(input, "standard input", cx)?;
     let wim = pipe.start();
     let chosen = match text {
@@ -118,7 +146,7 @@ pub fn run_from_stream(
         }
         text => vec![(images::choose_one(wim, text)?, target.to_owned())],
     };
-    let (options, mut piped, mut total_bytes) = (options_for(wim, fixed_links), Vec::new(), 0u64);
+    let (options, mut piped, mut total_bytes) = (options_for(wim, choices), Vec::new(), 0u64);
     for (image, target) in &chosen {
         piped.push(PipedImage { tree: load_image(wim, *image, cx)?, target: target.clone() });
         let described = wim.xml().images().get(image.position());
@@ -130,13 +158,14 @@ pub fn run_from_stream(
     Ok(applied.map(|((image, target), report)| Applied::new(*image, target, report)).collect())
 }
 
-fn options_for(wim: &WimFile, fixed_links: Option<FixedLinks>) -> ApplyOptions {
+fn options_for(wim: &WimFile, choices: &ApplyChoices) -> ApplyOptions {
     let default = if wim.header().flags.has(HeaderFlags::RP_FIX) {
         FixedLinks::IntoTarget
     } else {
         FixedLinks::AsStored
     };
-    ApplyOptions { fixed_links: fixed_links.unwrap_or(default), layout: Layout::KeepPaths }
+    let fixed_links = choices.fixed_links.unwrap_or(default);
+    ApplyOptions { fixed_links, layout: Layout::KeepPaths, restore: choices.restore }
 }
 
 fn make_directory(path: &Path) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Directories and files of the host captured into a WIM file: a new one, or one more image of an existing one.
 //!
 //! A new file is written beside its target and renamed, so that an earlier file of that name is replaced whole or not at
-//! all; an existing one is appended to. Windows' own description in the XML (WINDOWS) is what the caller gives; no file of
-//! the tree is interpreted.
+//! all; an existing one is appended to. A captured Windows is described in the XML data by what its files say
+//! ([`windows_xml`]), and by what the caller says above that.
 
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
@@ -15,19 +15,23 @@ use super::images;
 use super::open::{Check, load_image, open};
 use super::properties::{self, check_text, xml_text};
 use super::rebuild::{
-    CompressionOptions, IntegrityChoice, Written, check_stream, existing_images, write_file, write_stream,
+    CompressionOptions, IntegrityChoice, WimBoot, Written, check_stream, existing_images, wimboot_format,
+    write_file, write_stream,
 };
 use super::source_list::SourceList;
 use super::target::{Placement, Target, is_same_file, write_target};
 use super::text_file::read_text;
+use super::windows_xml;
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
+use crate::image::BlobSource;
 use crate::image::edit::Content;
 use crate::image::glob::Case;
 use crate::image::store::store;
 use crate::image::{ExistingFiles, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Exclusions};
+use crate::transfer::read::{WimBlobs, blob_not_found};
 use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim};
 
 /// How a directory is captured, and what is said of the image.
@@ -61,6 +65,8 @@ pub struct ImageOptions {
     pub update_of: Option<String>,
     /// Files whose blobs are not stored again, so that the new file needs them.
     pub delta_from: Vec<PathBuf>,
+    /// Whether the image is marked for WIMBoot.
+    pub wimboot: WimBoot,
 }
 
 /// Whether the source is captured or lists sources.
@@ -149,7 +155,11 @@ fn run_new(
     options: &ImageOptions,
     write: impl FnOnce(NewWim<'_>) -> Result<Written>,
 ) -> Result<CaptureReport> {
-    let format = options.compression.format(ChunkFormat::usual(Compression::Lzx))?;
+    let usual = match options.wimboot {
+        WimBoot::Mark => wimboot_format(),
+        WimBoot::Leave => ChunkFormat::usual(Compression::Lzx),
+    };
+    let format = options.compression.format(usual)?;
     let links = options.absolute_links.unwrap_or(AbsoluteLinks::Fix);
     // What can be refused is refused before the work is done.
     let time = job_time()?;
@@ -157,7 +167,7 @@ fn run_new(
     let bases = Bases::open(cx, options, None)?;
     let assembly = assemble(cx, source, options, links, time, &bases, None)?;
     let totals = assembly.totals;
-    let (image, contents) = finished(assembly, xml, &bases, None);
+    let (image, contents) = finished(cx, assembly, xml, &bases, None, options)?;
     let new = NewWim {
         format,
         level: options.compression.level.unwrap_or_default(),
@@ -197,7 +207,7 @@ fn run_existing(
     let bases = Bases::open(cx, options, Some((&wim, target)))?;
     let assembly = assemble(cx, source, options, links, time, &bases, Some(&wim))?;
     let totals = assembly.totals;
-    let (image, contents) = finished(assembly, xml, &bases, Some(&wim));
+    let (image, contents) = finished(cx, assembly, xml, &bases, Some(&wim), options)?;
     let mut images = existing_images(&wim, &[], cx)?;
     images.push(image);
     if !bases.delta.is_empty() {
@@ -349,21 +359,42 @@ fn assemble(
 
 /// The image for the writer, and the contents that no WIM has yet.
 fn finished<'w>(
+    cx: &Context<'_>,
     assembly: Assembly,
     mut xml: ImageXml,
     bases: &Bases,
     target: Option<&WimFile>,
-) -> (NewImage<'w>, Vec<(Sha1Digest, Content)>) {
+    options: &ImageOptions,
+) -> Result<(NewImage<'w>, Vec<(Sha1Digest, Content)>)> {
     assembly.set_counts(&mut xml, &|digest| bases.size_of(target, digest));
+    let read = |digest: &Sha1Digest| {
+        if let Some((_, content)) = assembly.contents.iter().find(|(own, _)| own == digest) {
+            return content.read(cx.memory_bytes()).map(|bytes| bytes.to_vec());
+        }
+        let sources = bases.sources(target);
+        let found = sources.into_iter().find(|wim| wim.table().find(digest).is_some());
+        let wim = found.ok_or_else(|| blob_not_found(digest))?;
+        WimBlobs::new(wim).read(digest, cx.memory_bytes())
+    };
+    windows_xml::describe(cx, &assembly.tree, &read, &mut xml)?;
+    // What the user says of the image stands above what it says of itself.
+    set_texts(&mut xml, options)?;
     let metadata = NewMetadata::new(store(&assembly.tree));
     let mut image = NewImage { references: assembly.tree.blob_references(), metadata, xml };
     bases.leave_to_delta(&mut image);
-    (image, assembly.contents)
+    Ok((image, assembly.contents))
 }
 
 /// How names of the host are compared.
 fn host_case() -> Case {
     if cfg!(windows) { Case::Ignored } else { Case::Matters }
+}
+
+/// The configuration that a Windows captured for WIMBoot brings along, if it does.
+#[must_use]
+pub fn wimboot_config(source: &Path) -> Option<PathBuf> {
+    let path = source.join("Windows/System32/WimBootCompress.ini");
+    path.is_file().then_some(path)
 }
 
 /// Reads a capture configuration in wimlib's format from the file at `path`.
@@ -411,7 +442,11 @@ fn described(source: &Path, options: &ImageOptions, now: FileTime, others: &[Ima
     }
     xml.set_time("CREATIONTIME", now);
     xml.set_time("LASTMODIFICATIONTIME", now);
-    set_texts(&mut xml, options)?;
+    if options.wimboot == WimBoot::Mark {
+        xml.set("WIMBOOT", "1");
+    }
+    // Set for good when what the image says of itself is known.
+    set_texts(&mut xml.clone(), options)?;
     Ok(xml)
 }
 

@@ -10,8 +10,8 @@ use super::open::Check;
 use super::part_set::PartSet;
 use super::properties::check_text;
 use super::rebuild::{
-    CompressionOptions, IntegrityChoice, Written, check_stream, existing_image, existing_images, write_file,
-    write_stream,
+    CompressionOptions, IntegrityChoice, WimBoot, Written, check_stream, existing_image, existing_images,
+    wimboot_format, write_file, write_stream,
 };
 use super::target::{Placement, Target, is_same_file, write_target};
 use crate::base::atomic_file::IfExists;
@@ -38,6 +38,8 @@ pub struct ExportOptions {
     pub placement: Placement,
     /// Globs of files that belong to the source: other parts, bases of a delta.
     pub refs: Vec<String>,
+    /// Whether the exported images are marked for WIMBoot.
+    pub wimboot: WimBoot,
 }
 
 /// Which image is made bootable.
@@ -135,6 +137,9 @@ fn with_plan(
     for &image in &chosen {
         let mut exported = existing_image(from, image, cx)?;
         rename(&mut exported.xml, options)?;
+        if options.wimboot == WimBoot::Mark {
+            exported.xml.set("WIMBOOT", "1");
+        }
         check_name(&exported.xml, &new.images, existing)?;
         new.images.push(exported);
         cx.progress.advance(1);
@@ -171,7 +176,11 @@ fn target_plan<'w>(
     let other = existing.filter(|existing| !std::ptr::eq(*existing, from));
     let sources: Vec<&WimFile> = other.into_iter().chain([from]).collect();
     // A new file is pipable only when that is asked for, whatever its source is.
-    let like = existing.map_or(from.format().in_layout(WimLayout::Standard), WimFile::format);
+    let new = match options.wimboot {
+        WimBoot::Mark => wimboot_format(),
+        WimBoot::Leave => from.format().in_layout(WimLayout::Standard),
+    };
+    let like = existing.map_or(new, WimFile::format);
     let format = options.compression.format(like)?;
     let carried = from.header().flags.0 & HeaderFlags::RP_FIX;
     Ok(NewWim {

@@ -37,5 +37,6 @@ pub mod text_file;
 pub mod update;
 pub mod updates;
 pub mod verify;
+mod windows_xml;
 
 pub use lz_kit::Level;

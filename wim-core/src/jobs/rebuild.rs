@@ -68,6 +68,23 @@ impl CompressionOptions {
     }
 }
 
+/// What WIMBoot wants: XPRESS in chunks of 4 KiB (wimcapture(1)).
+#[must_use]
+pub(super) fn wimboot_format() -> ChunkFormat {
+    ChunkSize::from_bytes(4096)
+        .and_then(|size| ChunkFormat::new(Compression::Xpress, size))
+        .expect("XPRESS has chunks of 4 KiB")
+}
+
+/// Whether an image is marked for WIMBoot, whose files Windows 8.1 reads out of the WIM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WimBoot {
+    /// It is, and a new file is compressed as WIMBoot wants it when nothing else is said: XPRESS in chunks of 4 KiB.
+    Mark,
+    /// It is as it was; a new one is not.
+    Leave,
+}
+
 /// What becomes of the integrity table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntegrityChoice {

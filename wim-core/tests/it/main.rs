@@ -38,6 +38,8 @@ mod tree_load;
 mod tree_overlay;
 mod tree_real_files;
 mod tree_round_trip;
+#[cfg(target_os = "linux")]
+mod unix_data;
 mod updates_check;
 mod updates_fixture;
 mod updates_hostile;

@@ -21,7 +21,7 @@ use crate::jobs::spool::TemporaryFile;
 use crate::servicing::drivers::DriverReport;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
-use crate::transfer::apply::write_file_to;
+use crate::transfer::apply::{Damaged, write_file_to};
 use crate::transfer::read::WimBlobs;
 use crate::transfer::write::{CopyDigests, NewWim, Recompress, write};
 
@@ -252,7 +252,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
     ) -> Result<Inner> {
         let node = view.tree().find(path).ok_or_else(|| Error::not_found(format!("{path} is not there")))?;
         let mut file = TemporaryFile::create(&self.scratch)?;
-        write_file_to(self.cx, view.tree(), &[wim], node, &mut file)?;
+        write_file_to(self.cx, view.tree(), &[wim], node, Damaged::Fail, &mut file)?;
         let inside = WimFile::open(file.into_source()?, name)?;
         let all: Vec<ImageIndex> = inside.images().collect();
         let ServicedWim { images, reports } = self.images(&inside, &all, Depth::Inner)?;

@@ -10,7 +10,7 @@ use super::host::Host;
 use super::links::Links;
 use super::plan::Plan;
 use super::write::{Writer, blame};
-use super::{ApplyOptions, ApplyReport, FixedLinks, ThisHost};
+use super::{ApplyOptions, ApplyReport, FixedLinks, ThisHost, check_descriptors};
 use crate::base::{Context, ErrorKind, Place, Result, Sha1Digest, Stage};
 use crate::image::{NodeId, Tree};
 use crate::transfer::host_name::NameRules;
@@ -27,7 +27,7 @@ pub struct PipedImage {
 /// Applies `images` of the WIM that comes through `pipe`.
 ///
 /// # Errors
-/// As [`apply`](super::apply), and what [`PipedWim::read_blobs`] returns. What was finished before stays.
+/// As [`apply`](super::apply), of damaged blobs too, since nothing can be read twice; and what [`PipedWim::read_blobs`] returns. What was finished before stays.
 pub fn apply_piped(
     cx: &Context<'_>,
     images: &[PipedImage],
@@ -67,7 +67,8 @@ struct OpenImage<'a, 'c, H: Host> {
 
 impl<'a, 'c, H: Host> OpenImage<'a, 'c, H> {
     fn begin(cx: &'a Context<'c>, tree: &'a Tree, host: H, options: &ApplyOptions) -> Result<Self> {
-        let plan = Plan::of_image(tree, NameRules::of_this_host(), cx.progress);
+        let plan = Plan::of_image(tree, NameRules::of_this_host(), options.restore, cx.progress);
+        check_descriptors(tree, &plan, options.restore)?;
         let files_of = plan.files_by_digest(tree);
         let first_name = |(digest, files): (&Sha1Digest, &Vec<usize>)| {
             Some((*digest, plan.files.get(*files.first()?)?.spots.first()?.node))
@@ -77,7 +78,7 @@ impl<'a, 'c, H: Host> OpenImage<'a, 'c, H> {
             FixedLinks::IntoTarget => Some(host.absolute_root()?),
             FixedLinks::AsStored => None,
         };
-        let mut writer = Writer::new(cx, tree, host, plan);
+        let mut writer = Writer::new(cx, tree, host, plan, options.restore);
         let links = Links::of(&writer);
         writer.make_directories()?;
         writer.make_empty_files()?;

@@ -6,10 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::host::DirectoryId;
-use super::{Layout, LeftOut};
+use super::{ApplyOptions, InvalidNames, Layout, LeftOut, RestoreOptions, UnixRestore};
 use crate::base::{Error, Place, Progress, Result, Sha1Digest, WimString};
 use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
-use crate::image::{InodeId, NodeId, StreamKind, Tree};
+use crate::formats::wim::tagged_items::UnixData;
+use crate::image::{Inode, InodeId, NodeId, StreamKind, Tree};
 use crate::transfer::host_name::NameRules;
 
 /// A name to be made: its directory and the node whose name it takes.
@@ -32,6 +33,10 @@ pub(super) struct Plan {
     pub(super) directories: Vec<Spot>,
     pub(super) files: Vec<PlannedFile>,
     pub(super) links: Vec<Spot>,
+    /// Devices, pipes and sockets; further names of one are not told apart.
+    pub(super) special: Vec<Spot>,
+    /// Names that stand for those the host refuses.
+    pub(super) renamed: HashMap<NodeId, WimString>,
     pub(super) left_out: LeftOut,
     /// True when the target gets the times of the root.
     pub(super) is_image: bool,
@@ -39,8 +44,13 @@ pub(super) struct Plan {
 
 impl Plan {
     /// A whole image.
-    pub(super) fn of_image(tree: &Tree, rules: NameRules, progress: &dyn Progress) -> Self {
-        let mut planner = Planner::new(tree, rules, progress);
+    pub(super) fn of_image(
+        tree: &Tree,
+        rules: NameRules,
+        restore: RestoreOptions,
+        progress: &dyn Progress,
+    ) -> Self {
+        let mut planner = Planner::new(tree, rules, restore, progress);
         planner.below(tree.root(), 0);
         planner.plan.is_image = true;
         planner.plan
@@ -50,11 +60,12 @@ impl Plan {
     pub(super) fn of_nodes(
         tree: &Tree,
         nodes: &[NodeId],
-        layout: Layout,
+        options: &ApplyOptions,
         rules: NameRules,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let mut planner = Planner::new(tree, rules, progress);
+        let layout = options.layout;
+        let mut planner = Planner::new(tree, rules, options.restore, progress);
         let mut chosen: HashSet<NodeId> = HashSet::new();
         let mut names: Vec<WimString> = Vec::new();
         // What lies inside another chosen directory comes with it when paths are kept.
@@ -106,6 +117,7 @@ impl Plan {
 struct Planner<'a> {
     tree: &'a Tree,
     rules: NameRules,
+    restore: RestoreOptions,
     progress: &'a dyn Progress,
     plan: Plan,
     /// The target directory of each directory made for its path.
@@ -115,15 +127,17 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(tree: &'a Tree, rules: NameRules, progress: &'a dyn Progress) -> Self {
+    fn new(tree: &'a Tree, rules: NameRules, restore: RestoreOptions, progress: &'a dyn Progress) -> Self {
         let plan = Plan {
             directories: vec![Spot { directory: 0, node: tree.root() }],
             files: Vec::new(),
             links: Vec::new(),
+            special: Vec::new(),
+            renamed: HashMap::new(),
             left_out: LeftOut::default(),
             is_image: false,
         };
-        Self { tree, rules, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
+        Self { tree, rules, restore, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
     }
 
     /// True when a directory above `node` is one of `nodes`.
@@ -172,8 +186,14 @@ impl<'a> Planner<'a> {
             let mut made = Vec::new();
             for &child in self.tree.children(directory) {
                 if last.is_some_and(|last| self.are_twins(last, child)) {
-                    self.refuse(child, "this system takes it for the same name as one beside it; left out");
-                    continue;
+                    if self.restore.invalid_names == InvalidNames::LeaveOut {
+                        self.refuse(
+                            child,
+                            "this system takes it for the same name as one beside it; left out",
+                        );
+                        continue;
+                    }
+                    self.rename(child, "this system takes it for the same name as one beside it");
                 }
                 if let Some(target) = self.one(child, target) {
                     made.push((child, target));
@@ -215,6 +235,7 @@ impl<'a> Planner<'a> {
         match inode.reparse {
             Some(reparse) if matches!(reparse.tag, SYMLINK | MOUNT_POINT) => self.plan.links.push(spot),
             Some(_) => self.plan.left_out.reparse_points += 1,
+            None if self.is_special(inode) => self.plan.special.push(spot),
             None => {
                 let files = &mut self.plan.files;
                 let index = *self.file_of.entry(id).or_insert(files.len());
@@ -229,10 +250,40 @@ impl<'a> Planner<'a> {
 
     fn is_allowed(&mut self, node: NodeId) -> bool {
         let is_allowed = self.rules.allow(&self.tree.node(node).name);
+        if !is_allowed && self.restore.invalid_names == InvalidNames::Replace {
+            self.rename(node, "this system cannot have a file of this name");
+            return true;
+        }
         if !is_allowed {
             self.refuse(node, "this system cannot have a file of this name; left out");
         }
         is_allowed
+    }
+
+    /// True for a device, pipe or socket that is to be made as one.
+    fn is_special(&self, inode: &Inode) -> bool {
+        self.restore.unix_data != UnixRestore::Omit
+            && inode.data().is_zero()
+            && UnixData::find(&inode.tagged_items).is_some_and(UnixData::is_special)
+    }
+
+    /// Gives a node a name that the host takes: signs that it refuses replaced, and a number, as wimlib does.
+    fn rename(&mut self, node: NodeId, why: &str) {
+        if self.plan.renamed.contains_key(&node) {
+            return;
+        }
+        let replaced = |unit: &u16| {
+            let is_bad = *unit < 0x20 || "<>:\"/\\|?*".encode_utf16().any(|bad| bad == *unit);
+            if is_bad { 0xFFFD } else { *unit }
+        };
+        let mut name: Vec<u16> = self.tree.node(node).name.iter().map(replaced).collect();
+        let number = self.plan.renamed.len() + 1;
+        name.extend(format!(" (invalid filename #{number})").encode_utf16());
+        let name = WimString::from(name);
+        let path = self.tree.path_of(node).to_string();
+        let message = format!("{why}; it becomes {name}");
+        self.progress.warn(&Error::unsupported(message).at(Place::Path(path)));
+        self.plan.renamed.insert(node, name);
     }
 
     fn refuse(&mut self, node: NodeId, why: &str) {

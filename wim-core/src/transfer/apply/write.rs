@@ -6,12 +6,12 @@
 use std::ffi::OsStr;
 use std::io::{Seek, SeekFrom, Write};
 
-use super::ApplyReport;
-use super::host::{Host, LinkKind, NewFile};
+use super::host::{Host, LinkKind, NewFile, RestoredUnix};
 use super::plan::{Plan, Spot};
+use super::{ApplyReport, Attributes, RestoreOptions, UnixRestore};
 use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest};
 use crate::formats::wim::attributes::{DIRECTORY, SPARSE};
-use crate::image::{NodeId, StreamKind, Tree};
+use crate::image::{Inode, NodeId, StreamKind, Tree};
 use crate::transfer::host_name;
 use crate::transfer::read::BlobPiece;
 
@@ -23,21 +23,28 @@ pub(super) struct Writer<'a, 'c, H: Host> {
     tree: &'a Tree,
     host: H,
     plan: Plan,
+    restore: RestoreOptions,
     /// The file that a blob in several pieces goes to.
     open: Option<H::NewFile>,
     report: ApplyReport,
 }
 
 impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
-    pub(super) fn new(cx: &'a Context<'c>, tree: &'a Tree, host: H, plan: Plan) -> Self {
+    pub(super) fn new(
+        cx: &'a Context<'c>,
+        tree: &'a Tree,
+        host: H,
+        plan: Plan,
+        restore: RestoreOptions,
+    ) -> Self {
         let report = ApplyReport { left_out: plan.left_out, ..ApplyReport::default() };
-        Self { cx, tree, host, plan, open: None, report }
+        Self { cx, tree, host, plan, restore, open: None, report }
     }
 
     pub(super) fn make_directories(&mut self) -> Result<()> {
         for (index, spot) in self.plan.directories.iter().enumerate().skip(1) {
             self.cx.cancel.check()?;
-            let name = host_name::to_host(&self.tree.node(spot.node).name);
+            let name = self.name(*spot);
             let id = self.host.make_directory(spot.directory, &name).map_err(|e| self.blame(e, spot.node))?;
             debug_assert_eq!(id as usize, index, "hosts count as plans do");
             self.report.directories += 1;
@@ -45,7 +52,13 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         Ok(())
     }
 
+    /// Files that have no blob: empty ones, devices, pipes and sockets.
     pub(super) fn make_empty_files(&mut self) -> Result<()> {
+        for index in 0..self.plan.special.len() {
+            self.cx.cancel.check()?;
+            let spot = self.plan.special[index];
+            self.special(spot).map_err(|e| self.blame(e, spot.node))?;
+        }
         for file in 0..self.plan.files.len() {
             if self.tree.inode(self.plan.files[file].inode).data().is_zero() {
                 self.cx.cancel.check()?;
@@ -122,7 +135,11 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
             new.file().set_len(size).map_err(|e| self.cannot_write(e, file))?;
         }
         let inode = self.tree.inode(self.plan.files[file].inode);
-        new.finish(inode.attributes, inode.times)?;
+        if let Some(unix) = self.restored(inode) {
+            let done = new.restore_unix(&unix);
+            self.note_unix(done)?;
+        }
+        new.finish(self.attributes(inode), inode.times)?;
         self.report.files += 1;
         self.report.bytes = self.report.bytes.saturating_add(size);
         let first = self.plan.files[file].spots[0];
@@ -146,7 +163,11 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         std::io::copy(&mut source, new.file())
             .map_err(|e| Error::new(ErrorKind::Io, format!("cannot write: {e}")))?;
         let inode = self.tree.inode_of(to.0.node);
-        new.finish(inode.attributes, inode.times)?;
+        if let Some(unix) = self.restored(inode) {
+            let done = new.restore_unix(&unix);
+            self.note_unix(done)?;
+        }
+        new.finish(self.attributes(inode), inode.times)?;
         self.report.files += 1;
         self.report.bytes = self.report.bytes.saturating_add(size);
         Ok(())
@@ -171,6 +192,10 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
             .symbolic_link(text, kind, (spot.directory, &name), inode.times)
             .map_err(|e| self.blame(e, spot.node))?;
         self.report.symbolic_links += 1;
+        if let Some(unix) = self.restored(inode) {
+            let done = self.host.restore_unix(spot.directory, Some(&name), &unix);
+            self.note_unix(done).map_err(|e| self.blame(e, spot.node))?;
+        }
         Ok(())
     }
 
@@ -186,11 +211,80 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
                 continue;
             }
             self.cx.cancel.check()?;
-            let times = self.tree.inode_of(spot.node).times;
+            let inode = self.tree.inode_of(spot.node);
+            let times = inode.times;
             let id = u32::try_from(index).unwrap_or(u32::MAX);
+            if let Some(unix) = self.restored(inode) {
+                let done = self.host.restore_unix(id, None, &unix);
+                self.note_unix(done).map_err(|e| self.blame(e, spot.node))?;
+            }
             self.host.set_directory_times(id, times).map_err(|e| self.blame(e, spot.node))?;
         }
         Ok(())
+    }
+
+    /// Makes a device, a pipe or a socket.
+    fn special(&mut self, spot: Spot) -> Result<()> {
+        let inode = self.tree.inode_of(spot.node);
+        let Some(unix) = self.restored(inode) else { return Ok(()) };
+        let Some(data) = unix.data else { return Ok(()) };
+        let name = self.name(spot);
+        let made = self.host.make_special(data, (spot.directory, &name));
+        let is_made = made.is_ok();
+        self.note_unix(made)?;
+        if is_made {
+            self.report.special_files += 1;
+            let done = self.host.restore_unix(spot.directory, Some(&name), &unix);
+            self.note_unix(done)?;
+        }
+        Ok(())
+    }
+
+    /// The attributes to restore.
+    fn attributes(&self, inode: &Inode) -> u32 {
+        match self.restore.attributes {
+            Attributes::Restore => inode.attributes,
+            Attributes::Omit => 0,
+        }
+    }
+
+    /// What is to be restored of a file.
+    fn restored(&self, inode: &'a Inode) -> Option<RestoredUnix<'a>> {
+        match self.restore.unix_data {
+            UnixRestore::Omit => None,
+            UnixRestore::Restore | UnixRestore::Require => RestoredUnix::of(&inode.tagged_items),
+        }
+    }
+
+    /// Counts what could not be restored, or fails when it must be.
+    fn note_unix(&mut self, done: std::io::Result<()>) -> Result<()> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(e) if self.restore.unix_data == UnixRestore::Require => Err(Error::new(
+                ErrorKind::Io,
+                format!("cannot restore owner, group, mode, attributes or kind: {e}"),
+            )
+            .remedy("apply as root, or leave --strict-acls out")
+            .with_source(e)),
+            Err(_) => {
+                self.report.left_out.unix_data += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes the file that is half written.
+    pub(super) fn discard_open(&mut self) {
+        self.open = None;
+    }
+
+    pub(super) fn count_damaged(&mut self) {
+        self.report.damaged_blobs += 1;
+    }
+
+    /// All names of a file.
+    pub(super) fn nodes_of_file(&self, file: usize) -> Vec<NodeId> {
+        self.plan.files[file].spots.iter().map(|spot| spot.node).collect()
     }
 
     pub(super) fn finish(self) -> ApplyReport {
@@ -198,7 +292,8 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
     }
 
     fn name(&self, spot: Spot) -> std::ffi::OsString {
-        host_name::to_host(&self.tree.node(spot.node).name)
+        let name = self.plan.renamed.get(&spot.node).unwrap_or(&self.tree.node(spot.node).name);
+        host_name::to_host(name)
     }
 
     fn is_sparse(&self, file: usize) -> bool {

@@ -7,12 +7,14 @@ mod blobs;
 mod input;
 mod pipe;
 mod plan;
+mod recover;
 mod worker;
 
 pub use blobs::WimBlobs;
 pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
 pub use pipe::{PipedPiece, PipedWim};
 pub(crate) use plan::{Batches, Work};
+pub use recover::recover_blob;
 pub(crate) use worker::{BlobWorker, Piece};
 
 use crate::base::pipeline::{Budget, BufferPool, map_in_order};
