@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod join;
+pub(crate) mod mount;
 pub(crate) mod optimize;
 pub(crate) mod package;
 pub(crate) mod reg;
@@ -46,6 +47,10 @@ pub(crate) enum Verb {
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
     Split(split::Arguments),
+    Mount(mount::Arguments),
+    Mountrw(mount::WritableArguments),
+    #[command(visible_alias = "umount")]
+    Unmount(mount::UnmountArguments),
     Join(join::Arguments),
     Slipstream(slipstream::Arguments),
     Driver(driver::Arguments),
@@ -79,6 +84,9 @@ impl Verb {
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
             Self::Split(arguments) => arguments.run(session),
+            Self::Mount(arguments) => arguments.run(session),
+            Self::Mountrw(arguments) => arguments.run(session),
+            Self::Unmount(arguments) => arguments.run(session),
             Self::Join(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
             Self::Driver(arguments) => arguments.run(session),
@@ -92,17 +100,9 @@ impl Verb {
     }
 }
 
-/// Verbs of wimlib-imagex that this version does not have.
-const NOT_YET: [&str; 3] = ["mount", "mountrw", "unmount"];
-
 fn unknown_verb(words: &[OsString]) -> Error {
     let verb = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    if NOT_YET.contains(&verb.as_str()) {
-        Error::unsupported(format!("{verb} is not supported by this version"))
-            .remedy(format!("use wimlib-imagex {verb} for this"))
-    } else {
-        Error::invalid_input(format!("there is no verb {verb:?}")).remedy("list the verbs with: wim --help")
-    }
+    Error::invalid_input(format!("there is no verb {verb:?}")).remedy("list the verbs with: wim --help")
 }
 
 /// A resource as wimlib lists it, with an empty line behind it.

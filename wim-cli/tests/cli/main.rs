@@ -21,6 +21,7 @@ mod extract;
 mod hostile;
 mod in_place;
 mod info;
+mod mount;
 mod optimize;
 mod package;
 mod package_expand;

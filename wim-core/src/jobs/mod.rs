@@ -20,6 +20,7 @@ pub mod images;
 pub mod info;
 pub mod info_edit;
 pub mod join;
+pub mod mount;
 pub mod open;
 pub mod optimize;
 pub mod packages;

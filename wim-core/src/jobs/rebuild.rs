@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use lz_kit::Level;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::open::load_image;
 use crate::base::atomic_file::{AtomicFile, IfExists};
@@ -81,7 +81,7 @@ impl IntegrityChoice {
 }
 
 /// What was written, for reports.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Written {
     /// The file.
     pub path: String,

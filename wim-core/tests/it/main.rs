@@ -30,6 +30,7 @@ mod inf_corpus;
 mod package_expand;
 mod packages;
 mod pe_image;
+mod random_reads;
 mod reg_files;
 mod sample_wim;
 mod samples;
