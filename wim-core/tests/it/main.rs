@@ -33,6 +33,7 @@ mod pe_image;
 mod reg_files;
 mod sample_wim;
 mod samples;
+mod solid;
 mod tree_load;
 mod tree_overlay;
 mod tree_real_files;

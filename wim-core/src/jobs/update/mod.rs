@@ -23,7 +23,7 @@ use crate::image::glob::Case;
 use crate::image::store::store;
 use crate::image::{ExistingFiles, WimPath};
 use crate::transfer::capture::{CaptureOptions, Links, UnixData};
-use crate::transfer::write::{CopyDigests, NewMetadata, NewWim};
+use crate::transfer::write::{CopyDigests, NewMetadata, NewWim, Packing};
 
 /// How an image is updated.
 #[derive(Clone, Debug)]
@@ -89,6 +89,7 @@ pub fn run(
     let new = NewWim {
         format: CompressionOptions::default().format(wim.format())?,
         level: super::Level::default(),
+        packing: Packing::as_in(&wim),
         guid: Some(wim.header().guid),
         flags: wim.header().flags,
         xml: wim.xml().clone(),
