@@ -29,6 +29,7 @@ mod random_trees;
 mod reg;
 mod shell;
 mod slipstream;
+mod solid;
 mod split;
 mod update;
 mod verify;

@@ -15,7 +15,7 @@ use crate::image::glob::Case;
 use crate::image::store::store;
 use crate::image::{ExistingFiles, ImageCounts, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Captured, Known, capture};
-use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim};
+use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim, Packing};
 
 /// A tree that grows, and the contents that no WIM has yet.
 pub(super) struct Assembly {
@@ -136,6 +136,7 @@ impl Assembly {
         let new = NewWim {
             format: CompressionOptions::default().format(wim.format())?,
             level: super::Level::default(),
+            packing: Packing::as_in(wim),
             guid: Some(wim.header().guid),
             flags: wim.header().flags,
             xml: wim.xml().clone(),

@@ -34,6 +34,7 @@ mod random_reads;
 mod reg_files;
 mod sample_wim;
 mod samples;
+mod solid;
 mod tree_load;
 mod tree_overlay;
 mod tree_real_files;

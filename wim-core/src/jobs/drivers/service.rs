@@ -23,7 +23,7 @@ use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::apply::write_file_to;
 use crate::transfer::read::WimBlobs;
-use crate::transfer::write::{CopyDigests, NewWim, Recompress, write};
+use crate::transfer::write::{CopyDigests, NewWim, Packing, Recompress, write};
 
 /// Where the recovery image lies in an image of Windows.
 const RECOVERY_IMAGE: &str = "\\Windows\\System32\\Recovery\\winre.wim";
@@ -283,6 +283,7 @@ pub(super) fn rewritten(wim: &WimFile) -> NewWim<'_> {
     NewWim {
         format: wim.format(),
         level: Level::NORMAL,
+        packing: Packing::as_in(wim),
         guid: Some(wim.header().guid),
         flags: wim.header().flags,
         xml: wim.xml().clone(),
