@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod join;
+pub(crate) mod media;
 pub(crate) mod optimize;
 pub(crate) mod package;
 pub(crate) mod reg;
@@ -51,6 +52,7 @@ pub(crate) enum Verb {
     Driver(driver::Arguments),
     Reg(reg::Arguments),
     Cab(cab::Arguments),
+    Media(media::Arguments),
     Package(package::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
@@ -84,6 +86,7 @@ impl Verb {
             Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
             Self::Cab(arguments) => arguments.run(session),
+            Self::Media(arguments) => arguments.run(session),
             Self::Package(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),
