@@ -111,6 +111,11 @@ fn open_bytes(path: &Path) -> Result<(Arc<dyn ReadAt>, String)> {
     Ok((Arc::new(FileSource::open_shared(path)?), name))
 }
 
+#[cfg(feature = "http")]
+fn open_url(url: &str) -> Result<Arc<dyn ReadAt>> {
+    Ok(Arc::new(crate::transfer::remote::RemoteFile::open(url)?))
+}
+
 #[cfg(not(feature = "http"))]
 fn open_url(url: &str) -> Result<Arc<dyn ReadAt>> {
     Err(Error::unsupported("this build of the program does not read from servers")

@@ -9,6 +9,8 @@ pub mod host_name;
 pub mod integrity;
 pub mod pack;
 pub mod read;
+#[cfg(feature = "http")]
+pub mod remote;
 pub mod unpack;
 pub mod verify;
 pub mod write;

@@ -32,7 +32,7 @@ pub(super) struct Descriptor {
     pub(super) created: Option<FileTime>,
     pub(super) block_bytes: u32,
     /// The record of the root directory and where it lies.
-    pub(super) root: (Vec<u8>, u64),
+    pub(super) root: ([u8; 34], u64),
 }
 
 /// True when the source has a volume descriptor at sector 16.
@@ -115,7 +115,7 @@ fn volume(sector: &[u8], offset: u64, structure: &'static str) -> Result<Descrip
     both32(&mut f, structure, "path table size")?;
     f.skip("path tables", 16)?;
     let root_at = f.offset();
-    let root = f.bytes("root directory record", 34)?.to_vec();
+    let root = f.array("root directory record")?;
     let volume_set = f.bytes("volume set identifier", 128)?.to_vec();
     let publisher = f.bytes("publisher identifier", 128)?.to_vec();
     let preparer = f.bytes("data preparer identifier", 128)?.to_vec();

@@ -75,7 +75,9 @@ impl Volume {
             Some(joliet) => (Names::Joliet, joliet),
             None => (Names::Plain, primary),
         };
-        let Descriptor { volume_name, block_bytes, root: (root, root_offset), .. } = chosen;
+        let Descriptor { volume_name, block_bytes, root: (mut root, root_offset), .. } = chosen;
+        // Its length is fixed; some writers put another number there.
+        root[0] = 34;
         let (root, _) = directory::raw(&root, root_offset)?;
         let label = match names {
             Names::Joliet => {

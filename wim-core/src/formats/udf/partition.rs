@@ -192,7 +192,8 @@ impl Partitions {
             matches!(file.type_number, 0 | TYPE).then_some(file)
         });
         let Some(file) = found else {
-            let message = "the disc does not end in one; its last session was not closed";
+            let message =
+                "the disc does not end in one: it has several sessions, or the last one was not closed";
             return Err(at_sector(STRUCTURE, "file entry", at, message));
         };
         if file.size > MAX_TABLE_BYTES {
