@@ -14,6 +14,7 @@ pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod join;
 pub(crate) mod mount;
+pub(crate) mod media;
 pub(crate) mod optimize;
 pub(crate) mod package;
 pub(crate) mod reg;
@@ -56,6 +57,7 @@ pub(crate) enum Verb {
     Driver(driver::Arguments),
     Reg(reg::Arguments),
     Cab(cab::Arguments),
+    Media(media::Arguments),
     Package(package::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
@@ -92,6 +94,7 @@ impl Verb {
             Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
             Self::Cab(arguments) => arguments.run(session),
+            Self::Media(arguments) => arguments.run(session),
             Self::Package(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),

@@ -8,6 +8,7 @@ use std::path::Path;
 use lz_kit::Level;
 use serde::{Deserialize, Serialize};
 
+use super::input::check_changeable;
 use super::open::load_image;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{ChunkSize, Context, Error, ImageIndex, Result};
@@ -272,6 +273,7 @@ pub(super) fn write_file(
     target: &Path,
     if_exists: IfExists,
 ) -> Result<Written> {
+    check_changeable(target)?;
     let replaced_bytes = std::fs::metadata(target).map_or(0, |metadata| metadata.len());
     let image_count = new.images.len();
     let mut file = AtomicFile::create(target, if_exists)?;

@@ -11,6 +11,8 @@ pub mod integrity;
 pub mod mount;
 pub mod pack;
 pub mod read;
+#[cfg(feature = "http")]
+pub mod remote;
 pub mod unpack;
 pub mod verify;
 pub mod write;
