@@ -5,11 +5,9 @@
 mod create;
 mod extract;
 mod list;
-mod member_path;
 mod open;
 
 pub use create::{CreateOptions, CreateReport, create};
 pub use extract::{Existing, ExtractOptions, ExtractReport, extract, test};
 pub use list::{CabinetInfo, FolderInfo, MemberInfo, list};
-pub use member_path::member_path;
 pub use open::{OpenOptions, Set, open};

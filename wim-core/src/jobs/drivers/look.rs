@@ -12,6 +12,7 @@ use crate::formats::inf::{NoIncludes, ParseOptions};
 use crate::formats::wim::WimFile;
 use crate::image::edit::{Content, ImageView};
 use crate::image::{NodeId, Tree, WimPath};
+use crate::jobs::archive::Scratch;
 use crate::jobs::dir::NothingFits;
 use crate::jobs::edited_image::hints_of;
 use crate::jobs::images;
@@ -231,8 +232,7 @@ pub fn explain_packages(
     about: &[String],
     options: &DriverOptions,
 ) -> Result<Vec<PackageReport>> {
-    let scratch = std::env::temp_dir();
-    let sources = sources::open_all(paths, &scratch)?;
+    let sources = sources::open_all(cx, paths, &Scratch::new(cx, &std::env::temp_dir()))?;
     let (mut windows, mut targets) = (Vec::new(), Vec::new());
     for text in about {
         let target = Target::parse(text);

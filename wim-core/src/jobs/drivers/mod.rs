@@ -25,6 +25,7 @@ pub use service::Recovery;
 
 use self::look::is_named;
 use self::service::{ImagePlan, ImageWork, ServicedWim, Servicer, rewritten};
+use super::archive::Scratch;
 use super::clock;
 use super::dir::NothingFits;
 use super::edited_image::{EditedImages, folder_of, read_back};
@@ -58,7 +59,7 @@ pub fn add(
     options: &DriverOptions,
 ) -> Result<WorkReport> {
     let scratch = scratch_of(places)?;
-    let sources = sources::open_all(packages, &scratch)?;
+    let sources = sources::open_all(cx, packages, &Scratch::on_disk(&scratch))?;
     for source in &sources {
         if drivers::package::find_infs(source.as_ref()).is_empty() {
             return Err(Error::not_found("there is no driver package: no .inf file")
@@ -88,7 +89,7 @@ pub fn remove(cx: &Context<'_>, places: &Places, names: &[String]) -> Result<Wor
 }
 
 struct Adding<'o> {
-    sources: Vec<Box<dyn PackageFiles>>,
+    sources: Vec<Box<dyn PackageFiles + 'o>>,
     options: &'o DriverOptions,
 }
 
