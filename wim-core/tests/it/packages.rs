@@ -41,8 +41,10 @@ fn wim(members: &[(&str, &[u8])]) -> Vec<u8> {
     wim_of(&tree, &contents)
 }
 
+type NamedBytes = (&'static str, Vec<u8>);
+
 /// A PSF file of a stored file and a delta of nothing, and the index that says so.
-fn psf_and_index(kind: &str) -> (Vec<u8>, String, Vec<(&'static str, Vec<u8>)>) {
+fn psf_and_index(kind: &str) -> (Vec<u8>, String, Vec<NamedBytes>) {
     let files = vec![("update.mum", mixed_bytes(1, 5000)), ("amd64_x\\b.dll", mixed_bytes(2, 70_000))];
     let delta = write_delta(&[], &files[1].1, &Options::default());
     let mut psf = b"PSTREAM".to_vec();
