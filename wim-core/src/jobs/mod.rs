@@ -4,6 +4,7 @@
 //! rooms that read the host's clock and environment are [`clock`] and [`open`]. No job prints, colours or exits.
 
 pub mod apply;
+pub mod archive;
 mod assemble;
 pub mod bench;
 pub mod cab;
