@@ -50,7 +50,8 @@ pub(super) fn serve(
 ) -> Result<()> {
     let cannot = |e| Error::io(e, "cannot use as a mount point", mountpoint);
     let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
-    let path = path.canonicalize().map_err(|e| Error::io(e, "cannot open", path))?;
+    // A path on a disc image or a server has no other form; what is wrong with it is said when it is opened.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut source = open(cx, &path, options)?;
     let wims = source.wims();
     let main = Arc::clone(wims.first().ok_or_else(|| Error::not_found("there is no file to mount"))?);
