@@ -37,13 +37,7 @@ pub(crate) struct Arguments {
 struct AppendRefused;
 
 impl OptionList for AppendRefused {
-    const REFUSED: &'static [(&'static str, Takes)] =
-        &[
-        ("solid", Takes::Nothing),
-        ("solid-compress", Takes::Value),
-        ("solid-chunk-size", Takes::Value),
-        ("snapshot", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] = &[("snapshot", Takes::Nothing)];
 
     fn reason(name: &str) -> Option<&'static str> {
         snapshot_reason(name)

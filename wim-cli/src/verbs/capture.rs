@@ -55,12 +55,7 @@ struct AppendOnly {
 struct CaptureRefused;
 
 impl OptionList for CaptureRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("solid", Takes::Nothing),
-        ("solid-compress", Takes::Value),
-        ("solid-chunk-size", Takes::Value),
-        ("snapshot", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] = &[("snapshot", Takes::Nothing)];
 
     fn reason(name: &str) -> Option<&'static str> {
         snapshot_reason(name)

@@ -7,8 +7,8 @@ use wim_core::jobs::export::{self, Boot, ExportOptions};
 use wim_core::jobs::rebuild::WimBoot;
 
 use crate::arguments::{
-    CompressionArguments, IntegrityArguments, LayoutArguments, OptionList, PlacementArguments,
-    ReferenceArguments, Refused, Takes, recompress,
+    CompressionArguments, IntegrityArguments, LayoutArguments, PlacementArguments, ReferenceArguments,
+    recompress,
 };
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -49,21 +49,10 @@ pub(crate) struct Arguments {
     wimboot: bool,
     #[command(flatten)]
     references: ReferenceArguments,
-    #[command(flatten)]
-    refused: Refused<ExportRefused>,
-}
-
-#[derive(Clone, Debug)]
-struct ExportRefused;
-
-impl OptionList for ExportRefused {
-    const REFUSED: &'static [(&'static str, Takes)] =
-        &[("solid", Takes::Nothing), ("solid-compress", Takes::Value), ("solid-chunk-size", Takes::Value)];
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.refused.check()?;
         let options = ExportOptions {
             name: self.dest_image_name,
             description: self.dest_image_desc,

@@ -6,9 +6,7 @@ use clap::Args;
 use wim_core::jobs::optimize;
 use wim_core::jobs::target::Placement;
 
-use crate::arguments::{
-    CompressionArguments, IntegrityArguments, LayoutArguments, OptionList, Refused, Takes, recompress,
-};
+use crate::arguments::{CompressionArguments, IntegrityArguments, LayoutArguments, recompress};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -32,23 +30,13 @@ pub(crate) struct Arguments {
     unsafe_compact: bool,
     #[command(flatten)]
     layout: LayoutArguments,
-    #[command(flatten)]
-    refused: Refused<OptimizeOptions>,
-}
-
-#[derive(Clone, Debug)]
-struct OptimizeOptions;
-
-impl OptionList for OptimizeOptions {
-    const REFUSED: &'static [(&'static str, Takes)] =
-        &[("solid", Takes::Nothing), ("solid-compress", Takes::Value), ("solid-chunk-size", Takes::Value)];
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.refused.check()?;
-        // As in wimlib, naming a type asks for everything to be compressed with it.
-        let recompress = recompress(self.recompress || self.compression.compress.is_some());
+        // As in wimlib, naming a type, or --solid, asks for everything to be compressed so.
+        let is_asked = self.recompress || self.compression.compress.is_some() || self.compression.solid;
+        let recompress = recompress(is_asked);
         let options = self.layout.with(self.compression.options(recompress));
         let (integrity, check) = (self.integrity.choice(), self.integrity.check());
         let placement = if self.unsafe_compact { Placement::UnsafeCompact } else { Placement::Rebuild };

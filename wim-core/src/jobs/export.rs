@@ -10,14 +10,14 @@ use super::open::Check;
 use super::part_set::PartSet;
 use super::properties::check_text;
 use super::rebuild::{
-    CompressionOptions, IntegrityChoice, WimBoot, Written, check_stream, existing_image, existing_images,
-    wimboot_format, write_file, write_stream,
+    CompressionOptions, IntegrityChoice, WimBoot, Written, check_stream, existing_image_named,
+    existing_images_named, wimboot_format, write_file, write_stream,
 };
 use super::target::{Placement, Target, is_same_file, write_target};
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Result, Stage};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
-use crate::transfer::write::{CopyDigests, NewImage, NewWim};
+use crate::transfer::write::{CopyDigests, NewImage, NewWim, SolidOrder};
 
 /// How images are exported.
 #[derive(Clone, Debug)]
@@ -130,12 +130,14 @@ fn with_plan(
     if let Some(wim) = existing {
         check_target(wim, options)?;
     }
-    let mut new = target_plan(cx, from, existing, options)?;
+    let before = existing.unwrap_or(from);
+    let mut order = options.compression.order(Some(before));
+    let mut new = target_plan(cx, from, existing, options, &mut order)?;
     new.sources.extend(more);
-    let before = new.images.len();
+    let first = new.images.len();
     cx.progress.start(Stage::LoadingImages, chosen.len() as u64);
     for &image in &chosen {
-        let mut exported = existing_image(from, image, cx)?;
+        let mut exported = existing_image_named(from, image, &mut order, cx)?;
         rename(&mut exported.xml, options)?;
         if options.wimboot == WimBoot::Mark {
             exported.xml.set("WIMBOOT", "1");
@@ -146,8 +148,9 @@ fn with_plan(
     }
     if options.boot == Boot::Exported {
         let position = boot_position(from, &chosen, is_single)?;
-        new.boot = Some(ImageIndex::from_position(before + position));
+        new.boot = Some(ImageIndex::from_position(first + position));
     }
+    new.packing = options.compression.packing(Some(before), order)?;
     write(new).map_err(|e| match explain {
         Some(set) => set.explain(e),
         None => e,
@@ -172,6 +175,7 @@ fn target_plan<'w>(
     from: &'w WimFile,
     existing: Option<&'w WimFile>,
     options: &ExportOptions,
+    order: &mut Option<SolidOrder>,
 ) -> Result<NewWim<'w>> {
     let other = existing.filter(|existing| !std::ptr::eq(*existing, from));
     let sources: Vec<&WimFile> = other.into_iter().chain([from]).collect();
@@ -186,10 +190,12 @@ fn target_plan<'w>(
     Ok(NewWim {
         format,
         level: options.compression.level.unwrap_or_default(),
+        // What cannot be packed is refused before the work; the names that decide the order are not yet known.
+        packing: options.compression.packing(Some(existing.unwrap_or(from)), None)?,
         guid: existing.map(|wim| wim.header().guid),
         flags: HeaderFlags(existing.map_or(0, |wim| wim.header().flags.0) | carried),
         xml: existing.map_or_else(|| WimXml::empty(0), |wim| wim.xml().clone()),
-        images: existing.map_or_else(|| Ok(Vec::new()), |wim| existing_images(wim, &[], cx))?,
+        images: existing.map_or_else(|| Ok(Vec::new()), |wim| existing_images_named(wim, &[], order, cx))?,
         sources,
         contents: &[],
         boot: existing.and_then(WimFile::boot_index),

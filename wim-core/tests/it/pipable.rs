@@ -16,8 +16,8 @@ use wim_core::image::{Tree, store};
 use wim_core::transfer::read::PipedWim;
 use wim_core::transfer::verify::verify;
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, append, plan_parts, replace_xml,
-    write, write_part,
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, append, plan_parts,
+    replace_xml, write, write_part,
 };
 
 use crate::samples::{mixed_bytes, random_bytes};
@@ -59,6 +59,7 @@ fn new_wim<'a>(
         contents,
         boot: ImageIndex::new(1),
         integrity: Integrity::Omit,
+        packing: Packing::Separate,
         recompress: Recompress::WhenNeeded,
         copy_digests: CopyDigests::Drop,
     }

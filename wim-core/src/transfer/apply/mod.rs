@@ -10,7 +10,7 @@
 //! most attributes are not restored by this version.
 
 mod host;
-mod link_text;
+pub(super) mod link_text;
 mod links;
 mod options;
 mod piped;

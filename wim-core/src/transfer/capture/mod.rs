@@ -9,7 +9,7 @@
 
 mod exclude;
 mod host;
-mod scan;
+pub(super) mod scan;
 
 pub use exclude::{Exclusions, Verdict};
 

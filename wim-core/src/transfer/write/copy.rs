@@ -63,12 +63,42 @@ pub(super) fn copy_resources(
         written(position, ResourceHeader { offset, ..entry.header });
         offset += entry.header.stored_size;
     }
-    let has_headers = output.blob_header_bytes() > 0;
+    let stretches: Vec<Stretch<'_>> =
+        resources.iter().map(|(wim, entry)| (*wim, entry.header.offset, entry.header.stored_size)).collect();
+    let heads = if output.blob_header_bytes() > 0 { resources } else { &[] };
+    copy_blocks(cx, &stretches, heads, digests, output)
+}
+
+/// A file, and a place in it: offset and bytes.
+pub(super) type Stretch<'w> = (&'w WimFile, u64, u64);
+
+/// Copies stretches in order; that they lie within their files is the caller's to check.
+///
+/// # Errors
+/// `Io`.
+pub(super) fn copy_stretches(
+    cx: &Context<'_>,
+    stretches: &[Stretch<'_>],
+    digests: CopyDigests,
+    output: &mut Output<'_>,
+) -> Result<Vec<CopiedBlock>> {
+    copy_blocks(cx, stretches, &[], digests, output)
+}
+
+/// Copies stretches; `heads` are the resources that they are, when each gets a header in the output.
+fn copy_blocks(
+    cx: &Context<'_>,
+    stretches: &[Stretch<'_>],
+    heads: &[(&WimFile, BlobEntry)],
+    digests: CopyDigests,
+    output: &mut Output<'_>,
+) -> Result<Vec<CopiedBlock>> {
+    let has_headers = !heads.is_empty();
     let budget = Budget::split(cx.memory_bytes(), cx.threads(), 0);
     let pool = BufferPool::new();
     let new_worker = || {
         |block: Block| {
-            let wim = resources[block.wim].0;
+            let wim = stretches[block.wim].0;
             let mut buffer = pool.take(usize::try_from(block.length).unwrap_or(usize::MAX));
             read_exact_at(&**wim.source(), buffer.as_mut(), block.offset)
                 .map_err(|e| e.in_file(wim.name()))?;
@@ -80,11 +110,11 @@ pub(super) fn copy_resources(
     map_in_order(
         cx,
         &budget,
-        blocks(resources, has_headers),
+        blocks(stretches, has_headers),
         new_worker,
         |(buffer, digest, begins): (PooledBuffer, Option<_>, Option<usize>)| {
             let bytes = buffer.as_ref();
-            if let Some((_, entry)) = begins.and_then(|begins| resources.get(begins)) {
+            if let Some((_, entry)) = begins.and_then(|begins| heads.get(begins)) {
                 output.begin_blob(entry.header.size, entry.digest, entry.header.flags)?;
             }
             if let Some(digest) = digest {
@@ -98,17 +128,17 @@ pub(super) fn copy_resources(
     Ok(copied)
 }
 
-/// Runs of adjacent resources, cut into blocks; each resource is a run where it `has_headers` before it in the output.
-fn blocks(resources: &[(&WimFile, BlobEntry)], has_headers: bool) -> impl Iterator<Item = Block> {
-    let is_adjacent = move |a: &(&WimFile, BlobEntry), b: &(&WimFile, BlobEntry)| {
-        !has_headers && std::ptr::eq(a.0, b.0) && a.1.header.end() == Some(b.1.header.offset)
+/// Runs of adjacent stretches, cut into blocks; each stretch is a run where it `has_headers` before it in the output.
+fn blocks(stretches: &[Stretch<'_>], has_headers: bool) -> impl Iterator<Item = Block> {
+    let is_adjacent = move |a: &Stretch<'_>, b: &Stretch<'_>| {
+        !has_headers && std::ptr::eq(a.0, b.0) && a.1.checked_add(a.2) == Some(b.1)
     };
     let mut first = 0;
-    resources.chunk_by(is_adjacent).flat_map(move |run| {
+    stretches.chunk_by(is_adjacent).flat_map(move |run| {
         let wim = first;
         first += run.len();
-        let start = run.first().map_or(0, |(_, entry)| entry.header.offset);
-        let length: u64 = run.iter().map(|(_, entry)| entry.header.stored_size).sum();
+        let start = run.first().map_or(0, |(_, offset, _)| *offset);
+        let length: u64 = run.iter().map(|(_, _, bytes)| bytes).sum();
         (0..length.div_ceil(BLOCK_BYTES)).map(move |number| {
             let at = number * BLOCK_BYTES;
             let begins = (has_headers && number == 0).then_some(wim);

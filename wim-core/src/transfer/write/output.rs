@@ -8,7 +8,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// Appends to a file through a buffer.
 pub(super) struct Output<'o> {
-    file: &'o mut dyn WriteAt,
+    file: Box<dyn WriteAt + 'o>,
     buffer: Vec<u8>,
     /// Bytes already handed to the system.
     flushed: u64,
@@ -17,7 +17,13 @@ pub(super) struct Output<'o> {
 
 impl<'o> Output<'o> {
     pub(super) fn new(file: &'o mut dyn WriteAt, layout: WimLayout) -> Self {
-        Self { file, buffer: Vec::with_capacity(BUFFER_BYTES), flushed: 0, layout }
+        Self { layout, ..Self::owning(Box::new(file)) }
+    }
+
+    /// One of the standard layout with a file of its own.
+    pub(super) fn owning(file: Box<dyn WriteAt + 'o>) -> Self {
+        let (buffer, layout) = (Vec::with_capacity(BUFFER_BYTES), WimLayout::Standard);
+        Self { file, buffer, flushed: 0, layout }
     }
 
     /// Goes on at `offset` of a file of the standard layout; what lies behind is overwritten.

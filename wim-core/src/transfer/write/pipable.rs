@@ -5,8 +5,8 @@
 //! that does not shrink is stored raw; a longer one has its chunks as they come, since nothing can be taken back.
 
 use super::output::Output;
-use super::{NewMetadata, NewWim, Plan, WriteReport, Writer, append_raw_resource, first_header};
-use crate::base::{Context, Guid, Result, Sha1Digest, Stage, WriteAt};
+use super::{NewMetadata, NewWim, Packing, Plan, WriteReport, Writer, append_raw_resource, first_header};
+use crate::base::{Context, Error, Guid, Result, Sha1Digest, Stage, WriteAt};
 use crate::formats::wim::ResourceHeader;
 
 /// Writes `wim`, whose layout is the pipable one, to `file`, which must be empty and is only ever appended to.
@@ -18,7 +18,11 @@ pub(super) fn write_pipable(
     wim: NewWim<'_>,
     file: &mut dyn WriteAt,
 ) -> Result<WriteReport> {
-    let plan = Plan::new(&wim, None)?;
+    if matches!(wim.packing, Packing::Solid(_)) {
+        return Err(Error::invalid_input("a pipable file cannot be solid")
+            .remedy("leave out --solid, or make the file anew with --not-pipable"));
+    }
+    let mut plan = Plan::new(&wim, None)?;
     cx.progress.start(Stage::Writing, plan.total_bytes());
     let mut header = first_header(&wim);
     let mut described = wim.xml.clone();
@@ -29,6 +33,7 @@ pub(super) fn write_pipable(
         header,
         output: Output::new(file, wim.format.layout()),
         blobs: Vec::new(),
+        solid: Vec::new(),
         metadata: Vec::new(),
         report: WriteReport::default(),
     };
@@ -36,7 +41,9 @@ pub(super) fn write_pipable(
     append_raw_resource(&mut writer.output, &xml, ResourceHeader::METADATA)?;
     writer.metadata(cx, &wim, &plan)?;
     writer.blobs(cx, &wim, &plan)?;
-    writer.tables(cx, wim, &[])?;
+    let references = std::mem::take(&mut plan.references);
+    drop(plan);
+    writer.tables(cx, wim, &references, &[])?;
     writer.output.append(&writer.header.to_bytes())?;
     writer.output.flush()?;
     writer.report.file_bytes = writer.output.offset();

@@ -106,7 +106,7 @@ impl<'r> PipedWim<'r> {
         mut sink: impl FnMut(PipedPiece<'_>) -> Result<()>,
     ) -> Result<()> {
         let Self { input, start } = self;
-        let scratch = ChunkDecoder::SCRATCH_BYTES + Budget::MAX_BATCH_BYTES;
+        let scratch = ChunkDecoder::scratch_bytes(start.format()) + Budget::MAX_BATCH_BYTES;
         let chunk = u64::from(start.format().chunk_size().bytes());
         let budget = Budget::split(cx.memory_bytes(), cx.threads(), scratch)
             .for_items_of(2 * chunk, cx.memory_bytes());
