@@ -21,8 +21,9 @@ use crate::session::Session;
 /// Capture a directory into a new WIM file
 ///
 /// Files, directories, hard and symbolic links and times are captured; an existing WIMFILE is replaced, whole or not at
-/// all. With WIMFILE - a pipable WIM is written to standard output. With --json: path, image_count, file_bytes, replaced_bytes, how many resources and bytes were copied and encoded,
-/// and directories, files, bytes and excluded of what was scanned.
+/// all. With WIMFILE - a pipable WIM is written to standard output. With --json: path, image_count, file_bytes,
+/// replaced_bytes, how many resources and bytes were copied and encoded, and directories, files, bytes and excluded of what
+/// was scanned.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]

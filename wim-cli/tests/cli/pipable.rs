@@ -73,6 +73,10 @@ fn what_wimlib_writes_we_read_in_every_verb() {
         wim(folder, &["apply", "t.wim", "file", "--check"]).ends_with(0);
         wim(folder, &["extract", "t.wim", "1", "dir/seq.txt", "--dest-dir=out"]).ends_with(0);
         assert!(read(folder, "out/seq.txt") == read(folder, "src/dir/seq.txt"));
+        let attributes =
+            |text: String| text.lines().find(|line| line.starts_with("Attributes:")).map(str::to_owned);
+        let theirs = attributes(wimlib(folder, &["info", "t.wim"]).unwrap().text());
+        assert_eq!(attributes(wim(folder, &["info", "t.wim"]).text()), theirs);
         assert_eq!(wim(folder, &["dir", "t.wim"]).text(), wimlib(folder, &["dir", "t.wim"]).unwrap().text());
         // Integrity tables of single files are no hindrance in a pipe.
         apply_ours(folder, &["1", "pipe", "--check"], &read(folder, "t.wim")).ends_with(0);

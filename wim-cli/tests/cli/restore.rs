@@ -117,11 +117,7 @@ fn a_captured_windows_is_described_as_wimlib_describes_it() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         wim(folder, &["demo", "--media", "--windows", windows, "--dir=demo"]).ends_with(0);
-        let wimfile = if folder.join("demo/media/sources/install.wim").exists() {
-            "demo/media/sources/install.wim"
-        } else {
-            "demo/sources/install.wim"
-        };
+        let wimfile = "demo/medium/sources/install.wim";
         wim(folder, &["apply", wimfile, "1", "tree"]).ends_with(0);
         let both = |name: &str, options: &[&str]| {
             let (ours, theirs) = (format!("ours{name}.wim"), format!("theirs{name}.wim"));

@@ -13,7 +13,7 @@ use super::images::architecture_name;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::hex;
 use crate::base::{Error, FileTime, ImageIndex, Result};
-use crate::formats::wim::{BlobEntry, HeaderFlags, ImageXml, ResourceHeader, WimFile};
+use crate::formats::wim::{BlobEntry, HeaderFlags, ImageXml, ResourceHeader, WimFile, WimLayout};
 
 /// What `info` tells of a file.
 #[derive(Clone, Debug, Serialize)]
@@ -132,6 +132,7 @@ impl WimInfo {
         let header = wim.header();
         let has = |bits| header.flags.has(bits);
         let attributes = [
+            (wim.layout() == WimLayout::Pipable, "Pipable"),
             (!header.integrity.is_absent(), "Integrity info"),
             (has(HeaderFlags::RP_FIX), "Relative path junction"),
             (has(HeaderFlags::RESOURCE_ONLY), "Resource only"),
