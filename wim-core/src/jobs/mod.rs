@@ -11,6 +11,7 @@ pub mod capture;
 pub mod clock;
 pub mod delete;
 pub mod demo;
+pub mod diff;
 pub mod dir;
 pub mod drivers;
 pub mod edited_image;

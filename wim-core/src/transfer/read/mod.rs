@@ -8,7 +8,7 @@ mod input;
 mod plan;
 mod worker;
 
-pub use blobs::WimBlobs;
+pub use blobs::{SetBlobs, WimBlobs};
 pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
 pub(crate) use plan::{Batches, Work};
 pub(crate) use worker::{BlobWorker, Piece};
