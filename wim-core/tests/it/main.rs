@@ -35,6 +35,7 @@ mod reg_files;
 mod rich_tree;
 mod sample_wim;
 mod samples;
+mod side_file;
 mod tree_load;
 mod tree_overlay;
 mod tree_real_files;
