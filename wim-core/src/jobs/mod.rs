@@ -14,6 +14,7 @@ pub mod demo;
 pub mod diff;
 pub mod dir;
 pub mod drivers;
+pub mod du;
 pub mod edited_image;
 pub mod export;
 pub mod extract;
