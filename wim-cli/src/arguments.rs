@@ -12,7 +12,7 @@ use wim_core::base::{ChunkSize, Error};
 use wim_core::formats::wim::Compression;
 use wim_core::jobs::Level;
 use wim_core::jobs::open::Check;
-use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice};
+use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice, SolidChoice, SolidOptions, SolidSort};
 use wim_core::jobs::target::Placement;
 use wim_core::transfer::capture::Metadata;
 use wim_core::transfer::write::Recompress;
@@ -102,16 +102,36 @@ pub(crate) struct CompressionArguments {
     /// Chunk size, as in 32K
     #[arg(long, value_name = "SIZE", value_parser = parse_chunk_size)]
     pub(crate) chunk_size: Option<ChunkSize>,
+    /// Pack files together and compress them as one (an ESD file): smaller, and slower in every way
+    #[arg(long)]
+    pub(crate) solid: bool,
+    /// With --solid: compression of what is packed [default: LZMS]
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_compression)]
+    solid_compress: Option<CompressionChoice>,
+    /// With --solid: chunk size of what is packed [default: 64M for LZMS, 2M for LZX, 64K for XPRESS]; LZMS takes ten times
+    /// as much memory for each thread
+    #[arg(long, value_name = "SIZE", value_parser = parse_chunk_size)]
+    solid_chunk_size: Option<ChunkSize>,
+    /// With --solid: pack files as they are found, not by their names
+    #[arg(long)]
+    no_solid_sort: bool,
 }
 
 impl CompressionArguments {
     /// The options for a job.
     pub(crate) fn options(&self, recompress: Recompress) -> CompressionOptions {
+        let solid = SolidOptions {
+            compression: self.solid_compress.map(|choice| choice.compression),
+            level: self.solid_compress.and_then(|choice| choice.level),
+            chunk_size: self.solid_chunk_size,
+            sort: if self.no_solid_sort { SolidSort::AsFound } else { SolidSort::ByName },
+        };
         CompressionOptions {
             compression: self.compress.map(|choice| choice.compression),
             level: self.compress.and_then(|choice| choice.level),
             chunk_size: self.chunk_size,
             recompress,
+            solid: if self.solid { SolidChoice::Solid(solid) } else { SolidChoice::AsBefore },
         }
     }
 }

@@ -38,9 +38,6 @@ struct CaptureRefused;
 
 impl OptionList for CaptureRefused {
     const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("solid", Takes::Nothing),
-        ("solid-compress", Takes::Value),
-        ("solid-chunk-size", Takes::Value),
         ("strict-acls", Takes::Nothing),
         ("wimboot", Takes::Nothing),
         ("pipable", Takes::Nothing),

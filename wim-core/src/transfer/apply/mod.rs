@@ -9,7 +9,7 @@
 //! Security descriptors, short names and most attributes are not restored by this version.
 
 mod host;
-mod link_text;
+pub(super) mod link_text;
 mod plan;
 mod portable;
 mod side_file;

@@ -9,7 +9,7 @@
 
 mod exclude;
 mod host;
-mod scan;
+pub(super) mod scan;
 mod side_file;
 
 pub use exclude::{Exclusions, Verdict};
