@@ -167,10 +167,10 @@ fn write_results(options: &BenchOptions, record: &Record, history: &[Record]) ->
         .collect();
     records.push(("now".to_owned(), record));
     if let Some(path) = &options.svg {
-        write_text(path, &picture::svg(&records))?;
+        write_text(path, picture::svg(&records))?;
     }
     if let Some(path) = &options.html {
-        write_text(path, &page::html(&records))?;
+        write_text(path, page::html(&records))?;
     }
     Ok(())
 }

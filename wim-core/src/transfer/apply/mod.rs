@@ -5,8 +5,8 @@
 //! directory is entered only when it is one and not a link to one, and links are made when nothing is written any more.
 //! A file whose writing fails is removed; one that was there before stays until the new one is whole.
 //!
-//! What a host cannot hold (named streams, encrypted data, other reparse points) is left out with one warning a kind.
-//! Security descriptors, short names and most attributes are not restored by this version.
+//! What a host cannot hold (named streams, encrypted data, other reparse points) is left out with one warning a kind, or kept
+//! in a side file with security descriptors, short names and attributes, which are never restored on the host.
 
 mod host;
 pub(super) mod link_text;

@@ -2,7 +2,7 @@
 //!
 //! Scanning is one thread's, hashing is everyone's; equal contents are found here, so that each blob is written once. Plain
 //! files, directories, hard and symbolic links are captured as wimlib does on Unix (wimcapture(1)), owners, modes and special
-//! files when asked for; security descriptors, named streams and extended attributes are not.
+//! files when asked for; security descriptors, named streams and extended attributes are not, unless a side file has them.
 //!
 //! The time of last access is not captured, since reading changes it: it is set to that of the last write, so that
 //! capturing twice gives the same image.
