@@ -14,6 +14,7 @@ mod bench;
 mod cab;
 mod capture;
 mod delete;
+mod diff;
 mod dir;
 mod driver;
 mod export;
