@@ -48,30 +48,6 @@ pub fn manifest_is_read_or_refused(bytes: &[u8]) {
     let _ = installers_needed(&manifest);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_documents_in_all_their_neighbours() {
-        let package = br#"<assembly><assemblyIdentity name="P" version="1.2.3.4" processorArchitecture="x86"/><package identifier="KB12345"><parent buildCompare="EQ"/><update name="u"><applicable><updateComponent elevate="install"/></applicable></update></package></assembly>"#;
-        let component = br#"<assembly><assemblyIdentity name="C" version="1.2.3.4" processorArchitecture="x86"/><file name="a.b"><hash><DigestMethod Algorithm="x#sha1"/><DigestValue>qZk+NkcGgWq6PiVxeFDCbJzQ2J0=</DigestValue></hash></file></assembly>"#;
-        for (bytes, oracle) in [
-            (&package[..], mum_is_read_or_refused as fn(&[u8])),
-            (&component[..], manifest_is_read_or_refused),
-        ] {
-            for at in 0..bytes.len() {
-                oracle(&bytes[..at]);
-                for byte in [b'<', b'>', b'/', b'"', b'&', b'=', b' ', b'.', b'\\', 0, 0xFF] {
-                    let mut changed = bytes.to_vec();
-                    changed[at] = byte;
-                    oracle(&changed);
-                }
-            }
-        }
-    }
-}
-
 /// The place of the index in a PSF file lies inside it, or is refused; what a delta makes of it is an index or refused.
 ///
 /// # Panics
@@ -120,4 +96,28 @@ pub fn psf_seeds() -> Vec<Vec<u8>> {
     file[44..48].copy_from_slice(&(packed.len() as u32).to_le_bytes());
     file.extend(packed);
     vec![file, without]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_documents_in_all_their_neighbours() {
+        let package = br#"<assembly><assemblyIdentity name="P" version="1.2.3.4" processorArchitecture="x86"/><package identifier="KB12345"><parent buildCompare="EQ"/><update name="u"><applicable><updateComponent elevate="install"/></applicable></update></package></assembly>"#;
+        let component = br#"<assembly><assemblyIdentity name="C" version="1.2.3.4" processorArchitecture="x86"/><file name="a.b"><hash><DigestMethod Algorithm="x#sha1"/><DigestValue>qZk+NkcGgWq6PiVxeFDCbJzQ2J0=</DigestValue></hash></file></assembly>"#;
+        for (bytes, oracle) in [
+            (&package[..], mum_is_read_or_refused as fn(&[u8])),
+            (&component[..], manifest_is_read_or_refused),
+        ] {
+            for at in 0..bytes.len() {
+                oracle(&bytes[..at]);
+                for byte in [b'<', b'>', b'/', b'"', b'&', b'=', b' ', b'.', b'\\', 0, 0xFF] {
+                    let mut changed = bytes.to_vec();
+                    changed[at] = byte;
+                    oracle(&changed);
+                }
+            }
+        }
+    }
 }
