@@ -65,6 +65,26 @@ pub trait WriteAt: ReadAt {
     fn set_length(&mut self, bytes: u64) -> io::Result<()>;
 }
 
+impl<T: WriteAt + ?Sized> ReadAt for &mut T {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_exact_at(buf, offset)
+    }
+}
+
+impl<T: WriteAt + ?Sized> WriteAt for &mut T {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        (**self).write_all_at(bytes, offset)
+    }
+
+    fn set_length(&mut self, bytes: u64) -> io::Result<()> {
+        (**self).set_length(bytes)
+    }
+}
+
 impl WriteAt for Vec<u8> {
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::OutOfMemory)?;

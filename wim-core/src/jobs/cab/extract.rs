@@ -218,7 +218,7 @@ impl<'c> Plan<'c> {
 }
 
 /// Makes `folder`, which is `target` or lies below it, without following links below the target.
-fn make_folder(target: &Path, folder: &Path) -> Result<()> {
+pub(in crate::jobs) fn make_folder(target: &Path, folder: &Path) -> Result<()> {
     fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the folder", target))?;
     let below = folder.strip_prefix(target).unwrap_or(Path::new(""));
     let mut path = target.to_owned();
@@ -227,11 +227,9 @@ fn make_folder(target: &Path, folder: &Path) -> Result<()> {
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => {
-                return Err(Error::invalid_input(
-                    "is in the way: a folder of the cabinet, but no folder here",
-                )
-                .in_file(path.display())
-                .remedy("remove it, or extract to an empty folder"));
+                return Err(Error::invalid_input("is in the way: a folder is to be there, and it is none")
+                    .in_file(path.display())
+                    .remedy("remove it, or extract to an empty folder"));
             }
             Err(_) => fs::create_dir(&path).map_err(|e| Error::io(e, "cannot make the folder", &path))?,
         }

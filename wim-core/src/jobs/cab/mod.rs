@@ -8,6 +8,7 @@ mod list;
 mod open;
 
 pub use create::{CreateOptions, CreateReport, create};
+pub(in crate::jobs) use extract::make_folder;
 pub use extract::{Existing, ExtractOptions, ExtractReport, extract, test};
 pub use list::{CabinetInfo, FolderInfo, MemberInfo, list};
 pub use open::{OpenOptions, Set, open};

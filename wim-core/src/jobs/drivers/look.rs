@@ -18,6 +18,7 @@ use crate::jobs::archive::Scratch;
 use crate::jobs::dir::NothingFits;
 use crate::jobs::edited_image::hints_of;
 use crate::jobs::images;
+use crate::jobs::input::can_be_opened;
 use crate::jobs::open::{Check, load_image, open};
 use crate::jobs::registry::Target;
 use crate::servicing::drivers::info::{Applicability, DriverInfo, explain, parse_windows};
@@ -291,7 +292,7 @@ pub fn explain_packages(
     let (mut windows, mut targets) = (Vec::new(), Vec::new());
     for text in about {
         let target = Target::parse(text);
-        if target.path.exists() {
+        if can_be_opened(&target.path) {
             targets.push(target);
         } else {
             windows.push(

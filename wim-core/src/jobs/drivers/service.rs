@@ -21,7 +21,7 @@ use crate::servicing::drivers::DriverReport;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::read::WimBlobs;
-use crate::transfer::write::{CopyDigests, NewWim, Recompress, write};
+use crate::transfer::write::{CopyDigests, NewWim, Packing, Recompress, write};
 
 /// Whether the recovery image inside an image is serviced with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,6 +278,7 @@ pub(super) fn rewritten(wim: &WimFile) -> NewWim<'_> {
     NewWim {
         format: wim.format(),
         level: Level::NORMAL,
+        packing: Packing::as_in(wim),
         guid: Some(wim.header().guid),
         flags: wim.header().flags,
         xml: wim.xml().clone(),

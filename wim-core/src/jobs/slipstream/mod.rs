@@ -31,7 +31,7 @@ use crate::formats::wim::{ChunkFormat, WimFile};
 use crate::image::WimPath;
 use crate::servicing::drivers::DriverOptions;
 use crate::servicing::package_files::PackageFiles;
-use crate::transfer::write::{CopyDigests, Integrity, NewImage, NewWim, Recompress, write};
+use crate::transfer::write::{CopyDigests, Integrity, NewImage, NewWim, Packing, Recompress, write};
 
 /// Largest registry file that is read.
 const MAX_REG_FILE_BYTES: u64 = 64 << 20;
@@ -183,6 +183,7 @@ fn new_wim<'a>(
     Ok(NewWim {
         format,
         level,
+        packing: if options.compress.is_some() { Packing::Separate } else { Packing::as_in(wim) },
         guid: None,
         flags: wim.header().flags,
         xml: wim.xml().clone(),
