@@ -51,6 +51,8 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("delta", deltas::delta_is_applied_or_refused, 300),
     ("delta_reference", deltas::reference_is_transformed_or_refused, 200),
     ("container_index", deltas::index_is_read_or_refused, 300),
+    ("psf", updates::psf_is_read_or_refused, 300),
+    ("msu_answer", updates::msu_answer_is_read_or_refused, 300),
 ];
 
 struct Dice(u64);
@@ -269,6 +271,8 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
         "delta" => deltas::delta_seeds(),
         "delta_reference" => deltas::image_seeds(),
         "container_index" => deltas::index_seeds(),
+        "psf" => updates::psf_seeds(),
+        "msu_answer" => updates::msu_answer_seeds(),
         _ => vec![text(600)],
     }
 }
