@@ -11,13 +11,14 @@ use std::sync::Arc;
 use wim_core::base::{Cancel, Context, Sha1Digest, Silent};
 use wim_core::formats::cab::{Attributes, DosTime, NewMember, Packing};
 use wim_core::formats::hive::{CreateOptions, DeleteScope, Hive, HiveVersion, RegValue};
+use wim_core::formats::metadata_file::{Entry, LineWriter, NamedStream};
 use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
 use wim_core::transfer::pack::{PackInput, pack, plan_folders};
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing as BlobPacking, Recompress, write,
 };
 use wim_fuzz::{cab, codecs, deltas, drivers, hive, updates, wim};
 
@@ -34,6 +35,8 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("pipe", wim::pipe_is_read_or_refused, 400),
     ("metadata", wim::metadata_survives_a_round_trip, 600),
     ("xml", wim::xml_survives_a_round_trip, 150),
+    ("metadata_file", wim::metadata_file_is_read_or_refused, 300),
+    ("descriptor", wim::descriptor_has_a_text_or_none, 300),
     ("cab", cab::cabinet_is_unpacked_or_refused, 150),
     ("inf", drivers::inf_is_read_whole, 150),
     ("driver_package", drivers::package_is_planned_or_refused, 150),
@@ -49,6 +52,8 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("delta", deltas::delta_is_applied_or_refused, 300),
     ("delta_reference", deltas::reference_is_transformed_or_refused, 200),
     ("container_index", deltas::index_is_read_or_refused, 300),
+    ("psf", updates::psf_is_read_or_refused, 300),
+    ("msu_answer", updates::msu_answer_is_read_or_refused, 300),
 ];
 
 struct Dice(u64);
@@ -119,7 +124,7 @@ fn small_wim(compression: Compression, layout: WimLayout) -> Vec<u8> {
     let wim = NewWim {
         format: ChunkFormat::usual(compression).in_layout(layout),
         level: Level::FAST,
-        packing: Packing::Separate,
+        packing: BlobPacking::Separate,
         guid: None,
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),
@@ -207,6 +212,23 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             .map(|compression| small_wim(compression, WimLayout::Pipable))
             .to_vec(),
         "metadata" => vec![store::store(&metadata().0)],
+        "metadata_file" => {
+            let mut writer = LineWriter::new(Vec::new()).unwrap();
+            writer.descriptor(&[1, 0, 4, 128, 0, 0, 0, 0]).unwrap();
+            let data = Some(Sha1Digest::of(b"stream").to_string());
+            let streams = vec![NamedStream { name: "s\\d800".to_owned(), data }];
+            let entry = Entry { name: "a".to_owned(), security: Some(0), streams, ..Entry::default() };
+            writer.entry(&entry).unwrap();
+            writer.begin_blob(&Sha1Digest::of(b"stream"), 6).unwrap();
+            writer.blob_bytes(b"stream").unwrap();
+            writer.end_blob().unwrap();
+            vec![writer.finish().unwrap()]
+        }
+        "descriptor" => vec![
+            b"\x01\0\x04\x80\x14\0\0\0\x20\0\0\0\0\0\0\0\x2C\0\0\0\x01\x01\0\0\0\0\0\x05\x12\0\0\0\x01\x01\0\0\0\0\0\x05\x12\0\0\0\
+            \x02\0\x1C\0\x01\0\0\0\0\x10\x14\0\xFF\x01\x1F\0\x01\x01\0\0\0\0\0\x05\x12\0\0\0"
+                .to_vec(),
+        ],
         "xml" => {
             let wim = WimFile::open(Arc::new(small_wim(Compression::None, WimLayout::Standard)), "seed.wim").unwrap();
             vec![wim.read_xml_bytes().unwrap()]
@@ -255,6 +277,8 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
         "delta" => deltas::delta_seeds(),
         "delta_reference" => deltas::image_seeds(),
         "container_index" => deltas::index_seeds(),
+        "psf" => updates::psf_seeds(),
+        "msu_answer" => updates::msu_answer_seeds(),
         _ => vec![text(600)],
     }
 }

@@ -9,7 +9,9 @@ use wim_core::base::Error;
 use wim_core::jobs::apply::{Applied, ApplyChoices, run, run_from_stream};
 use wim_core::transfer::apply::FixedLinks;
 
-use crate::arguments::{OptionList, ReferenceArguments, Refused, RestoreArguments, Takes, check_of};
+use crate::arguments::{
+    MetadataArguments, OptionList, ReferenceArguments, Refused, RestoreArguments, Takes, check_of,
+};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -37,6 +39,8 @@ pub(crate) struct Arguments {
     norpfix: bool,
     #[command(flatten)]
     restore: RestoreArguments,
+    #[command(flatten)]
+    metadata: MetadataArguments,
     #[command(flatten)]
     references: ReferenceArguments,
     #[command(flatten)]
@@ -82,6 +86,7 @@ impl Arguments {
             restore: self.restore.options(),
             refs: self.references.references,
             check: check_of(self.check),
+            metadata: self.metadata.choice(),
         };
         let target = Path::new(target);
         let applied = if self.wimfile.as_os_str() == "-" {

@@ -8,7 +8,9 @@ use wim_core::base::Error;
 use wim_core::jobs::extract::{ExtractOptions, Unmatched, Wildcards, to_directory, to_stream};
 use wim_core::transfer::apply::Layout;
 
-use crate::arguments::{OptionList, ReferenceArguments, Refused, RestoreArguments, Takes, check_of};
+use crate::arguments::{
+    MetadataArguments, OptionList, ReferenceArguments, Refused, RestoreArguments, Takes, check_of,
+};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -48,6 +50,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     restore: RestoreArguments,
     #[command(flatten)]
+    metadata: MetadataArguments,
+    #[command(flatten)]
     references: ReferenceArguments,
     #[command(flatten)]
     refused: Refused<ExtractRefused>,
@@ -76,6 +80,7 @@ impl Arguments {
             restore: self.restore.options(),
             check: check_of(self.check),
             refs: self.references.references,
+            metadata: self.metadata.choice(),
         };
         let image = self.image.as_deref();
         if self.to_stdout {

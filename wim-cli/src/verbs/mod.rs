@@ -7,6 +7,7 @@ pub(crate) mod cab;
 pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod dir;
 pub(crate) mod driver;
 pub(crate) mod export;
@@ -38,6 +39,7 @@ use crate::session::Session;
 pub(crate) enum Verb {
     Info(info::Arguments),
     Dir(dir::Arguments),
+    Diff(diff::Arguments),
     Extract(extract::Arguments),
     Apply(apply::Arguments),
     Verify(verify::Arguments),
@@ -76,6 +78,7 @@ impl Verb {
         match self {
             Self::Info(arguments) => arguments.run(session),
             Self::Dir(arguments) => arguments.run(session),
+            Self::Diff(arguments) => arguments.run(session),
             Self::Extract(arguments) => arguments.run(session),
             Self::Apply(arguments) => arguments.run(session),
             Self::Verify(arguments) => arguments.run(session),

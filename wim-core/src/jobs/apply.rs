@@ -12,9 +12,10 @@ use super::part_set::PartSet;
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, LeftOut, PipedImage, RestoreOptions, apply,
-    apply_piped,
+    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, LeftOut, PipedImage, RestoreOptions, SideFile, apply,
+    apply_piped, apply_with_side_file,
 };
+use crate::transfer::capture::{Metadata, side_file_path};
 use crate::transfer::read::PipedWim;
 
 /// What was put where.
@@ -48,6 +49,9 @@ pub struct Applied {
     pub special_files: u64,
     /// Blobs that are damaged, and were recovered as far as they go.
     pub damaged_blobs: u64,
+    /// The side file that keeps what the host cannot hold, when one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
 }
 
 impl Applied {
@@ -69,8 +73,28 @@ impl Applied {
             left_out_unix_data: unix_data,
             special_files: report.special_files,
             damaged_blobs: report.damaged_blobs,
+            metadata: None,
         }
     }
+
+    /// The report with its side file.
+    pub(super) fn with_side_file(self, path: &Path) -> Self {
+        Self { metadata: Some(path.display().to_string()), ..self }
+    }
+}
+
+/// Begins the side file that is asked for, if one is, for what is put into `target`, which is made.
+pub(super) fn begin_side_file(metadata: &Metadata, target: &Path) -> Result<Option<(PathBuf, SideFile)>> {
+    let path = match metadata {
+        Metadata::Plain => return Ok(None),
+        Metadata::At(path) => path.clone(),
+        Metadata::Beside => {
+            std::fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the directory", target))?;
+            side_file_path(target)
+        }
+    };
+    let file = SideFile::create(&path)?;
+    Ok(Some((path, file)))
 }
 
 /// How images are applied, and what is looked into for it.
@@ -84,10 +108,14 @@ pub struct ApplyChoices {
     pub refs: Vec<String>,
     /// What is checked before.
     pub check: Check,
+    /// The side file that keeps what the host cannot hold.
+    pub metadata: Metadata,
 }
 
 /// Applies the image that `text` names, or the only one, from the file at `path` to the directory `target`; `all` puts
 /// each image into a directory of its name below it.
+///
+/// What the host cannot hold goes to a side file when the choices say so.
 ///
 /// # Errors
 /// `NotFound` or `InvalidInput` for the image, else what opening and applying give.
@@ -103,11 +131,21 @@ pub fn run(
     let options = options_for(wim, choices);
     let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
         let tree = load_image(wim, image, cx)?;
-        let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
-        Ok(Applied::new(image, target, &report))
+        let Some((path, mut side_file)) = begin_side_file(&choices.metadata, target)? else {
+            let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
+            return Ok(Applied::new(image, target, &report));
+        };
+        let report = apply_with_side_file(cx, &tree, &wims, target, &options, &mut side_file);
+        let report = report.map_err(|e| set.explain(e))?;
+        side_file.finish(cx, &wims).map_err(|e| set.explain(e))?;
+        Ok(Applied::new(image, target, &report).with_side_file(&path))
     };
     match text {
         Some(text) if images::is_all(text) => {
+            if matches!(choices.metadata, Metadata::At(_)) && wim.image_count() > 1 {
+                return Err(Error::invalid_input("each image needs a side file of its own")
+                    .remedy("give --metadata without a name, so that each lies beside its directory"));
+            }
             make_directory(target)?;
             let folders = folders(wim);
             folders.iter().map(|(image, folder)| one(*image, &target.join(folder))).collect()
@@ -136,6 +174,10 @@ pub fn run_from_stream(
     if !choices.refs.is_empty() {
         return Err(Error::invalid_input("--ref cannot go with a WIM on standard input")
             .remedy("send the other files behind the first: cat A.swm A2.swm | wim apply - TARGET"));
+    }
+    if !matches!(choices.metadata, Metadata::Plain) {
+        return Err(Error::invalid_input("--metadata cannot go with a WIM on standard input")
+            .remedy("save the WIM to a file and apply that"));
     }
     let pipe = PipedWim::open(input, "standard input", cx)?;
     let wim = pipe.start();

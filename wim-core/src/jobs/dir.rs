@@ -192,7 +192,8 @@ fn unix_data(items: &[u8]) -> Option<[u32; 4]> {
     Some([owner, group, mode, device])
 }
 
-fn slashes(path: &WimPath) -> String {
+/// A path as wimlib writes it.
+pub(super) fn slashes(path: &WimPath) -> String {
     if path.components().is_empty() {
         return "/".to_owned();
     }

@@ -5,9 +5,9 @@
 //! directory is entered only when it is one and not a link to one, and links are made when nothing is written any more.
 //! A file whose writing fails is removed; one that was there before stays until the new one is whole.
 //!
-//! What a host cannot hold (named streams, encrypted data, other reparse points) is left out with one warning a kind; owners,
-//! modes, extended attributes and special files of Unix are restored when asked for. Security descriptors, short names and
-//! most attributes are not restored by this version.
+//! What a host cannot hold (named streams, encrypted data, other reparse points) is left out with one warning a kind, or kept
+//! in a side file with security descriptors, short names and attributes, which are never restored on the host. Owners, modes,
+//! extended attributes and special files of Unix are restored when asked for.
 
 mod host;
 pub(super) mod link_text;
@@ -16,10 +16,12 @@ mod options;
 mod piped;
 mod plan;
 mod portable;
+mod side_file;
 #[cfg(unix)]
 mod unix;
 mod write;
 
+pub use side_file::SideFile;
 use std::io::Write;
 use std::path::Path;
 
@@ -31,7 +33,7 @@ pub use self::piped::{PipedImage, apply_piped};
 
 use self::host::Host;
 use self::links::Links;
-use self::plan::Plan;
+use self::plan::{Plan, PlanRules, Unholdable};
 use self::write::{Writer, blame};
 use super::host_name::NameRules;
 use super::read::{BlobInput, BlobPiece, Origin, blob_not_found, read_blobs, recover_blob, sort_by_offset};
@@ -51,8 +53,27 @@ pub fn apply(
     target: &Path,
     options: &ApplyOptions,
 ) -> Result<ApplyReport> {
-    let plan = Plan::of_image(tree, NameRules::of_this_host(), options.restore, cx.progress);
-    run(cx, tree, wims, target, options, plan)
+    let rules = PlanRules::of_this_host(Unholdable::LeaveOut, options.restore);
+    let plan = Plan::of_image(tree, rules, cx.progress);
+    run(cx, tree, wims, target, options, plan, None)
+}
+
+/// As [`apply`], with what the host cannot hold kept in `side_file`; other names, and empty files and directories, stand for
+/// what cannot be made.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_with_side_file(
+    cx: &Context<'_>,
+    tree: &Tree,
+    wims: &[&WimFile],
+    target: &Path,
+    options: &ApplyOptions,
+    side_file: &mut SideFile,
+) -> Result<ApplyReport> {
+    let rules = PlanRules::of_this_host(Unholdable::StandIn, options.restore);
+    let plan = Plan::of_image(tree, rules, cx.progress);
+    run(cx, tree, wims, target, options, plan, Some(side_file))
 }
 
 /// Extracts files and directories, with all below them, into `target`; files of the same names are replaced.
@@ -67,8 +88,28 @@ pub fn extract(
     target: &Path,
     options: &ApplyOptions,
 ) -> Result<ApplyReport> {
-    let plan = Plan::of_nodes(tree, nodes, options, NameRules::of_this_host(), cx.progress)?;
-    run(cx, tree, wims, target, options, plan)
+    let rules = PlanRules::of_this_host(Unholdable::LeaveOut, options.restore);
+    let plan = Plan::of_nodes(tree, nodes, options.layout, rules, cx.progress)?;
+    run(cx, tree, wims, target, options, plan, None)
+}
+
+/// As [`extract`], with what the host cannot hold kept as [`apply_with_side_file`] does; several extractions into one target
+/// may share a side file.
+///
+/// # Errors
+/// As [`extract`].
+pub fn extract_with_side_file(
+    cx: &Context<'_>,
+    tree: &Tree,
+    wims: &[&WimFile],
+    nodes: &[NodeId],
+    target: &Path,
+    options: &ApplyOptions,
+    side_file: &mut SideFile,
+) -> Result<ApplyReport> {
+    let rules = PlanRules::of_this_host(Unholdable::StandIn, options.restore);
+    let plan = Plan::of_nodes(tree, nodes, options.layout, rules, cx.progress)?;
+    run(cx, tree, wims, target, options, plan, Some(side_file))
 }
 
 /// Writes the unnamed data of a file to `out`; gives what is wrong with it when it is `damaged` and recovered all the same.
@@ -130,9 +171,10 @@ fn run(
     target: &Path,
     options: &ApplyOptions,
     plan: Plan,
+    side_file: Option<&mut SideFile>,
 ) -> Result<ApplyReport> {
     let host = ThisHost::open(target)?;
-    run_on(cx, tree, wims, host, options, plan)
+    run_on(cx, tree, wims, host, options, (plan, side_file))
 }
 
 fn run_on<H: Host>(
@@ -141,7 +183,7 @@ fn run_on<H: Host>(
     wims: &[&WimFile],
     host: H,
     options: &ApplyOptions,
-    plan: Plan,
+    (plan, side_file): (Plan, Option<&mut SideFile>),
 ) -> Result<ApplyReport> {
     check_descriptors(tree, &plan, options.restore)?;
     let files_of = plan.files_by_digest(tree);
@@ -181,7 +223,11 @@ fn run_on<H: Host>(
         recover(cx, tree, input, files, &mut writer)?;
     }
     make_links(cx, tree, wims, &mut writer, link_target.as_deref())?;
+    writer.make_stand_ins()?;
     writer.set_directory_times()?;
+    if let Some(side_file) = side_file {
+        side_file.record(cx, writer.made())?;
+    }
     let report = writer.finish();
     report.left_out.warn(cx);
     Ok(report)

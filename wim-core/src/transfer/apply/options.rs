@@ -148,7 +148,8 @@ impl LeftOut {
             (self.reparse_points, "reparse points that are no links this system can make"),
         ] {
             if count > 0 {
-                cx.progress.warn(&Error::unsupported(format!("{count} {what} were left out")));
+                let error = Error::unsupported(format!("{count} {what} were left out"));
+                cx.progress.warn(&error.remedy("keep them in a side file with --metadata"));
             }
         }
         if self.unix_data > 0 {

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::host::Host;
 use super::links::Links;
-use super::plan::Plan;
+use super::plan::{Plan, PlanRules, Unholdable};
 use super::write::{Writer, blame};
 use super::{ApplyOptions, ApplyReport, FixedLinks, ThisHost, check_descriptors};
 use crate::base::{Context, ErrorKind, Place, Result, Sha1Digest, Stage};
 use crate::image::{NodeId, Tree};
-use crate::transfer::host_name::NameRules;
 use crate::transfer::read::{BlobPiece, PipedPiece, PipedWim};
 
 /// An image and the directory that it goes to.
@@ -67,7 +66,7 @@ struct OpenImage<'a, 'c, H: Host> {
 
 impl<'a, 'c, H: Host> OpenImage<'a, 'c, H> {
     fn begin(cx: &'a Context<'c>, tree: &'a Tree, host: H, options: &ApplyOptions) -> Result<Self> {
-        let plan = Plan::of_image(tree, NameRules::of_this_host(), options.restore, cx.progress);
+        let plan = Plan::of_image(tree, PlanRules::of_this_host(Unholdable::LeaveOut, options.restore), cx.progress);
         check_descriptors(tree, &plan, options.restore)?;
         let files_of = plan.files_by_digest(tree);
         let first_name = |(digest, files): (&Sha1Digest, &Vec<usize>)| {

@@ -4,14 +4,19 @@
 //! knows nodes and directories of the target, no bytes and no files.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 
 use super::host::DirectoryId;
-use super::{ApplyOptions, InvalidNames, Layout, LeftOut, RestoreOptions, UnixRestore};
+use super::{InvalidNames, Layout, LeftOut, RestoreOptions, UnixRestore};
 use crate::base::{Error, Place, Progress, Result, Sha1Digest, WimString};
+use crate::formats::wim::attributes::DIRECTORY;
 use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
 use crate::formats::wim::tagged_items::UnixData;
 use crate::image::{Inode, InodeId, NodeId, StreamKind, Tree};
-use crate::transfer::host_name::NameRules;
+use crate::transfer::host_name::{self, NameRules};
+
+/// Longest name in bytes that the file systems of Unix take.
+const MAX_HOST_NAME: usize = 255;
 
 /// A name to be made: its directory and the node whose name it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,22 +40,41 @@ pub(super) struct Plan {
     pub(super) links: Vec<Spot>,
     /// Devices, pipes and sockets; further names of one are not told apart.
     pub(super) special: Vec<Spot>,
-    /// Names that stand for those the host refuses.
-    pub(super) renamed: HashMap<NodeId, WimString>,
     pub(super) left_out: LeftOut,
     /// True when the target gets the times of the root.
     pub(super) is_image: bool,
+    /// Names on the host that are not those of the image.
+    pub(super) names: HashMap<NodeId, OsString>,
+    pub(super) unholdable: Unholdable,
+}
+
+/// What a plan goes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlanRules {
+    pub(super) names: NameRules,
+    pub(super) unholdable: Unholdable,
+    pub(super) restore: RestoreOptions,
+}
+
+impl PlanRules {
+    pub(super) fn of_this_host(unholdable: Unholdable, restore: RestoreOptions) -> Self {
+        Self { names: NameRules::of_this_host(), unholdable, restore }
+    }
+}
+
+/// What becomes of names and files that the host cannot hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unholdable {
+    /// They are left out.
+    LeaveOut,
+    /// Other names and empty files or directories stand for them, and a side file says what they are.
+    StandIn,
 }
 
 impl Plan {
     /// A whole image.
-    pub(super) fn of_image(
-        tree: &Tree,
-        rules: NameRules,
-        restore: RestoreOptions,
-        progress: &dyn Progress,
-    ) -> Self {
-        let mut planner = Planner::new(tree, rules, restore, progress);
+    pub(super) fn of_image(tree: &Tree, rules: PlanRules, progress: &dyn Progress) -> Self {
+        let mut planner = Planner::new(tree, rules, progress);
         planner.below(tree.root(), 0);
         planner.plan.is_image = true;
         planner.plan
@@ -60,12 +84,11 @@ impl Plan {
     pub(super) fn of_nodes(
         tree: &Tree,
         nodes: &[NodeId],
-        options: &ApplyOptions,
-        rules: NameRules,
+        layout: Layout,
+        rules: PlanRules,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let layout = options.layout;
-        let mut planner = Planner::new(tree, rules, options.restore, progress);
+        let mut planner = Planner::new(tree, rules, progress);
         let mut chosen: HashSet<NodeId> = HashSet::new();
         let mut names: Vec<WimString> = Vec::new();
         // What lies inside another chosen directory comes with it when paths are kept.
@@ -90,7 +113,7 @@ impl Plan {
             }
         }
         names.sort_by(|a, b| a.ntfs_cmp(b));
-        let twin = names.windows(2).find(|pair| match rules {
+        let twin = names.windows(2).find(|pair| match rules.names {
             NameRules::Unix => pair[0] == pair[1],
             NameRules::Windows => pair[0].eq_ignore_case(&pair[1]),
         });
@@ -99,6 +122,14 @@ impl Plan {
                 .remedy("keep the directory structure, or extract them one after another"));
         }
         Ok(planner.plan)
+    }
+
+    /// The name on the host of what `node` names.
+    pub(super) fn host_name(&self, tree: &Tree, node: NodeId) -> OsString {
+        match self.names.get(&node) {
+            Some(name) => name.clone(),
+            None => host_name::to_host(&tree.node(node).name),
+        }
     }
 
     /// The files of each blob, by their place in the list; empty files have none.
@@ -127,15 +158,17 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(tree: &'a Tree, rules: NameRules, restore: RestoreOptions, progress: &'a dyn Progress) -> Self {
+    fn new(tree: &'a Tree, rules: PlanRules, progress: &'a dyn Progress) -> Self {
+        let PlanRules { names: rules, unholdable, restore } = rules;
         let plan = Plan {
             directories: vec![Spot { directory: 0, node: tree.root() }],
             files: Vec::new(),
             links: Vec::new(),
             special: Vec::new(),
-            renamed: HashMap::new(),
             left_out: LeftOut::default(),
             is_image: false,
+            names: HashMap::new(),
+            unholdable,
         };
         Self { tree, rules, restore, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
     }
@@ -185,15 +218,14 @@ impl<'a> Planner<'a> {
             let mut last: Option<NodeId> = None;
             let mut made = Vec::new();
             for &child in self.tree.children(directory) {
-                if last.is_some_and(|last| self.are_twins(last, child)) {
-                    if self.restore.invalid_names == InvalidNames::LeaveOut {
-                        self.refuse(
-                            child,
-                            "this system takes it for the same name as one beside it; left out",
-                        );
-                        continue;
-                    }
+                let is_twin = last.is_some_and(|last| self.are_twins(last, child));
+                if is_twin && self.plan.unholdable == Unholdable::StandIn {
+                    self.plan.names.insert(child, self.other_name(child));
+                } else if is_twin && self.restore.invalid_names == InvalidNames::Replace {
                     self.rename(child, "this system takes it for the same name as one beside it");
+                } else if is_twin {
+                    self.refuse(child, "this system takes it for the same name as one beside it; left out");
+                    continue;
                 }
                 if let Some(target) = self.one(child, target) {
                     made.push((child, target));
@@ -221,22 +253,24 @@ impl<'a> Planner<'a> {
         let named =
             inode.streams.iter().filter(|(kind, _)| matches!(kind, StreamKind::Named(_))).count() as u64;
         let is_first_name = !self.file_of.contains_key(&id);
-        if is_first_name {
+        if is_first_name && self.plan.unholdable == Unholdable::LeaveOut {
             self.plan.left_out.named_streams += named;
         }
         let spot = Spot { directory: target, node };
         if inode.is_directory() {
             return Some(self.directory(node, target));
         }
-        if !inode.streams.get(&StreamKind::Efs).is_zero() {
+        let stands_in = self.plan.unholdable == Unholdable::StandIn;
+        if !inode.streams.get(&StreamKind::Efs).is_zero() && !stands_in {
             self.plan.left_out.encrypted += 1;
             return None;
         }
         match inode.reparse {
             Some(reparse) if matches!(reparse.tag, SYMLINK | MOUNT_POINT) => self.plan.links.push(spot),
-            Some(_) => self.plan.left_out.reparse_points += 1,
-            None if self.is_special(inode) => self.plan.special.push(spot),
-            None => {
+            Some(_) if !stands_in => self.plan.left_out.reparse_points += 1,
+            Some(_) if inode.attributes & DIRECTORY != 0 => _ = self.directory(node, target),
+            None if !stands_in && self.is_special(inode) => self.plan.special.push(spot),
+            _ => {
                 let files = &mut self.plan.files;
                 let index = *self.file_of.entry(id).or_insert(files.len());
                 match files.get_mut(index) {
@@ -249,7 +283,15 @@ impl<'a> Planner<'a> {
     }
 
     fn is_allowed(&mut self, node: NodeId) -> bool {
-        let is_allowed = self.rules.allow(&self.tree.node(node).name);
+        let name = &self.tree.node(node).name;
+        let is_allowed = self.rules.allow(name);
+        if self.plan.unholdable == Unholdable::StandIn {
+            let is_long = host_name::to_host(name).len() > MAX_HOST_NAME;
+            if !is_allowed || is_long && self.rules == NameRules::Unix {
+                self.plan.names.insert(node, self.other_name(node));
+            }
+            return true;
+        }
         if !is_allowed && self.restore.invalid_names == InvalidNames::Replace {
             self.rename(node, "this system cannot have a file of this name");
             return true;
@@ -269,7 +311,7 @@ impl<'a> Planner<'a> {
 
     /// Gives a node a name that the host takes: signs that it refuses replaced, and a number, as wimlib does.
     fn rename(&mut self, node: NodeId, why: &str) {
-        if self.plan.renamed.contains_key(&node) {
+        if self.plan.names.contains_key(&node) {
             return;
         }
         let replaced = |unit: &u16| {
@@ -277,13 +319,34 @@ impl<'a> Planner<'a> {
             if is_bad { 0xFFFD } else { *unit }
         };
         let mut name: Vec<u16> = self.tree.node(node).name.iter().map(replaced).collect();
-        let number = self.plan.renamed.len() + 1;
+        let number = self.plan.names.len() + 1;
         name.extend(format!(" (invalid filename #{number})").encode_utf16());
         let name = WimString::from(name);
         let path = self.tree.path_of(node).to_string();
         let message = format!("{why}; it becomes {name}");
         self.progress.warn(&Error::unsupported(message).at(Place::Path(path)));
-        self.plan.renamed.insert(node, name);
+        self.plan.names.insert(node, host_name::to_host(&name));
+    }
+
+    /// A name that every host takes and that nothing else in the directory has.
+    fn other_name(&self, node: NodeId) -> OsString {
+        let name = &self.tree.node(node).name;
+        let bytes: Vec<u8> = name.to_le_bytes().collect();
+        let hash = Sha1Digest::of(&bytes);
+        let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let start: String = name.to_text().chars().filter(is_plain).take(24).collect();
+        let hash: String = hash.to_string().chars().take(16).collect();
+        let directory = self.tree.node(node).parent.unwrap_or(self.tree.root());
+        let candidates = (0u32..).map(|number| match number {
+            0 => format!("{start}~wim{hash}"),
+            _ => format!("{start}~wim{hash}~{number}"),
+        });
+        let is_free = |name: &String| {
+            let units: Vec<u16> = name.encode_utf16().collect();
+            self.tree.child(directory, &units).is_none()
+        };
+        let mut free = candidates.into_iter().filter(is_free);
+        OsString::from(free.next().unwrap_or(hash))
     }
 
     fn refuse(&mut self, node: NodeId, why: &str) {

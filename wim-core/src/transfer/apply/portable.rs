@@ -14,7 +14,7 @@ use super::host::{
     DirectoryId, Host, LinkKind, NewFile, RestoredUnix, TEMPORARY_TRIES, directory_in_the_way,
     file_in_the_way, temporary_name,
 };
-use crate::base::{Error, Result};
+use crate::base::{Error, FileTime, Result};
 use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
 
@@ -158,6 +158,11 @@ impl Host for PortableHost {
 
     fn restore_unix(&mut self, _: DirectoryId, _: Option<&OsStr>, _: &RestoredUnix<'_>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn last_write(&mut self, directory: DirectoryId, name: &OsStr) -> Option<FileTime> {
+        let metadata = std::fs::symlink_metadata(self.path(directory, name)).ok()?;
+        metadata.modified().ok().map(FileTime::from_system_time)
     }
 
     fn set_directory_times(&mut self, directory: DirectoryId, times: Times) -> Result<()> {

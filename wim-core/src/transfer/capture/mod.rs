@@ -2,7 +2,7 @@
 //!
 //! Scanning is one thread's, hashing is everyone's; equal contents are found here, so that each blob is written once. Plain
 //! files, directories, hard and symbolic links are captured as wimlib does on Unix (wimcapture(1)), owners, modes, extended
-//! attributes and special files when asked for; security descriptors and named streams are not.
+//! attributes and special files when asked for; security descriptors and named streams are not, unless a side file has them.
 //!
 //! The time of last access is not captured, since reading changes it: it is set to that of the last write, so that
 //! capturing twice gives the same image.
@@ -10,8 +10,10 @@
 mod exclude;
 mod host;
 pub(super) mod scan;
+mod side_file;
 
 pub use exclude::{Exclusions, Verdict};
+pub use side_file::{Metadata, side_file_path};
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,8 @@ pub struct CaptureOptions {
     pub links: Links,
     /// Whether owners, modes and special files are captured.
     pub unix_data: UnixData,
+    /// Whether a side file gives back what the host could not hold.
+    pub metadata: Metadata,
 }
 
 /// What is captured that only Unix has.
@@ -75,6 +79,7 @@ impl Default for CaptureOptions {
             absolute_links: AbsoluteLinks::Fix,
             links: Links::Capture,
             unix_data: UnixData::Omit,
+            metadata: Metadata::Plain,
         }
     }
 }
@@ -148,7 +153,7 @@ pub fn capture(
         let content = by_inode[tree.node(visit.node).inode.index()].take();
         contents.extend(content.filter(|(digest, _)| !digest.is_zero() && listed.insert(*digest)));
     }
-    Ok(Captured { tree, file: single, contents, totals })
+    side_file::restored(Captured { tree, file: single, contents, totals }, source, options)
 }
 
 /// Gives files that are known their digests and takes them from the list.

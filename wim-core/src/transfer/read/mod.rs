@@ -11,7 +11,7 @@ mod random;
 mod recover;
 mod worker;
 
-pub use blobs::WimBlobs;
+pub use blobs::{SetBlobs, WimBlobs};
 pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
 pub use pipe::{PipedPiece, PipedWim};
 pub(crate) use plan::{Batches, Work};
