@@ -15,12 +15,18 @@ mod cab;
 mod capture;
 mod delete;
 mod dir;
+#[path = "../../../wim-core/tests/it/disc_writer.rs"]
+#[allow(dead_code, reason = "the tests of wim-core use the rest")]
+mod disc_writer;
 mod driver;
 mod export;
 mod extract;
 mod hostile;
+#[cfg(feature = "http")]
+mod http;
 mod in_place;
 mod info;
+mod media;
 mod optimize;
 mod package;
 mod package_expand;

@@ -11,6 +11,8 @@ mod corpus;
 mod delta_transforms;
 mod delta_writer;
 mod deltas;
+mod disc_writer;
+mod discs;
 mod driver_image;
 mod driver_packages;
 mod drivers_checks;
