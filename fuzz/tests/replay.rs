@@ -16,7 +16,9 @@ use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
 use wim_core::transfer::pack::{PackInput, pack, plan_folders};
-use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
+use wim_core::transfer::write::{
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing as BlobPacking, Recompress, write,
+};
 use wim_fuzz::{cab, codecs, deltas, discs, drivers, hive, updates, wim};
 
 /// A plain function that panics when its promise is broken.
@@ -118,6 +120,7 @@ fn small_wim(compression: Compression) -> Vec<u8> {
     let wim = NewWim {
         format: ChunkFormat::usual(compression),
         level: Level::FAST,
+        packing: BlobPacking::Separate,
         guid: None,
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),

@@ -4,6 +4,7 @@
 //! while they stay unambiguous, as with wimlib-imagex (GNU getopt). Options of wimlib-imagex that this version does not
 //! have are refused by name.
 
+use std::ffi::OsString;
 use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
@@ -11,8 +12,9 @@ use wim_core::base::{ChunkSize, Error};
 use wim_core::formats::wim::Compression;
 use wim_core::jobs::Level;
 use wim_core::jobs::open::Check;
-use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice};
+use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice, SolidChoice, SolidOptions, SolidSort};
 use wim_core::jobs::target::Placement;
+use wim_core::transfer::capture::Metadata;
 use wim_core::transfer::write::Recompress;
 
 /// Bytes as `4096`, `32K`, `256M`, `1G`, also with `iB` or `B` behind the letter.
@@ -100,16 +102,56 @@ pub(crate) struct CompressionArguments {
     /// Chunk size, as in 32K
     #[arg(long, value_name = "SIZE", value_parser = parse_chunk_size)]
     pub(crate) chunk_size: Option<ChunkSize>,
+    /// Pack files together and compress them as one (an ESD file): smaller, and slower in every way
+    #[arg(long)]
+    pub(crate) solid: bool,
+    /// With --solid: compression of what is packed [default: LZMS]
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = parse_compression)]
+    solid_compress: Option<CompressionChoice>,
+    /// With --solid: chunk size of what is packed [default: 64M for LZMS, 2M for LZX, 64K for XPRESS]; LZMS takes ten times
+    /// as much memory for each thread
+    #[arg(long, value_name = "SIZE", value_parser = parse_chunk_size)]
+    solid_chunk_size: Option<ChunkSize>,
+    /// With --solid: pack files as they are found, not by their names
+    #[arg(long)]
+    no_solid_sort: bool,
 }
 
 impl CompressionArguments {
     /// The options for a job.
     pub(crate) fn options(&self, recompress: Recompress) -> CompressionOptions {
+        let solid = SolidOptions {
+            compression: self.solid_compress.map(|choice| choice.compression),
+            level: self.solid_compress.and_then(|choice| choice.level),
+            chunk_size: self.solid_chunk_size,
+            sort: if self.no_solid_sort { SolidSort::AsFound } else { SolidSort::ByName },
+        };
         CompressionOptions {
             compression: self.compress.map(|choice| choice.compression),
             level: self.compress.and_then(|choice| choice.level),
             chunk_size: self.chunk_size,
             recompress,
+            solid: if self.solid { SolidChoice::Solid(solid) } else { SolidChoice::AsBefore },
+        }
+    }
+}
+
+/// Whether a side file keeps, or gives back, what a directory of the host cannot hold.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct MetadataArguments {
+    /// Keep in FILE, or take from it, what a plain directory cannot hold: ACLs, attributes, streams, short names, reparse
+    /// points, exact times [default FILE: the directory's name with .wim-metadata, beside it]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    metadata: Option<OsString>,
+}
+
+impl MetadataArguments {
+    /// Which side file is meant.
+    pub(crate) fn choice(&self) -> Metadata {
+        match &self.metadata {
+            None => Metadata::Plain,
+            Some(path) if path.is_empty() => Metadata::Beside,
+            Some(path) => Metadata::At(path.into()),
         }
     }
 }

@@ -37,7 +37,6 @@ struct AppendRefused;
 
 impl OptionList for AppendRefused {
     const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("solid", Takes::Nothing),
         ("strict-acls", Takes::Nothing),
         ("wimboot", Takes::Nothing),
         ("pipable", Takes::Nothing),

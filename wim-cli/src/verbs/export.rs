@@ -54,13 +54,8 @@ pub(crate) struct Arguments {
 struct ExportRefused;
 
 impl OptionList for ExportRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("solid", Takes::Nothing),
-        ("solid-compress", Takes::Value),
-        ("solid-chunk-size", Takes::Value),
-        ("pipable", Takes::Nothing),
-        ("wimboot", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] =
+        &[("pipable", Takes::Nothing), ("wimboot", Takes::Nothing)];
 }
 
 impl Arguments {

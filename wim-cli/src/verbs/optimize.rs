@@ -39,19 +39,15 @@ pub(crate) struct Arguments {
 struct OptimizeOptions;
 
 impl OptionList for OptimizeOptions {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("solid", Takes::Nothing),
-        ("solid-compress", Takes::Value),
-        ("solid-chunk-size", Takes::Value),
-        ("pipable", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] = &[("pipable", Takes::Nothing)];
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         self.refused.check()?;
-        // As in wimlib, naming a type asks for everything to be compressed with it.
-        let recompress = recompress(self.recompress || self.compression.compress.is_some());
+        // As in wimlib, naming a type, or --solid, asks for everything to be compressed so.
+        let is_asked = self.recompress || self.compression.compress.is_some() || self.compression.solid;
+        let recompress = recompress(is_asked);
         let options = self.compression.options(recompress);
         let (integrity, check) = (self.integrity.choice(), self.integrity.check());
         let placement = if self.unsafe_compact { Placement::UnsafeCompact } else { Placement::Rebuild };

@@ -14,6 +14,7 @@ mod bench;
 mod cab;
 mod capture;
 mod delete;
+mod diff;
 mod dir;
 #[path = "../../../wim-core/tests/it/disc_writer.rs"]
 #[allow(dead_code, reason = "the tests of wim-core use the rest")]
@@ -27,6 +28,7 @@ mod http;
 mod in_place;
 mod info;
 mod media;
+mod mount;
 mod optimize;
 mod package;
 mod package_expand;
@@ -34,6 +36,7 @@ mod random_trees;
 mod reg;
 mod shell;
 mod slipstream;
+mod solid;
 mod split;
 mod update;
 mod verify;

@@ -19,6 +19,7 @@ pub struct Context<'a> {
     pub cancel: &'a Cancel,
     threads: usize,
     memory_bytes: u64,
+    is_memory_chosen: bool,
     pool: OnceLock<Arc<rayon::ThreadPool>>,
 }
 
@@ -27,7 +28,14 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn new(progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { progress, cancel, threads, memory_bytes: DEFAULT_MEMORY_BYTES, pool: OnceLock::new() }
+        Self {
+            progress,
+            cancel,
+            threads,
+            memory_bytes: DEFAULT_MEMORY_BYTES,
+            is_memory_chosen: false,
+            pool: OnceLock::new(),
+        }
     }
 
     /// The same context with `threads` workers, at least 1.
@@ -42,6 +50,7 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn with_memory(mut self, bytes: u64) -> Self {
         self.memory_bytes = bytes;
+        self.is_memory_chosen = true;
         self
     }
 
@@ -63,6 +72,13 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes
+    }
+
+    /// True when the caller named the budget. Where work cannot be done within the default one, as compressing a chunk of
+    /// 64 MiB, it may be exceeded; a budget that was named may not.
+    #[must_use]
+    pub fn is_memory_chosen(&self) -> bool {
+        self.is_memory_chosen
     }
 
     /// The pool of this context, made on first use.

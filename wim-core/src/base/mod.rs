@@ -25,6 +25,7 @@ pub mod sha1;
 pub mod units;
 pub mod upcase;
 pub mod utf16;
+pub mod windows_name;
 pub mod xml;
 
 pub use architecture::Architecture;

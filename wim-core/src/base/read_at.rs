@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::{Error, ErrorKind, Result};
 
@@ -32,6 +33,23 @@ pub fn read_exact_at(source: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Result
     })
 }
 
+/// `bytes` bytes from `offset` of `source`, for several holders; they are in memory once.
+///
+/// # Errors
+/// `Limit` for more than memory can address; `Io`.
+pub fn read_shared(source: &dyn ReadAt, offset: u64, bytes: u64) -> Result<Arc<[u8]>> {
+    let length = usize::try_from(bytes).map_err(|_| Error::limit("does not fit into memory"))?;
+    // The source is asked first, so that a size that lies costs no memory.
+    if offset.checked_add(bytes).is_none_or(|end| end > source.size()) {
+        let message = format!("{bytes} bytes at {offset:#x} do not lie in {} bytes", source.size());
+        return Err(Error::new(ErrorKind::Io, message));
+    }
+    let mut shared: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+    let room = Arc::get_mut(&mut shared).expect("nobody else holds what was just made");
+    read_exact_at(source, room, offset)?;
+    Ok(shared)
+}
+
 /// Bytes that can be written at any offset, and read back.
 pub trait WriteAt: ReadAt {
     /// Writes all of `bytes` at `offset`; the length grows as needed.
@@ -45,6 +63,26 @@ pub trait WriteAt: ReadAt {
     /// # Errors
     /// What the system says.
     fn set_length(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+impl<T: WriteAt + ?Sized> ReadAt for &mut T {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_exact_at(buf, offset)
+    }
+}
+
+impl<T: WriteAt + ?Sized> WriteAt for &mut T {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        (**self).write_all_at(bytes, offset)
+    }
+
+    fn set_length(&mut self, bytes: u64) -> io::Result<()> {
+        (**self).set_length(bytes)
+    }
 }
 
 impl WriteAt for Vec<u8> {
@@ -88,7 +126,7 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
+impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn size(&self) -> u64 {
         (**self).size()
     }

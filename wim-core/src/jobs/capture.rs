@@ -14,7 +14,9 @@ use super::images;
 use super::input::split_image;
 use super::open::{Check, load_image, open};
 use super::properties::{self, check_text, xml_text};
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images, write_file};
+use super::rebuild::{
+    CompressionOptions, IntegrityChoice, SolidChoice, Written, existing_images_named, write_file,
+};
 use super::source_list::SourceList;
 use super::target::{Placement, Target, is_same_file, write_target};
 use super::text_file::read_text;
@@ -128,7 +130,12 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
 }
 
 fn run_new(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOptions) -> Result<CaptureReport> {
-    let format = options.compression.format(ChunkFormat::usual(Compression::Lzx))?;
+    let usual = match options.compression.solid {
+        SolidChoice::Solid(_) => Compression::Lzms,
+        SolidChoice::AsBefore => Compression::Lzx,
+    };
+    let format = options.compression.format(ChunkFormat::usual(usual))?;
+    options.compression.packing(None, None)?;
     let links = options.absolute_links.unwrap_or(AbsoluteLinks::Fix);
     // What can be refused is refused before the work is done.
     let time = job_time()?;
@@ -136,10 +143,14 @@ fn run_new(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
     let bases = Bases::open(cx, options, None)?;
     let assembly = assemble(cx, source, options, links, time, &bases, None)?;
     let totals = assembly.totals;
+    let mut order = options.compression.order(None);
+    order.iter_mut().for_each(|order| order.add_tree(&assembly.tree));
+    let packing = options.compression.packing(None, order)?;
     let (image, contents) = finished(assembly, xml, &bases, None);
     let new = NewWim {
         format,
         level: options.compression.level.unwrap_or_default(),
+        packing,
         guid: None,
         flags: HeaderFlags(if links == AbsoluteLinks::Fix { HeaderFlags::RP_FIX } else { 0 }),
         xml: WimXml::empty(0),
@@ -169,6 +180,7 @@ fn run_existing(
             .in_file(wim.name())
             .remedy("leave --compress out, or change the file with: wim optimize --compress"));
     }
+    options.compression.packing(Some(&wim), None)?;
     let had_fixed = wim.header().flags.has(HeaderFlags::RP_FIX);
     let default = if had_fixed { AbsoluteLinks::Fix } else { AbsoluteLinks::Keep };
     let links = options.absolute_links.unwrap_or(default);
@@ -177,8 +189,10 @@ fn run_existing(
     let bases = Bases::open(cx, options, Some((&wim, target)))?;
     let assembly = assemble(cx, source, options, links, time, &bases, Some(&wim))?;
     let totals = assembly.totals;
+    let mut order = options.compression.order(Some(&wim));
+    order.iter_mut().for_each(|order| order.add_tree(&assembly.tree));
     let (image, contents) = finished(assembly, xml, &bases, Some(&wim));
-    let mut images = existing_images(&wim, &[], cx)?;
+    let mut images = existing_images_named(&wim, &[], &mut order, cx)?;
     images.push(image);
     if !bases.delta.is_empty() {
         images.iter_mut().for_each(|image| bases.leave_to_delta(image));
@@ -191,6 +205,7 @@ fn run_existing(
     let new = NewWim {
         format,
         level: options.compression.level.unwrap_or_default(),
+        packing: options.compression.packing(Some(&wim), order)?,
         guid: Some(wim.header().guid),
         flags: HeaderFlags(wim.header().flags.0 | fixed),
         xml: wim.xml().clone(),

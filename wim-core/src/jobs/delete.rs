@@ -9,7 +9,7 @@ use super::open::Check;
 use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
 use super::target::{Placement, Target, write_target};
 use crate::base::{Context, ImageIndex, Result};
-use crate::transfer::write::{CopyDigests, NewWim};
+use crate::transfer::write::{CopyDigests, NewWim, Packing};
 
 /// Deletes the images that `text` names from the file at `path`.
 ///
@@ -31,6 +31,7 @@ pub fn run(
     let new = NewWim {
         format: CompressionOptions::default().format(wim.format())?,
         level: super::Level::default(),
+        packing: Packing::as_in(&wim),
         guid: Some(wim.header().guid),
         flags: wim.header().flags,
         xml: wim.xml().clone(),

@@ -9,13 +9,13 @@ use super::open::Check;
 use super::part_set::PartSet;
 use super::properties::check_text;
 use super::rebuild::{
-    CompressionOptions, IntegrityChoice, Written, existing_image, existing_images, write_file,
+    CompressionOptions, IntegrityChoice, Written, existing_image_named, existing_images_named, write_file,
 };
 use super::target::{Placement, Target, is_same_file, write_target};
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Result, Stage};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimXml};
-use crate::transfer::write::{CopyDigests, NewImage, NewWim};
+use crate::transfer::write::{CopyDigests, NewImage, NewWim, SolidOrder};
 
 /// How images are exported.
 #[derive(Clone, Debug)]
@@ -91,12 +91,14 @@ pub fn run(
     if let Some(wim) = &existing {
         check_target(wim, options)?;
     }
-    let mut new = target_plan(cx, from, existing.as_ref(), options)?;
+    let before = existing.as_ref().unwrap_or(from);
+    let mut order = options.compression.order(Some(before));
+    let mut new = target_plan(cx, from, existing.as_ref(), options, &mut order)?;
     new.sources.extend(more);
-    let before = new.images.len();
+    let first = new.images.len();
     cx.progress.start(Stage::LoadingImages, chosen.len() as u64);
     for &image in &chosen {
-        let mut exported = existing_image(from, image, cx)?;
+        let mut exported = existing_image_named(from, image, &mut order, cx)?;
         rename(&mut exported.xml, options)?;
         check_name(&exported.xml, &new.images, target)?;
         new.images.push(exported);
@@ -104,8 +106,9 @@ pub fn run(
     }
     if options.boot == Boot::Exported {
         let position = boot_position(from, &chosen, is_single)?;
-        new.boot = Some(ImageIndex::from_position(before + position));
+        new.boot = Some(ImageIndex::from_position(first + position));
     }
+    new.packing = options.compression.packing(Some(before), order)?;
     match (&existing, file) {
         (Some(wim), Some(file)) => write_target(cx, new, (wim, file, target), options.placement),
         _ => write_file(cx, new, target, IfExists::Refuse),
@@ -131,6 +134,7 @@ fn target_plan<'w>(
     from: &'w WimFile,
     existing: Option<&'w WimFile>,
     options: &ExportOptions,
+    order: &mut Option<SolidOrder>,
 ) -> Result<NewWim<'w>> {
     let other = existing.filter(|existing| !std::ptr::eq(*existing, from));
     let sources: Vec<&WimFile> = other.into_iter().chain([from]).collect();
@@ -139,10 +143,12 @@ fn target_plan<'w>(
     Ok(NewWim {
         format,
         level: options.compression.level.unwrap_or_default(),
+        // What cannot be packed is refused before the work; the names that decide the order are not yet known.
+        packing: options.compression.packing(Some(existing.unwrap_or(from)), None)?,
         guid: existing.map(|wim| wim.header().guid),
         flags: HeaderFlags(existing.map_or(0, |wim| wim.header().flags.0) | carried),
         xml: existing.map_or_else(|| WimXml::empty(0), |wim| wim.xml().clone()),
-        images: existing.map_or_else(|| Ok(Vec::new()), |wim| existing_images(wim, &[], cx))?,
+        images: existing.map_or_else(|| Ok(Vec::new()), |wim| existing_images_named(wim, &[], order, cx))?,
         sources,
         contents: &[],
         boot: existing.and_then(WimFile::boot_index),

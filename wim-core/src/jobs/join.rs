@@ -10,7 +10,7 @@ use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_imag
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, Result};
 use crate::formats::wim::WimFile;
-use crate::transfer::write::{CopyDigests, NewWim};
+use crate::transfer::write::{CopyDigests, NewWim, Packing};
 
 /// Joins the files at `parts` into a new file at `target`, replacing one that is there.
 ///
@@ -49,6 +49,7 @@ pub fn run(
     let new = NewWim {
         format: CompressionOptions::default().format(first.format())?,
         level: super::Level::default(),
+        packing: Packing::as_in(first),
         guid: Some(set),
         flags: first.header().flags,
         xml: first.xml().clone(),

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::open::Check;
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images_named};
 use super::target::{Placement, Target, compact_in_place, write_target};
 use crate::base::{Context, Error, Result};
 use crate::transfer::write::{CopyDigests, NewWim, Recompress};
@@ -37,13 +37,17 @@ pub fn run(
         let path = path.display().to_string();
         return Ok(Written { path, image_count, file_bytes, replaced_bytes, ..Written::default() });
     }
+    let mut order = options.order(Some(&wim));
+    options.packing(Some(&wim), None)?;
+    let images = existing_images_named(&wim, &[], &mut order, cx)?;
     let new = NewWim {
         format: options.format(wim.format())?,
         level: options.level.unwrap_or_default(),
+        packing: options.packing(Some(&wim), order)?,
         guid: Some(wim.header().guid),
         flags: wim.header().flags,
         xml: wim.xml().clone(),
-        images: existing_images(&wim, &[], cx)?,
+        images,
         sources: vec![&wim],
         contents: &[],
         boot: wim.boot_index(),

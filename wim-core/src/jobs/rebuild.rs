@@ -6,14 +6,17 @@
 use std::path::Path;
 
 use lz_kit::Level;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::input::check_changeable;
 use super::open::load_image;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{ChunkSize, Context, Error, ImageIndex, Result};
 use crate::formats::wim::{ChunkFormat, Compression, WimFile};
-use crate::transfer::write::{Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write};
+use crate::transfer::write::{
+    Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, SolidOrder, SolidPacking, WriteReport,
+    write,
+};
 
 /// Longest LZMS chunk that is written: Windows reads no longer ones, and the encoder needs ten times as much memory.
 const MAX_LZMS_CHUNK_BYTES: u32 = 64 << 20;
@@ -29,11 +32,69 @@ pub struct CompressionOptions {
     pub chunk_size: Option<ChunkSize>,
     /// What is compressed again.
     pub recompress: Recompress,
+    /// Whether blobs are packed together.
+    pub solid: SolidChoice,
+}
+
+/// Whether blobs are packed together in solid resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SolidChoice {
+    /// As in the file that the data comes from; with a compression type that was asked for they are not.
+    AsBefore,
+    /// They are.
+    Solid(SolidOptions),
+}
+
+/// How solid resources are made; what is none is wimlib's default, LZMS in chunks of 64 MiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SolidOptions {
+    /// Compression type.
+    pub compression: Option<Compression>,
+    /// Level.
+    pub level: Option<Level>,
+    /// Chunk size.
+    pub chunk_size: Option<ChunkSize>,
+    /// Which blobs lie side by side.
+    pub sort: SolidSort,
+}
+
+/// Which blobs lie side by side in a solid resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SolidSort {
+    /// Those with similar names.
+    #[default]
+    ByName,
+    /// Those that were found one after the other.
+    AsFound,
+}
+
+impl SolidOptions {
+    /// The format of the solid resource.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a chunk size that the type does not have, and for no compression at all.
+    fn format(&self) -> Result<ChunkFormat> {
+        let compression = self.compression.unwrap_or(Compression::Lzms);
+        if compression == Compression::None {
+            return Err(Error::invalid_input("a solid file cannot be uncompressed")
+                .remedy("leave --solid out, or choose XPRESS, LZX or LZMS with --solid-compress"));
+        }
+        match self.chunk_size {
+            None => Ok(ChunkFormat::largest(compression, MAX_LZMS_CHUNK_BYTES)),
+            Some(chunk_size) => checked_format(compression, chunk_size),
+        }
+    }
 }
 
 impl Default for CompressionOptions {
     fn default() -> Self {
-        Self { compression: None, level: None, chunk_size: None, recompress: Recompress::WhenNeeded }
+        Self {
+            compression: None,
+            level: None,
+            chunk_size: None,
+            recompress: Recompress::WhenNeeded,
+            solid: SolidChoice::AsBefore,
+        }
     }
 }
 
@@ -49,12 +110,51 @@ impl CompressionOptions {
             None if compression == from.compression() => from.chunk_size(),
             None => ChunkFormat::usual(compression).chunk_size(),
         };
-        let is_readable = compression != Compression::Lzms || chunk_size.bytes() <= MAX_LZMS_CHUNK_BYTES;
-        ChunkFormat::new(compression, chunk_size).filter(|_| is_readable).ok_or_else(|| {
-            Error::invalid_input(format!("{compression} has no chunks of {} bytes", chunk_size.bytes()))
-                .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 64M")
+        checked_format(compression, chunk_size)
+    }
+
+    /// The names that decide the order in solid resources, to be filled in; none when they do not matter.
+    #[must_use]
+    pub fn order(&self, before: Option<&WimFile>) -> Option<SolidOrder> {
+        let is_sorted = match self.solid {
+            SolidChoice::Solid(options) => options.sort == SolidSort::ByName,
+            SolidChoice::AsBefore => self.stays_solid(before).is_some(),
+        };
+        is_sorted.then(SolidOrder::default)
+    }
+
+    /// How blobs are packed when they come from files like `before`, and their names are in `order`.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a chunk size that the type does not have.
+    pub fn packing(&self, before: Option<&WimFile>, order: Option<SolidOrder>) -> Result<Packing> {
+        let order = order.unwrap_or_default();
+        Ok(match (self.solid, self.stays_solid(before)) {
+            (SolidChoice::Solid(options), _) => Packing::Solid(SolidPacking {
+                format: options.format()?,
+                level: options.level.unwrap_or_default(),
+                order,
+            }),
+            (SolidChoice::AsBefore, Some(format)) => {
+                Packing::Solid(SolidPacking { format, level: Level::default(), order })
+            }
+            (SolidChoice::AsBefore, None) => Packing::Separate,
         })
     }
+
+    /// The form of the solid resources of `before`, when there are to be such again.
+    fn stays_solid(&self, before: Option<&WimFile>) -> Option<ChunkFormat> {
+        let format = before?.solid_resources().next()?.format();
+        self.compression.is_none().then_some(format)
+    }
+}
+
+fn checked_format(compression: Compression, chunk_size: ChunkSize) -> Result<ChunkFormat> {
+    let is_readable = compression != Compression::Lzms || chunk_size.bytes() <= MAX_LZMS_CHUNK_BYTES;
+    ChunkFormat::new(compression, chunk_size).filter(|_| is_readable).ok_or_else(|| {
+        Error::invalid_input(format!("{compression} has no chunks of {} bytes", chunk_size.bytes()))
+            .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 64M")
+    })
 }
 
 /// What becomes of the integrity table.
@@ -82,7 +182,7 @@ impl IntegrityChoice {
 }
 
 /// What was written, for reports.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Written {
     /// The file.
     pub path: String,
@@ -111,7 +211,23 @@ pub(super) fn existing_image<'w>(
     image: ImageIndex,
     cx: &Context<'_>,
 ) -> Result<NewImage<'w>> {
+    existing_image_named(wim, image, &mut None, cx)
+}
+
+/// [`existing_image`], whose names are added to `order`.
+///
+/// # Errors
+/// As [`existing_image`].
+pub(super) fn existing_image_named<'w>(
+    wim: &'w WimFile,
+    image: ImageIndex,
+    order: &mut Option<SolidOrder>,
+    cx: &Context<'_>,
+) -> Result<NewImage<'w>> {
     let tree = load_image(wim, image, cx)?;
+    if let Some(order) = order {
+        order.add_tree(&tree);
+    }
     Ok(NewImage {
         metadata: NewMetadata::Copy(wim, image),
         xml: wim.xml().images().get(image.position()).cloned().unwrap_or_default(),
@@ -128,9 +244,23 @@ pub(super) fn existing_images<'w>(
     without: &[ImageIndex],
     cx: &Context<'_>,
 ) -> Result<Vec<NewImage<'w>>> {
+    existing_images_named(wim, without, &mut None, cx)
+}
+
+/// [`existing_images`], whose names are added to `order`.
+///
+/// # Errors
+/// As [`existing_image`].
+pub(super) fn existing_images_named<'w>(
+    wim: &'w WimFile,
+    without: &[ImageIndex],
+    order: &mut Option<SolidOrder>,
+    cx: &Context<'_>,
+) -> Result<Vec<NewImage<'w>>> {
     cx.progress.start(crate::base::Stage::LoadingImages, wim.image_count() as u64);
     let kept = wim.images().filter(|image| !without.contains(image));
-    kept.map(|image| existing_image(wim, image, cx).inspect(|_| cx.progress.advance(1))).collect()
+    kept.map(|image| existing_image_named(wim, image, order, cx).inspect(|_| cx.progress.advance(1)))
+        .collect()
 }
 
 /// Writes `new` beside `target` and renames it there.

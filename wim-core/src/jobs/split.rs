@@ -1,8 +1,10 @@
 //! A WIM file split into parts that fit somewhere, such as on a FAT32 stick.
 //!
-//! All parts are written before any of them takes its name. Data is copied as it is.
+//! All parts are written before any of them takes its name. Data is copied as it is; that of solid files is packed anew on
+//! the way, each file by itself, since a solid resource cannot be divided.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -10,9 +12,9 @@ use super::open::{Check, open};
 use super::part_set::part_path;
 use super::rebuild::IntegrityChoice;
 use crate::base::atomic_file::{AtomicFile, IfExists};
-use crate::base::{Context, Error, PartNumber, Result};
+use crate::base::{Context, Error, PartNumber, ReadAt, Result, WriteAt};
 use crate::formats::wim::WimFile;
-use crate::transfer::write::{Integrity, PartContents, plan_parts, write_part};
+use crate::transfer::write::{Integrity, PartContents, PartGoal, plan_parts, split_repacked, write_part};
 
 /// How large the parts become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub struct SplitPart {
 /// Splits the file at `path` into `first` and its numbered neighbours, replacing files of those names.
 ///
 /// # Errors
-/// `Unsupported` for a part of a set and for solid files, `InvalidInput` for no size at all; else what reading and writing
+/// `Unsupported` for a part of a set, `InvalidInput` for no size at all; else what reading and writing
 /// give. Nothing has its name then, unless renaming itself fails.
 pub fn run(
     cx: &Context<'_>,
@@ -63,6 +65,9 @@ pub fn run(
             .remedy("join the parts first with: wim join OUT.wim PART..."));
     }
     let integrity = integrity.resolve(Some(&wim));
+    if wim.table().solid_resources() > 0 {
+        return split_solid(cx, &wim, (path, first), size, integrity);
+    }
     let parts = planned(&wim, size, integrity)?;
     let total = u16::try_from(parts.len()).map_err(|_| Error::limit("a set has at most 65,535 parts"))?;
     let (mut files, mut done) = (Vec::new(), Split { path: path.display().to_string(), parts: Vec::new() });
@@ -77,20 +82,93 @@ pub fn run(
             file_bytes: contents.file_bytes,
             resources: contents.entries.len(),
         });
-        warn_of_large(cx, &target, contents, size);
+        warn_of_large(cx, &target, contents.file_bytes, size);
     }
     // The first part is what people open, so it appears last.
     files.into_iter().rev().try_for_each(AtomicFile::commit)?;
     Ok(done)
 }
 
-fn warn_of_large(cx: &Context<'_>, target: &Path, contents: &PartContents, size: PartSize) {
+/// Splits a file with solid resources.
+fn split_solid(
+    cx: &Context<'_>,
+    wim: &WimFile,
+    (path, first): (&Path, &Path),
+    size: PartSize,
+    integrity: Integrity,
+) -> Result<Split> {
+    let goal = match size {
+        PartSize::Bytes(0) | PartSize::Count(0) => return Err(no_parts()),
+        PartSize::Bytes(limit) => PartGoal::Bytes(limit),
+        PartSize::Count(count) => PartGoal::Count(count),
+    };
+    let mut files: Vec<(PathBuf, PartFile)> = Vec::new();
+    let mut next_file = |number: PartNumber| {
+        let target = part_path(first, number.number());
+        let file = PartFile(Arc::new(Mutex::new(AtomicFile::create(&target, IfExists::Replace)?)));
+        files.push((target, file.clone()));
+        let file: Box<dyn WriteAt> = Box::new(file);
+        Ok(file)
+    };
+    let parts = split_repacked(cx, wim, goal, integrity, &mut next_file)?;
+    cx.cancel.check()?;
+    let mut done = Split { path: path.display().to_string(), parts: Vec::new() };
+    for ((target, _), part) in files.iter().zip(&parts) {
+        warn_of_large(cx, target, part.file_bytes, size);
+        done.parts.push(SplitPart {
+            path: target.display().to_string(),
+            file_bytes: part.file_bytes,
+            resources: part.resources,
+        });
+    }
+    files.into_iter().rev().try_for_each(|(_, file)| file.commit())?;
+    Ok(done)
+}
+
+/// The file of a part while the writer has it too.
+#[derive(Clone)]
+struct PartFile(Arc<Mutex<AtomicFile>>);
+
+impl PartFile {
+    /// Lets it take its name; the writer must have let go of it.
+    fn commit(self) -> Result<()> {
+        match Arc::into_inner(self.0) {
+            Some(file) => file.into_inner().unwrap_or_else(PoisonError::into_inner).commit(),
+            None => Err(Error::invalid_input("the file of a part is still being written")),
+        }
+    }
+}
+
+impl ReadAt for PartFile {
+    fn size(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).read_exact_at(buf, offset)
+    }
+}
+
+impl WriteAt for PartFile {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all_at(bytes, offset)
+    }
+
+    fn set_length(&mut self, bytes: u64) -> std::io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).set_length(bytes)
+    }
+}
+
+fn no_parts() -> Error {
+    Error::invalid_input("parts of no size, or no parts, cannot be made")
+}
+
+fn warn_of_large(cx: &Context<'_>, target: &Path, file_bytes: u64, size: PartSize) {
     if let PartSize::Bytes(limit) = size
-        && contents.file_bytes > limit
+        && file_bytes > limit
     {
         let message = format!(
-            "the part has {} bytes, more than {limit}: a resource cannot be divided among parts",
-            contents.file_bytes
+            "the part has {file_bytes} bytes, more than {limit}: a resource cannot be divided among parts"
         );
         cx.progress.warn(&Error::limit(message).in_file(target.display()));
     }
@@ -98,9 +176,7 @@ fn warn_of_large(cx: &Context<'_>, target: &Path, contents: &PartContents, size:
 
 fn planned(wim: &WimFile, size: PartSize, integrity: Integrity) -> Result<Vec<PartContents>> {
     match size {
-        PartSize::Bytes(0) | PartSize::Count(0) => {
-            Err(Error::invalid_input("parts of no size, or no parts, cannot be made"))
-        }
+        PartSize::Bytes(0) | PartSize::Count(0) => Err(no_parts()),
         PartSize::Bytes(limit) => plan_parts(wim, limit, integrity),
         PartSize::Count(count) => {
             // The smallest limit that gives so few parts; the number of parts falls as the limit grows.

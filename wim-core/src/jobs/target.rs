@@ -65,7 +65,6 @@ pub(super) fn write_target(
     placement: Placement,
 ) -> Result<Written> {
     let can_append = new.format == wim.format() && new.recompress == Recompress::WhenNeeded;
-    let can_append = can_append && wim.table().solid_resources() == 0;
     if placement == Placement::Rebuild || placement == Placement::Append && !can_append {
         return write_file(cx, new, path, IfExists::Replace);
     }

@@ -12,13 +12,13 @@ use wim_core::image::edit::Content;
 use wim_core::transfer::integrity::damaged_slices;
 use wim_core::transfer::read::{BlobInput, read_blobs, sort_by_offset};
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write,
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, WriteReport, write,
 };
 
 use crate::samples::{mixed_bytes, random_bytes};
 
 /// The metadata resource of wim-format 23.4: an empty root.
-fn empty_metadata() -> Vec<u8> {
+pub(crate) fn empty_metadata() -> Vec<u8> {
     let mut bytes = vec![0; 128];
     bytes[0] = 8;
     bytes[8] = 0x68;
@@ -29,7 +29,7 @@ fn empty_metadata() -> Vec<u8> {
 }
 
 /// Sizes around every border that matters: nothing special, one chunk, several, more than a batch.
-fn sample_blobs() -> Vec<Vec<u8>> {
+pub(crate) fn sample_blobs() -> Vec<Vec<u8>> {
     let mut blobs: Vec<Vec<u8>> = [1, 2, 300, 4095, 4096, 4097, 32767, 32768, 32769, 65536, 100_000]
         .iter()
         .map(|&n| mixed_bytes(n as u64, n))
@@ -41,18 +41,19 @@ fn sample_blobs() -> Vec<Vec<u8>> {
     blobs
 }
 
-fn contents(blobs: &[Vec<u8>]) -> Vec<(Sha1Digest, Content)> {
+pub(crate) fn contents(blobs: &[Vec<u8>]) -> Vec<(Sha1Digest, Content)> {
     blobs.iter().map(|bytes| (Sha1Digest::of(bytes), Content::bytes(bytes.clone()))).collect()
 }
 
-fn format(compression: Compression, bytes: u32) -> ChunkFormat {
+pub(crate) fn format(compression: Compression, bytes: u32) -> ChunkFormat {
     ChunkFormat::new(compression, ChunkSize::from_bytes(bytes).unwrap()).unwrap()
 }
 
-fn new_wim<'a>(format: ChunkFormat, contents: &'a [(Sha1Digest, Content)]) -> NewWim<'a> {
+pub(crate) fn new_wim<'a>(format: ChunkFormat, contents: &'a [(Sha1Digest, Content)]) -> NewWim<'a> {
     NewWim {
         format,
         level: Level::FAST,
+        packing: Packing::Separate,
         guid: None,
         flags: HeaderFlags(HeaderFlags::RP_FIX),
         xml: WimXml::empty(0),
@@ -70,7 +71,7 @@ fn new_wim<'a>(format: ChunkFormat, contents: &'a [(Sha1Digest, Content)]) -> Ne
     }
 }
 
-fn write_with(threads: usize, memory: u64, wim: NewWim<'_>) -> Result<(Vec<u8>, WriteReport)> {
+pub(crate) fn write_with(threads: usize, memory: u64, wim: NewWim<'_>) -> Result<(Vec<u8>, WriteReport)> {
     let cancel = Cancel::new();
     let cx = Context::new(&Silent, &cancel).with_threads(threads).with_memory(memory);
     let mut file = Vec::new();
@@ -79,14 +80,14 @@ fn write_with(threads: usize, memory: u64, wim: NewWim<'_>) -> Result<(Vec<u8>, 
     Ok((file, report))
 }
 
-fn open(bytes: &[u8]) -> WimFile {
+pub(crate) fn open(bytes: &[u8]) -> WimFile {
     let wim = WimFile::open(Arc::new(bytes.to_vec()), "test.wim").unwrap();
     assert!(wim.warnings().is_empty(), "{:?}", wim.warnings());
     wim
 }
 
 /// All blobs by digest, and what is wrong with damaged ones.
-fn read_all(wim: &WimFile, threads: usize) -> HashMap<Sha1Digest, Result<Vec<u8>>> {
+pub(crate) fn read_all(wim: &WimFile, threads: usize) -> HashMap<Sha1Digest, Result<Vec<u8>>> {
     let cancel = Cancel::new();
     let cx = Context::new(&Silent, &cancel).with_threads(threads).with_memory(8 << 20);
     let mut inputs: Vec<_> =

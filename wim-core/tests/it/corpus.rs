@@ -13,7 +13,9 @@ use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, Wi
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Stream, StreamKind, Streams, Tree, store};
 use wim_core::transfer::verify::verify;
-use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
+use wim_core::transfer::write::{
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
+};
 
 use crate::samples::mixed_bytes;
 
@@ -29,6 +31,7 @@ fn wim_of(
     let wim = NewWim {
         format: ChunkFormat::usual(compression),
         level: Level::FAST,
+        packing: Packing::Separate,
         guid: None,
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),

@@ -7,13 +7,16 @@ use wim_core::base::{Cancel, ChunkSize, Context, Sha1Digest, Silent};
 use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Tree, load, store};
-use wim_core::transfer::write::{CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, write};
+use wim_core::transfer::write::{
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
+};
 
 /// A WIM of one image, in memory.
 pub(crate) fn wim_of(tree: &Tree, contents: &[(Sha1Digest, Content)]) -> Vec<u8> {
     let wim = NewWim {
         format: ChunkFormat::new(Compression::Xpress, ChunkSize::DEFAULT).unwrap(),
         level: Level::FAST,
+        packing: Packing::Separate,
         guid: None,
         flags: HeaderFlags(HeaderFlags::RP_FIX),
         xml: WimXml::empty(0),

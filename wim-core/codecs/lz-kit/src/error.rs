@@ -1,4 +1,4 @@
-//! The one error of all decoders: small, `Copy`, built in cold branches.
+//! The errors of the codecs: small, `Copy`, built in cold branches.
 
 use std::fmt;
 
@@ -23,6 +23,18 @@ pub enum DecodeError {
     /// The caller asked for an output longer than the format allows.
     OutputTooLong,
 }
+
+/// An encoder gave up because its caller said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the encoder was told to stop")
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,5 +11,5 @@ mod level;
 pub mod lz77;
 pub mod parse;
 
-pub use error::DecodeError;
+pub use error::{DecodeError, Stopped};
 pub use level::Level;

@@ -3,8 +3,9 @@
 //! It works window by window: the matches of a few thousand positions are listed, the cheapest path through them is found
 //! by the models as they are, and its items are written, which changes the models. It knows no container.
 
-use lz_kit::Level;
 use lz_kit::lz77::{BinaryTrees, MatchEntry, MatchLimits, MatchList, PaddedChunk, SearchEffort, WideMatch};
+
+use lz_kit::{Level, Stopped};
 
 use crate::cost::MAX_EDGE;
 use crate::delta_matches::DeltaMatches;
@@ -20,6 +21,8 @@ pub(crate) const WINDOW: usize = 8192;
 const MAX_LISTED: usize = 512;
 /// Greatest offset of a two-byte match that can pay.
 const MAX_OFFSET_OF_TWO: usize = 512;
+/// Bytes after which [`Encoder::encode_in_place`] asks whether to go on: a tenth of a second of work.
+const ASK_BYTES: usize = 256 << 10;
 
 /// What a level asks of the parts.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,8 @@ impl Effort {
 #[derive(Debug)]
 pub struct Encoder {
     effort: Effort,
+    max_chunk_bytes: usize,
+    /// What [`Encoder::encode`] copies its chunks to; none until it is called.
     chunk: PaddedChunk,
     x86: X86Filter,
     trees: BinaryTrees<u32>,
@@ -65,7 +70,8 @@ impl Encoder {
         let max_chunk_bytes = max_chunk_bytes.min(MAX_CHUNK_BYTES);
         Self {
             effort: Effort::of(level),
-            chunk: PaddedChunk::new(max_chunk_bytes),
+            max_chunk_bytes,
+            chunk: PaddedChunk::default(),
             x86: X86Filter::new(),
             trees: BinaryTrees::new(max_chunk_bytes),
             matches: MatchList::new(WINDOW),
@@ -76,51 +82,108 @@ impl Encoder {
         }
     }
 
-    /// Upper bound of the memory of one encoder in bytes, but for what it writes: about nine times the chunk.
+    /// Upper bound of the memory of one encoder in bytes, but for what it writes: about ten times the chunk.
     #[must_use]
-    pub const fn scratch_bytes(max_chunk_bytes: usize, _level: Level) -> usize {
-        PaddedChunk::scratch_bytes(max_chunk_bytes)
-            + BinaryTrees::<u32>::scratch_bytes(max_chunk_bytes)
+    pub const fn scratch_bytes(max_chunk_bytes: usize, level: Level) -> usize {
+        PaddedChunk::scratch_bytes(max_chunk_bytes) + Self::in_place_scratch_bytes(max_chunk_bytes, level)
+    }
+
+    /// The same for an encoder of which only [`encode_in_place`](Self::encode_in_place) is used: about nine times the chunk.
+    #[must_use]
+    pub const fn in_place_scratch_bytes(max_chunk_bytes: usize, _level: Level) -> usize {
+        BinaryTrees::<u32>::scratch_bytes(max_chunk_bytes)
             + X86Filter::SCRATCH_BYTES
             + MatchList::<WideMatch>::scratch_bytes(WINDOW)
             + DeltaMatches::SCRATCH_BYTES
             + SlotTable::MAX_SCRATCH_BYTES
             + PathFinder::SCRATCH_BYTES
             + size_of::<ItemWriter>()
-            // What the two streams grow to.
-            + 2 * max_chunk_bytes
+            // What the two streams together grow to before the chunk is given up.
+            + max_chunk_bytes
     }
 
     /// Compresses `chunk` into `out`; the size in bytes, or none when it does not fit or the chunk is longer than agreed.
     pub fn encode(&mut self, chunk: &[u8], out: &mut [u8]) -> Option<usize> {
-        if !self.chunk.set(chunk) || out.len() < MIN_STREAM_BYTES || chunk.is_empty() {
+        if chunk.len() > self.max_chunk_bytes {
             return None;
         }
-        self.x86.encode(self.chunk.bytes_mut());
+        let mut padded = std::mem::take(&mut self.chunk);
+        if padded.room() < chunk.len() {
+            padded = PaddedChunk::new(self.max_chunk_bytes);
+        }
+        let is_set = padded.set(chunk);
+        let fits = is_set && self.run(&mut padded, out.len(), &|_| true) == Ok(true);
+        self.chunk = padded;
+        if fits { self.writer.finish(out) } else { None }
+    }
+
+    /// Replaces `chunk` by its compressed form and returns that size in bytes; none when it would not be shorter or is longer
+    /// than agreed, and then `chunk` is as it was. For chunks that are too large to be in memory twice.
+    ///
+    /// `go_on` is told every quarter of a megabyte how many bytes have been encoded since it was asked last.
+    ///
+    /// # Errors
+    /// [`Stopped`] when `go_on` says no; what `chunk` holds then is unspecified.
+    pub fn encode_in_place(
+        &mut self,
+        chunk: &mut PaddedChunk,
+        go_on: &dyn Fn(usize) -> bool,
+    ) -> Result<Option<usize>, Stopped> {
+        if chunk.len() > self.max_chunk_bytes || chunk.is_empty() {
+            return Ok(None);
+        }
+        let room = chunk.len() - 1;
+        let fits = self.run(chunk, room, go_on)?;
+        let size = if fits { self.writer.size() } else { usize::MAX };
+        if size > room {
+            self.x86.decode(chunk.bytes_mut());
+            return Ok(None);
+        }
+        chunk.truncate(size);
+        Ok(self.writer.finish(chunk.bytes_mut()))
+    }
+
+    /// Writes the items of `chunk`, which is filtered in place. False when they take more than `room` bytes.
+    fn run(
+        &mut self,
+        chunk: &mut PaddedChunk,
+        room: usize,
+        go_on: &dyn Fn(usize) -> bool,
+    ) -> Result<bool, Stopped> {
+        self.x86.encode(chunk.bytes_mut());
+        if room < MIN_STREAM_BYTES || chunk.is_empty() {
+            return Ok(false);
+        }
         self.trees.start();
         self.deltas.start();
         self.writer.start(offset_slots_of(chunk.len()));
-        let mut at = 0;
+        let (mut at, mut asked) = (0, 0);
         while at < chunk.len() {
-            at = self.window(at);
-            if self.writer.bytes() > out.len() {
-                return None;
+            at = self.window(chunk, at);
+            if self.writer.bytes() > room {
+                return Ok(false);
+            }
+            if at - asked >= ASK_BYTES {
+                if !go_on(at - asked) {
+                    return Err(Stopped);
+                }
+                asked = at;
             }
         }
-        self.writer.finish(out)
+        Ok(true)
     }
 
     /// Encodes the window that starts at `start`, and the long match that may reach beyond it; returns where that ends.
-    fn window(&mut self, start: usize) -> usize {
+    fn window(&mut self, chunk: &PaddedChunk, start: usize) -> usize {
         let limits = MatchLimits { max_length: MAX_LISTED, max_offset_of_two: MAX_OFFSET_OF_TWO };
-        let len = self.chunk.len();
+        let len = chunk.len();
         let end = len.min(start + WINDOW);
         self.matches.clear();
-        self.trees.list_matches(&self.chunk, end, limits, self.effort.search, &mut self.matches);
+        self.trees.list_matches(chunk, end, limits, self.effort.search, &mut self.matches);
         let mut at = start;
         while at < end {
             let input = crate::parse::PathInput {
-                chunk: &self.chunk,
+                chunk,
                 at,
                 end,
                 matches: &self.matches,
@@ -133,7 +196,7 @@ impl Encoder {
                 Stop::LongMatch { at: from, source, length } => {
                     self.writer.copy(source, length);
                     at = from + length;
-                    self.deltas.skip(self.chunk.bytes(), at);
+                    self.deltas.skip(chunk.bytes(), at);
                 }
             }
         }
@@ -142,7 +205,7 @@ impl Encoder {
         while listed < at {
             listed = at.min(listed + WINDOW);
             self.matches.clear();
-            self.trees.list_matches(&self.chunk, listed, limits, self.effort.search, &mut self.matches);
+            self.trees.list_matches(chunk, listed, limits, self.effort.search, &mut self.matches);
         }
         at
     }

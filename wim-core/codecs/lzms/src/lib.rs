@@ -21,4 +21,4 @@ mod x86;
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub use format::MAX_CHUNK_BYTES;
-pub use lz_kit::{DecodeError, Level};
+pub use lz_kit::{DecodeError, Level, Stopped};

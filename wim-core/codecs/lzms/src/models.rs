@@ -260,7 +260,12 @@ impl ItemWriter {
         self.range.bytes() + self.bits.bytes()
     }
 
-    /// Puts the chunk together in `out`; its size, or none when `out` is too short.
+    /// Ends the chunk; the bytes that [`finish`](Self::finish) will write. Nothing can be added afterwards.
+    pub(crate) fn size(&mut self) -> usize {
+        2 * self.range.finish().len() + self.bits.bytes()
+    }
+
+    /// Ends the chunk and puts it together in `out`; its size, or none when `out` is too short.
     pub(crate) fn finish(&mut self, out: &mut [u8]) -> Option<usize> {
         let units = self.range.finish();
         let (front, back) = (2 * units.len(), self.bits.bytes());

@@ -116,6 +116,8 @@ pub(crate) struct RangeEncoder {
     pending: usize,
     /// Whether the dummy before the first unit has been dropped.
     begun: bool,
+    /// Whether the rest has been written out.
+    finished: bool,
     units: Vec<u16>,
 }
 
@@ -129,6 +131,7 @@ impl RangeEncoder {
     /// Forgets what was written and keeps the memory.
     pub(crate) fn clear(&mut self) {
         (self.low, self.range, self.cache, self.pending, self.begun) = (0, u32::MAX, 0, 1, false);
+        self.finished = false;
         self.units.clear();
     }
 
@@ -172,10 +175,11 @@ impl RangeEncoder {
         2 * (self.units.len() + self.pending)
     }
 
-    /// Writes out the rest; the units in the order in which they are read.
+    /// Writes out the rest, once; the units in the order in which they are read.
     pub(crate) fn finish(&mut self) -> &[u16] {
-        for _ in 0..4 {
-            self.shift();
+        if !self.finished {
+            (0..4).for_each(|_| self.shift());
+            self.finished = true;
         }
         &self.units
     }

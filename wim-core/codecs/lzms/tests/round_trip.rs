@@ -2,6 +2,7 @@
 //!
 //! Each stream is decoded three ways (fast, careful, reference); the encoder is reused and must not remember.
 
+use lz_kit::lz77::PaddedChunk;
 use lzms::{Decoder, Encoder, Level, reference};
 use proptest::prelude::*;
 
@@ -26,6 +27,50 @@ fn round_trip(encoder: &mut Encoder, chunk: &[u8]) -> Option<usize> {
     assert_eq!(reference::decode(&stream, &mut out), Ok(()), "reference");
     assert!(out == chunk, "reference");
     Some(size)
+}
+
+/// In place the same stream comes out, and what does not shrink stays as it was.
+#[test]
+fn a_chunk_is_replaced_by_its_stream_or_left_alone() {
+    let never_mind = |_| true;
+    for (len, seed) in [(1, 1), (3, 2), (300, 3), (LONG, 4), (300_000, 5)] {
+        for chunk in [pseudo_code(len, seed), Noise(seed).bytes(len, 256), Noise(seed).bytes(len, 3)] {
+            let (mut there, mut here) = (Encoder::new(len, Level::FAST), Encoder::new(len, Level::FAST));
+            let mut padded = PaddedChunk::new(len);
+            assert!(padded.set(&chunk));
+            let size = here.encode_in_place(&mut padded, &never_mind).unwrap();
+            assert_eq!(size, round_trip(&mut there, &chunk), "{len} bytes");
+            let mut stream = vec![0; len - 1];
+            match there.encode(&chunk, &mut stream) {
+                Some(size) => assert!(padded.bytes() == &stream[..size], "{len} bytes"),
+                None => assert!(padded.bytes() == chunk, "{len} bytes"),
+            }
+        }
+    }
+    let mut long = PaddedChunk::new(LONG);
+    assert!(long.set(&vec![0; LONG]));
+    assert_eq!(Encoder::new(LONG - 1, Level::FAST).encode_in_place(&mut long, &never_mind), Ok(None));
+    assert_eq!(long.len(), LONG);
+}
+
+#[test]
+fn an_encoder_tells_how_far_it_is_and_stops_when_told() {
+    let chunk = pseudo_code(2 << 20, 7);
+    let mut encoder = Encoder::new(chunk.len(), Level::FAST);
+    let mut padded = PaddedChunk::new(chunk.len());
+    let told = std::cell::RefCell::new(Vec::new());
+    let note = |bytes| {
+        told.borrow_mut().push(bytes);
+        told.borrow().len() < 20
+    };
+    assert!(padded.set(&chunk));
+    assert!(encoder.encode_in_place(&mut padded, &note).unwrap().is_some());
+    let seen = told.take();
+    assert!(seen.len() >= 7 && seen.iter().sum::<usize>() <= chunk.len(), "{seen:?}");
+    assert!(padded.set(&chunk));
+    assert_eq!(encoder.encode_in_place(&mut padded, &|_| false), Err(lzms::Stopped));
+    // It is as good as new afterwards.
+    round_trip(&mut encoder, &chunk[..LONG]).unwrap();
 }
 
 struct Noise(u64);

@@ -146,6 +146,16 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
+    /// Bytes of memory for [`new`](Self::new) with the same argument.
+    pub(crate) const fn scratch_bytes(main_symbols: usize) -> usize {
+        MainTable::scratch_bytes(main_symbols, MAX_MAIN_LEN)
+            + LengthTable::scratch_bytes(NUM_LENGTH_SYMBOLS, MAX_LENGTH_LEN)
+            + AlignedTable::scratch_bytes(NUM_ALIGNED_SYMBOLS, MAX_ALIGNED_LEN)
+            + PrecodeTable::scratch_bytes(NUM_PRECODE_SYMBOLS, MAX_PRECODE_LEN)
+            + main_symbols
+            + NUM_LENGTH_SYMBOLS
+    }
+
     /// Scratch for codes with `main_symbols` main symbols.
     pub(crate) fn new(main_symbols: usize) -> Self {
         Self {

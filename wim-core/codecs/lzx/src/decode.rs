@@ -42,6 +42,12 @@ impl Decoder {
         Self { window, codes: Codes::new(window.num_main_symbols()) }
     }
 
+    /// Memory of one decoder in bytes.
+    #[must_use]
+    pub const fn scratch_bytes(window: WindowOrder) -> usize {
+        Codes::scratch_bytes(window.num_main_symbols())
+    }
+
     /// Decodes one chunk; `out.len()` is its exact uncompressed size in bytes.
     ///
     /// On success all of `out` is written. Bytes left over in `compressed` are ignored.

@@ -73,6 +73,9 @@ impl Default for Decoder {
 }
 
 impl Decoder {
+    /// Memory of one decoder in bytes, whatever the chunk size.
+    pub const SCRATCH_BYTES: usize = Table::scratch_bytes(NUM_SYMBOLS, MAX_CODEWORD_LEN);
+
     /// A decoder, about 30 KiB of scratch.
     #[must_use]
     pub fn new() -> Self {

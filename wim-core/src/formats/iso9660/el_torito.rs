@@ -168,7 +168,7 @@ mod tests {
         assert!(parse(&bytes, 0, 22).is_err());
         assert!(read(&bytes, 1).unwrap_err().to_string().contains("behind the end"));
         // A header that promises more than there is.
-        let mut bytes = self::catalogue();
+        let mut bytes = catalogue();
         bytes[66..68].copy_from_slice(&[0xFF, 0xFF]);
         assert!(parse(&bytes, 0, 22).unwrap().entries.len() <= 64);
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use lz_kit::{DecodeError, Level};
+use lz_kit::lz77::PaddedChunk;
+use lz_kit::{DecodeError, Level, Stopped};
 
 use crate::base::ChunkSize;
 
@@ -90,6 +91,23 @@ impl ChunkFormat {
         Self { compression, chunk_size }
     }
 
+    /// The pair with the largest chunks that the type has, up to `most_bytes`: for solid resources.
+    #[must_use]
+    pub fn largest(compression: Compression, most_bytes: u32) -> Self {
+        let fitting = compression.chunk_log2().filter(|&log2| 1 << log2 <= most_bytes);
+        let chunk_size = fitting.max().and_then(|log2| ChunkSize::from_bytes(1 << log2));
+        Self { compression, ..Self::usual(compression) }.with_chunk_size(chunk_size)
+    }
+
+    fn with_chunk_size(self, chunk_size: Option<ChunkSize>) -> Self {
+        chunk_size.map_or(self, |chunk_size| Self { chunk_size, ..self })
+    }
+
+    /// The longest chunk of a resource of `size` bytes, in bytes.
+    fn longest(self, size: u64) -> usize {
+        usize::try_from(size.min(u64::from(self.chunk_size.bytes()))).unwrap_or(usize::MAX)
+    }
+
     /// The compression type.
     #[must_use]
     pub fn compression(self) -> Compression {
@@ -116,8 +134,17 @@ pub enum ChunkDecoder {
 }
 
 impl ChunkDecoder {
-    /// Memory of one decoder in bytes, an upper bound for the budget.
-    pub const SCRATCH_BYTES: u64 = 384 << 10;
+    /// Memory of one decoder in bytes, for the budget.
+    #[must_use]
+    pub fn scratch_bytes(format: ChunkFormat) -> u64 {
+        let bytes = match format.compression {
+            Compression::None => 0,
+            Compression::Xpress => xpress::Decoder::SCRATCH_BYTES,
+            Compression::Lzx => lzx::Decoder::scratch_bytes(window_of(format)),
+            Compression::Lzms => lzms::Decoder::SCRATCH_BYTES,
+        };
+        bytes as u64
+    }
 
     /// The decoder of `format`.
     #[must_use]
@@ -148,8 +175,6 @@ impl ChunkDecoder {
     }
 }
 
-const _: () = assert!(lzms::Decoder::SCRATCH_BYTES as u64 <= ChunkDecoder::SCRATCH_BYTES);
-
 /// The encoder of one format and level, with its scratch; one per worker.
 pub enum ChunkEncoder {
     /// Stores everything raw.
@@ -166,7 +191,13 @@ impl ChunkEncoder {
     /// The encoder of `format` at `level`.
     #[must_use]
     pub fn new(format: ChunkFormat, level: Level) -> Self {
-        let chunk_bytes = format.chunk_size.bytes() as usize;
+        Self::for_chunks_of(format, level, u64::MAX)
+    }
+
+    /// The same for chunks of at most `most_bytes`, which may take less memory; longer ones it stores raw.
+    #[must_use]
+    pub fn for_chunks_of(format: ChunkFormat, level: Level, most_bytes: u64) -> Self {
+        let chunk_bytes = format.longest(most_bytes);
         match format.compression {
             Compression::None => Self::None,
             Compression::Xpress => Self::Xpress(Box::new(xpress::Encoder::new(chunk_bytes, level))),
@@ -179,12 +210,47 @@ impl ChunkEncoder {
     #[must_use]
     pub fn scratch_bytes(format: ChunkFormat, level: Level) -> u64 {
         let bytes = match format.compression {
-            Compression::None => 0,
-            Compression::Xpress => xpress::Encoder::scratch_bytes(format.chunk_size.bytes() as usize, level),
-            Compression::Lzx => lzx::Encoder::scratch_bytes(window_of(format), level),
-            Compression::Lzms => lzms::Encoder::scratch_bytes(format.chunk_size.bytes() as usize, level),
+            Compression::Lzms => lzms::Encoder::scratch_bytes(format.longest(u64::MAX), level),
+            _ => return Self::in_place_scratch_bytes(format, level, u64::MAX),
         };
         bytes as u64
+    }
+
+    /// Memory of one encoder of chunks of at most `most_bytes` with which only [`encode_in_place`](Self::encode_in_place) is
+    /// called.
+    #[must_use]
+    pub fn in_place_scratch_bytes(format: ChunkFormat, level: Level, most_bytes: u64) -> u64 {
+        let chunk_bytes = format.longest(most_bytes);
+        let bytes = match format.compression {
+            Compression::None => 0,
+            Compression::Xpress => xpress::Encoder::scratch_bytes(chunk_bytes, level),
+            Compression::Lzx => lzx::Encoder::scratch_bytes(window_of(format), level),
+            Compression::Lzms => lzms::Encoder::in_place_scratch_bytes(chunk_bytes, level),
+        };
+        bytes as u64
+    }
+
+    /// Compresses the chunk in `chunk` in its place; one that would not shrink stays as it is, and that is its stored form.
+    /// `go_on` is told of the bytes encoded since it was last asked; encoders of small chunks ask it once.
+    ///
+    /// # Errors
+    /// [`Stopped`] when `go_on` says no.
+    pub fn encode_in_place(
+        &mut self,
+        chunk: &mut PaddedChunk,
+        go_on: &dyn Fn(usize) -> bool,
+    ) -> Result<(), Stopped> {
+        if let Self::Lzms(encoder) = self {
+            return encoder.encode_in_place(chunk, go_on).map(drop);
+        }
+        if !go_on(0) {
+            return Err(Stopped);
+        }
+        let mut stored = Vec::new();
+        self.encode_onto(chunk.bytes(), &mut stored);
+        // It is at most as long as the chunk was.
+        let _ = chunk.set(&stored);
+        Ok(())
     }
 
     /// Compresses one chunk onto the end of `out`; a chunk that would not shrink is stored raw. Returns the stored size.

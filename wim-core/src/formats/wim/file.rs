@@ -8,7 +8,7 @@ use super::integrity::IntegrityTable;
 use super::lookup_table::{BlobEntry, LookupTable, MetadataEntry};
 use super::resource_header::ResourceHeader;
 use super::resource_reader::read_blob;
-use super::solid::{SolidPlace, SolidRuns};
+use super::solid::{SolidPlace, SolidResource, SolidRuns};
 use super::xml::{self, WimXml};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Error, ErrorKind, ImageIndex, PartNumber, Place, ReadAt, Result};
@@ -128,6 +128,11 @@ impl WimFile {
     /// `Format` when that is nowhere.
     pub fn solid_place(&self, entry: &BlobEntry) -> Result<SolidPlace> {
         self.solid.place(&self.table, entry)
+    }
+
+    /// The solid resources that could be read.
+    pub fn solid_resources(&self) -> impl Iterator<Item = &Arc<SolidResource>> {
+        self.solid.resources()
     }
 
     /// The XML data; a stand-in when it could not be read.

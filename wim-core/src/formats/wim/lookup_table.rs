@@ -81,6 +81,21 @@ impl BlobEntry {
         }
     }
 
+    /// The entry on disk of a solid resource itself (wim-format 6.2).
+    #[must_use]
+    pub fn of_solid_resource(offset: u64, stored_size: u64) -> Self {
+        let header =
+            ResourceHeader { stored_size, flags: ResourceHeader::SOLID, offset, size: SOLID_RESOURCE_SIZE };
+        Self { header, part: 1, reference_count: 1, digest: Sha1Digest::ZERO }
+    }
+
+    /// The entry on disk of a blob of `size` bytes that lies at `offset` of its uncompressed solid run.
+    #[must_use]
+    pub fn in_solid_run(digest: Sha1Digest, offset: u64, size: u64, reference_count: u32) -> Self {
+        let header = ResourceHeader { stored_size: size, flags: ResourceHeader::SOLID, offset, size: 0 };
+        Self { header, part: 1, reference_count, digest }
+    }
+
     /// The bytes on disk.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {

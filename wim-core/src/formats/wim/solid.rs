@@ -14,8 +14,6 @@ use crate::base::{ChunkSize, Error, Fields, Place, ReadAt, Result};
 const STRUCTURE: &str = "solid resource";
 /// Bytes before the chunk sizes.
 const HEADER_BYTES: usize = 16;
-/// Most chunks of one resource that are believed: 1 TiB in Windows' chunks of 64 MiB, far more than any image has.
-const MAX_CHUNKS: u64 = 1 << 24;
 
 /// Where the chunks of one solid resource lie.
 #[derive(Debug)]
@@ -29,6 +27,9 @@ pub struct SolidResource {
 }
 
 impl SolidResource {
+    /// Most chunks of one resource that are believed: 1 PiB in Windows' chunks of 64 MiB, far more than any image has.
+    pub const MAX_CHUNKS: u64 = 1 << 24;
+
     /// Reads the header and the chunk sizes of the resource whose place `header` gives.
     ///
     /// # Errors
@@ -62,7 +63,7 @@ impl SolidResource {
         let chunks = format.chunk_size().chunks_in(size);
         // Every chunk has a size of four bytes and a byte of its own at least; that bounds what is allocated.
         let room = (header.stored_size - HEADER_BYTES as u64) / 5;
-        if size == 0 || chunks > room.min(MAX_CHUNKS) {
+        if size == 0 || chunks > room.min(Self::MAX_CHUNKS) {
             let message = format!("{size} bytes cannot be {chunks} chunks in {} bytes", header.stored_size);
             return Err(wrong("uncompressed size", message));
         }
@@ -111,6 +112,12 @@ impl SolidResource {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Bytes that it takes in the file.
+    #[must_use]
+    pub fn stored_size(&self) -> u64 {
+        self.bounds.last().map_or(0, |end| end.saturating_sub(self.offset))
     }
 
     /// Bytes of all its blobs.
@@ -209,6 +216,11 @@ impl SolidRuns {
             }
         }
         self
+    }
+
+    /// All that could be read, in the order of the lookup table.
+    pub fn resources(&self) -> impl Iterator<Item = &Arc<SolidResource>> {
+        self.runs.iter().flat_map(|run| run.resources.iter().map(|(_, resource)| resource))
     }
 
     /// Where the blob of `entry` lies.

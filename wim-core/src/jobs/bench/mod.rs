@@ -259,7 +259,8 @@ fn sample_limit(
     cells: &[Cell],
 ) -> Result<u64> {
     let state = |cell: &Cell| {
-        let one = ChunkEncoder::scratch_bytes(cell.format, cell.level) + ChunkDecoder::SCRATCH_BYTES;
+        let one =
+            ChunkEncoder::scratch_bytes(cell.format, cell.level) + ChunkDecoder::scratch_bytes(cell.format);
         one.saturating_mul(cell.threads as u64)
     };
     let states = cells.iter().map(state).max().unwrap_or(0);
@@ -353,7 +354,7 @@ impl<'b> Bench<'b> {
             ratio: best.stored_bytes as f64 / bytes,
             reference_megabytes_per_second: reference,
             encode: speed(best.encode, ChunkEncoder::scratch_bytes(cell.format, cell.level)),
-            decode: speed(best.decode, ChunkDecoder::SCRATCH_BYTES),
+            decode: speed(best.decode, ChunkDecoder::scratch_bytes(cell.format)),
         }
     }
 }

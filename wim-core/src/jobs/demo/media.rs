@@ -20,7 +20,7 @@ use crate::image::edit::{Content, Times};
 use crate::image::{ImageCounts, Inode, NodeId, Reparse, Stream, StreamKind, Streams, Tree, WimPath, store};
 use crate::jobs::pseudo_files::{font, program, text};
 use crate::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Recompress, WriteReport, write,
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, WriteReport, write,
 };
 
 /// When everything in the images was made: 2010-11-20 21:29:32 UTC, as Service Pack 1 was.
@@ -181,6 +181,7 @@ impl Builder {
         let wim = NewWim {
             format: ChunkFormat::usual(Compression::Lzx),
             level: Level::FAST,
+            packing: Packing::Separate,
             guid: None,
             flags: HeaderFlags(HeaderFlags::RP_FIX),
             xml: WimXml::empty(0),

@@ -27,7 +27,7 @@ use crate::jobs::rebuild::{CompressionOptions, IntegrityChoice, Written, existin
 use crate::jobs::spool::Spool;
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
 use crate::transfer::read::WimBlobs;
-use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim};
+use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim, Packing};
 
 /// How a job edits.
 #[derive(Clone, Copy, Debug)]
@@ -322,6 +322,7 @@ impl WimJob<'_, '_> {
         let new = NewWim {
             format: CompressionOptions::default().format(wim.format())?,
             level: crate::jobs::Level::default(),
+            packing: Packing::as_in(wim),
             guid: Some(wim.header().guid),
             flags: wim.header().flags,
             xml: wim.xml().clone(),

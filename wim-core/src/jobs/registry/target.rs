@@ -24,7 +24,7 @@ use crate::transfer::read::WimBlobs;
 const MIN_LIMIT_BYTES: u64 = 256 << 20;
 
 /// Largest hive that a job loads: editing takes up to three times its size.
-pub(super) fn limit_bytes(cx: &Context<'_>) -> u64 {
+pub(in crate::jobs) fn limit_bytes(cx: &Context<'_>) -> u64 {
     MIN_LIMIT_BYTES.max(cx.memory_bytes() / 3)
 }
 

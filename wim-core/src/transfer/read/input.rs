@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Error, FileSource, FileTime, ReadAt, Result, Sha1Digest};
-use crate::formats::wim::{BlobEntry, SolidPlace, WimFile};
+use crate::formats::wim::{BlobEntry, ChunkFormat, SolidPlace, WimFile};
 use crate::image::edit::Content;
 
 /// One blob to read: where it is, how large it must be, what it must hash to.
@@ -63,7 +63,7 @@ impl<'w> BlobInput<'w> {
     }
 
     /// Whether it lies in a solid resource.
-    pub(super) fn is_solid(&self) -> bool {
+    pub(crate) fn is_solid(&self) -> bool {
         matches!(&self.origin, Origin::Resource(_, entry) if entry.header.is_solid())
     }
 
@@ -72,6 +72,14 @@ impl<'w> BlobInput<'w> {
         match &self.origin {
             Origin::Resource(wim, entry) if entry.header.is_solid() => wim.solid_place(entry).ok(),
             _ => None,
+        }
+    }
+
+    /// How it is compressed; none when it is stored as it is.
+    pub(super) fn format(&self) -> Option<ChunkFormat> {
+        match &self.origin {
+            Origin::Resource(wim, entry) if entry.header.is_compressed() => Some(wim.format()),
+            _ => Some(self.solid_place()?.resource.format()),
         }
     }
 

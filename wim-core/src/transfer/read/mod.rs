@@ -6,16 +6,20 @@
 mod blobs;
 mod input;
 mod plan;
+mod random;
 mod worker;
 
-pub use blobs::WimBlobs;
+pub use blobs::{SetBlobs, WimBlobs};
 pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
 pub(crate) use plan::{Batches, Work};
+pub use random::RandomReader;
 pub(crate) use worker::{BlobWorker, Piece};
+
+use std::collections::HashSet;
 
 use crate::base::pipeline::{Budget, BufferPool, map_in_order};
 use crate::base::{Context, Result};
-use crate::formats::wim::{BlobEntry, ChunkDecoder, WimFile};
+use crate::formats::wim::{BlobEntry, ChunkDecoder, ChunkFormat, WimFile};
 
 /// A piece of a blob as the sink of [`read_blobs`] sees it.
 pub struct BlobPiece<'p> {
@@ -42,7 +46,7 @@ pub fn read_blobs(
     mut sink: impl FnMut(BlobPiece<'_>) -> Result<()>,
 ) -> Result<()> {
     let budget =
-        Budget::split(cx.memory_bytes(), cx.threads(), ChunkDecoder::SCRATCH_BYTES + Budget::MAX_BATCH_BYTES)
+        Budget::split(cx.memory_bytes(), cx.threads(), decoder_bytes(inputs) + Budget::MAX_BATCH_BYTES)
             .for_items_of(largest_solid_item(inputs), cx.memory_bytes());
     let pool = BufferPool::new();
     let items = Batches::new(inputs, budget.batch_bytes, largest_chunk(inputs));
@@ -82,6 +86,12 @@ pub(crate) fn largest_solid_item(inputs: &[BlobInput<'_>]) -> u64 {
         Some(2 * u64::from(resource.format().chunk_size().bytes()).min(resource.size()))
     };
     inputs.iter().filter_map(chunk).max().unwrap_or(0)
+}
+
+/// The memory of the decoders of one worker, which keeps one for each format that it meets, in bytes.
+pub(crate) fn decoder_bytes(inputs: &[BlobInput<'_>]) -> u64 {
+    let formats: HashSet<ChunkFormat> = inputs.iter().filter_map(BlobInput::format).collect();
+    formats.into_iter().map(ChunkDecoder::scratch_bytes).sum()
 }
 
 /// The largest chunk size of the WIMs in play, in bytes; pieces must start on its multiples.

@@ -34,7 +34,7 @@ pub fn append(cx: &Context<'_>, wim: NewWim<'_>, base: &WimFile, file: &mut dyn 
             .in_file(base.name())
             .remedy("write the file anew with --rebuild"));
     }
-    let plan = Plan::new(&wim, Some(base))?;
+    let mut plan = Plan::new(&wim, Some(base))?;
     cx.progress.start(Stage::Writing, plan.total_bytes());
     let mut header = base.header().clone();
     header.flags = HeaderFlags(header.flags.0 | wim.flags.0 & HeaderFlags::RP_FIX);
@@ -50,12 +50,15 @@ pub fn append(cx: &Context<'_>, wim: NewWim<'_>, base: &WimFile, file: &mut dyn 
         header,
         output: Output::at(file, end_of_data(base)),
         blobs: kept.collect(),
+        solid: plan.kept_solid.clone(),
         metadata: Vec::new(),
         report: WriteReport::default(),
     };
     writer.blobs(cx, &wim, &plan)?;
     writer.metadata(cx, &wim, &plan)?;
-    writer.tables(cx, wim, &known_slices(base)?)?;
+    let references = std::mem::take(&mut plan.references);
+    drop(plan);
+    writer.tables(cx, wim, &references, &known_slices(base)?)?;
     writer.output.flush()?;
     let Writer { header, output, mut report, .. } = writer;
     report.file_bytes = output.offset();
@@ -113,7 +116,8 @@ pub fn replace_xml(
 fn resource_spans(base: &WimFile) -> impl Iterator<Item = (u64, u64)> {
     let entries = base.table().metadata().iter().chain(base.table().blobs());
     let resources = entries.filter(|entry| !entry.header.is_solid()).map(|entry| entry.header);
-    spans([base.header().lookup_table, base.header().boot_metadata].into_iter().chain(resources))
+    let solid = base.table().solid_runs().iter().flatten().copied();
+    spans([base.header().lookup_table, base.header().boot_metadata].into_iter().chain(resources).chain(solid))
 }
 
 /// Spans of everything that the header and the tables refer to.
@@ -132,18 +136,13 @@ fn end_of_data(base: &WimFile) -> u64 {
 }
 
 fn end_of(base: &WimFile, spans: impl Iterator<Item = (u64, u64)>) -> u64 {
-    let size = base.source().size();
-    // Solid resources are not in the list of blobs; a file that has some is used to its end.
-    let least = if base.table().solid_resources() > 0 { size } else { WimHeader::BYTES as u64 };
     // An entry that lies about its place must not decide where is written.
-    spans.map(|(_, end)| end).filter(|&end| end <= size).fold(least, u64::max)
+    let size = base.source().size();
+    spans.map(|(_, end)| end).filter(|&end| end <= size).fold(WimHeader::BYTES as u64, u64::max)
 }
 
 /// The first offset from `start` on with `wanted` free bytes behind it, at the latest the end of the data.
 fn first_gap(base: &WimFile, start: u64, wanted: u64) -> u64 {
-    if base.table().solid_resources() > 0 {
-        return end_of_data(base);
-    }
     let mut spans: Vec<_> = used_spans(base).collect();
     spans.sort_unstable();
     spans.into_iter().fold(start, |place, (from, end)| {

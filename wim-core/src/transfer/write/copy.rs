@@ -60,11 +60,29 @@ pub(super) fn copy_resources(
         written(position, ResourceHeader { offset, ..entry.header });
         offset += entry.header.stored_size;
     }
+    let stretches: Vec<Stretch<'_>> =
+        resources.iter().map(|(wim, entry)| (*wim, entry.header.offset, entry.header.stored_size)).collect();
+    copy_stretches(cx, &stretches, digests, output)
+}
+
+/// A file, and a place in it: offset and bytes.
+pub(super) type Stretch<'w> = (&'w WimFile, u64, u64);
+
+/// Copies stretches in order; that they lie within their files is the caller's to check.
+///
+/// # Errors
+/// `Io`.
+pub(super) fn copy_stretches(
+    cx: &Context<'_>,
+    stretches: &[Stretch<'_>],
+    digests: CopyDigests,
+    output: &mut Output<'_>,
+) -> Result<Vec<CopiedBlock>> {
     let budget = Budget::split(cx.memory_bytes(), cx.threads(), 0);
     let pool = BufferPool::new();
     let new_worker = || {
         |block: Block| {
-            let wim = resources[block.wim].0;
+            let wim = stretches[block.wim].0;
             let mut buffer = pool.take(usize::try_from(block.length).unwrap_or(usize::MAX));
             read_exact_at(&**wim.source(), buffer.as_mut(), block.offset)
                 .map_err(|e| e.in_file(wim.name()))?;
@@ -76,7 +94,7 @@ pub(super) fn copy_resources(
     map_in_order(
         cx,
         &budget,
-        blocks(resources),
+        blocks(stretches),
         new_worker,
         |(buffer, digest): (PooledBuffer, Option<_>)| {
             let bytes = buffer.as_ref();
@@ -91,17 +109,16 @@ pub(super) fn copy_resources(
     Ok(copied)
 }
 
-/// Runs of adjacent resources, cut into blocks.
-fn blocks(resources: &[(&WimFile, BlobEntry)]) -> impl Iterator<Item = Block> {
-    let is_adjacent = |a: &(&WimFile, BlobEntry), b: &(&WimFile, BlobEntry)| {
-        std::ptr::eq(a.0, b.0) && a.1.header.end() == Some(b.1.header.offset)
-    };
+/// Runs of adjacent stretches, cut into blocks.
+fn blocks(stretches: &[Stretch<'_>]) -> impl Iterator<Item = Block> {
+    let is_adjacent =
+        |a: &Stretch<'_>, b: &Stretch<'_>| std::ptr::eq(a.0, b.0) && a.1.checked_add(a.2) == Some(b.1);
     let mut first = 0;
-    resources.chunk_by(is_adjacent).flat_map(move |run| {
+    stretches.chunk_by(is_adjacent).flat_map(move |run| {
         let wim = first;
         first += run.len();
-        let start = run.first().map_or(0, |(_, entry)| entry.header.offset);
-        let length: u64 = run.iter().map(|(_, entry)| entry.header.stored_size).sum();
+        let start = run.first().map_or(0, |(_, offset, _)| *offset);
+        let length: u64 = run.iter().map(|(_, _, bytes)| bytes).sum();
         (0..length.div_ceil(BLOCK_BYTES)).map(move |number| {
             let at = number * BLOCK_BYTES;
             Block { wim, offset: start + at, length: BLOCK_BYTES.min(length - at) }

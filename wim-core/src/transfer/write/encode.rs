@@ -4,25 +4,26 @@ use super::output::Output;
 use crate::base::pipeline::{Budget, BufferPool, map_in_order};
 use crate::base::{Cancel, ChunkSize, Context, Result, Silent};
 use crate::formats::wim::chunk_table;
-use crate::formats::wim::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression, ResourceHeader};
+use crate::formats::wim::{ChunkEncoder, ChunkFormat, Compression, ResourceHeader};
 use crate::transfer::read::{
-    Batches, BlobInput, BlobWorker, InOrder, Piece, Work, largest_chunk, largest_solid_item, read_blobs,
+    Batches, BlobInput, BlobWorker, InOrder, Piece, Work, decoder_bytes, largest_chunk, largest_solid_item,
+    read_blobs,
 };
 use lz_kit::Level;
 
-/// Encodes `inputs` in order and appends each as a resource; `written` is told where.
-pub(super) fn encode_blobs(
+/// Encodes `inputs` in order and appends each as a resource; `written` is told where, and may go on in another output.
+pub(super) fn encode_blobs<'o>(
     cx: &Context<'_>,
     inputs: &[BlobInput<'_>],
     format: ChunkFormat,
     level: Level,
-    output: &mut Output<'_>,
-    mut written: impl FnMut(usize, ResourceHeader),
+    output: &mut Output<'o>,
+    mut written: impl FnMut(&mut Output<'o>, usize, ResourceHeader) -> Result<()>,
 ) -> Result<()> {
     let chunk_bytes = u64::from(format.chunk_size().bytes());
     let align = chunk_bytes.max(largest_chunk(inputs));
     let scratch =
-        ChunkDecoder::SCRATCH_BYTES + ChunkEncoder::scratch_bytes(format, level) + Budget::MAX_BATCH_BYTES;
+        decoder_bytes(inputs) + ChunkEncoder::scratch_bytes(format, level) + Budget::MAX_BATCH_BYTES;
     let budget = Budget::split(cx.memory_bytes(), cx.threads(), scratch)
         .for_items_of(largest_solid_item(inputs).saturating_mul(2), cx.memory_bytes());
     // Encoding is slow: half a batch keeps the cores evenly busy to the end.
@@ -48,7 +49,8 @@ pub(super) fn encode_blobs(
                     let offset = output.offset();
                     output.append(&stored)?;
                     let stored_size = stored.len() as u64;
-                    written(piece.position, ResourceHeader { stored_size, flags, offset, size: input.size });
+                    let header = ResourceHeader { stored_size, flags, offset, size: input.size };
+                    written(output, piece.position, header)?;
                 }
                 Form::Part { head, stored, sizes, tail } => {
                     let open = match &mut large {
@@ -61,8 +63,8 @@ pub(super) fn encode_blobs(
                     if piece.is_last {
                         open.encode_rest(output, format, level)?;
                         let header = open.finish(cx, output, input)?;
-                        written(piece.position, header);
                         large = None;
+                        written(output, piece.position, header)?;
                     }
                 }
             }

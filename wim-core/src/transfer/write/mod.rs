@@ -8,21 +8,28 @@ mod append;
 mod compact;
 mod copy;
 mod encode;
+mod order;
 mod output;
+mod solid;
 mod split;
+mod split_solid;
 
 pub use append::{Appended, append, replace_xml};
 pub use compact::compact;
 pub use copy::{CopiedBlock, CopyDigests};
+pub use order::SolidOrder;
+pub use solid::{Packing, SolidPacking};
 pub use split::{PartContents, plan_parts, write_part};
+pub use split_solid::{PartGoal, RepackedPart, split_repacked};
 
 use std::collections::{HashMap, HashSet};
 
 use lz_kit::Level;
 
-use self::copy::copy_resources;
+use self::copy::{copy_resources, copy_stretches};
 use self::encode::encode_blobs;
 use self::output::Output;
+use self::solid::{SolidGroup, pack_blobs, run_entries};
 use super::integrity::slice_digests;
 use super::read::{BlobInput, Origin, blob_not_found, place_in_file};
 use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, ReadAt, Result, Sha1Digest, Stage, WriteAt};
@@ -39,6 +46,8 @@ pub struct NewWim<'a> {
     pub format: ChunkFormat,
     /// How hard what must be encoded is compressed.
     pub level: Level,
+    /// How those blobs are stored; with solid resources, only such are copied as they are.
+    pub packing: Packing,
     /// Identity; none makes one of the content, so that equal files have equal GUIDs.
     pub guid: Option<Guid>,
     /// Flags to carry over; all but RP_FIX are decided by the writer.
@@ -130,12 +139,13 @@ pub struct WriteReport {
 /// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Io`;
 /// the file's contents are then worthless.
 pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Result<WriteReport> {
-    let plan = Plan::new(&wim, None)?;
+    let mut plan = Plan::new(&wim, None)?;
     cx.progress.start(Stage::Writing, plan.total_bytes());
     let mut writer = Writer {
         header: first_header(&wim),
         output: Output::new(file),
         blobs: Vec::new(),
+        solid: Vec::new(),
         metadata: Vec::new(),
         report: WriteReport::default(),
     };
@@ -143,7 +153,9 @@ pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Resul
     writer.output.append(&writer.header.to_bytes())?;
     writer.blobs(cx, &wim, &plan)?;
     writer.metadata(cx, &wim, &plan)?;
-    writer.finish(cx, wim)
+    let references = std::mem::take(&mut plan.references);
+    drop(plan);
+    writer.finish(cx, wim, &references)
 }
 
 /// Which resources are copied, and which blobs are encoded.
@@ -151,7 +163,10 @@ struct Plan<'a> {
     references: HashMap<Sha1Digest, u32>,
     /// What lies in the file that is appended to and stays where it is.
     kept: Vec<BlobEntry>,
+    kept_solid: Vec<SolidGroup>,
     copied: Vec<(&'a WimFile, BlobEntry)>,
+    copied_solid: Vec<(&'a WimFile, SolidGroup)>,
+    /// What is encoded, in resources of its own or together, as [`NewWim::packing`] says.
     encoded: Vec<BlobInput<'a>>,
     metadata: Vec<Metadata<'a>>,
 }
@@ -174,8 +189,12 @@ impl<'a> Plan<'a> {
             }
         }
         let (kept, copied, encoded, metadata) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut plan = Self { references, kept, copied, encoded, metadata };
+        let (kept_solid, copied_solid) = (Vec::new(), Vec::new());
+        let mut plan = Self { references, kept, kept_solid, copied, copied_solid, encoded, metadata };
         plan.blobs(wim, base)?;
+        if let Packing::Solid(packing) = &wim.packing {
+            packing.order.sort(&mut plan.encoded);
+        }
         plan.metadata(wim, base)?;
         plan.check_sizes(wim)?;
         Ok(plan)
@@ -192,16 +211,20 @@ impl<'a> Plan<'a> {
                 .copied()
                 .collect();
             entries.sort_by_cached_key(|entry| (place_in_file(source, entry), entry.digest));
-            for entry in entries {
-                if is_same(base, source) && !entry.header.is_solid() {
+            let (solid, separate): (Vec<_>, Vec<_>) =
+                entries.into_iter().partition(|entry| entry.header.is_solid());
+            let is_packed = matches!(wim.packing, Packing::Solid(_));
+            for entry in separate {
+                if is_same(base, source) {
                     self.kept.push(entry);
-                } else if is_copied(wim, source) && !entry.header.is_solid() {
+                } else if is_copied(wim, source) && !is_packed {
                     self.copied.push((source, entry));
                 } else {
                     source.check(&entry).map_err(|e| e.in_file(source.name()))?;
                     self.encoded.push(BlobInput::resource(source, entry));
                 }
             }
+            self.solid_blobs(wim, base, source, &solid)?;
         }
         for (digest, content) in wim.contents {
             if self.references.contains_key(digest) && found.insert(*digest) {
@@ -218,6 +241,32 @@ impl<'a> Plan<'a> {
                 })
             }
         }
+    }
+
+    /// Blobs in solid resources of `source`, by their place: kept or copied with the whole resource, or encoded.
+    fn solid_blobs(
+        &mut self,
+        wim: &NewWim<'a>,
+        base: Option<&WimFile>,
+        source: &'a WimFile,
+        entries: &[BlobEntry],
+    ) -> Result<()> {
+        for (resource, entries, group) in SolidGroup::of(source, entries)? {
+            let is_wanted_form = match &wim.packing {
+                Packing::Separate => false,
+                Packing::Solid(packing) => {
+                    packing.format == resource.format() && wim.recompress == Recompress::WhenNeeded
+                }
+            };
+            if is_same(base, source) {
+                self.kept_solid.push(group);
+            } else if is_wanted_form && group.is_mostly_used() {
+                self.copied_solid.push((source, group));
+            } else {
+                self.encoded.extend(entries.into_iter().map(|entry| BlobInput::resource(source, entry)));
+            }
+        }
+        Ok(())
     }
 
     fn metadata(&mut self, wim: &'a NewWim<'a>, base: Option<&WimFile>) -> Result<()> {
@@ -253,7 +302,9 @@ impl<'a> Plan<'a> {
         let copied: Vec<_> = self.copied.iter().copied().chain(metadata).collect();
         for source in &wim.sources {
             let of_source = copied.iter().filter(|(file, _)| std::ptr::eq(*file, *source));
-            let total = of_source.fold(0u64, |sum, (_, entry)| sum.saturating_add(entry.header.stored_size));
+            let solid = self.copied_solid.iter().filter(|(file, _)| std::ptr::eq(*file, *source));
+            let sizes = of_source.map(|(_, entry)| entry.header.stored_size);
+            let total = sizes.chain(solid.map(|(_, group)| group.stored_size)).fold(0, u64::saturating_add);
             if total > source.source().size() {
                 return Err(Error::format(
                     "lookup table",
@@ -273,13 +324,14 @@ impl<'a> Plan<'a> {
 
     fn total_bytes(&self) -> u64 {
         let copied = self.copied.iter().map(|(_, entry)| entry.header.stored_size);
+        let solid = self.copied_solid.iter().map(|(_, group)| group.stored_size);
         let encoded = self.encoded.iter().map(|input| input.size);
         let metadata = self.metadata.iter().map(|metadata| match metadata {
             Metadata::Kept(_) => 0,
             Metadata::Copied(_, entry) => entry.header.stored_size,
             Metadata::Encoded(input) => input.size,
         });
-        copied.chain(encoded).chain(metadata).fold(0, u64::saturating_add)
+        copied.chain(solid).chain(encoded).chain(metadata).fold(0, u64::saturating_add)
     }
 }
 
@@ -334,6 +386,7 @@ struct Writer<'o> {
     header: WimHeader,
     output: Output<'o>,
     blobs: Vec<BlobEntry>,
+    solid: Vec<SolidGroup>,
     metadata: Vec<BlobEntry>,
     report: WriteReport,
 }
@@ -350,13 +403,44 @@ impl Writer<'_> {
             report.copied_bytes += header.stored_size;
             add(plan.copied[position].1.digest, header);
         })?;
-        encode_blobs(cx, &plan.encoded, wim.format, wim.level, output, |position, header| {
+        if let Packing::Solid(packing) = &wim.packing {
+            self.copied_solid(cx, wim, plan)?;
+            return self.packed(cx, packing, &plan.encoded);
+        }
+        encode_blobs(cx, &plan.encoded, wim.format, wim.level, output, |_, position, header| {
             let digest = plan.encoded[position].digest;
             report.encoded_resources += 1;
             report.encoded_bytes += header.size;
             report.encoded.push(digest);
             add(digest, header);
+            Ok(())
         })
+    }
+
+    /// Solid resources as they are.
+    fn copied_solid(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
+        let mut offset = self.output.offset();
+        let mut stretches = Vec::new();
+        for (source, group) in &plan.copied_solid {
+            stretches.push((*source, group.offset, group.stored_size));
+            self.solid.push(SolidGroup { offset, ..group.clone() });
+            offset += group.stored_size;
+            self.report.copied_resources += 1;
+            self.report.copied_bytes += group.stored_size;
+        }
+        let blocks = copy_stretches(cx, &stretches, wim.copy_digests, &mut self.output)?;
+        self.report.copied.extend(blocks);
+        Ok(())
+    }
+
+    /// Blobs packed into a solid resource.
+    fn packed(&mut self, cx: &Context<'_>, packing: &SolidPacking, inputs: &[BlobInput<'_>]) -> Result<()> {
+        let Some(group) = pack_blobs(cx, inputs, packing, &mut self.output)? else { return Ok(()) };
+        self.report.encoded_resources += group.blobs.len() as u64;
+        self.report.encoded_bytes += group.size;
+        self.report.encoded.extend(group.blobs.iter().map(|blob| blob.digest));
+        self.solid.push(group);
+        Ok(())
     }
 
     /// Metadata resources in image order, so that copying them all again gives the same file.
@@ -381,10 +465,11 @@ impl Writer<'_> {
                 }
                 Metadata::Encoded(input) => {
                     let inputs = std::slice::from_ref(input);
-                    encode_blobs(cx, inputs, wim.format, wim.level, output, |_, header| {
+                    encode_blobs(cx, inputs, wim.format, wim.level, output, |_, _, header| {
                         report.encoded_resources += 1;
                         report.encoded_bytes += header.size;
                         add(input.digest, header);
+                        Ok(())
                     })?;
                 }
             }
@@ -393,8 +478,13 @@ impl Writer<'_> {
     }
 
     /// Lookup table, XML, integrity table and the true header.
-    fn finish(mut self, cx: &Context<'_>, wim: NewWim<'_>) -> Result<WriteReport> {
-        self.tables(cx, wim, &[])?;
+    fn finish(
+        mut self,
+        cx: &Context<'_>,
+        wim: NewWim<'_>,
+        references: &HashMap<Sha1Digest, u32>,
+    ) -> Result<WriteReport> {
+        self.tables(cx, wim, references, &[])?;
         self.output.patch(&self.header.to_bytes(), 0)?;
         self.output.flush()?;
         self.report.file_bytes = self.output.offset();
@@ -403,9 +493,21 @@ impl Writer<'_> {
 
     /// Lookup table, XML and integrity table; the header is filled in, but not written. `known` are digests of the first
     /// slices, which need not be read again.
-    fn tables(&mut self, cx: &Context<'_>, wim: NewWim<'_>, known: &[Sha1Digest]) -> Result<()> {
+    fn tables(
+        &mut self,
+        cx: &Context<'_>,
+        wim: NewWim<'_>,
+        references: &HashMap<Sha1Digest, u32>,
+        known: &[Sha1Digest],
+    ) -> Result<()> {
         self.blobs.sort_by_key(|entry| entry.header.offset);
-        let table: Vec<u8> = self.metadata.iter().chain(&self.blobs).flat_map(BlobEntry::to_bytes).collect();
+        self.solid.sort_by_key(|group| group.offset);
+        if !self.solid.is_empty() {
+            self.header.version = WimVersion::Solid;
+        }
+        let solid = run_entries(&self.solid, references);
+        let entries = self.metadata.iter().chain(&self.blobs).chain(&solid);
+        let table: Vec<u8> = entries.flat_map(BlobEntry::to_bytes).collect();
         self.header.lookup_table = append_raw_resource(&mut self.output, &table, ResourceHeader::METADATA)?;
         let mut xml = wim.xml;
         *xml.images_mut() = wim.images.into_iter().map(|image| image.xml).collect();

@@ -7,7 +7,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// Appends to a file through a buffer.
 pub(super) struct Output<'o> {
-    file: &'o mut dyn WriteAt,
+    file: Box<dyn WriteAt + 'o>,
     buffer: Vec<u8>,
     /// Bytes already handed to the system.
     flushed: u64,
@@ -15,6 +15,11 @@ pub(super) struct Output<'o> {
 
 impl<'o> Output<'o> {
     pub(super) fn new(file: &'o mut dyn WriteAt) -> Self {
+        Self::owning(Box::new(file))
+    }
+
+    /// The same with a file of its own.
+    pub(super) fn owning(file: Box<dyn WriteAt + 'o>) -> Self {
         Self { file, buffer: Vec::with_capacity(BUFFER_BYTES), flushed: 0 }
     }
 

@@ -1,7 +1,8 @@
 //! The parts of a split set: resources of one file, copied as they are into several (wim-format 13).
 //!
 //! The first part has all metadata; a resource never spans parts, so one that is larger than a part makes that part larger.
-//! Every part has the header's identity, its own lookup table, and the same XML data. Solid files have no parts.
+//! Every part has the header's identity, its own lookup table, and the same XML data. Solid files, whose resources are too
+//! large for parts, are [`split_solid`](super::split_solid)'s.
 
 use super::copy::{CopyDigests, copy_resources};
 use super::output::Output;
@@ -11,7 +12,7 @@ use crate::formats::wim::integrity::SLICE_BYTES;
 use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader};
 
 /// Most parts that a set can have.
-const MAX_PARTS: usize = u16::MAX as usize;
+pub(super) const MAX_PARTS: usize = u16::MAX as usize;
 
 /// The resources of one part, in the order in which they are written.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +29,7 @@ pub struct PartContents {
 /// `Unsupported` for a solid file, `Limit` for more than 65,535 parts, `Format` for entries that lie.
 pub fn plan_parts(wim: &WimFile, limit: u64, integrity: Integrity) -> Result<Vec<PartContents>> {
     if wim.table().solid_resources() > 0 {
-        return Err(Error::unsupported("a solid file cannot be split")
+        return Err(Error::unsupported("solid resources cannot be distributed as they are")
             .in_file(wim.name())
             .remedy("export it without --solid first"));
     }
@@ -37,15 +38,7 @@ pub fn plan_parts(wim: &WimFile, limit: u64, integrity: Integrity) -> Result<Vec
     for entry in wim.table().metadata().iter().chain(&blobs) {
         entry.check(wim.source().size(), wim.format()).map_err(|e| e.in_file(wim.name()))?;
     }
-    let fixed = WimHeader::BYTES as u64 + wim.header().xml.stored_size;
-    let size_of = |resources: u64, entries: usize| {
-        let covered = resources.saturating_add(entries as u64 * BlobEntry::BYTES as u64);
-        let table = match integrity {
-            Integrity::Make => 12 + 20 * covered.div_ceil(u64::from(SLICE_BYTES)),
-            Integrity::Omit => 0,
-        };
-        fixed.saturating_add(covered).saturating_add(table)
-    };
+    let size_of = |resources: u64, entries: usize| part_bytes(wim, integrity, resources, entries);
     let first = wim.table().metadata().to_vec();
     let mut resources = first.iter().fold(0u64, |sum, entry| sum.saturating_add(entry.header.stored_size));
     let mut part = PartContents { file_bytes: size_of(resources, first.len()), entries: first };
@@ -71,6 +64,17 @@ pub fn plan_parts(wim: &WimFile, limit: u64, integrity: Integrity) -> Result<Vec
     Ok(parts)
 }
 
+/// Bytes of a part with so many bytes of resources in so many entries.
+pub(super) fn part_bytes(wim: &WimFile, integrity: Integrity, resources: u64, entries: usize) -> u64 {
+    let covered = resources.saturating_add(entries as u64 * BlobEntry::BYTES as u64);
+    let table = match integrity {
+        Integrity::Make => 12 + 20 * covered.div_ceil(u64::from(SLICE_BYTES)),
+        Integrity::Omit => 0,
+    };
+    let fixed = WimHeader::BYTES as u64 + wim.header().xml.stored_size;
+    fixed.saturating_add(covered).saturating_add(table)
+}
+
 /// Writes one part of `wim` to `file`, which must be empty.
 ///
 /// # Errors
@@ -84,10 +88,7 @@ pub fn write_part(
     file: &mut dyn WriteAt,
 ) -> Result<()> {
     let mut output = Output::new(file);
-    let mut header = wim.header().clone();
-    header.flags.0 = header.flags.0 & !HeaderFlags::WRITE_IN_PROGRESS | HeaderFlags::SPANNED;
-    (header.part, header.total_parts) = (number, total);
-    (header.boot_index, header.boot_metadata) = (0, ResourceHeader::default());
+    let mut header = part_header(wim, number, total);
     output.append(&header.to_bytes())?;
     let resources: Vec<_> = contents.entries.iter().map(|entry| (wim, *entry)).collect();
     cx.progress.start(Stage::Writing, contents.file_bytes);
@@ -97,17 +98,39 @@ pub fn write_part(
             (entry.header, entry.part) = (header, number.number());
         }
     })?;
+    append_part_tables(cx, wim, &entries, integrity, &mut header, &mut output)?;
+    output.patch(&header.to_bytes(), 0)?;
+    output.flush()
+}
+
+/// The header of a part, but for its tables.
+pub(super) fn part_header(wim: &WimFile, number: PartNumber, total: u16) -> WimHeader {
+    let mut header = wim.header().clone();
+    header.flags.0 = header.flags.0 & !HeaderFlags::WRITE_IN_PROGRESS | HeaderFlags::SPANNED;
+    (header.part, header.total_parts) = (number, total);
+    (header.boot_index, header.boot_metadata) = (0, ResourceHeader::default());
+    header
+}
+
+/// Lookup table, XML and integrity table of a part, for its `header`, which is to be written.
+pub(super) fn append_part_tables(
+    cx: &Context<'_>,
+    wim: &WimFile,
+    entries: &[BlobEntry],
+    integrity: Integrity,
+    header: &mut WimHeader,
+    output: &mut Output<'_>,
+) -> Result<()> {
     let table: Vec<u8> = entries.iter().flat_map(BlobEntry::to_bytes).collect();
-    header.lookup_table = append_raw_resource(&mut output, &table, ResourceHeader::METADATA)?;
+    header.lookup_table = append_raw_resource(output, &table, ResourceHeader::METADATA)?;
     let xml = wim.read_xml_bytes()?;
-    header.xml = append_raw_resource(&mut output, &xml, ResourceHeader::METADATA)?;
+    header.xml = append_raw_resource(output, &xml, ResourceHeader::METADATA)?;
     header.integrity = ResourceHeader::default();
     if integrity == Integrity::Make {
         let start = WimHeader::BYTES as u64;
         let span = (start, header.xml.offset - start);
         let bytes = integrity_bytes(cx, output.written()?, span, &[])?;
-        header.integrity = append_raw_resource(&mut output, &bytes, 0)?;
+        header.integrity = append_raw_resource(output, &bytes, 0)?;
     }
-    output.patch(&header.to_bytes(), 0)?;
-    output.flush()
+    Ok(())
 }

@@ -73,6 +73,12 @@ impl<const ROOT_BITS: u32, const ROOT_ENTRIES: usize> DecodeTable<ROOT_BITS, ROO
         }
     }
 
+    /// Bytes of memory for [`new`](Self::new) with the same arguments.
+    #[must_use]
+    pub const fn scratch_bytes(symbols: usize, max_len: u32) -> usize {
+        size_of::<Self>() + 4 * table_entries(symbols, ROOT_BITS, max_len) + size_of::<SortScratch>()
+    }
+
     /// Whether the table's code has symbols.
     #[must_use]
     pub const fn kind(&self) -> CodeKind {

@@ -54,8 +54,8 @@ pub(crate) unsafe fn match_length(
     }
 }
 
-/// A copy of one chunk followed by zero bytes.
-#[derive(Debug)]
+/// A copy of one chunk followed by zero bytes; without room until [`new`](PaddedChunk::new) gives some.
+#[derive(Debug, Default)]
 pub struct PaddedChunk {
     bytes: Vec<u8>,
     len: usize,
@@ -74,17 +74,49 @@ impl PaddedChunk {
         max_chunk_bytes + PADDING
     }
 
+    /// Longest chunk that there is room for, in bytes.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.bytes.len().saturating_sub(PADDING)
+    }
+
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// Adds to the content. False, with nothing added, when there is no room.
+    #[must_use]
+    pub fn append(&mut self, more: &[u8]) -> bool {
+        let Some(end) = self.len.checked_add(more.len()).filter(|&end| end <= self.room()) else {
+            return false;
+        };
+        self.bytes[self.len..end].copy_from_slice(more);
+        self.len = end;
+        self.pad();
+        true
+    }
+
+    /// Keeps the first `len` bytes of the content, or all when there are fewer.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        self.pad();
+    }
+
+    fn pad(&mut self) {
+        if let Some(padding) = self.bytes.get_mut(self.len..self.len + PADDING) {
+            padding.fill(0);
+        }
+    }
+
     /// Replaces the content. False when `chunk` is longer than the room given to [`new`](Self::new).
     #[must_use]
     pub fn set(&mut self, chunk: &[u8]) -> bool {
-        let Some(room) = self.bytes.len().checked_sub(PADDING) else { return false };
-        if chunk.len() > room {
+        if chunk.len() > self.room() {
             return false;
         }
-        self.len = chunk.len();
-        self.bytes[..self.len].copy_from_slice(chunk);
-        self.bytes[self.len..self.len + PADDING].fill(0);
-        true
+        self.len = 0;
+        self.append(chunk)
     }
 
     /// Start of the chunk; with the padding, 32 bytes more than [`len`](Self::len) can be read.
@@ -186,5 +218,19 @@ mod tests {
         assert!(chunk.set(&[1; 4]));
         assert_eq!(chunk.load_u32(2), 0x0101);
         assert!(!chunk.set(&[1; 9]));
+    }
+
+    #[test]
+    fn a_chunk_grows_and_shrinks_within_its_room() {
+        let mut chunk = PaddedChunk::new(8);
+        assert!(chunk.append(&[1; 5]) && !chunk.append(&[2; 4]) && chunk.append(&[2; 3]));
+        assert_eq!((chunk.bytes(), chunk.room()), (&[1, 1, 1, 1, 1, 2, 2, 2][..], 8));
+        chunk.truncate(6);
+        assert_eq!((chunk.load_u32(4), chunk.len()), (0x0201, 6));
+        chunk.clear();
+        assert!(chunk.is_empty());
+        let mut none = PaddedChunk::default();
+        none.clear();
+        assert!(none.append(&[]) && !none.append(&[1]) && none.room() == 0);
     }
 }
