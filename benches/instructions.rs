@@ -14,10 +14,8 @@ use lz_kit::Level;
 use lzx::WindowOrder;
 use wim_benches::corpus::{Kind, generate};
 
-/// Chunk size of the data.
-const CHUNK_BYTES: usize = 32768;
-/// Chunks per kind of data.
-const CHUNKS: usize = 4;
+/// Bytes of each kind of data.
+const DATA_BYTES: usize = 128 << 10;
 /// More instructions than recorded, in percent, that fail the gate.
 const TOLERANCE_PERCENT: f64 = 3.0;
 /// What callgrind counts: this function and what it calls.
@@ -38,6 +36,7 @@ struct Case {
 enum Format {
     Xpress,
     Lzx,
+    Lzms,
 }
 
 impl Format {
@@ -45,13 +44,23 @@ impl Format {
         match self {
             Self::Xpress => "xpress",
             Self::Lzx => "lzx",
+            Self::Lzms => "lzms",
+        }
+    }
+
+    /// The chunk size that files of this format mostly have.
+    const fn chunk_bytes(self) -> usize {
+        match self {
+            Self::Xpress | Self::Lzx => 32 << 10,
+            Self::Lzms => DATA_BYTES,
         }
     }
 
     fn encoder(self, level: Level) -> Codec {
         match self {
-            Self::Xpress => Codec::XpressEncoder(Box::new(xpress::Encoder::new(CHUNK_BYTES, level))),
+            Self::Xpress => Codec::XpressEncoder(Box::new(xpress::Encoder::new(self.chunk_bytes(), level))),
             Self::Lzx => Codec::LzxEncoder(Box::new(lzx::Encoder::new(WindowOrder::MIN, level))),
+            Self::Lzms => Codec::LzmsEncoder(Box::new(lzms::Encoder::new(self.chunk_bytes(), level))),
         }
     }
 
@@ -59,6 +68,7 @@ impl Format {
         match self {
             Self::Xpress => Codec::XpressDecoder(Box::default()),
             Self::Lzx => Codec::LzxDecoder(Box::new(lzx::Decoder::new(WindowOrder::MIN))),
+            Self::Lzms => Codec::LzmsDecoder(Box::default()),
         }
     }
 }
@@ -80,9 +90,9 @@ impl Case {
     /// The chunks, each with its compressed form.
     fn pairs(self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut encoder = self.format.encoder(self.level.map_or(Level::FAST, |(level, _)| level));
-        let mut out = vec![0; CHUNK_BYTES];
-        let data = generate(self.kind.0, CHUNKS * CHUNK_BYTES);
-        let encoded = data.chunks(CHUNK_BYTES).map(|chunk| {
+        let mut out = vec![0; self.format.chunk_bytes()];
+        let data = generate(self.kind.0, DATA_BYTES);
+        let encoded = data.chunks(self.format.chunk_bytes()).map(|chunk| {
             let len = encoder.step(chunk, &[], &mut out).expect("compressible data");
             (chunk.to_vec(), out[..len].to_vec())
         });
@@ -96,6 +106,8 @@ enum Codec {
     XpressEncoder(Box<xpress::Encoder>),
     LzxDecoder(Box<lzx::Decoder>),
     LzxEncoder(Box<lzx::Encoder>),
+    LzmsDecoder(Box<lzms::Decoder>),
+    LzmsEncoder(Box<lzms::Encoder>),
 }
 
 impl Codec {
@@ -108,8 +120,12 @@ impl Codec {
             Self::LzxDecoder(decoder) => {
                 decoder.decode(compressed, &mut out[..plain.len()]).ok().map(|()| plain.len())
             }
+            Self::LzmsDecoder(decoder) => {
+                decoder.decode(compressed, &mut out[..plain.len()]).ok().map(|()| plain.len())
+            }
             Self::XpressEncoder(encoder) => encoder.encode(plain, out),
             Self::LzxEncoder(encoder) => encoder.encode(plain, out),
+            Self::LzmsEncoder(encoder) => encoder.encode(plain, out),
         }
     }
 }
@@ -118,7 +134,7 @@ impl Codec {
 fn cases() -> Vec<Case> {
     let levels = [(Level::FAST, "fast"), (Level::NORMAL, "normal"), (Level::MAX, "max")];
     let mut cases = Vec::new();
-    for format in [Format::Xpress, Format::Lzx] {
+    for format in [Format::Xpress, Format::Lzx, Format::Lzms] {
         for kind in Kind::ALL.into_iter().filter(|(kind, _)| *kind != Kind::Noise) {
             cases.push(Case { format, level: None, kind });
             if kind.0 == Kind::Code {
@@ -140,7 +156,7 @@ fn run(name: &str) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let mut codec = case.codec();
-    let mut out = vec![0; CHUNK_BYTES];
+    let mut out = vec![0; case.format.chunk_bytes()];
     for (plain, compressed) in &case.pairs() {
         let len = counted_step(&mut codec, plain, compressed, &mut out);
         let expected = if case.level.is_none() { plain } else { compressed };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wim_core::base::{Cancel, Context, ReadAt, Result, Silent};
 use wim_core::formats::cab::{Cabinet, find_cabinets};
-use wim_core::jobs::cab::member_path;
+use wim_core::jobs::archive::member_path;
 use wim_core::transfer::unpack::{MemberSink, Reach, unpack};
 
 /// Counts what it is given.

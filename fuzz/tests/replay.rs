@@ -17,7 +17,7 @@ use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
 use wim_core::transfer::pack::{PackInput, pack, plan_folders};
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
+    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing as BlobPacking, Recompress, write,
 };
 use wim_fuzz::{cab, codecs, deltas, drivers, hive, updates, wim};
 
@@ -118,7 +118,7 @@ fn small_wim(compression: Compression) -> Vec<u8> {
     let wim = NewWim {
         format: ChunkFormat::usual(compression),
         level: Level::FAST,
-        packing: Packing::Separate,
+        packing: BlobPacking::Separate,
         guid: None,
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),

@@ -4,6 +4,7 @@
 //! while they stay unambiguous, as with wimlib-imagex (GNU getopt). Options of wimlib-imagex that this version does not
 //! have are refused by name.
 
+use std::ffi::OsString;
 use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
@@ -13,6 +14,7 @@ use wim_core::jobs::Level;
 use wim_core::jobs::open::Check;
 use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice, SolidChoice, SolidOptions, SolidSort};
 use wim_core::jobs::target::Placement;
+use wim_core::transfer::capture::Metadata;
 use wim_core::transfer::write::Recompress;
 
 /// Bytes as `4096`, `32K`, `256M`, `1G`, also with `iB` or `B` behind the letter.
@@ -130,6 +132,26 @@ impl CompressionArguments {
             chunk_size: self.chunk_size,
             recompress,
             solid: if self.solid { SolidChoice::Solid(solid) } else { SolidChoice::AsBefore },
+        }
+    }
+}
+
+/// Whether a side file keeps, or gives back, what a directory of the host cannot hold.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct MetadataArguments {
+    /// Keep in FILE, or take from it, what a plain directory cannot hold: ACLs, attributes, streams, short names, reparse
+    /// points, exact times [default FILE: the directory's name with .wim-metadata, beside it]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    metadata: Option<OsString>,
+}
+
+impl MetadataArguments {
+    /// Which side file is meant.
+    pub(crate) fn choice(&self) -> Metadata {
+        match &self.metadata {
+            None => Metadata::Plain,
+            Some(path) if path.is_empty() => Metadata::Beside,
+            Some(path) => Metadata::At(path.into()),
         }
     }
 }

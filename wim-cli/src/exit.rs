@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     StdoutClosed,
     /// Standard output cannot be written.
     Stdout(io::Error),
+    /// Another process did the work and has said why it failed; its exit code.
+    Reported(u8),
 }
 
 /// What a verb returns.
@@ -56,7 +58,7 @@ impl Failure {
     pub(crate) fn into_error(self) -> Option<Error> {
         match self {
             Self::Core(error) => Some(error),
-            Self::StdoutClosed => None,
+            Self::StdoutClosed | Self::Reported(_) => None,
             Self::Stdout(error) => Some(
                 Error::new(ErrorKind::Io, format!("cannot write: {error}"))
                     .in_file("standard output")

@@ -62,6 +62,7 @@ fn run(cli: Cli, codes: Codes) -> ExitCode {
     match verdict {
         Ok(Outcome::No) if codes == Codes::Wimlib => ExitCode::from(wimlib_names::DAMAGED),
         Ok(outcome) => outcome.into(),
+        Err(Failure::Reported(code)) => ExitCode::from(code),
         Err(failure) => match failure.into_error() {
             None => ExitCode::SUCCESS,
             Some(error) => {

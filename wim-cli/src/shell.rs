@@ -69,6 +69,12 @@ impl Shell {
         if self.is_terminal { Cow::Owned(printable(text)) } else { Cow::Borrowed(text) }
     }
 
+    /// Prints what another process of ours has said to each stream.
+    pub(crate) fn relay(&self, said: &str, complained: &str) -> io::Result<()> {
+        let _ = io::stderr().write_all(complained.as_bytes());
+        self.answer(said)
+    }
+
     /// Prints a line that only says what is being done or that it is done.
     pub(crate) fn say(&self, line: &str) -> io::Result<()> {
         if self.volume == Volume::Quiet || self.is_json() {

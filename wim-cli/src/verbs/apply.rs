@@ -9,7 +9,7 @@ use wim_core::base::Error;
 use wim_core::jobs::apply::{Applied, run};
 use wim_core::transfer::apply::FixedLinks;
 
-use crate::arguments::{OptionList, ReferenceArguments, Refused, Takes, check_of};
+use crate::arguments::{MetadataArguments, OptionList, ReferenceArguments, Refused, Takes, check_of};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -41,6 +41,8 @@ pub(crate) struct Arguments {
     /// Accepted for scripts; Windows attributes are not restored here
     #[arg(long, hide = true)]
     no_attributes: bool,
+    #[command(flatten)]
+    metadata: MetadataArguments,
     #[command(flatten)]
     references: ReferenceArguments,
     #[command(flatten)]
@@ -84,7 +86,8 @@ impl Arguments {
             _ => None,
         };
         let how = (self.references.references.as_slice(), check_of(self.check));
-        let applied = session.run(|cx| run(cx, &self.wimfile, image, Path::new(target), fixed_links, how))?;
+        let (target, metadata) = (Path::new(target), self.metadata.choice());
+        let applied = session.run(|cx| run(cx, &self.wimfile, image, target, fixed_links, how, &metadata))?;
         if session.shell.is_json() {
             session.shell.json("apply", &Answer { applied })?;
         }

@@ -6,11 +6,11 @@ use clap::Args;
 use wim_core::base::Error;
 use wim_core::jobs::capture::{self, Boot, Destination, ImageOptions, SourceKind, load_exclusions};
 use wim_core::jobs::rebuild::CompressionOptions;
-use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Links, UnixData};
+use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Links, Metadata, UnixData};
 use wim_core::transfer::write::Recompress;
 
 use crate::arguments::{
-    CompressionArguments, IntegrityArguments, OptionList, Refused, Takes, parse_property,
+    CompressionArguments, IntegrityArguments, MetadataArguments, OptionList, Refused, Takes, parse_property,
 };
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -90,6 +90,8 @@ pub(crate) struct ImageArguments {
     /// Capture owners, groups, modes and special files
     #[arg(long)]
     unix_data: bool,
+    #[command(flatten)]
+    metadata: MetadataArguments,
     /// Capture what symbolic links point to in their place
     #[arg(long)]
     dereference: bool,
@@ -135,6 +137,11 @@ impl ImageArguments {
         }
         if self.unix_data {
             capture.unix_data = UnixData::Capture;
+        }
+        capture.metadata = self.metadata.choice();
+        if self.source_list && matches!(capture.metadata, Metadata::At(_)) {
+            return Err(Error::invalid_input("each source of a list needs a side file of its own")
+                .remedy("give --metadata without a name, so that each is looked for beside its source"));
         }
         Ok(ImageOptions {
             name: self.image_name.clone(),

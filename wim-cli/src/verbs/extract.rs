@@ -8,7 +8,7 @@ use wim_core::base::Error;
 use wim_core::jobs::extract::{ExtractOptions, Unmatched, Wildcards, to_directory, to_stream};
 use wim_core::transfer::apply::Layout;
 
-use crate::arguments::{OptionList, ReferenceArguments, Refused, Takes, check_of};
+use crate::arguments::{MetadataArguments, OptionList, ReferenceArguments, Refused, Takes, check_of};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -52,6 +52,8 @@ pub(crate) struct Arguments {
     #[arg(long, hide = true)]
     no_attributes: bool,
     #[command(flatten)]
+    metadata: MetadataArguments,
+    #[command(flatten)]
     references: ReferenceArguments,
     #[command(flatten)]
     refused: Refused<ExtractRefused>,
@@ -81,6 +83,7 @@ impl Arguments {
             layout: if self.preserve_dir_structure { Layout::KeepPaths } else { Layout::Flat },
             check: check_of(self.check),
             refs: self.references.references,
+            metadata: self.metadata.choice(),
         };
         let image = self.image.as_deref();
         if self.to_stdout {

@@ -7,12 +7,15 @@ pub(crate) mod cab;
 pub(crate) mod capture;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod dir;
 pub(crate) mod driver;
 pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod join;
+pub(crate) mod media;
+pub(crate) mod mount;
 pub(crate) mod optimize;
 pub(crate) mod package;
 pub(crate) mod reg;
@@ -36,6 +39,7 @@ use crate::session::Session;
 pub(crate) enum Verb {
     Info(info::Arguments),
     Dir(dir::Arguments),
+    Diff(diff::Arguments),
     Extract(extract::Arguments),
     Apply(apply::Arguments),
     Verify(verify::Arguments),
@@ -46,11 +50,16 @@ pub(crate) enum Verb {
     Delete(delete::Arguments),
     Optimize(optimize::Arguments),
     Split(split::Arguments),
+    Mount(mount::Arguments),
+    Mountrw(mount::WritableArguments),
+    #[command(visible_alias = "umount")]
+    Unmount(mount::UnmountArguments),
     Join(join::Arguments),
     Slipstream(slipstream::Arguments),
     Driver(driver::Arguments),
     Reg(reg::Arguments),
     Cab(cab::Arguments),
+    Media(media::Arguments),
     Package(package::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
@@ -69,6 +78,7 @@ impl Verb {
         match self {
             Self::Info(arguments) => arguments.run(session),
             Self::Dir(arguments) => arguments.run(session),
+            Self::Diff(arguments) => arguments.run(session),
             Self::Extract(arguments) => arguments.run(session),
             Self::Apply(arguments) => arguments.run(session),
             Self::Verify(arguments) => arguments.run(session),
@@ -79,11 +89,15 @@ impl Verb {
             Self::Delete(arguments) => arguments.run(session),
             Self::Optimize(arguments) => arguments.run(session),
             Self::Split(arguments) => arguments.run(session),
+            Self::Mount(arguments) => arguments.run(session),
+            Self::Mountrw(arguments) => arguments.run(session),
+            Self::Unmount(arguments) => arguments.run(session),
             Self::Join(arguments) => arguments.run(session),
             Self::Slipstream(arguments) => arguments.run(session),
             Self::Driver(arguments) => arguments.run(session),
             Self::Reg(arguments) => arguments.run(session),
             Self::Cab(arguments) => arguments.run(session),
+            Self::Media(arguments) => arguments.run(session),
             Self::Package(arguments) => arguments.run(session),
             Self::Demo(arguments) => arguments.run(session),
             Self::Bench(arguments) => arguments.run(session),
@@ -92,17 +106,9 @@ impl Verb {
     }
 }
 
-/// Verbs of wimlib-imagex that this version does not have.
-const NOT_YET: [&str; 3] = ["mount", "mountrw", "unmount"];
-
 fn unknown_verb(words: &[OsString]) -> Error {
     let verb = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    if NOT_YET.contains(&verb.as_str()) {
-        Error::unsupported(format!("{verb} is not supported by this version"))
-            .remedy(format!("use wimlib-imagex {verb} for this"))
-    } else {
-        Error::invalid_input(format!("there is no verb {verb:?}")).remedy("list the verbs with: wim --help")
-    }
+    Error::invalid_input(format!("there is no verb {verb:?}")).remedy("list the verbs with: wim --help")
 }
 
 /// A resource as wimlib lists it, with an empty line behind it.

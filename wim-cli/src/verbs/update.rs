@@ -9,7 +9,9 @@ use wim_core::jobs::text_file::read_text;
 use wim_core::jobs::update::{self, AddSwitches, DeleteSwitches, UpdateCommand, UpdateOptions};
 use wim_core::transfer::capture::CaptureOptions;
 
-use crate::arguments::{IntegrityArguments, OptionList, PlacementArguments, Refused, Takes};
+use crate::arguments::{
+    IntegrityArguments, MetadataArguments, OptionList, PlacementArguments, Refused, Takes,
+};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -39,6 +41,8 @@ pub(crate) struct Arguments {
     /// Keep owners, modes and special files in every add
     #[arg(long)]
     unix_data: bool,
+    #[command(flatten)]
+    metadata: MetadataArguments,
     /// Refuse to replace files in every add
     #[arg(long)]
     no_replace: bool,
@@ -105,6 +109,7 @@ impl Arguments {
         if let Some(path) = &self.config {
             capture.exclusions = load_exclusions(path)?;
         }
+        capture.metadata = self.metadata.choice();
         Ok(UpdateOptions {
             capture,
             add: AddSwitches {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::{Ran, wim};
+use crate::{Ran, noise, wim, wimlib};
 
 /// A demo medium of Windows 7 for amd64, with its driver.
 static SEVEN: LazyLock<tempfile::TempDir> = LazyLock::new(|| medium("7", "amd64"));
@@ -76,6 +76,13 @@ fn outcomes(report: &Value) -> BTreeMap<String, Vec<String>> {
 fn digests(entry: &Value) -> String {
     let digest = |stream: &Value| stream["resource"]["sha1"].as_str().unwrap_or_default().to_owned();
     array(&entry["streams"]).iter().map(digest).collect::<Vec<_>>().join(" ")
+}
+
+/// True when two images are the same to `wim diff`: but for times, and for where keys lie in hives.
+fn is_same(folder: &Path, old: &str, new: &str) -> bool {
+    let ran = wim(folder, &["diff", old, new, "--ignore=times,hive-layout"]);
+    assert!(ran.code == Some(0), "{old} {new}: {}{}", ran.text(), ran.stderr);
+    true
 }
 
 /// All names of an image, and the digests of its files but for hives.
@@ -151,6 +158,7 @@ fn a_whole_medium_gets_the_driver_once_and_loses_it_again() {
     for image in ["1", "2"] {
         wim(folder, &["reg", "diff", &format!("{original}:{image}"), &format!("{BOOT}:{image}")])
             .ends_with(0);
+        assert!(is_same(folder, &format!("{original}:{image}"), &format!("{BOOT}:{image}")));
     }
     let original = SEVEN.path().join(INSTALL).display().to_string();
     wim(folder, &["reg", "diff", &format!("{original}:4"), &format!("{INSTALL}:4")]).ends_with(0);
@@ -183,6 +191,7 @@ fn the_driver_store_of_windows_8_and_later_is_left_as_it_was() {
         for image in ["1", "2"] {
             wim(folder, &["reg", "diff", &format!("before.wim:{image}"), &format!("{BOOT}:{image}")])
                 .ends_with(0);
+            assert!(is_same(folder, &format!("before.wim:{image}"), &format!("{BOOT}:{image}")));
         }
     }
 }
@@ -294,7 +303,7 @@ fn packages_come_from_archives_and_single_infs() {
     let before = bytes(folder, BOOT);
     zip_file(&folder.join("evil.zip"), &[("../../demonvme.inf", inf), ("x64/demonvme.sys", sys)]);
     for (source, says) in [
-        ("evil.zip", "leads out of the archive"),
+        ("evil.zip", "leads upwards"),
         ("nothing", "there are no driver packages here"),
         ("medium", "no .inf file"),
         (BOOT, "neither an INF nor an archive"),
@@ -399,4 +408,201 @@ fn versions_that_differ_between_boot_and_install_images_are_warned_of() {
     let added = add(folder, &[BOOT, INSTALL, "--no-recovery"]).ends_with(0);
     let all = added.text() + &added.stderr;
     assert!(all.contains("1.4.7.17 in medium/sources/boot.wim"), "{all}");
+}
+
+/// All files below a folder with their bytes, by path.
+fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(at) = folders.pop() {
+        for entry in std::fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_string_lossy().replace('\\', "/");
+                found.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn drivers_go_to_the_folder_that_setup_reads_and_come_back_from_it() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let medium = folder.join("medium");
+    let before = files_below(&medium);
+    let plan =
+        add(folder, &["--media", "medium", "--media-folder", "--dry-run", "--json"]).ends_with(0).json();
+    assert_eq!((&plan["changed"], &plan["dry_run"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert!(files_below(&medium) == before, "a dry run wrote");
+    let report = add(folder, &["--media", "medium", "--media-folder", "--json"]).ends_with(0).json();
+    let placed = &report["packages"][0]["outcome"];
+    assert_eq!(
+        (&placed["outcome"], &placed["windows"][0]),
+        (&Value::from("placed"), &Value::from("amd64 6.1.7601"))
+    );
+    let own = placed["folder"].as_str().unwrap().replace('\\', "/");
+    let after = files_below(&medium);
+    assert!(after[&format!("{own}/demonvme.inf")] == bytes(folder, "driver/demonvme.inf"));
+    assert!(after[&format!("{own}/x64/demonvme.sys")] == bytes(folder, "driver/x64/demonvme.sys"));
+    assert!(before.iter().all(|(name, bytes)| after[name] == *bytes), "an image was changed");
+    let again = add(folder, &["--media", "medium", "--media-folder"]).ends_with(0);
+    assert!(
+        again.text().contains("is there already") && again.text().contains("Nothing changed"),
+        "{}",
+        again.text()
+    );
+    assert!(files_below(&medium) == after);
+
+    // What the user puts there stays; so does a file that was changed since.
+    let root = medium.join("$WinPEDriver$");
+    std::fs::create_dir(root.join("mine")).unwrap();
+    std::fs::write(root.join("mine/a.inf"), "mine").unwrap();
+    let remove =
+        |name: &str| wim(folder, &["driver", "remove", "--media", "medium", "--media-folder", "-d", name]);
+    let ran = remove("other.inf").ends_with(1);
+    assert!(ran.stderr.contains("demonvme.inf"), "{}", ran.stderr);
+    remove("DEMONVME.INF").ends_with(0);
+    let left = files_below(&medium);
+    let mine = left.keys().filter(|name| !before.contains_key(*name)).collect::<Vec<_>>();
+    assert_eq!(mine, ["$WinPEDriver$/mine/a.inf"]);
+    std::fs::remove_dir_all(&root).unwrap();
+    add(folder, &["--media", "medium", "--media-folder"]).ends_with(0);
+    std::fs::write(medium.join(&own).join("demonvme.inf"), "changed").unwrap();
+    let ran = remove("demonvme.inf").ends_with(0);
+    assert!(ran.text().contains("stays"), "{}", ran.text());
+    let left = files_below(&medium);
+    assert_eq!(left.len(), before.len() + 1);
+    // A record that names files elsewhere is not followed.
+    std::fs::write(
+        root.join("wim.drivers.json"),
+        r#"{"drivers":[{"folder":"..","inf":"x.inf","version":null,"files":[{"path":"sources\\boot.wim","sha1":""}]}]}"#,
+    )
+    .unwrap();
+    let ran = remove("x.inf").ends_with(2);
+    assert!(
+        ran.stderr.contains("leads upwards") && bytes(folder, BOOT) == before["sources/boot.wim"],
+        "{}",
+        ran.stderr
+    );
+    let needs = wim(folder, &["driver", "add", BOOT, "--media-folder", "-d", "driver"]).ends_with(2);
+    assert!(needs.stderr.contains("--media"), "{}", needs.stderr);
+}
+
+const WINRE: &str = "/Windows/System32/Recovery/winre.wim";
+
+#[test]
+fn recovery_images_are_listed_and_copied_out_of_behind_their_image() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let list = |more: &[&str]| {
+        let words = [&["driver", "list", INSTALL, "--json"], more].concat();
+        wim(folder, &words).ends_with(0).json()["images"].as_array().unwrap().len()
+    };
+    assert_eq!((list(&[]), list(&["--no-recovery"])), (6, 5));
+    add(folder, &[INSTALL]).ends_with(0);
+    let listed = wim(folder, &["driver", "list", INSTALL, "--json"]).ends_with(0).json();
+    let inner = &listed["images"][1];
+    let path = inner["path"].as_str().unwrap();
+    assert!(path.contains("install.wim: image 1: \\Windows\\System32\\Recovery\\winre.wim"), "{path}");
+    assert_eq!(
+        (&inner["winpe"], &inner["drivers"][0]["inf"]),
+        (&Value::Bool(true), &Value::from("demonvme.inf"))
+    );
+    // Only the recovery image has it after it left the images around.
+    wim(folder, &["driver", "remove", INSTALL, "-d", "demonvme.inf", "--no-recovery"]).ends_with(0);
+    wim(folder, &["driver", "export", INSTALL, "--no-recovery", "--dest-dir", "none"]).ends_with(1);
+    let export = ["driver", "export", INSTALL, "--dest-dir", "out", "--json"];
+    let exported = wim(folder, &export).ends_with(0).json();
+    assert_eq!(array(&exported["drivers"]).len(), 1);
+    assert!(exported["drivers"][0]["path"].as_str().unwrap().ends_with("winre.wim"), "{exported}");
+}
+
+#[test]
+fn a_damaged_recovery_image_stays_and_does_not_keep_the_image_from_its_drivers() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    wim(folder, &["extract", INSTALL, "1", WINRE, "--dest-dir", "."]).ends_with(0);
+    let mut cut = bytes(folder, "winre.wim");
+    cut.truncate(cut.len() - cut.len() / 3);
+    for (name, damaged) in [("text", b"no WIM at all".to_vec()), ("cut", cut)] {
+        std::fs::write(folder.join(name), &damaged).unwrap();
+        wim(folder, &["update", INSTALL, "1", "--command", &format!("add {name} {WINRE}")]).ends_with(0);
+        let image = format!("{INSTALL}:1");
+        let report = add(folder, &[&image, "-o", "o.wim", "--force", "--json"]).ends_with(0).json();
+        let image = &report["files"][0]["images"][0];
+        assert_eq!(
+            (&image["drivers"][0]["outcome"]["outcome"], &image["recovery"]),
+            (&Value::from("added"), &Value::Null)
+        );
+        let warnings = image["warnings"].to_string();
+        assert!(warnings.contains("stays as it is") && warnings.contains("winre.wim"), "{warnings}");
+        wim(folder, &["extract", "o.wim", "1", WINRE, "--dest-dir", "out"]).ends_with(0);
+        assert!(bytes(folder, "out/winre.wim") == damaged, "{name}");
+        std::fs::remove_dir_all(folder.join("out")).unwrap();
+        let listed = wim(folder, &["driver", "list", "o.wim:1", "--json"]).ends_with(0);
+        assert!(
+            listed.stderr.contains("winre.wim") && array(&listed.json()["images"]).len() == 1,
+            "{}",
+            listed.stderr
+        );
+    }
+}
+
+/// A file that Windows keeps compressed as a whole is changed in place like any other.
+#[test]
+fn the_solid_file_of_a_medium_gets_its_drivers() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let esd = "medium/sources/install.esd";
+    if wimlib(folder, &["export", INSTALL, "all", esd, "--solid", "--solid-chunk-size=256K"]).is_none() {
+        return;
+    }
+    std::fs::remove_file(folder.join(INSTALL)).unwrap();
+    let report = add(folder, &["--media", "medium", "--json"]).ends_with(0).json();
+    assert!(outcomes(&report).values().all(|outcomes| *outcomes == ["added"]), "{report}");
+    wim(folder, &["verify", esd]).ends_with(0);
+    let listed = wim(folder, &["driver", "list", esd, "--no-recovery", "--json"]).ends_with(0).json();
+    assert!(
+        array(&listed["images"]).iter().all(|image| image["drivers"][0]["inf"] == "demonvme.inf"),
+        "{listed}"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_while_drivers_are_added_leaves_all_files_of_the_medium_whole() {
+    use std::time::{Duration, Instant};
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let sources = folder.join("medium/sources");
+    // A driver that takes its time to be compressed, so that the signal comes while files are written.
+    let mut large = bytes(folder, "driver/x64/demonvme.sys");
+    large.extend(noise(48 << 20));
+    std::fs::write(folder.join("driver/x64/demonvme.sys"), large).unwrap();
+    let before = files_below(&sources);
+    let words = ["driver", "add", "--media", "medium", "-d", "driver", "--force-unsigned", "--threads=1"];
+    let is_writing = |name: &str| {
+        let names = std::fs::read_dir(&sources).unwrap().map(|entry| entry.unwrap().file_name());
+        names.into_iter().any(|found| found.to_string_lossy().starts_with(&format!(".{name}.")))
+    };
+    for (signal, file) in [("-INT", "boot.wim"), ("-TERM", "install.wim")] {
+        let mut child = crate::command(env!("CARGO_BIN_EXE_wim"), folder, &words)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let since = Instant::now();
+        while !is_writing(file) && since.elapsed() < Duration::from_secs(120) {
+            assert_eq!(child.try_wait().unwrap(), None, "it was done before the signal");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let sent =
+            std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert!(files_below(&sources) == before, "{signal} left something behind");
+    }
 }

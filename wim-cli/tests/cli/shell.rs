@@ -189,12 +189,8 @@ fn the_last_of_an_option_given_twice_wins() {
 }
 
 #[test]
-fn verbs_of_wimlib_that_are_not_there_yet_are_refused_by_name() {
+fn verbs_that_do_not_exist_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    for verb in ["mount", "mountrw", "unmount"] {
-        let ran = wim(folder.path(), &[verb, "a.wim", "--rebuild"]).ends_with(2);
-        assert!(ran.stderr.contains(&format!("{verb} is not supported by this version")), "{}", ran.stderr);
-    }
     let ran = wim(folder.path(), &["frobnicate"]).ends_with(2);
     assert!(ran.stderr.contains("frobnicate"), "{}", ran.stderr);
     let json = wim(folder.path(), &["frobnicate", "--json"]).ends_with(2).json();

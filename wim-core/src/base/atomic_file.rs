@@ -104,6 +104,91 @@ impl AtomicFile {
     }
 }
 
+/// Commits files that belong together: all are synced before the first takes its name, and when one cannot take its name the
+/// targets that are new already get their old contents back.
+///
+/// # Errors
+/// As [`AtomicFile::commit`]; the message names the targets that stay new because the file system has no hard links to
+/// keep the old ones by.
+pub fn commit_together(files: Vec<AtomicFile>) -> Result<()> {
+    for file in &files {
+        file.temporary.as_file().sync_all().map_err(|e| Error::io(e, "cannot write", &file.target))?;
+    }
+    if files.len() < 2 {
+        return files.into_iter().try_for_each(AtomicFile::commit);
+    }
+    let mut renamed: Vec<Renamed> = Vec::with_capacity(files.len());
+    for file in files {
+        let before = Renamed::keep(&file.target);
+        match file.commit() {
+            Ok(()) => renamed.push(before),
+            Err(error) => {
+                before.forget();
+                let stuck: Vec<String> = renamed.into_iter().rev().filter_map(Renamed::undo).collect();
+                return Err(if stuck.is_empty() {
+                    error.remedy(
+                        "all files are as they were; run the command again when the folder can be written",
+                    )
+                } else {
+                    let list = stuck.join(", ");
+                    error.remedy(format!(
+                        "these are new already: {list}; run the command again for the others"
+                    ))
+                });
+            }
+        }
+    }
+    renamed.into_iter().for_each(Renamed::forget);
+    Ok(())
+}
+
+/// A target that was replaced, and a second name of what it was.
+struct Renamed {
+    target: PathBuf,
+    old: Old,
+}
+
+enum Old {
+    /// There was no file.
+    Absent,
+    /// The old file still has this name.
+    Kept(PathBuf),
+    /// It could not be given a second name.
+    Lost,
+}
+
+impl Renamed {
+    /// Gives the file at `target` a second name, before it is replaced.
+    fn keep(target: &Path) -> Self {
+        let target = target.to_owned();
+        if std::fs::symlink_metadata(&target).is_err() {
+            return Self { target, old: Old::Absent };
+        }
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let kept = target.with_file_name(format!(".{name}.{}.wim-old", std::process::id()));
+        let old = if std::fs::hard_link(&target, &kept).is_ok() { Old::Kept(kept) } else { Old::Lost };
+        Self { target, old }
+    }
+
+    /// Brings the old file back; the target's name when that cannot be done.
+    fn undo(self) -> Option<String> {
+        let undone = match &self.old {
+            Old::Absent => std::fs::remove_file(&self.target).is_ok(),
+            Old::Kept(kept) => std::fs::rename(kept, &self.target).is_ok(),
+            Old::Lost => false,
+        };
+        (!undone).then(|| self.target.display().to_string())
+    }
+
+    /// Lets go of the old file.
+    fn forget(self) {
+        if let Old::Kept(kept) = self.old {
+            // What is left is a second name that begins with a dot; the work itself is done.
+            let _ = std::fs::remove_file(kept);
+        }
+    }
+}
+
 impl Write for AtomicFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.temporary.as_file_mut().write(buf)
@@ -202,5 +287,38 @@ mod tests {
         assert!(file.commit().is_err());
         assert_eq!(std::fs::read(&target).unwrap(), b"someone else's");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_that_belong_together_are_all_new_or_all_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("a"), "old a").unwrap();
+        std::fs::write(path("c"), "old c").unwrap();
+        let make = |name: &str, if_exists: IfExists| {
+            let mut file = AtomicFile::create(&path(name), if_exists).unwrap();
+            file.write_all(b"new").unwrap();
+            file
+        };
+        let all = || {
+            let mut files = vec![make("a", IfExists::Replace), make("b", IfExists::Refuse)];
+            files.push(make("c", IfExists::Replace));
+            files
+        };
+        // The last one cannot take its name: a folder has it by now.
+        let files = all();
+        std::fs::remove_file(path("c")).unwrap();
+        std::fs::create_dir(path("c")).unwrap();
+        let error = commit_together(files).unwrap_err();
+        assert!(error.remedy_text().unwrap().contains("as they were"), "{error}");
+        assert_eq!(std::fs::read(path("a")).unwrap(), b"old a");
+        let names = || std::fs::read_dir(folder.path()).unwrap().count();
+        assert!(!path("b").exists() && names() == 2, "{}", names());
+        std::fs::remove_dir(path("c")).unwrap();
+        commit_together(all()).unwrap();
+        for name in ["a", "b", "c"] {
+            assert_eq!(std::fs::read(path(name)).unwrap(), b"new");
+        }
+        assert_eq!(names(), 3);
     }
 }

@@ -3,6 +3,8 @@
 //! Years are counted from March, so that the leap day is the last of its year; an era is 400 years (H. Hinnant's method). Time
 //! zones and leap seconds do not occur.
 
+use super::filetime::FileTime;
+
 /// Days in 400 years.
 const ERA_DAYS: i64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01.
@@ -32,6 +34,43 @@ pub fn date_from_days(days: i64) -> (i64, u8, u8) {
     (era * 400 + year_of_era + i64::from(month <= 2), small(month), small(day))
 }
 
+/// A date and time of day as clocks on a wall show them, and how far east of UTC the wall stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct WallClock {
+    /// Year.
+    pub year: i64,
+    /// Month, from 1.
+    pub month: u8,
+    /// Day, from 1.
+    pub day: u8,
+    /// Hour.
+    pub hour: u8,
+    /// Minute.
+    pub minute: u8,
+    /// Second.
+    pub second: u8,
+    /// Nanoseconds of the second.
+    pub nanoseconds: u32,
+    /// Minutes that it is ahead of UTC.
+    pub minutes_east: i64,
+}
+
+impl WallClock {
+    /// The instant; none when a field has a value that no clock shows.
+    #[must_use]
+    pub fn to_file_time(self) -> Option<FileTime> {
+        let days = days_from_date(self.year, self.month, self.day);
+        let is_date = (1..=12).contains(&self.month)
+            && self.day > 0
+            && date_from_days(days) == (self.year, self.month, self.day);
+        if !is_date || self.hour > 23 || self.minute > 59 || self.second > 59 {
+            return None;
+        }
+        let minutes = days * 1440 + i64::from(self.hour) * 60 + i64::from(self.minute) - self.minutes_east;
+        Some(FileTime::from_unix(minutes * 60 + i64::from(self.second), self.nanoseconds.min(999_999_999)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +84,20 @@ mod tests {
             let (year, month, of_month) = date_from_days(day);
             assert_eq!(days_from_date(year, month, of_month), day);
         }
+    }
+
+    #[test]
+    fn clocks_east_of_utc_are_ahead_and_impossible_times_are_none() {
+        let clock =
+            WallClock { year: 1970, month: 1, day: 1, hour: 1, minutes_east: 60, ..WallClock::default() };
+        assert_eq!(clock.to_file_time(), Some(FileTime::from_unix(0, 0)));
+        let bad = [
+            WallClock { month: 13, ..clock },
+            WallClock { month: 2, day: 29, ..clock },
+            WallClock { day: 0, ..clock },
+            WallClock { hour: 24, ..clock },
+            WallClock { second: 60, ..clock },
+        ];
+        assert!(bad.iter().all(|clock| clock.to_file_time().is_none()));
     }
 }

@@ -38,6 +38,18 @@ impl InPlaceFile {
         Ok(Self { source, file, path: path.to_owned(), old_length, is_kept: false })
     }
 
+    /// Opens the file behind `source` for another attempt after an earlier [`InPlaceFile`], which gave the source, was given
+    /// up: the lock is still held as long as `source` lives. After a commit this would cut off what was committed.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn again(source: &Arc<FileSource>, path: &Path) -> Result<Self> {
+        let cannot = |e| Error::io(e, "cannot open for changing", path);
+        let file = source.file().try_clone().map_err(cannot)?;
+        let (source, old_length) = (Arc::clone(source), source.size());
+        Ok(Self { source, file, path: path.to_owned(), old_length, is_kept: false })
+    }
+
     /// The file as it was when it was opened.
     #[must_use]
     pub fn source(&self) -> Arc<FileSource> {

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::{Error, ErrorKind, Result};
 
@@ -30,6 +31,23 @@ pub fn read_exact_at(source: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Result
         Error::new(ErrorKind::Io, format!("cannot read {} bytes at {offset:#x}: {e}", buf.len()))
             .with_source(e)
     })
+}
+
+/// `bytes` bytes from `offset` of `source`, for several holders; they are in memory once.
+///
+/// # Errors
+/// `Limit` for more than memory can address; `Io`.
+pub fn read_shared(source: &dyn ReadAt, offset: u64, bytes: u64) -> Result<Arc<[u8]>> {
+    let length = usize::try_from(bytes).map_err(|_| Error::limit("does not fit into memory"))?;
+    // The source is asked first, so that a size that lies costs no memory.
+    if offset.checked_add(bytes).is_none_or(|end| end > source.size()) {
+        let message = format!("{bytes} bytes at {offset:#x} do not lie in {} bytes", source.size());
+        return Err(Error::new(ErrorKind::Io, message));
+    }
+    let mut shared: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+    let room = Arc::get_mut(&mut shared).expect("nobody else holds what was just made");
+    read_exact_at(source, room, offset)?;
+    Ok(shared)
 }
 
 /// Bytes that can be written at any offset, and read back.
@@ -108,7 +126,7 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
+impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn size(&self) -> u64 {
         (**self).size()
     }

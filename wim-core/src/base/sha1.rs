@@ -30,6 +30,12 @@ impl Sha1Digest {
         hasher.finish()
     }
 
+    /// The digests of several messages in their order, hashed side by side.
+    #[must_use]
+    pub fn of_each(messages: &[&[u8]]) -> Vec<Self> {
+        sha1_lanes::digests(messages).into_iter().map(Self).collect()
+    }
+
     /// True for the all-zero digest.
     #[must_use]
     pub fn is_zero(&self) -> bool {

@@ -119,6 +119,14 @@ impl fmt::Debug for WimString {
     }
 }
 
+/// True for the name of a file: not empty, `.` or `..`, without NUL and separators.
+#[must_use]
+pub fn is_file_name(name: &[u16]) -> bool {
+    const DOT: u16 = 0x2E;
+    const BAD: [u16; 3] = [0, 0x2F, 0x5C];
+    !matches!(name, [] | [DOT] | [DOT, DOT]) && !name.iter().any(|unit| BAD.contains(unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,6 +35,12 @@ impl NodeId {
 pub struct InodeId(pub(super) u32);
 
 impl InodeId {
+    /// The id of the inode at this position, which must be below the tree's [`inode_bound`](super::Tree::inode_bound).
+    #[must_use]
+    pub fn from_index(index: u32) -> Self {
+        Self(index)
+    }
+
     /// Position in the tree's list; dense from 0, so that a caller may keep a vector beside it.
     #[must_use]
     pub fn index(self) -> usize {

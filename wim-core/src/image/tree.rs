@@ -10,7 +10,7 @@ use super::edit::Times;
 use super::node::{Inode, InodeId, Node, NodeId};
 use super::path::WimPath;
 use super::walk::{Walk, WalkPaths};
-use crate::base::{Error, Result, WimString, upcase};
+use crate::base::{Error, Result, WimString, upcase, utf16};
 use crate::formats::wim::attributes::{DIRECTORY, REPARSE_POINT};
 use crate::formats::wim::dentry::MAX_NAME_UNITS;
 
@@ -333,11 +333,7 @@ impl PartialEq for Tree {
 /// Names that only a host refuses (`CON`, `a:b`, a trailing dot) are the applier's business.
 #[must_use]
 pub fn is_valid_name(name: &[u16]) -> bool {
-    const DOT: u16 = 0x2E;
-    const BAD: [u16; 3] = [0, 0x2F, 0x5C];
-    !matches!(name, [] | [DOT] | [DOT, DOT])
-        && name.len() <= MAX_NAME_UNITS
-        && !name.iter().any(|unit| BAD.contains(unit))
+    name.len() <= MAX_NAME_UNITS && utf16::is_file_name(name)
 }
 
 fn too_many() -> Error {

@@ -8,9 +8,12 @@ use serde::Serialize;
 use super::images;
 use super::open::{Check, load_image};
 use super::part_set::PartSet;
-use crate::base::{Context, ImageIndex, Result};
+use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
-use crate::transfer::apply::{ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, apply};
+use crate::transfer::apply::{
+    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, SideFile, apply, apply_with_side_file,
+};
+use crate::transfer::capture::{Metadata, side_file_path};
 
 /// What was put where.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +40,9 @@ pub struct Applied {
     pub left_out_reparse_points: u64,
     /// Names that the host refuses.
     pub left_out_names: u64,
+    /// The side file that keeps what the host cannot hold, when one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
 }
 
 impl Applied {
@@ -55,12 +61,34 @@ impl Applied {
             left_out_encrypted: encrypted,
             left_out_reparse_points: reparse_points,
             left_out_names: names,
+            metadata: None,
         }
     }
+
+    /// The report with its side file.
+    pub(super) fn with_side_file(self, path: &Path) -> Self {
+        Self { metadata: Some(path.display().to_string()), ..self }
+    }
+}
+
+/// Begins the side file that is asked for, if one is, for what is put into `target`, which is made.
+pub(super) fn begin_side_file(metadata: &Metadata, target: &Path) -> Result<Option<(PathBuf, SideFile)>> {
+    let path = match metadata {
+        Metadata::Plain => return Ok(None),
+        Metadata::At(path) => path.clone(),
+        Metadata::Beside => {
+            std::fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the directory", target))?;
+            side_file_path(target)
+        }
+    };
+    let file = SideFile::create(&path)?;
+    Ok(Some((path, file)))
 }
 
 /// Applies the image that `text` names, or the only one, from the file at `path` to the directory `target`; `all` puts
 /// each image into a directory of its name below it.
+///
+/// What the host cannot hold goes to a side file when `metadata` says so.
 ///
 /// `refs` are globs of files that belong to it. Links that were fixed up at capture are treated as `fixed_links` says, else as the file's header does.
 ///
@@ -73,6 +101,7 @@ pub fn run(
     target: &Path,
     fixed_links: Option<FixedLinks>,
     (refs, check): (&[String], Check),
+    metadata: &Metadata,
 ) -> Result<Vec<Applied>> {
     let set = PartSet::open(path, refs, check, cx)?;
     let (wim, wims) = (&set.wim, set.wims());
@@ -84,13 +113,22 @@ pub fn run(
     let options = ApplyOptions { fixed_links: fixed_links.unwrap_or(default), layout: Layout::KeepPaths };
     let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
         let tree = load_image(wim, image, cx)?;
-        let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
-        Ok(Applied::new(image, target, &report))
+        let Some((path, mut side_file)) = begin_side_file(metadata, target)? else {
+            let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
+            return Ok(Applied::new(image, target, &report));
+        };
+        let report = apply_with_side_file(cx, &tree, &wims, target, &options, &mut side_file);
+        let report = report.map_err(|e| set.explain(e))?;
+        side_file.finish(cx, &wims).map_err(|e| set.explain(e))?;
+        Ok(Applied::new(image, target, &report).with_side_file(&path))
     };
     match text {
         Some(text) if images::is_all(text) => {
-            std::fs::create_dir_all(target)
-                .map_err(|e| crate::base::Error::io(e, "cannot make the directory", target))?;
+            if matches!(metadata, Metadata::At(_)) && wim.image_count() > 1 {
+                return Err(Error::invalid_input("each image needs a side file of its own")
+                    .remedy("give --metadata without a name, so that each lies beside its directory"));
+            }
+            std::fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the directory", target))?;
             let folders = folders(wim);
             folders.iter().map(|(image, folder)| one(*image, &target.join(folder))).collect()
         }

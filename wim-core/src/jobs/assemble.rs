@@ -5,12 +5,17 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use crate::base::{Context, FileTime, Result, Sha1Digest};
-use crate::formats::wim::ImageXml;
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
+use super::target::{Placement, write_target};
+use crate::base::in_place_file::InPlaceFile;
+use crate::base::{Context, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::Content;
 use crate::image::glob::Case;
+use crate::image::store::store;
 use crate::image::{ExistingFiles, ImageCounts, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Captured, Known, capture};
+use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim, Packing};
 
 /// A tree that grows, and the contents that no WIM has yet.
 pub(super) struct Assembly {
@@ -20,6 +25,16 @@ pub(super) struct Assembly {
     listed: HashSet<Sha1Digest>,
     /// True until the root directory has attributes of its own.
     is_fresh: bool,
+}
+
+/// Which image of a file a tree becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ImagePlace {
+    /// One that is there, in its place.
+    Of(ImageIndex),
+    /// One more, without a name.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    New,
 }
 
 /// How a source is put into an image.
@@ -83,6 +98,62 @@ impl Assembly {
         sum.bytes += totals.bytes;
         sum.excluded += totals.excluded;
         Ok(())
+    }
+
+    /// Writes the tree into the file at `path`, which is `wim` and open as `file`, with the new contents.
+    ///
+    /// # Errors
+    /// What writing gives; the file is then as it was.
+    pub(super) fn write_into(
+        self,
+        cx: &Context<'_>,
+        (wim, file, path): (&WimFile, InPlaceFile, &Path),
+        place: ImagePlace,
+        time: FileTime,
+        (integrity, placement): (IntegrityChoice, Placement),
+    ) -> Result<Written> {
+        let mut images = existing_images(wim, &[], cx)?;
+        let size_of = |digest: &_| wim.table().find(digest).map(|entry| entry.header.size);
+        let mut written = NewImage {
+            metadata: NewMetadata::new(store(&self.tree)),
+            xml: ImageXml::default(),
+            references: self.tree.blob_references(),
+        };
+        match place {
+            ImagePlace::Of(image) => {
+                let before = images.get_mut(image.position());
+                written.xml = before.as_ref().map(|before| before.xml.clone()).unwrap_or_default();
+                self.describe(&mut written.xml, time, &size_of);
+                before.into_iter().for_each(|before| std::mem::swap(before, &mut written));
+            }
+            #[cfg(all(feature = "fuse", target_os = "linux"))]
+            ImagePlace::New => {
+                written.xml.set_time("CREATIONTIME", time);
+                self.describe(&mut written.xml, time, &size_of);
+                images.push(written);
+            }
+        }
+        let new = NewWim {
+            format: CompressionOptions::default().format(wim.format())?,
+            level: super::Level::default(),
+            packing: Packing::as_in(wim),
+            guid: Some(wim.header().guid),
+            flags: wim.header().flags,
+            xml: wim.xml().clone(),
+            images,
+            sources: vec![wim],
+            contents: &self.contents,
+            boot: wim.boot_index(),
+            integrity: integrity.resolve(Some(wim)),
+            recompress: CompressionOptions::default().recompress,
+            copy_digests: CopyDigests::Drop,
+        };
+        write_target(cx, new, (wim, file, path), placement)
+    }
+
+    fn describe(&self, xml: &mut ImageXml, time: FileTime, size_of: &dyn Fn(&Sha1Digest) -> Option<u64>) {
+        self.set_counts(xml, size_of);
+        xml.set_time("LASTMODIFICATIONTIME", time);
     }
 
     /// Sets the counts of the image's XML; `size_of` knows blobs that are in a WIM.

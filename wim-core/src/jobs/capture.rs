@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::assemble::{AddRules, Assembly};
 use super::clock::job_time;
 use super::images;
+use super::input::split_image;
 use super::open::{Check, load_image, open};
 use super::properties::{self, check_text, xml_text};
 use super::rebuild::{
@@ -250,9 +251,11 @@ impl Bases {
         text: &str,
         target: Option<(&WimFile, &Path)>,
     ) -> Result<(Tree, Option<WimFile>)> {
-        let (file, image) = match text.rsplit_once(':') {
-            Some((file, image)) => (Some(Path::new(file)), image),
-            None => (None, text),
+        let named = split_image(text);
+        let (file, image) = match (&named, text.rsplit_once(':')) {
+            ((file, Some(image)), _) => (Some(file.as_path()), image.as_str()),
+            (_, Some((file, image))) => (Some(Path::new(file)), image),
+            (_, None) => (None, text),
         };
         let of_target = |file: &Path| target.filter(|(_, path)| is_same_file(file, path));
         let opened;

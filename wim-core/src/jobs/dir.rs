@@ -13,7 +13,8 @@ use super::open::load_image;
 use super::part_set::PartSet;
 use crate::base::hex;
 use crate::base::{Context, Error, ImageIndex, Place, Result, WimString};
-use crate::formats::wim::{WimFile, tagged_items};
+use crate::formats::wim::WimFile;
+use crate::formats::wim::tagged_items::{self, UnixData};
 use crate::image::path::WimPath;
 use crate::image::{NodeId, StreamKind, Tree};
 
@@ -187,12 +188,12 @@ fn object_ids(items: &[u8]) -> Option<Vec<String>> {
 }
 
 fn unix_data(items: &[u8]) -> Option<[u32; 4]> {
-    let data = tagged_items::find(items, tagged_items::UNIX_DATA)?;
-    let mut fields = data.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
-    Some([fields.next()?, fields.next()?, fields.next()?, fields.next()?])
+    let UnixData { owner, group, mode, device } = UnixData::find(items)?;
+    Some([owner, group, mode, device])
 }
 
-fn slashes(path: &WimPath) -> String {
+/// A path as wimlib writes it.
+pub(super) fn slashes(path: &WimPath) -> String {
     if path.components().is_empty() {
         return "/".to_owned();
     }

@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::apply::Applied;
+use super::apply::{Applied, begin_side_file};
 use super::dir::{NothingFits, typed_path};
 use super::images;
 use super::open::{Check, load_image};
@@ -16,8 +16,9 @@ use crate::base::{Context, Error, ImageIndex, Place, Result};
 use crate::image::glob::{Case, PathGlob};
 use crate::image::{NodeId, StreamKind, Tree};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, extract, write_file_to,
+    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, extract, extract_with_side_file, write_file_to,
 };
+use crate::transfer::capture::Metadata;
 
 /// What `*` and `?` mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct ExtractOptions {
     pub check: Check,
     /// Globs of files that belong to the WIM: other parts, bases of a delta.
     pub refs: Vec<String>,
+    /// Whether a side file keeps what the host cannot hold.
+    pub metadata: Metadata,
 }
 
 /// Files chosen by their paths.
@@ -78,16 +81,23 @@ pub fn to_directory(
     let (set, image) = open_image(cx, path, text, options)?;
     let (tree, wims) = (load_image(&set.wim, image, cx)?, set.wims());
     let chosen = choose(&tree, options, cx)?;
+    let mut side_file = begin_side_file(&options.metadata, target)?;
     let mut total = ApplyReport::default();
     for (nodes, layout) in [(chosen.flat, Layout::Flat), (chosen.with_paths, Layout::KeepPaths)] {
         if !nodes.is_empty() {
             // wimextract never changes the targets of links.
             let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout };
-            let done = extract(cx, &tree, &wims, &nodes, target, &options).map_err(|e| set.explain(e))?;
-            add(&mut total, &done);
+            let done = match &mut side_file {
+                None => extract(cx, &tree, &wims, &nodes, target, &options),
+                Some((_, file)) => extract_with_side_file(cx, &tree, &wims, &nodes, target, &options, file),
+            };
+            add(&mut total, &done.map_err(|e| set.explain(e))?);
         }
     }
-    Ok(Applied::new(image, target, &total))
+    let applied = Applied::new(image, target, &total);
+    let Some((path, file)) = side_file else { return Ok(applied) };
+    file.finish(cx, &wims).map_err(|e| set.explain(e))?;
+    Ok(applied.with_side_file(&path))
 }
 
 /// Writes the data of the chosen files of an image to `out`, one after the other.

@@ -4,6 +4,7 @@
 //! rooms that read the host's clock and environment are [`clock`] and [`open`]. No job prints, colours or exits.
 
 pub mod apply;
+pub mod archive;
 mod assemble;
 pub mod bench;
 pub mod cab;
@@ -11,6 +12,7 @@ pub mod capture;
 pub mod clock;
 pub mod delete;
 pub mod demo;
+pub mod diff;
 pub mod dir;
 pub mod drivers;
 pub mod edited_image;
@@ -19,7 +21,10 @@ pub mod extract;
 pub mod images;
 pub mod info;
 pub mod info_edit;
+pub mod input;
 pub mod join;
+pub mod media;
+pub mod mount;
 pub mod open;
 pub mod optimize;
 pub mod packages;

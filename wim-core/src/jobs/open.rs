@@ -4,9 +4,9 @@
 //! together are [`part_set`](super::part_set)'s.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::base::{Context, Error, ErrorKind, FileSource, ImageIndex, Result};
+use super::input;
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, WimFile};
 use crate::image::Tree;
 use crate::image::glob::Case;
@@ -34,7 +34,8 @@ pub fn case_of_paths() -> Case {
     }
 }
 
-/// Opens the WIM at `path`; errors and warnings call it by that path.
+/// Opens the WIM that `path` means: a file, one on a disc image, or the install image of a disc; errors and warnings call it by
+/// its own path.
 ///
 /// # Errors
 /// `Io` when the file cannot be read, `InvalidInput` when it is no regular file, `Unsupported` for `-`, `Corrupt` when the
@@ -57,7 +58,8 @@ pub(super) fn open_source(path: &Path) -> Result<WimFile> {
         return Err(Error::unsupported("a WIM on standard input or output is not supported by this version")
             .remedy("give the path of a file"));
     }
-    WimFile::open(Arc::new(FileSource::open_shared(path)?), &path.display().to_string())
+    let (source, name) = input::open(path)?;
+    WimFile::open(source, &name)
 }
 
 pub(super) fn check_integrity(wim: &WimFile, cx: &Context<'_>) -> Result<()> {
@@ -82,9 +84,10 @@ pub(super) fn check_integrity(wim: &WimFile, cx: &Context<'_>) -> Result<()> {
 /// Refuses files that say they must not be changed, and those that would lose what people know their images by.
 ///
 /// # Errors
-/// `InvalidInput` when the header's READONLY flag is set, `Unsupported` for a part of a split set, `Format` when the XML
+/// `InvalidInput` when the header's READONLY flag is set or it lies on a disc image, `Unsupported` for a part of a split set, `Format` when the XML
 /// data could not be read.
 pub(super) fn check_writable(wim: &WimFile) -> Result<()> {
+    input::check_changeable(Path::new(wim.name()))?;
     if wim.header().total_parts > 1 {
         return Err(Error::unsupported("a part of a split set cannot be changed")
             .in_file(wim.name())

@@ -1,10 +1,11 @@
 //! A WIM file and those that belong to it: the other parts of a split set, and the bases of a delta file.
 //!
 //! Files are named by globs, as with wimlib's `--ref`; the parts of a set are also found by themselves, as `X2.swm`, `X3.swm`
-//! beside `X.swm`. A part that is missing is named when something in it is wanted, and not before.
+//! beside `X.swm`, on a disc too. A part that is missing is named when something in it is wanted, and not before.
 
 use std::path::{Path, PathBuf};
 
+use super::input::can_be_opened;
 use super::open::{Check, open};
 use super::target::is_same_file;
 use crate::base::{Context, Error, ErrorKind, PartNumber, Place, Result};
@@ -47,12 +48,15 @@ impl PartSet {
             }
         }
         for number in 2..=set.wim.header().total_parts {
-            let beside = part_path(path, number);
-            match set.others.iter().any(|other| set.is_part(other) && other.header().part.number() == number)
-            {
-                true => {}
-                false if beside.is_file() => set.add(open(&beside, check, cx)?)?,
-                false => set.missing.push((number, beside)),
+            if set.others.iter().any(|other| set.is_part(other) && other.header().part.number() == number) {
+                continue;
+            }
+            // The name, as the path may be a disc's, of which the first part was found by itself.
+            let beside = part_path(Path::new(set.wim.name()), number);
+            match can_be_opened(&beside).then(|| open(&beside, check, cx)) {
+                Some(Ok(part)) => set.add(part)?,
+                Some(Err(error)) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => set.missing.push((number, beside)),
             }
         }
         Ok(set)

@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use lz_kit::Level;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::input::check_changeable;
 use super::open::load_image;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{ChunkSize, Context, Error, ImageIndex, Result};
@@ -181,7 +182,7 @@ impl IntegrityChoice {
 }
 
 /// What was written, for reports.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Written {
     /// The file.
     pub path: String,
@@ -272,6 +273,7 @@ pub(super) fn write_file(
     target: &Path,
     if_exists: IfExists,
 ) -> Result<Written> {
+    check_changeable(target)?;
     let replaced_bytes = std::fs::metadata(target).map_or(0, |metadata| metadata.len());
     let image_count = new.images.len();
     let mut file = AtomicFile::create(target, if_exists)?;

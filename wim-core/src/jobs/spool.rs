@@ -71,9 +71,26 @@ impl Spool {
         drop(out);
         let end = open.stream_position().map_err(cannot)?;
         drop(open);
-        let section = Section::new(file, self.length, end - self.length)?;
-        self.length = end;
-        Ok(Content::Source(Arc::new(section)))
+        let start = std::mem::replace(&mut self.length, end);
+        self.range(start, end - start)
+    }
+
+    /// Bytes that were put into the file so far.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What was put at `start`, perhaps in pieces that follow each other.
+    ///
+    /// # Errors
+    /// `InvalidInput` for more than was put; `NotFound` when there is no file yet.
+    pub fn range(&self, start: u64, bytes: u64) -> Result<Content> {
+        let file = self.file.as_ref().ok_or_else(|| Error::not_found("nothing was kept in a file yet"))?;
+        if start.checked_add(bytes).is_none_or(|end| end > self.length) {
+            return Err(Error::invalid_input(format!("{bytes} bytes at {start} are more than were kept")));
+        }
+        Ok(Content::Source(Arc::new(Section::new(Arc::clone(file), start, bytes)?)))
     }
 }
 

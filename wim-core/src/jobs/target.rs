@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::input::check_changeable;
 use super::open::{Check, check_integrity, check_writable};
 use super::rebuild::{Written, existing_images, write_file};
 use crate::base::atomic_file::IfExists;
@@ -40,6 +41,7 @@ impl Target {
         if path == Path::new("-") {
             return Err(Error::invalid_input("a WIM on standard input cannot be changed"));
         }
+        check_changeable(path)?;
         let file = InPlaceFile::open(path)?;
         let wim = WimFile::open(file.source(), &path.display().to_string())?;
         wim.warnings().iter().for_each(|warning| cx.progress.warn(warning));

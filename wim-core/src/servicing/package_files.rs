@@ -20,6 +20,22 @@ pub struct PackageFile {
     pub last_write: Option<FileTime>,
 }
 
+impl PackageFile {
+    /// That it has no more than `limit` bytes; `package` is what the error calls its source.
+    ///
+    /// # Errors
+    /// `Limit` with both numbers.
+    pub fn check_size(&self, limit: u64, package: &str) -> Result<()> {
+        if self.size <= limit {
+            return Ok(());
+        }
+        let message = format!("{} bytes are more than the {limit} allowed", self.size);
+        Err(Error::limit(message)
+            .in_file(format!("{package}: {}", self.path))
+            .remedy("no real package has such a file there; get the package again from its source"))
+    }
+}
+
 /// A tree of files that holds driver packages.
 pub trait PackageFiles: Send + Sync {
     /// What messages call it: a host path, say.
@@ -27,6 +43,11 @@ pub trait PackageFiles: Send + Sync {
 
     /// All its files, in any order.
     fn list(&self) -> &[PackageFile];
+
+    /// Bytes of the archive that it came in, which bound what may be made of it; those of its files when it came in none.
+    fn stored_bytes(&self) -> u64 {
+        self.list().iter().fold(0, |sum, file| file.size.saturating_add(sum))
+    }
 
     /// Whether the INF at this path of [`Self::list`] is meant as a package of its own, or only lies there.
     fn is_offered(&self, _inf: &str) -> bool {
@@ -82,9 +103,9 @@ impl PackageFiles for MemoryFiles {
     }
 
     fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
+        file.check_size(limit, &self.name)?;
         match self.bytes.get(&file.path) {
-            Some(bytes) if bytes.len() as u64 <= limit => Ok(bytes.clone()),
-            Some(_) => Err(Error::limit(format!("{} is larger than {limit} bytes", file.path))),
+            Some(bytes) => Ok(bytes.clone()),
             None => Err(Error::not_found(format!("{} is not in {}", file.path, self.name))),
         }
     }

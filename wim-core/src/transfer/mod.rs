@@ -7,8 +7,12 @@ pub mod apply;
 pub mod capture;
 pub mod host_name;
 pub mod integrity;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub mod mount;
 pub mod pack;
 pub mod read;
+#[cfg(feature = "http")]
+pub mod remote;
 pub mod unpack;
 pub mod verify;
 pub mod write;

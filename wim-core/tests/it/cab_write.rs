@@ -28,7 +28,13 @@ fn inputs(members: &[(String, Vec<u8>)]) -> Vec<PackInput> {
     members.iter().map(input).collect()
 }
 
-fn make(members: &[(String, Vec<u8>)], packing: Packing, folder_bytes: u64, threads: usize) -> Vec<u8> {
+/// A cabinet of these members, in memory.
+pub(crate) fn make(
+    members: &[(String, Vec<u8>)],
+    packing: Packing,
+    folder_bytes: u64,
+    threads: usize,
+) -> Vec<u8> {
     let cancel = Cancel::new();
     // Little memory, so that large folders go straight to the file.
     let cx = Context::new(&Silent, &cancel).with_threads(threads).with_memory(1 << 20);

@@ -1,6 +1,6 @@
 //! Each transform of PE references on a tiny image of its own: a rift of three stretches moves what it should, and no more.
 
-use wim_core::base::ErrorKind;
+use wim_core::base::{Digest, ErrorKind};
 use wim_core::formats::delta::apply::{Claim, apply};
 
 use crate::delta_writer::{BitWriter, Options, preprocess, write_transform};
@@ -20,7 +20,7 @@ fn transformed_by(image: &Image, flags: i64, preprocess: Vec<u8>) -> After {
     let file_type = if image.machine == AMD64 { 8 } else { 2 };
     let options = Options { file_type, flags, preprocess, ..Options::default() };
     let delta = write_transform(&image.bytes, &options);
-    After(apply(&image.bytes, &delta, &Claim::default()).unwrap())
+    After(apply(&image.bytes, &delta, &Claim::unproved()).unwrap())
 }
 
 struct After(Vec<u8>);
@@ -237,8 +237,21 @@ fn references_of_other_machines_are_only_based_anew() {
         ..Options::default()
     };
     let after =
-        After(apply(&image.bytes, &write_transform(&image.bytes, &options), &Claim::default()).unwrap());
+        After(apply(&image.bytes, &write_transform(&image.bytes, &options), &Claim::unproved()).unwrap());
     assert_eq!((after.u32(DATA), after.u64(OPTIONAL + 24)), (0x1300, NEW_BASE));
+}
+
+#[test]
+fn programs_without_any_digest_are_refused_unless_the_proof_is_waived() {
+    let image = Image::new(AMD64);
+    let preprocess = preprocess(NEW_BASE, STAMP, &[], &RIFT);
+    let delta =
+        write_transform(&image.bytes, &Options { file_type: 8, flags: 0, preprocess, ..Options::default() });
+    let error = apply(&image.bytes, &delta, &Claim::default()).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("digest"), "{error}");
+    let target = apply(&image.bytes, &delta, &Claim::unproved()).unwrap();
+    let stated = Claim { digest: Some(Digest::Md5([0; 16]).of_same_kind(&target)), ..Claim::default() };
+    assert_eq!(apply(&image.bytes, &delta, &stated).unwrap(), target);
 }
 
 #[test]
@@ -256,7 +269,7 @@ fn tables_that_ask_for_endless_work_are_refused() {
         ..Options::default()
     };
     let delta = write_transform(&image.bytes, &options);
-    let error = apply(&image.bytes, &delta, &Claim::default()).unwrap_err();
+    let error = apply(&image.bytes, &delta, &Claim::unproved()).unwrap_err();
     assert!(error.kind() == ErrorKind::Limit && error.message().contains("import tables"), "{error}");
     // Functions that all cover the same code.
     let mut image = Image::new(AMD64);
@@ -265,6 +278,6 @@ fn tables_that_ask_for_endless_work_are_refused() {
         image.put32(record, 0x1000).put32(record + 4, 0x1400);
     }
     let delta = write_transform(&image.bytes, &Options { flags: 0x200, ..options });
-    let error = apply(&image.bytes, &delta, &Claim::default()).unwrap_err();
+    let error = apply(&image.bytes, &delta, &Claim::unproved()).unwrap_err();
     assert!(error.kind() == ErrorKind::Limit && error.message().contains("functions"), "{error}");
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use wim_core::base::{Cancel, Context, Digest, ErrorKind, Recording, Result, Sha1Digest, Silent, Stage};
 use wim_core::formats::cbs::cix::ContainerIndex;
 use wim_core::formats::delta::manifest::{self, Stored};
-use wim_core::image::edit::View as _;
+use wim_core::image::edit::{Content, View as _};
+use wim_core::jobs::archive::Scratch;
 use wim_core::jobs::packages::expand::{Expanded, expand, psf_to_folder, to_files, to_folder};
 use wim_core::jobs::packages::open;
 use wim_core::servicing::package_files::{MemoryFiles, PackageFiles};
@@ -155,8 +156,8 @@ fn expanded_with(
 fn every_recipe_gives_its_file_at_any_number_of_threads_and_any_memory() {
     let package = sample();
     let expected: BTreeMap<String, Vec<u8>> = package.files.iter().cloned().collect();
-    // With 160 KB no basis waits in memory for long: they are read back.
-    for (threads, memory) in [(1, 160 << 10), (2, 160 << 10), (1, 192 << 20), (8, 192 << 20)] {
+    // With 240 KB no basis waits in memory for long: they are read back.
+    for (threads, memory) in [(1, 240 << 10), (2, 240 << 10), (1, 192 << 20), (8, 192 << 20)] {
         let (folder, result) = expanded_with(&package.members(), threads, memory);
         let report = result.unwrap();
         let mut found = BTreeMap::new();
@@ -275,6 +276,23 @@ fn digests_lengths_and_manifests_are_all_compared() {
     assert!(error.kind() == ErrorKind::Unsupported && error.message().contains(&digest), "{error}");
 }
 
+/// Ten files that are copies of copies come to petabytes, or to what a package of that size may hold.
+#[test]
+fn copies_without_end_are_refused_before_anything_is_made() {
+    let a = mixed_bytes(1, 5000);
+    let mut package = Package::default();
+    package.raw("a", &a);
+    for number in 1..11 {
+        package.file(&format!("b{number}"), &a, &format!("<Basis file=\"{}\"/>", number - 1));
+        let element = &mut package.elements[number];
+        *element = element.replace("length=\"5000\"", "length=\"100000000000000\"");
+    }
+    let (folder, result) = expanded_with(&package.members(), 2, 192 << 20);
+    let error = result.unwrap_err();
+    assert!(error.kind() == ErrorKind::Limit && error.message().contains("come to"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn a_package_without_index_is_taken_as_it_is() {
     let text = manifest_about("c", b"content");
@@ -336,10 +354,18 @@ fn psf_files_are_expanded_by_their_index() {
 fn packages_are_expanded_for_planning_too() {
     let package = sample();
     let (cancel, scratch) = (Cancel::new(), tempfile::tempdir().unwrap());
-    let cx = Context::new(&Silent, &cancel).with_threads(2).with_memory(160 << 10);
+    let cx = Context::new(&Silent, &cancel).with_threads(2).with_memory(240 << 10);
     let members = package.members();
-    let (files, report) = to_files(&cx, &members, None, scratch.path()).unwrap();
+    let (files, report) = to_files(&cx, &members, None, &Scratch::new(&cx, scratch.path())).unwrap();
     assert_eq!(report.files as usize, files.list().len());
+    // Small or large, no more of them wait in memory than its share.
+    let contents = files.list().iter().map(|file| files.content(file).unwrap());
+    let in_memory = |content: Content| match content {
+        Content::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    };
+    let waiting: usize = contents.map(in_memory).sum();
+    assert!((1..=60 << 10).contains(&waiting), "{waiting}");
     for (path, bytes) in &package.files {
         let file = files.list().iter().find(|file| file.path == *path).unwrap();
         assert_eq!(*files.read(file, 1 << 20).unwrap(), **bytes, "{path}");
@@ -366,7 +392,7 @@ fn real_updates_are_rebuilt_to_the_last_file() {
         assert_eq!(report.proved_by_index, files);
         assert!(report.proved_by_manifests > 0, "{name}");
         // What lies there now, against the index once more.
-        let package = open(&cx, &folder.join(name), scratch.path()).unwrap();
+        let package = open(&cx, &folder.join(name), &Scratch::new(&cx, scratch.path())).unwrap();
         let index = package.files.read(package.container_index().unwrap(), 64 << 20).unwrap();
         for file in ContainerIndex::parse(name, &index).unwrap().files {
             let path = file.path.split('\\').fold(target.clone(), |path, part| path.join(part));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use wim_core::base::{Architecture, Cancel, Context, Digest, Silent};
 use wim_core::formats::hive::RegValue;
+use wim_core::jobs::archive::Scratch;
 use wim_core::jobs::packages;
 use wim_core::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use wim_core::servicing::updates::{
@@ -20,7 +21,10 @@ const WINRE: &str = "updates/Windows6.1-KB2883457-amd64.cab";
 
 fn open(path: &Path) -> packages::OpenPackage {
     let cancel = Cancel::new();
-    packages::open(&Context::new(&Silent, &cancel), path, &std::env::temp_dir()).unwrap()
+    {
+        let cx = Context::new(&Silent, &cancel);
+        packages::open(&cx, path, &Scratch::new(&cx, &std::env::temp_dir())).unwrap()
+    }
 }
 
 /// A Windows 7 SP1 amd64, as far as these packages look at it.

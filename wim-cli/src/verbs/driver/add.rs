@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use wim_core::base::Error;
-use wim_core::jobs::drivers::add;
+use wim_core::jobs::drivers::{MediaFolderWork, add, media_folder};
+use wim_core::servicing::drivers::media_folder::{MediaOutcome, MediaReport};
 use wim_core::servicing::drivers::{
     BootCritical, BootStart, DriverOptions, HardwareIds, Publisher, Undecorated, Unsigned, WinPeClasses,
 };
 
 use super::Changing;
-use super::text::work_text;
+use super::text::{media_folder_answer, work_text};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -24,7 +25,7 @@ use crate::session::Session;
 /// 2 failed. Refusals and skipped packages are told with their reasons.
 ///
 /// With --json: dry_run, changed, files (path, output, changed, images, written), missing, warnings; per image drivers,
-/// files, registry, recovery.
+/// files, registry, recovery. With --media-folder: dry_run, changed, folder, packages, removed, missing, warnings.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -127,7 +128,15 @@ fn hardware_ids(path: &PathBuf) -> Result<HardwareIds, Error> {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
         let Self { changing, drivers, how } = self;
-        let (places, options) = (changing.places(), how.options()?);
+        let options = how.options()?;
+        if let Some(medium) = changing.media_folder() {
+            let work = MediaFolderWork::Add { packages: drivers, options: Box::new(options) };
+            let report = session.run(|cx| media_folder(cx, medium, &work, changing.mode()))?;
+            let is_placed = |package: &MediaReport| matches!(package.outcome, MediaOutcome::Placed { .. });
+            let is_any = report.packages.iter().any(is_placed);
+            return media_folder_answer(session, "driver add", &report, is_any);
+        }
+        let places = changing.places();
         let report = session.run(|cx| add(cx, &places, &drivers, &options))?;
         if session.shell.is_json() {
             session.shell.json("driver add", &report)?;

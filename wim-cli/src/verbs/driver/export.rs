@@ -7,19 +7,21 @@ use clap::Args;
 use serde::Serialize;
 use wim_core::jobs::drivers::{ExportedDriver, export};
 
-use super::Images;
+use super::{Images, Inner};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
 /// Copy driver packages out of images, each into a folder of its own
 ///
-/// A package that several images have is copied once. What comes out can be added to other images.
+/// A package that several images have is copied once; recovery images inside install images are looked into too. What comes out can be added to other images.
 ///
-/// With --json: drivers (image, published, inf, version, folder, files, bytes).
+/// With --json: drivers (path, image, published, inf, version, folder, files, bytes).
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]
     images: Images,
+    #[command(flatten)]
+    inner: Inner,
     /// The driver: oemN.inf, the name of its INF or of its folder in the image; may be repeated [default: all that did not
     /// come with Windows]
     #[arg(short, long = "driver", value_name = "NAME")]
@@ -36,7 +38,9 @@ struct Answer {
 
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
-        let drivers = session.run(|cx| export(cx, &self.images.targets(), &self.drivers, &self.dest_dir))?;
+        let targets = self.images.targets();
+        let drivers =
+            session.run(|cx| export(cx, &targets, self.inner.recovery(), &self.drivers, &self.dest_dir))?;
         let outcome = if drivers.is_empty() { Outcome::No } else { Outcome::Done };
         if session.shell.is_json() {
             session.shell.json("driver export", &Answer { drivers })?;

@@ -7,12 +7,13 @@ use serde::Serialize;
 use wim_core::jobs::drivers::{ListReport, list};
 use wim_core::servicing::drivers::list::{ListedDriver, Which};
 
-use super::Images;
+use super::{Images, Inner};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
 /// List the drivers of images, as DISM /Get-Drivers does
 ///
+/// The recovery image inside an install image is listed behind it, once however many editions share it.
 /// Third-party drivers only, unless --all is given. A driver that Windows 7 takes into its store at first boot has no
 /// published name before.
 ///
@@ -22,6 +23,8 @@ use crate::session::Session;
 pub(super) struct Arguments {
     #[command(flatten)]
     images: Images,
+    #[command(flatten)]
+    inner: Inner,
     /// Drivers that came with Windows too
     #[arg(long)]
     all: bool,
@@ -38,7 +41,7 @@ struct Answer {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
         let which = if self.all { Which::All } else { Which::ThirdParty };
-        let images = session.run(|cx| list(cx, &self.images.targets(), which))?;
+        let images = session.run(|cx| list(cx, &self.images.targets(), self.inner.recovery(), which))?;
         if session.shell.is_json() {
             session.shell.json("driver list", &Answer { images })?;
         } else {

@@ -80,6 +80,20 @@ impl Images {
     }
 }
 
+/// Whether recovery images are looked into.
+#[derive(Args, Debug)]
+struct Inner {
+    /// Leave out the recovery image (winre.wim) inside install images
+    #[arg(long)]
+    no_recovery: bool,
+}
+
+impl Inner {
+    fn recovery(&self) -> Recovery {
+        if self.no_recovery { Recovery::Leave } else { Recovery::Service }
+    }
+}
+
 /// Which images are changed, and how their files are written.
 #[derive(Args, Debug)]
 struct Changing {
@@ -92,6 +106,9 @@ struct Changing {
     /// The folder of a whole medium: its sources/boot.wim and sources/install.wim
     #[arg(long, value_name = "FOLDER")]
     media: Option<PathBuf>,
+    /// Work on the medium's folder $WinPEDriver$ instead of its images: Setup loads the drivers there and installs them
+    #[arg(long, requires = "media", conflicts_with_all = ["images", "no_recovery", "verify"])]
+    media_folder: bool,
     /// Write the result here [default: change the file in place]
     #[arg(short, long, value_name = "OUT.wim", conflicts_with = "media")]
     output: Option<PathBuf>,
@@ -119,7 +136,17 @@ enum Verify {
 }
 
 impl Changing {
+    /// The medium whose `$WinPEDriver$` is meant instead of images.
+    fn media_folder(&self) -> Option<&PathBuf> {
+        self.media.as_ref().filter(|_| self.media_folder)
+    }
+
+    fn mode(&self) -> Mode {
+        if self.dry_run { Mode::DryRun } else { Mode::Write }
+    }
+
     fn places(self) -> Places {
+        let mode = self.mode();
         Places {
             wims: targets(&self.images, self.image.as_deref()),
             media: self.media,
@@ -130,7 +157,7 @@ impl Changing {
                 Verify::Written => VerifyDepth::Written,
                 Verify::Full => VerifyDepth::Full,
             },
-            mode: if self.dry_run { Mode::DryRun } else { Mode::Write },
+            mode,
         }
     }
 }

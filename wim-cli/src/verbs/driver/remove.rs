@@ -1,10 +1,10 @@
 //! `wim driver remove`.
 
 use clap::Args;
-use wim_core::jobs::drivers::remove;
+use wim_core::jobs::drivers::{MediaFolderWork, media_folder, remove};
 
 use super::Changing;
-use super::text::work_text;
+use super::text::{media_folder_answer, work_text};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -15,7 +15,8 @@ use crate::session::Session;
 ///
 /// Exit status: 0 done; 1 when a driver is in no image; 2 failed.
 ///
-/// With --json: dry_run, changed, files, missing, warnings; per image removed, notes, files, registry, recovery.
+/// With --json: dry_run, changed, files, missing, warnings; per image removed, notes, files, registry, recovery. With
+/// --media-folder: dry_run, changed, folder, packages, removed, missing, warnings.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -28,6 +29,12 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
+        if let Some(medium) = self.changing.media_folder() {
+            let work = MediaFolderWork::Remove { names: self.drivers };
+            let report = session.run(|cx| media_folder(cx, medium, &work, self.changing.mode()))?;
+            let is_all = report.missing.is_empty();
+            return media_folder_answer(session, "driver remove", &report, is_all);
+        }
         let places = self.changing.places();
         let report = session.run(|cx| remove(cx, &places, &self.drivers))?;
         if session.shell.is_json() {

@@ -2,13 +2,17 @@
 
 use std::fmt::Write as _;
 
-use wim_core::jobs::drivers::{FileReport, ImageReport, WorkReport};
-use wim_core::servicing::drivers::{DriverReport, Outcome};
+use wim_core::jobs::drivers::{FileReport, ImageReport, MediaFolderReport, WorkReport};
+use wim_core::servicing::drivers::media_folder::MediaOutcome;
+use wim_core::servicing::drivers::{DriverReport, Outcome as DriverOutcome};
+
+use crate::exit::{Outcome, Verdict};
+use crate::session::Session;
 
 /// What became of a package, in one line, and what to do about a refusal in a second one behind `indent`.
-pub(crate) fn outcome_text(outcome: &Outcome, indent: &str) -> String {
+pub(crate) fn outcome_text(outcome: &DriverOutcome, indent: &str) -> String {
     match outcome {
-        Outcome::Added(added) => {
+        DriverOutcome::Added(added) => {
             let services: Vec<_> = added.services.iter().map(|service| service.name.as_str()).collect();
             let services = if services.is_empty() {
                 String::new()
@@ -19,12 +23,12 @@ pub(crate) fn outcome_text(outcome: &Outcome, indent: &str) -> String {
             let critical = if added.boot_critical { ", in place at boot" } else { "" };
             format!("added{completed}{critical}{services}, {} device ids", added.device_ids.len())
         }
-        Outcome::AlreadyPresent { .. } => "already there".to_owned(),
-        Outcome::Refused { reason, remedy, .. } => {
+        DriverOutcome::AlreadyPresent { .. } => "already there".to_owned(),
+        DriverOutcome::Refused { reason, remedy, .. } => {
             let remedy = remedy.as_deref().map(|remedy| format!("\n{indent}{remedy}")).unwrap_or_default();
             format!("refused: {reason}{remedy}")
         }
-        Outcome::Skipped { reason, .. } => format!("skipped: {reason}"),
+        DriverOutcome::Skipped { reason, .. } => format!("skipped: {reason}"),
     }
 }
 
@@ -33,6 +37,52 @@ pub(crate) fn notes_text(text: &mut String, notes: &[String], indent: &str) {
     for note in notes {
         let _ = writeln!(text, "{indent}note: {note}");
     }
+}
+
+/// Tells what became of a medium's `$WinPEDriver$`; `is_yes` decides the exit code.
+pub(super) fn media_folder_answer(
+    session: &Session,
+    verb: &str,
+    report: &MediaFolderReport,
+    is_yes: bool,
+) -> Verdict {
+    if session.shell.is_json() {
+        session.shell.json(verb, report)?;
+    } else {
+        session.shell.answer(&media_folder_text(report))?;
+    }
+    Ok(if is_yes { Outcome::Done } else { Outcome::No })
+}
+
+fn media_folder_text(report: &MediaFolderReport) -> String {
+    let mut text = format!("{}\n", report.folder);
+    for package in &report.packages {
+        let version = package.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+        let _ = write!(text, "  {}{version}: ", package.inf);
+        let _ = match &package.outcome {
+            MediaOutcome::Placed { folder, windows } => {
+                writeln!(text, "{folder}, for {}", windows.join(", "))
+            }
+            MediaOutcome::Skipped { reason } => writeln!(text, "skipped: {reason}"),
+            MediaOutcome::Refused { reason, remedy, .. } => {
+                let remedy = remedy.as_deref().map(|remedy| format!("\n    {remedy}")).unwrap_or_default();
+                writeln!(text, "refused: {reason}{remedy}")
+            }
+        };
+    }
+    for folder in &report.removed {
+        let _ = writeln!(text, "  {folder}: removed");
+    }
+    for name in &report.missing {
+        let _ = writeln!(text, "  {name}: not there");
+    }
+    notes_text(&mut text, &report.warnings, "  ");
+    if report.dry_run {
+        let _ = writeln!(text, "Dry run: nothing was written.");
+    } else if !report.changed {
+        let _ = writeln!(text, "Nothing changed.");
+    }
+    text
 }
 
 /// The report of `add` and `remove`.

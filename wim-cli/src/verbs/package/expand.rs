@@ -17,7 +17,7 @@ use crate::session::Session;
 /// proved_by_index, proved_by_manifests.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The .msu, .cab or .psf file
+    /// The .msu, .cab, .wim or .psf file
     #[arg(value_name = "FILE")]
     package: PathBuf,
     /// Folder for the files

@@ -30,16 +30,7 @@ impl Arguments {
         }
         let mut text = String::new();
         for one in &answers {
-            let hive = if one.hive.is_empty() { String::new() } else { format!("{}\\", one.hive) };
-            let part = one.part.as_deref().map(|part| format!(" [{part}]")).unwrap_or_default();
-            text += &format!("{} {hive}{}{part}", one.kind, one.key);
-            if let Some(old) = &one.old {
-                text += &format!(" was {old}");
-            }
-            if let Some(new) = &one.new {
-                text += &format!(" is {new}");
-            }
-            text.push('\n');
+            text += &format!("{one}\n");
         }
         session.shell.answer(&text)?;
         Ok(outcome)

@@ -26,7 +26,8 @@ impl Decoder {
             Method::Lzx(window) => Self::Lzx(Box::new(lzx::cab::Decoder::new(window))),
             Method::Quantum { window_bits } => Self::Quantum(Box::new(QuantumDecoder::new(window_bits))),
             Method::Unknown(_) => {
-                return Err(Error::unsupported(format!("a folder compressed with {method}")));
+                return Err(Error::unsupported(format!("a folder compressed with {method}"))
+                    .remedy("the cabinet is damaged, or made by a program that keeps to no standard"));
             }
         })
     }

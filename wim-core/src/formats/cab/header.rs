@@ -74,7 +74,8 @@ impl Header {
         f.skip("reserved3", 4)?;
         let (minor, major) = (f.u8("versionMinor")?, f.u8("versionMajor")?);
         if major != 1 {
-            return Err(Error::unsupported(format!("a cabinet of version {major}.{minor}, not 1.3")));
+            return Err(Error::unsupported(format!("a cabinet of version {major}.{minor}, not 1.3"))
+                .remedy("extract it with the program that made it"));
         }
         let folder_count = f.u16("cFolders")?;
         let member_count = f.u16("cFiles")?;

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use roxmltree::Node;
 
-use super::document::{attribute, bad, child, named, required};
+use super::document::{DAMAGED, attribute, bad, child, named, required};
+use crate::base::windows_name::path_fault;
 use crate::base::xml::{self, XmlLimits};
 use crate::base::{Digest, Error, FileTime, Result};
 
@@ -133,7 +134,7 @@ impl ContainerIndex {
         let in_file = |e: Error| e.in_file(name);
         if bytes.len() as u64 > MAX_INDEX_BYTES {
             let message = format!("{} bytes are more than the {MAX_INDEX_BYTES} of an index", bytes.len());
-            return Err(in_file(Error::limit(message)));
+            return Err(in_file(Error::limit(message).remedy(DAMAGED)));
         }
         let text = xml::decode(bytes).map_err(in_file)?;
         let document = xml::parse(&text, LIMITS, "container index").map_err(in_file)?;
@@ -156,7 +157,7 @@ impl ContainerIndex {
                 if chain.len() > bases.len() {
                     let path = self.files.get(current).map_or("", |file| file.path.as_str());
                     let message = format!("the files that {path} is made from form a cycle");
-                    return Err(Error::new(crate::base::ErrorKind::Format, message));
+                    return Err(Error::new(crate::base::ErrorKind::Format, message).remedy(DAMAGED));
                 }
                 chain.push(current);
                 at = bases.get(current).copied().flatten();
@@ -216,7 +217,7 @@ fn read_container(root: Node<'_, '_>) -> Result<ContainerIndex> {
 
 fn read_file(node: Node<'_, '_>, numbers: &HashMap<String, usize>) -> Result<IndexedFile> {
     let path = required(node, "name")?.replace('/', "\\");
-    if let Some(reason) = unsafe_path(&path) {
+    if let Some(reason) = path_fault(&path) {
         return Err(bad(node, format!("the path {path:?} {reason}")));
     }
     let Some(digest) = read_digest(node)? else {
@@ -226,7 +227,8 @@ fn read_file(node: Node<'_, '_>, numbers: &HashMap<String, usize>) -> Result<Ind
     let mut bases = named(delta, "Basis");
     let basis = bases.next().map(|basis| read_basis(basis, numbers)).transpose()?;
     if bases.next().is_some() {
-        return Err(Error::unsupported(format!("{path} has more than one basis")));
+        let message = format!("{path} has more than one basis");
+        return Err(Error::unsupported(message).remedy("expand the package with Windows' own tools"));
     }
     let recipe = match (child(delta, "Source"), basis) {
         (None, None) => return Err(bad(delta, format!("{path} has neither source nor basis"))),
@@ -277,7 +279,8 @@ fn read_digest(node: Node<'_, '_>) -> Result<Option<Digest>> {
     match (algorithm.to_ascii_uppercase().as_str(), digest) {
         ("SHA1", Some(Digest::Sha1(_))) | ("SHA256", Some(Digest::Sha256(_))) => Ok(digest),
         ("SHA1" | "SHA256", _) => Err(bad(hash, format!("{value:?} is no {algorithm} digest"))),
-        _ => Err(Error::unsupported(format!("the digest algorithm {algorithm:?} is not supported"))),
+        _ => Err(Error::unsupported(format!("the digest algorithm {algorithm:?} is not supported"))
+            .remedy("expand the package with Windows' own tools")),
     }
 }
 
@@ -287,30 +290,6 @@ fn number(node: Node<'_, '_>, name: &str) -> Result<Option<u64>> {
         text.parse().map_err(|_| bad(node, format!("the attribute {name}={text:?} is no number")))
     };
     attribute(node, name).map(parse).transpose()
-}
-
-/// Why a path with backslashes must not be made below a folder; none when it may.
-#[must_use]
-pub fn unsafe_path(path: &str) -> Option<&'static str> {
-    const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
-    let is_numbered = |stem: &str, device: &str| {
-        let digit = stem.strip_prefix(device).map(|rest| rest.chars().collect::<Vec<_>>());
-        matches!(digit.as_deref(), Some(['0'..='9' | '¹' | '²' | '³']))
-    };
-    path.split('\\').find_map(|part| {
-        let stem = part.split('.').next().unwrap_or("").trim_end().to_ascii_uppercase();
-        if part.is_empty() || part == "." || part == ".." {
-            Some("has an empty part or leads upwards")
-        } else if part.chars().any(|c| c < ' ' || "<>:\"|?*".contains(c)) {
-            Some("has a drive letter, a stream or characters that Windows does not allow")
-        } else if part.ends_with(['.', ' ']) {
-            Some("has a part that ends in a dot or a space")
-        } else if DEVICES.contains(&stem.as_str()) || is_numbered(&stem, "COM") || is_numbered(&stem, "LPT") {
-            Some("names a device")
-        } else {
-            None
-        }
-    })
 }
 
 /// That no two files have the same path, and none lies below another.

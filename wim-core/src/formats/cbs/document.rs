@@ -10,6 +10,9 @@ pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 /// Real documents have about ten levels; the largest known has 120,000 nodes, event manifests of Windows 10 more.
 const LIMITS: XmlLimits = XmlLimits { depth: 100, nodes: 4_000_000, attributes: 1000 };
 
+/// What the user can do about a document that breaks its rules.
+pub(super) const DAMAGED: &str = "the package is damaged or made to do harm; get it again from its source";
+
 /// True for a manifest in one of the compressed forms of Windows 8 and later stores: `DCM`, `DCN`, `DCD`, `DCS`, `DCH`
 /// or `DCX`, and a byte 1.
 #[must_use]
@@ -26,10 +29,13 @@ pub(super) fn read_document<T>(
     let in_file = |e: Error| e.in_file(name);
     if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
         let message = format!("{} bytes are more than the {MAX_DOCUMENT_BYTES} of a manifest", bytes.len());
-        return Err(in_file(Error::limit(message)));
+        return Err(in_file(Error::limit(message).remedy(DAMAGED)));
     }
     if is_compressed(bytes) {
-        return Err(in_file(Error::unsupported("a compressed manifest is to be expanded first")));
+        return Err(in_file(
+            Error::unsupported("a compressed manifest is to be expanded first")
+                .remedy("expand the package with: wim package expand FILE DIR"),
+        ));
     }
     let text = xml::decode(bytes).map_err(in_file)?;
     let document = xml::parse(&text, LIMITS, "manifest").map_err(in_file)?;
@@ -44,7 +50,9 @@ pub(super) fn read_document<T>(
 /// An error of the format at an element.
 pub(super) fn bad(node: Node<'_, '_>, message: impl Into<String>) -> Error {
     let position = node.document().text_pos_at(node.range().start);
-    Error::new(ErrorKind::Format, message).at(Place::Line { line: position.row, column: position.col })
+    Error::new(ErrorKind::Format, message)
+        .at(Place::Line { line: position.row, column: position.col })
+        .remedy(DAMAGED)
 }
 
 /// Child elements, whatever their namespace: prefixes differ between documents that mean the same.

@@ -1,8 +1,8 @@
 //! A delta applied to its reference: the stages in order, and the proof of the result.
 //!
 //! Few rules of PE deltas no real file has settled; where one matters, each reading is tried and the digest of the target
-//! decides, so that a wrong guess is an error and never a wrong file; where neither delta nor claim states one, the first
-//! reading that can be carried out stands, unproved. It holds reference, its transformed copy and target in memory.
+//! decides, so that a wrong guess is an error and never a wrong file. Where neither delta nor claim states a digest such a delta
+//! is refused, unless the caller waives the proof. It holds reference, its transformed copy and target in memory.
 
 use std::borrow::Cow;
 
@@ -25,12 +25,31 @@ pub struct Claim {
     pub digest: Option<Digest>,
     /// The most bytes that it may have.
     pub max_bytes: u64,
+    /// What becomes of a target whose digest nobody states.
+    pub proof: Proof,
+}
+
+/// What becomes of a target whose digest neither its delta nor its claim states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It is refused where the rules of its delta leave more than one reading: programs, and translated x86 calls.
+    Required,
+    /// The first reading that can be carried out stands. For looking at single deltas, never for what is installed.
+    Waived,
+}
+
+impl Claim {
+    /// Nothing is known, and a target may stay unproved.
+    #[must_use]
+    pub fn unproved() -> Self {
+        Self { proof: Proof::Waived, ..Self::default() }
+    }
 }
 
 impl Default for Claim {
-    /// Nothing is known, but [`DEFAULT_MAX_TARGET_BYTES`].
+    /// Nothing is known, but [`DEFAULT_MAX_TARGET_BYTES`]; [`Proof::Required`].
     fn default() -> Self {
-        Self { size: None, digest: None, max_bytes: DEFAULT_MAX_TARGET_BYTES }
+        Self { size: None, digest: None, max_bytes: DEFAULT_MAX_TARGET_BYTES, proof: Proof::Required }
     }
 }
 
@@ -40,7 +59,7 @@ impl Default for Claim {
 ///
 /// # Errors
 /// `Format` when the delta breaks its rules, `Corrupt` when the target is not what delta or claim state, `Limit` when it
-/// would be larger than allowed, `Unsupported` for what [`Header::parse`] refuses.
+/// would be larger than allowed, `Unsupported` for what [`Header::parse`] refuses and for what cannot be proved.
 pub fn apply(reference: &[u8], delta: &[u8], claim: &Claim) -> Result<Vec<u8>> {
     let header = Header::parse(delta)?;
     let target_size = allowed_size(&header, claim)?;
@@ -52,6 +71,13 @@ pub fn apply(reference: &[u8], delta: &[u8], claim: &Claim) -> Result<Vec<u8>> {
     };
     let layout = preprocess.is_some().then(|| Layout::parse(reference)).flatten();
     let digests: Vec<Digest> = header.target_digest.into_iter().chain(claim.digest).collect();
+    let is_open = header.file_type != FileType::Raw || header.flags.has(Flags::E8);
+    if digests.is_empty() && is_open && claim.proof == Proof::Required {
+        let message =
+            "neither the delta nor its package states a digest of the file, which could not be proved";
+        return Err(Error::unsupported(message)
+            .remedy("get the full package of this update, whose index states digests"));
+    }
     let is_proved = |target: &[u8]| digests.iter().all(|digest| digest.matches(target));
     let mut failed = None;
     for reading in readings(reference, layout.as_ref()) {
@@ -93,6 +119,7 @@ fn allowed_size(header: &Header<'_>, claim: &Claim) -> Result<usize> {
             "the delta makes a file of {stated} bytes, more than the {} allowed",
             claim.max_bytes
         ))
+        .remedy("the delta is damaged or belongs to another file; get the package again from its source")
     })
 }
 

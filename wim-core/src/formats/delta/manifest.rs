@@ -73,6 +73,7 @@ pub fn expand(bytes: &[u8], basis: Option<&[u8]>, claim: &Claim) -> Result<Vec<u
     let needed = |what: &str| {
         basis.ok_or_else(|| {
             Error::invalid_input(format!("the file is a delta of {what}, which is not at hand"))
+                .remedy("take the image that the file comes from, whose component store has it")
         })
     };
     let refused = |what: &str| {
@@ -90,6 +91,9 @@ pub fn expand(bytes: &[u8], basis: Option<&[u8]>, claim: &Claim) -> Result<Vec<u
     }
 }
 
+/// What the user can do about a file that contradicts itself; no real manifest has such blocks.
+const DAMAGED: &str = "the component store is damaged; take the file from another copy of the image";
+
 /// Most bytes of a block, so that a few stored bytes cannot ask for all memory; manifests are far smaller.
 const MAX_BLOCK_BYTES: usize = 64 << 20;
 
@@ -100,10 +104,12 @@ fn expand_blocks(bytes: &[u8], claim: &Claim) -> Result<Vec<u8>> {
     let count = fields.u32("number of blocks")?;
     let total = fields.u32("size")?;
     if u64::from(total) > claim.max_bytes {
-        return Err(Error::limit(format!("{total} bytes, more than the {} allowed", claim.max_bytes)));
+        let message = format!("{total} bytes, more than the {} allowed", claim.max_bytes);
+        return Err(Error::limit(message).remedy(DAMAGED));
     }
     if claim.size.is_some_and(|size| size != u64::from(total)) {
-        return Err(Error::corrupt(format!("the file has {total} bytes, not the number that is stated")));
+        let message = format!("the file has {total} bytes, not the number that is stated");
+        return Err(Error::corrupt(message).remedy(DAMAGED));
     }
     let mut decoder = lzms::Decoder::new();
     let mut out = Vec::new();
@@ -121,11 +127,15 @@ fn expand_blocks(bytes: &[u8], claim: &Claim) -> Result<Vec<u8>> {
         }
         if plain > MAX_BLOCK_BYTES {
             return Err(Error::limit(format!("a block of {plain} bytes, more than {MAX_BLOCK_BYTES}"))
-                .remedy("the file is damaged: no manifest has such blocks"));
+                .remedy(DAMAGED));
         }
         let at = fields.offset();
         let data = fields.bytes("block", stored - 4)?;
-        out.try_reserve_exact(plain).map_err(|e| Error::limit("no memory for the file").with_source(e))?;
+        out.try_reserve_exact(plain).map_err(|e| {
+            Error::limit(format!("no memory for a block of {plain} bytes"))
+                .with_source(e)
+                .remedy("close other programs or use a machine with more memory")
+        })?;
         out.resize(start + plain, 0);
         let room = out.get_mut(start..).unwrap_or_default();
         decoder
@@ -136,7 +146,10 @@ fn expand_blocks(bytes: &[u8], claim: &Claim) -> Result<Vec<u8>> {
         return Err(fields.error("block", format!("{} of {total} bytes", out.len())));
     }
     match claim.digest.filter(|digest| !digest.matches(&out)) {
-        Some(digest) => Err(Error::corrupt(format!("the file has not the {} {digest}", digest.algorithm()))),
+        Some(digest) => {
+            let message = format!("the file has not the {} {digest}", digest.algorithm());
+            Err(Error::corrupt(message).remedy(DAMAGED))
+        }
         None => Ok(out),
     }
 }

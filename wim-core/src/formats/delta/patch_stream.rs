@@ -195,7 +195,9 @@ impl Window<'_> {
         if needed > self.out.capacity() {
             let wanted = needed.max(2 * self.out.capacity()).max(FIRST_ALLOCATION).min(self.target_size);
             self.out.try_reserve_exact(wanted.max(needed) - self.out.len()).map_err(|e| {
-                Error::limit(format!("no memory for a target of {} bytes", self.target_size)).with_source(e)
+                Error::limit(format!("no memory for a target of {} bytes", self.target_size))
+                    .with_source(e)
+                    .remedy("close other programs or use a machine with more memory")
             })?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::lexer::Position;
 use super::section::{Inf, parse_number};
-use crate::base::{Architecture, Error, FileTime};
+use crate::base::{Architecture, Error, FileTime, calendar};
 
 /// A day and a four-part version, as `DriverVer` has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,12 +44,7 @@ impl DriverVer {
     /// Midnight UTC of its day.
     #[must_use]
     pub fn file_time(&self) -> FileTime {
-        // Days since 1970 by the usual counting of eras of 400 years that begin in March.
-        let (year, month, day) = (i64::from(self.year), i64::from(self.month), i64::from(self.day));
-        let year = if month <= 2 { year - 1 } else { year };
-        let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-        let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+        let days = calendar::days_from_date(i64::from(self.year), self.month, self.day);
         FileTime::from_unix(days * 86_400, 0)
     }
 

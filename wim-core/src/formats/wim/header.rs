@@ -5,7 +5,8 @@ use super::resource_header::ResourceHeader;
 use crate::base::{ChunkSize, Error, Fields, Guid, PartNumber, Result};
 
 const STRUCTURE: &str = "WIM header";
-const MAGIC: &[u8; 8] = b"MSWIM\0\0\0";
+/// The first bytes of a WIM file.
+pub const MAGIC: &[u8; 8] = b"MSWIM\0\0\0";
 const PIPABLE_MAGIC: &[u8; 8] = b"WLPWM\0\0\0";
 /// More images than this are refused: the count is 32 bits wide, but no software writes more.
 const MAX_IMAGES: u32 = 65_535;

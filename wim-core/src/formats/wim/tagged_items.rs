@@ -36,6 +36,51 @@ pub fn item(tag: u32, data: &[u8]) -> Vec<u8> {
     out
 }
 
+/// wimlib's UNIX data of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct UnixData {
+    /// User id.
+    pub owner: u32,
+    /// Group id.
+    pub group: u32,
+    /// Type and permissions, as in `st_mode`.
+    pub mode: u32,
+    /// Device number of a device file.
+    pub device: u32,
+}
+
+impl UnixData {
+    /// Those among the items of a dentry.
+    #[must_use]
+    pub fn find(items: &[u8]) -> Option<Self> {
+        let mut fields =
+            find(items, UNIX_DATA)?.as_chunks::<4>().0.iter().map(|&field| u32::from_le_bytes(field));
+        Some(Self {
+            owner: fields.next()?,
+            group: fields.next()?,
+            mode: fields.next()?,
+            device: fields.next()?,
+        })
+    }
+
+    /// The item that says so.
+    #[must_use]
+    pub fn to_item(self) -> Vec<u8> {
+        let fields = [self.owner, self.group, self.mode, self.device];
+        let data: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
+        item(UNIX_DATA, &data)
+    }
+
+    /// `before`, the items of a dentry, with this in place of their UNIX data, if they have any.
+    #[must_use]
+    pub fn replace_in(self, before: &[u8]) -> Vec<u8> {
+        let others = items(before).filter(|(tag, _)| *tag != UNIX_DATA);
+        let mut out: Vec<u8> = others.flat_map(|(tag, data)| item(tag, data)).collect();
+        out.extend(self.to_item());
+        out
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +94,18 @@ mod tests {
         );
         assert_eq!(find(&bytes, OBJECT_ID), Some([7; 16].as_slice()));
         assert_eq!(find(&bytes, UNIX_DATA), None);
+    }
+
+    #[test]
+    fn unix_data_comes_back_and_takes_the_place_of_older() {
+        let first = UnixData { owner: 1000, group: 100, mode: 0o100_644, device: 0 };
+        let items = [item(OBJECT_ID, &[7; 16]), first.to_item(), item(3, b"x")].concat();
+        assert_eq!(UnixData::find(&items), Some(first));
+        let second = UnixData { mode: 0o100_600, ..first };
+        let replaced = second.replace_in(&items);
+        assert_eq!((UnixData::find(&replaced), replaced.len()), (Some(second), items.len()));
+        assert_eq!(find(&replaced, OBJECT_ID), Some([7; 16].as_slice()));
+        assert_eq!(UnixData::find(&item(UNIX_DATA, &[0; 15])), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::base::{Error, FileSource, FileTime, ReadAt, Result, Sha1Digest};
+use crate::base::{Error, FileSource, FileTime, ReadAt, Result, Sha1Digest, read_at};
 
 /// The bytes of one stream, wherever they lie.
 #[derive(Clone)]
@@ -71,11 +71,7 @@ impl Content {
         }
         let source = self.open()?.ok_or_else(|| Error::not_found("a blob is read from its WIM"))?;
         check_limit(source.size(), limit)?;
-        let length = usize::try_from(source.size()).map_err(|_| Error::limit("does not fit into memory"))?;
-        let mut bytes = vec![0; length];
-        let failed = |e| Error::new(crate::base::ErrorKind::Io, format!("cannot read {self:?}: {e}"));
-        source.read_exact_at(&mut bytes, 0).map_err(failed)?;
-        Ok(bytes.into())
+        read_at::read_shared(&*source, 0, source.size())
     }
 }
 

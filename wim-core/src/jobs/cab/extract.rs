@@ -3,18 +3,18 @@
 //! What is there already is an error, kept or replaced, as the caller says. Every name is checked before the first file is
 //! written, links that lie in the way are not followed, and a file that cannot be finished is removed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::member_path::member_path;
 use super::open::{OpenOptions, open};
 use crate::base::{Context, Error, Place, Result, Stage};
 use crate::formats::cab::Cabinet;
 use crate::image::glob::{Case, Glob};
+use crate::jobs::archive::member_path;
 use crate::jobs::dir::NothingFits;
 use crate::transfer::unpack::{MemberSink, Reach, expected_bytes, unpack};
 
@@ -108,7 +108,7 @@ pub fn extract(
     let chosen = choose(&cabinets, options)?;
     let mut report = ExtractReport::default();
     let mut plans = Vec::new();
-    let mut taken = HashMap::new();
+    let mut taken = HashSet::new();
     for (cabinet, numbers) in cabinets.iter().zip(chosen) {
         plans.push(Plan::new(cabinet, &numbers, target, options.existing, &mut taken, &mut report)?);
     }
@@ -166,14 +166,14 @@ impl<'c> Plan<'c> {
         numbers: &[usize],
         target: &Path,
         existing: Existing,
-        taken: &mut HashMap<String, ()>,
+        taken: &mut HashSet<String>,
         report: &mut ExtractReport,
     ) -> Result<Self> {
         let (mut wanted, mut paths) = (Vec::new(), HashMap::new());
         for &number in numbers {
             let Some(member) = cabinet.members().get(number) else { continue };
             let path = member_path(&member.name).map_err(|e| e.in_file(cabinet.name()))?;
-            if taken.insert(path.to_lowercase(), ()).is_some() {
+            if !taken.insert(path.to_lowercase()) {
                 let message = "two members would be the same file";
                 return Err(Error::invalid_input(message)
                     .at(Place::Path(member.name.clone()))
@@ -218,7 +218,7 @@ impl<'c> Plan<'c> {
 }
 
 /// Makes `folder`, which is `target` or lies below it, without following links below the target.
-fn make_folder(target: &Path, folder: &Path) -> Result<()> {
+pub(in crate::jobs) fn make_folder(target: &Path, folder: &Path) -> Result<()> {
     fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the folder", target))?;
     let below = folder.strip_prefix(target).unwrap_or(Path::new(""));
     let mut path = target.to_owned();
@@ -227,11 +227,9 @@ fn make_folder(target: &Path, folder: &Path) -> Result<()> {
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => {
-                return Err(Error::invalid_input(
-                    "is in the way: a folder of the cabinet, but no folder here",
-                )
-                .in_file(path.display())
-                .remedy("remove it, or extract to an empty folder"));
+                return Err(Error::invalid_input("is in the way: a folder is to be there, and it is none")
+                    .in_file(path.display())
+                    .remedy("remove it, or extract to an empty folder"));
             }
             Err(_) => fs::create_dir(&path).map_err(|e| Error::io(e, "cannot make the folder", &path))?,
         }

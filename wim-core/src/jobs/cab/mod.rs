@@ -5,11 +5,10 @@
 mod create;
 mod extract;
 mod list;
-mod member_path;
 mod open;
 
 pub use create::{CreateOptions, CreateReport, create};
+pub(in crate::jobs) use extract::make_folder;
 pub use extract::{Existing, ExtractOptions, ExtractReport, extract, test};
 pub use list::{CabinetInfo, FolderInfo, MemberInfo, list};
-pub use member_path::member_path;
 pub use open::{OpenOptions, Set, open};

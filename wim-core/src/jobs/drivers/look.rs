@@ -1,20 +1,24 @@
 //! Reading only: the drivers that images have, what a package is, and packages copied out of images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::recovery::{RecoveryImage, is_its_own_fault};
+use super::service::Recovery;
 use super::sources;
 use crate::base::{Context, Error, ImageIndex, Result, WimString};
-use crate::formats::inf::{NoIncludes, ParseOptions};
+use crate::formats::inf::{NoIncludes, ParseOptions, TargetWindows};
 use crate::formats::wim::WimFile;
 use crate::image::edit::{Content, ImageView};
 use crate::image::{NodeId, Tree, WimPath};
+use crate::jobs::archive::Scratch;
 use crate::jobs::dir::NothingFits;
 use crate::jobs::edited_image::hints_of;
 use crate::jobs::images;
+use crate::jobs::input::can_be_opened;
 use crate::jobs::open::{Check, load_image, open};
 use crate::jobs::registry::Target;
 use crate::servicing::drivers::info::{Applicability, DriverInfo, explain, parse_windows};
@@ -44,32 +48,79 @@ struct Look<'l> {
     warnings: Vec<String>,
 }
 
-/// Runs `look` on each image that `targets` name; no image means all.
+/// Runs `look` on each image that `targets` name; no image means all. With [`Recovery::Service`] the recovery images inside
+/// them are looked into too, each once however many editions share it.
 fn each_image<T>(
     cx: &Context<'_>,
     targets: &[Target],
+    recovery: Recovery,
     mut look: impl FnMut(Look<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let mut answers = Vec::new();
+    let (mut answers, mut seen) = (Vec::new(), HashSet::new());
     for target in targets {
         let wim = open(&target.path, Check::Nothing, cx)?;
         for image in images::choose(&wim, target.image.as_deref().unwrap_or("all"))? {
-            let place = format!("{}: image {image}", wim.name());
-            let tree = Arc::new(load_image(&wim, image, cx)?);
-            let blobs = WimBlobs::new(&wim);
-            let view = ImageView::new(&tree, &blobs);
-            let mut warnings = Vec::new();
-            let mut hives = HiveSet::new(&view, HiveOptions::default());
-            let xml = wim.xml().images().get(image.position());
-            let hints = xml.map(hints_of).unwrap_or_default();
-            let found =
-                find_target(&view, &mut hives, hints, &mut warnings).map_err(|e| e.in_file(&place))?;
-            let warnings = warnings.iter().map(ToString::to_string).collect();
-            let opened = Look { wim: &wim, image, tree: &tree, view: &view, target: found, warnings };
-            answers.push(look(opened).map_err(|e| e.in_file(&place))?);
+            let tree = look_into(cx, &wim, image, &mut answers, &mut look)?;
+            if recovery == Recovery::Leave {
+                continue;
+            }
+            let Some(found) = RecoveryImage::find(&tree)?.filter(|found| seen.insert(found.digest)) else {
+                continue;
+            };
+            let opened = found.open(cx, &wim, &tree, image, &std::env::temp_dir());
+            let looked = opened.and_then(|inside| {
+                inside
+                    .images()
+                    .try_for_each(|inner| look_into(cx, &inside, inner, &mut answers, &mut look).map(drop))
+            });
+            match looked {
+                Err(e) if is_its_own_fault(e.kind()) => cx.progress.warn(&e.in_file(found.name(&wim, image))),
+                other => other?,
+            }
         }
     }
     Ok(answers)
+}
+
+/// Runs `look` on one image; gives its tree back.
+fn look_into<T>(
+    cx: &Context<'_>,
+    wim: &WimFile,
+    image: ImageIndex,
+    answers: &mut Vec<T>,
+    look: &mut impl FnMut(Look<'_>) -> Result<T>,
+) -> Result<Arc<Tree>> {
+    let place = format!("{}: image {image}", wim.name());
+    let tree = Arc::new(load_image(wim, image, cx)?);
+    let blobs = WimBlobs::new(wim);
+    let view = ImageView::new(&tree, &blobs);
+    let mut warnings = Vec::new();
+    let mut hives = HiveSet::new(&view, HiveOptions::default());
+    let xml = wim.xml().images().get(image.position());
+    let hints = xml.map(hints_of).unwrap_or_default();
+    let found = find_target(&view, &mut hives, hints, &mut warnings).map_err(|e| e.in_file(&place))?;
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    let opened = Look { wim, image, tree: &tree, view: &view, target: found, warnings };
+    answers.push(look(opened).map_err(|e| e.in_file(&place))?);
+    Ok(Arc::clone(&tree))
+}
+
+/// The versions of Windows that the images of `targets` install, each once; Windows PE is none.
+pub(super) fn windows_of(cx: &Context<'_>, targets: &[Target]) -> Result<Vec<TargetWindows>> {
+    let found = each_image(cx, targets, Recovery::Leave, |look| {
+        Ok((!look.target.is_winpe).then_some(look.target.windows))
+    })?;
+    let mut windows: Vec<TargetWindows> = Vec::new();
+    for one in found.into_iter().flatten() {
+        if !windows.contains(&one) {
+            windows.push(one);
+        }
+    }
+    if windows.is_empty() {
+        return Err(Error::not_found("the medium has no image that installs a Windows")
+            .remedy("give the folder into which all of the medium was copied"));
+    }
+    Ok(windows)
 }
 
 /// The drivers of one image.
@@ -91,12 +142,18 @@ pub struct ListReport {
     pub warnings: Vec<String>,
 }
 
-/// Lists the drivers of the images that `targets` name.
+/// Lists the drivers of the images that `targets` name, and of the recovery images inside them if asked; those are called by
+/// the image that they lie in.
 ///
 /// # Errors
 /// What opening and reading gives.
-pub fn list(cx: &Context<'_>, targets: &[Target], which: Which) -> Result<Vec<ListReport>> {
-    let mut reports = each_image(cx, targets, |look| {
+pub fn list(
+    cx: &Context<'_>,
+    targets: &[Target],
+    recovery: Recovery,
+    which: Which,
+) -> Result<Vec<ListReport>> {
+    let mut reports = each_image(cx, targets, recovery, |look| {
         let xml = look.wim.xml().images().get(look.image.position());
         Ok(ListReport {
             path: look.wim.name().to_owned(),
@@ -156,7 +213,7 @@ impl CheckReport {
 /// # Errors
 /// What opening and reading gives.
 pub fn check(cx: &Context<'_>, targets: &[Target], profiles: &[Profile]) -> Result<Vec<CheckReport>> {
-    each_image(cx, targets, |look| {
+    each_image(cx, targets, Recovery::Leave, |look| {
         let files = ImageFiles::new(look.view);
         let mut hives = HiveSet::new(look.view, HiveOptions::default());
         let findings = lint_image(&files, &mut hives, &look.target)?;
@@ -231,12 +288,11 @@ pub fn explain_packages(
     about: &[String],
     options: &DriverOptions,
 ) -> Result<Vec<PackageReport>> {
-    let scratch = std::env::temp_dir();
-    let sources = sources::open_all(paths, &scratch)?;
+    let sources = sources::open_all(cx, paths, &Scratch::new(cx, &std::env::temp_dir()))?;
     let (mut windows, mut targets) = (Vec::new(), Vec::new());
     for text in about {
         let target = Target::parse(text);
-        if target.path.exists() {
+        if can_be_opened(&target.path) {
             targets.push(target);
         } else {
             windows.push(
@@ -261,7 +317,7 @@ pub fn explain_packages(
         return Err(Error::not_found("there is no driver package: no .inf file")
             .remedy("give the folder that holds the driver's .inf file, or one above it"));
     }
-    each_image(cx, &targets, |look| {
+    each_image(cx, &targets, Recovery::Leave, |look| {
         let place = format!("{}: image {}", look.wim.name(), look.image);
         for report in &mut reports {
             let source = sources.iter().find(|source| source.name() == report.info.source);
@@ -324,6 +380,8 @@ impl PackageFiles for OnlyInf<'_> {
 /// A package that was copied out of an image.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExportedDriver {
+    /// The WIM file.
+    pub path: String,
     /// Number of the image.
     pub image: u32,
     /// `oemN.inf`, where it has such a name.
@@ -348,13 +406,14 @@ pub struct ExportedDriver {
 pub fn export(
     cx: &Context<'_>,
     targets: &[Target],
+    recovery: Recovery,
     names: &[String],
     destination: &Path,
 ) -> Result<Vec<ExportedDriver>> {
     let mut missing: Vec<&String> = names.iter().collect();
-    let mut folders: BTreeMap<String, ()> = BTreeMap::new();
+    let mut folders = HashSet::new();
     let which = if names.is_empty() { Which::ThirdParty } else { Which::All };
-    let exported = each_image(cx, targets, |look| {
+    let exported = each_image(cx, targets, recovery, |look| {
         let manifest = Manifest::load(look.view)?;
         let mut done = Vec::new();
         for driver in list_drivers(look.view, look.target.windows.arch, which)? {
@@ -363,7 +422,7 @@ pub fn export(
             missing.retain(|name| !is_named(&driver, name));
             let path = WimPath::parse(folder)?;
             let name = path.name().map(|name| name.to_text()).unwrap_or_default();
-            if folders.insert(name.to_lowercase(), ()).is_some() {
+            if !folders.insert(name.to_lowercase()) {
                 continue;
             }
             let entry = manifest.drivers.iter().find(|entry| entry.folder.eq_ignore_ascii_case(folder));
@@ -384,6 +443,7 @@ pub fn export(
                 bytes += report.bytes;
             }
             done.push(ExportedDriver {
+                path: look.wim.name().to_owned(),
                 image: look.image.number(),
                 published: driver.published,
                 inf: driver.inf,

@@ -5,7 +5,9 @@
 //! their targets and read back before the first one takes its name, so that a failure leaves every one as it was.
 
 mod look;
+mod media_folder;
 mod places;
+mod recovery;
 mod report;
 mod service;
 pub mod sources;
@@ -19,12 +21,14 @@ pub use look::{
     CheckReport, ExportedDriver, ImageVerdict, ListReport, PackageReport, check, explain_packages, export,
     list,
 };
+pub use media_folder::{MediaFolderReport, MediaFolderWork, media_folder};
 pub use places::{Mode, Places, wims_of_medium};
 pub use report::{FileReport, ImageReport, InnerReport, RemovedDriver, WorkReport, WrittenFile, is_taken};
 pub use service::Recovery;
 
 use self::look::is_named;
 use self::service::{ImagePlan, ImageWork, ServicedWim, Servicer, rewritten};
+use super::archive::Scratch;
 use super::clock;
 use super::dir::NothingFits;
 use super::edited_image::{EditedImages, folder_of, read_back};
@@ -33,7 +37,7 @@ use super::open::{Check, check_writable, open};
 use super::rebuild::CompressionOptions;
 use super::registry::Target;
 use super::target::is_same_file;
-use crate::base::atomic_file::{AtomicFile, IfExists};
+use crate::base::atomic_file::{AtomicFile, IfExists, commit_together};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt};
 use crate::formats::wim::WimFile;
@@ -50,7 +54,7 @@ use crate::transfer::write::{NewWim, WriteReport, write};
 ///
 /// # Errors
 /// What opening packages and images gives, before anything is written; a package that cannot be added is reported, not an
-/// error. All files are then as they were, unless a rename failed: those renamed before it are new.
+/// error. All files are then as they were.
 pub fn add(
     cx: &Context<'_>,
     places: &Places,
@@ -58,7 +62,7 @@ pub fn add(
     options: &DriverOptions,
 ) -> Result<WorkReport> {
     let scratch = scratch_of(places)?;
-    let sources = sources::open_all(packages, &scratch)?;
+    let sources = sources::open_all(cx, packages, &Scratch::on_disk(&scratch))?;
     for source in &sources {
         if drivers::package::find_infs(source.as_ref()).is_empty() {
             return Err(Error::not_found("there is no driver package: no .inf file")
@@ -72,7 +76,7 @@ pub fn add(
             .files
             .iter()
             .map(|file| Target { path: file.output.clone().into(), image: Some("all".into()) });
-        let listed = list(cx, &written.collect::<Vec<_>>(), Which::ThirdParty)?;
+        let listed = list(cx, &written.collect::<Vec<_>>(), Recovery::Leave, Which::ThirdParty)?;
         report.warnings.extend(look::mixed_versions_of(&listed));
     }
     Ok(report)
@@ -81,14 +85,14 @@ pub fn add(
 /// Removes the drivers that `names` mean from the images of `places` that have them; a name that no image knows is warned of.
 ///
 /// # Errors
-/// `NotFound` when no image has any of them; what reading and writing give. All files are then as they were, unless a rename failed: those renamed before it are new.
+/// `NotFound` when no image has any of them; what reading and writing give. All files are then as they were.
 pub fn remove(cx: &Context<'_>, places: &Places, names: &[String]) -> Result<WorkReport> {
     let work = Removing { names, found: RefCell::default(), known: RefCell::default() };
     service(cx, places, &scratch_of(places)?, &work)
 }
 
 struct Adding<'o> {
-    sources: Vec<Box<dyn PackageFiles>>,
+    sources: Vec<Box<dyn PackageFiles + 'o>>,
     options: &'o DriverOptions,
 }
 
@@ -221,7 +225,7 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
     };
     work.conclude(&mut report)?;
     cx.cancel.check()?;
-    finished.into_iter().try_for_each(AtomicFile::commit)?;
+    commit_together(finished)?;
     Ok(report)
 }
 

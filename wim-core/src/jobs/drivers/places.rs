@@ -102,7 +102,7 @@ pub fn wims_of_medium(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The entry of `folder` with this name in any case, as media copied by other systems have it.
-fn child(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+pub(super) fn child(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     let plain = folder.join(name);
     if plain.exists() {
         return Ok(Some(plain));

@@ -1,8 +1,7 @@
 //! The images of one WIM, serviced one after the other, and the recovery image inside them.
 //!
-//! Windows Setup copies `\Windows\System32\Recovery\winre.wim` of the installed edition to the recovery partition; it is a WIM
-//! of Windows PE and needs the same drivers. It is taken out into a temporary file, serviced as any other and put back as the
-//! file's content, once for each distinct blob however many editions share it.
+//! The recovery image is a WIM of Windows PE and needs the same drivers. It is taken out into a temporary file, serviced as any
+//! other and put back as the file's content, once for each distinct blob however many editions share it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,10 +9,10 @@ use std::sync::Arc;
 
 use lz_kit::Level;
 
+use super::recovery::{RecoveryImage, is_its_own_fault};
 use super::report::{ImageFacts, ImageReport, InnerReport, RemovedDriver, WorkReport};
-use crate::base::{Context, Error, ErrorKind, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
-use crate::image::WimPath;
 use crate::image::edit::{Action, Change, Content, ImageView, Overlay, Security, View};
 use crate::jobs::edited_image::{EditedImages, OpenImage, VerifyDepth, hints_of, read_back};
 use crate::jobs::rebuild::{IntegrityChoice, existing_image};
@@ -21,12 +20,8 @@ use crate::jobs::spool::TemporaryFile;
 use crate::servicing::drivers::DriverReport;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
-use crate::transfer::apply::write_file_to;
 use crate::transfer::read::WimBlobs;
 use crate::transfer::write::{CopyDigests, NewWim, Packing, Recompress, write};
-
-/// Where the recovery image lies in an image of Windows.
-const RECOVERY_IMAGE: &str = "\\Windows\\System32\\Recovery\\winre.wim";
 
 /// Whether the recovery image inside an image is serviced with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,26 +191,14 @@ impl<'s, 'c> Servicer<'s, 'c> {
         overlay: &mut Overlay,
         warnings: &mut Vec<Error>,
     ) -> Result<Option<InnerReport>> {
-        let path = WimPath::parse(RECOVERY_IMAGE)?;
-        let Some(entry) = view.entry(&path).filter(|entry| !entry.is_directory() && !entry.digest.is_zero())
-        else {
-            return Ok(None);
-        };
-        if !self.inner.contains_key(&entry.digest) {
-            let spelt =
-                view.tree().find(&path).map_or_else(|| path.clone(), |node| view.tree().path_of(node));
-            let name = format!("{}: image {image}: {spelt}", wim.name());
-            match self.unpack_and_service(wim, view, &path, &name) {
+        let Some(found) = RecoveryImage::find(view.tree())? else { return Ok(None) };
+        let path = found.path.clone();
+        if !self.inner.contains_key(&found.digest) {
+            match self.unpack_and_service(wim, view, image, &found) {
                 Ok(inner) => {
-                    self.inner.insert(entry.digest, inner);
+                    self.inner.insert(found.digest, inner);
                 }
-                // What is damaged or no WIM cannot be serviced; the image around it still can.
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        ErrorKind::Format | ErrorKind::Unsupported | ErrorKind::NotFound
-                    ) =>
-                {
+                Err(e) if is_its_own_fault(e.kind()) => {
                     warnings.push(Error::new(
                         e.kind(),
                         format!("the recovery image stays as it is, since it cannot be serviced: {e}"),
@@ -225,7 +208,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
                 Err(e) => return Err(e),
             }
         }
-        let Some(inner) = self.inner.get_mut(&entry.digest) else { return Ok(None) };
+        let Some(inner) = self.inner.get_mut(&found.digest) else { return Ok(None) };
         if let Some(content) = &inner.content {
             let action = Action::PutFile {
                 content: content.clone(),
@@ -247,13 +230,10 @@ impl<'s, 'c> Servicer<'s, 'c> {
         &mut self,
         wim: &WimFile,
         view: &ImageView<'_>,
-        path: &WimPath,
-        name: &str,
+        image: ImageIndex,
+        found: &RecoveryImage,
     ) -> Result<Inner> {
-        let node = view.tree().find(path).ok_or_else(|| Error::not_found(format!("{path} is not there")))?;
-        let mut file = TemporaryFile::create(&self.scratch)?;
-        write_file_to(self.cx, view.tree(), &[wim], node, &mut file)?;
-        let inside = WimFile::open(file.into_source()?, name)?;
+        let inside = found.open(self.cx, wim, view.tree(), image, &self.scratch)?;
         let all: Vec<ImageIndex> = inside.images().collect();
         let ServicedWim { images, reports } = self.images(&inside, &all, Depth::Inner)?;
         let content = match images {
@@ -264,12 +244,12 @@ impl<'s, 'c> Servicer<'s, 'c> {
                 let new = NewWim { images, contents: &contents, ..rewritten(&inside) };
                 let written = write(self.cx, new, &mut file)?;
                 let source = file.into_source()?;
-                read_back(self.cx, source.clone(), name, &written, VerifyDepth::Written)?;
+                read_back(self.cx, source.clone(), inside.name(), &written, VerifyDepth::Written)?;
                 Some(Content::Source(source))
             }
         };
         let report = InnerReport {
-            path: path.to_string(),
+            path: found.path.to_string(),
             changed: content.is_some(),
             same_as: None,
             images: reports,

@@ -3,10 +3,10 @@
 //! Described in updates.md 1.1: the XML is an answer file whose `servicing/package` says what to install and where it lies. The
 //! package is taken from there, not guessed from file names; only an `.msu` without such a file may have exactly one cabinet.
 
-use super::UnpackedFiles;
 use super::has_suffix;
 use crate::base::xml::{self, XmlLimits};
 use crate::base::{Error, ErrorKind, Place, Result};
+use crate::jobs::archive::UnpackedFiles;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 
 /// Largest text that is read; real ones have a few hundred bytes.
@@ -33,7 +33,10 @@ pub struct TopPackage {
     pub cabinet: String,
 }
 
-/// True for cabinets of an `.msu` that are there for Windows Update or hold another servicing stack.
+/// How the names of packages end: cabinets, and the forms of WIM files.
+const PACKAGE_SUFFIXES: [&str; 3] = [".cab", ".wim", ".esd"];
+
+/// True for members of an `.msu` that are there for Windows Update or hold another servicing stack.
 pub(super) fn is_metadata(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "wsusscan.cab"
@@ -41,25 +44,57 @@ pub(super) fn is_metadata(name: &str) -> bool {
         || (name.contains("aggregatedmetadata") && name.ends_with(".cab"))
 }
 
+/// True for a member of an `.msu` that may be a package.
+pub(super) fn is_package(name: &str) -> bool {
+    PACKAGE_SUFFIXES.iter().any(|suffix| has_suffix(name, suffix)) && !is_metadata(name)
+}
+
+/// A name without the end that says what kind of package it is.
+pub(super) fn stem(name: &str) -> &str {
+    let suffix = PACKAGE_SUFFIXES.iter().find(|suffix| has_suffix(name, suffix));
+    let end = name.len() - suffix.map_or(0, |suffix| suffix.len());
+    name.get(..end).unwrap_or(name)
+}
+
 /// The package that the XML files name; none when there is no such file.
 pub(super) fn top_package(files: &UnpackedFiles) -> Result<Option<TopPackage>> {
     for file in files.list().iter().filter(|file| is_root_file(file, ".xml")) {
-        let at = |e: Error| e.at(Place::Path(file.path.clone()));
         let bytes = files.read(file, MAX_TEXT_BYTES)?;
-        let text = xml::decode(&bytes).map_err(at)?;
-        let document = xml::parse(&text, LIMITS, &file.path)?;
+        let parsed = TopPackage::parse(&file.path, &bytes);
+        if let Some(top) = parsed.map_err(|e| e.in_file(files.name()))? {
+            return Ok(Some(top));
+        }
+    }
+    Ok(None)
+}
+
+impl TopPackage {
+    /// Reads the answer file beside a package; none when it installs no package. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// `Format` and `Limit` for what is no sane XML, or names a package without identity or place.
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Option<Self>> {
+        let at = |e: Error| e.or_at(Place::Path(name.to_owned()));
+        let remedy = "the package is damaged; get it again from its source";
+        if bytes.len() as u64 > MAX_TEXT_BYTES {
+            let message =
+                format!("{} bytes are more than the {MAX_TEXT_BYTES} of an answer file", bytes.len());
+            return Err(at(Error::limit(message).remedy(remedy)));
+        }
+        let text = xml::decode(bytes).map_err(at)?;
+        let document = xml::parse(&text, LIMITS, name)?;
         let is_install = |node: &roxmltree::Node<'_, '_>| {
             node.tag_name().name() == "package" && node.attribute("action") == Some("install")
         };
-        let Some(package) = document.descendants().find(is_install) else { continue };
+        let Some(package) = document.descendants().find(is_install) else { return Ok(None) };
         let child = |name: &str| package.children().find(|node| node.tag_name().name() == name);
         let (Some(identity), Some(source)) = (child("assemblyIdentity"), child("source")) else {
             let message = "the package to install has no assemblyIdentity or no source";
-            return Err(at(Error::new(ErrorKind::Format, message)));
+            return Err(at(Error::new(ErrorKind::Format, message).remedy(remedy)));
         };
         let text_of = |name: &str| identity.attribute(name).unwrap_or_default().to_owned();
         let location = source.attribute("location").unwrap_or_default();
-        return Ok(Some(TopPackage {
+        Ok(Some(Self {
             name: text_of("name"),
             version: text_of("version"),
             architecture: text_of("processorArchitecture"),
@@ -67,24 +102,27 @@ pub(super) fn top_package(files: &UnpackedFiles) -> Result<Option<TopPackage>> {
             public_key_token: text_of("publicKeyToken"),
             // %configsetroot%\NAME.cab
             cabinet: location.rsplit(['\\', '/']).next().unwrap_or_default().to_owned(),
-        }));
+        }))
     }
-    Ok(None)
 }
 
 fn is_root_file(file: &PackageFile, suffix: &str) -> bool {
     has_suffix(&file.path, suffix) && !file.path.contains('\\')
 }
 
-/// The cabinet to open.
-pub(super) fn package_cabinet<'f>(
+/// The package to open: the one that is named, in whatever form it lies there, else the only one. A servicing stack
+/// (`SSU-….cab`) beside an update goes in first by itself and is not the one that is meant.
+pub(super) fn package_archive<'f>(
     files: &'f UnpackedFiles,
     top: Option<&TopPackage>,
 ) -> Result<&'f PackageFile> {
-    let mut cabinets = files.list().iter().filter(|file| is_root_file(file, ".cab"));
+    let is_root = |file: &&PackageFile| is_package(&file.path) && !file.path.contains('\\');
+    let packages: Vec<&PackageFile> = files.list().iter().filter(is_root).collect();
     if let Some(top) = top {
-        let named = cabinets.find(|file| file.path.eq_ignore_ascii_case(&top.cabinet));
-        return named.ok_or_else(|| {
+        let named = packages.iter().find(|file| file.path.eq_ignore_ascii_case(&top.cabinet));
+        let other_form =
+            || packages.iter().find(|file| stem(&file.path).eq_ignore_ascii_case(stem(&top.cabinet)));
+        return named.or_else(other_form).copied().ok_or_else(|| {
             Error::new(
                 ErrorKind::Format,
                 format!("{:?}, which is to be installed, is not in it", top.cabinet),
@@ -92,11 +130,13 @@ pub(super) fn package_cabinet<'f>(
             .remedy("the package is incomplete; get it again from its source")
         });
     }
-    match (cabinets.next(), cabinets.next()) {
+    let is_stack = |name: &str| name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("ssu-"));
+    let mut others = packages.iter().filter(|file| packages.len() == 1 || !is_stack(&file.path));
+    match (others.next(), others.next()) {
         (Some(only), None) => Ok(only),
         _ => {
-            Err(Error::new(ErrorKind::Format, "several cabinets, and no XML file that says which to install")
-                .remedy("extract it with wim cab extract and give the cabinet that is meant"))
+            Err(Error::new(ErrorKind::Format, "several packages, and no XML file that says which to install")
+                .remedy("extract it with wim cab extract or wim extract and give the package that is meant"))
         }
     }
 }
@@ -138,5 +178,27 @@ mod tests {
         assert!(is_metadata("WSUSSCAN.cab") && is_metadata("DesktopDeployment_x86.cab"));
         assert!(is_metadata("onepackage.AggregatedMetadata.cab"));
         assert!(!is_metadata("Windows6.1-KB2999226-x64.cab"));
+        assert!(
+            is_package("Windows11.0-KB5043080-x64.WIM")
+                && !is_package("WSUSSCAN.cab")
+                && !is_package("x.psf")
+        );
+        assert_eq!((stem("a.b.CAB"), stem("a.psf"), stem(".cab")), ("a.b", "a.psf", ""));
+    }
+
+    #[test]
+    fn the_answer_file_names_the_package() {
+        let text = |inner: &str| format!("<unattend xmlns=\"u\"><servicing>{inner}</servicing></unattend>");
+        let identity = "<assemblyIdentity name=\"P\" version=\"6.1.1.0\" language=\"neutral\"/>";
+        let good = text(&format!(
+            "<package action=\"install\">{identity}<source location=\"%configsetroot%\\x.cab\"/></package>"
+        ));
+        let top = TopPackage::parse("a.xml", good.as_bytes()).unwrap().unwrap();
+        assert_eq!((top.name.as_str(), top.cabinet.as_str(), top.architecture.as_str()), ("P", "x.cab", ""));
+        assert_eq!(TopPackage::parse("a.xml", text("<package action=\"stage\"/>").as_bytes()).unwrap(), None);
+        let bad = text(&format!("<package action=\"install\">{identity}</package>"));
+        let error = TopPackage::parse("a.xml", bad.as_bytes()).unwrap_err();
+        assert!(error.kind() == ErrorKind::Format && error.remedy_text().is_some(), "{error}");
+        assert!(TopPackage::parse("a.xml", &vec![b' '; 2 << 20]).unwrap_err().kind() == ErrorKind::Limit);
     }
 }

@@ -4,6 +4,7 @@
 //! `formats::hive`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 
@@ -142,7 +143,8 @@ pub struct HiveDifference {
 }
 
 impl HiveDifference {
-    fn new(hive: &str, difference: Difference) -> Self {
+    /// What reports tell of a difference in the hive of that name.
+    pub(in crate::jobs) fn new(hive: &str, difference: Difference) -> Self {
         let hive = hive.to_owned();
         let (kind, key, part, old, new) = match difference {
             Difference::KeyAdded { key } => ("key-added", key, None, None, None),
@@ -168,6 +170,20 @@ impl HiveDifference {
             }
         };
         Self { hive, kind, key, part, old, new }
+    }
+}
+
+impl fmt::Display for HiveDifference {
+    /// `value-changed HIVE\\KEY [NAME] was OLD is NEW`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hive, kind, key, part, old, new } = self;
+        write!(f, "{kind} {hive}{}{key}", if hive.is_empty() { "" } else { "\\" })?;
+        for (word, value) in [(" [", part), (" was ", old), (" is ", new)] {
+            if let Some(value) = value {
+                write!(f, "{word}{value}{}", if word == " [" { "]" } else { "" })?;
+            }
+        }
+        Ok(())
     }
 }
 

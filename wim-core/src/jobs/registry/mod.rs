@@ -17,4 +17,5 @@ pub use compact::{CompactOptions, CompactReport, CompactedHive, compact};
 pub use edit::{EditOptions, EditRecord, EditReport, ImageEdits, LeftOut, Mode, edit, load_reg_file};
 pub use find::{Case, Extent, Hit, Part, Query, find};
 pub use hive_place::{HivePlace, KeyPaths};
+pub(super) use target::limit_bytes;
 pub use target::{Registry, Target, read};

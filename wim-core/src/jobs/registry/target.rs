@@ -14,6 +14,7 @@ use crate::formats::wim::WimFile;
 use crate::image::edit::{ImageView, View};
 use crate::jobs::dir::NothingFits;
 use crate::jobs::images;
+use crate::jobs::input::{can_be_opened, split_image};
 use crate::jobs::open::{Check, load_image, open};
 use crate::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use crate::servicing::registry::{self, PathMap, Places};
@@ -23,7 +24,7 @@ use crate::transfer::read::WimBlobs;
 const MIN_LIMIT_BYTES: u64 = 256 << 20;
 
 /// Largest hive that a job loads: editing takes up to three times its size.
-pub(super) fn limit_bytes(cx: &Context<'_>) -> u64 {
+pub(in crate::jobs) fn limit_bytes(cx: &Context<'_>) -> u64 {
     MIN_LIMIT_BYTES.max(cx.memory_bytes() / 3)
 }
 
@@ -40,13 +41,8 @@ impl Target {
     /// Reads `FILE` or `FILE:IMAGE`; a file whose whole name exists is taken as it is.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let whole = PathBuf::from(text);
-        match text.rsplit_once(':') {
-            Some((path, image)) if !whole.exists() && !path.is_empty() && Path::new(path).exists() => {
-                Self { path: PathBuf::from(path), image: Some(image.to_owned()) }
-            }
-            _ => Self { path: whole, image: None },
-        }
+        let (path, image) = split_image(text);
+        Self { path, image }
     }
 }
 
@@ -58,11 +54,7 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn open(cx: &Context<'_>, target: &Target) -> Result<Self> {
-        let mut signature = [0; 4];
-        let mut file =
-            std::fs::File::open(&target.path).map_err(|e| Error::io(e, "cannot open", &target.path))?;
-        let is_hive = file.read_exact(&mut signature).is_ok() && signature == *b"regf";
-        if is_hive {
+        if is_hive(&target.path)? {
             if target.image.is_some() {
                 return Err(Error::invalid_input("a hive file has no images").in_file(target.path.display()));
             }
@@ -78,6 +70,16 @@ impl Source {
             None => Ok(vec![images::choose_one(wim, None)?]),
         }
     }
+}
+
+/// True for a hive file of the host; what lies on a disc image is none.
+fn is_hive(path: &Path) -> Result<bool> {
+    if !path.exists() && can_be_opened(path) {
+        return Ok(false);
+    }
+    let mut signature = [0; 4];
+    let mut file = std::fs::File::open(path).map_err(|e| Error::io(e, "cannot open", path))?;
+    Ok(file.read_exact(&mut signature).is_ok() && signature == *b"regf")
 }
 
 /// How the hives of a target are opened.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use lz_kit::Level;
 
 use self::image::{ServicedImage, service};
+use super::archive::Scratch;
 use super::clock;
 use super::drivers::sources;
 use super::edited_image::{EditedImages, folder_of, read_back};
@@ -89,7 +90,7 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
         Mode::DryRun => None,
     };
     let kept = kept_images(&wim, &options.editions)?;
-    let edits = Edits::read(options)?;
+    let edits = Edits::read(cx, options)?;
     let mut images = EditedImages::new(&folder_of(&options.output));
     cx.progress.start(Stage::LoadingImages, kept.len() as u64);
     let mut reports = Vec::new();
@@ -112,16 +113,17 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
 }
 
 /// What is applied to every image, read once.
-struct Edits {
-    drivers: Vec<Box<dyn PackageFiles>>,
+struct Edits<'c> {
+    drivers: Vec<Box<dyn PackageFiles + 'c>>,
     reg_files: Vec<(String, RegFile)>,
     /// The job's time, if the environment fixes one.
     fixed_time: Option<FileTime>,
 }
 
-impl Edits {
-    fn read(options: &SlipstreamOptions) -> Result<Self> {
-        let drivers = sources::open_all(&options.drivers, &folder_of(&options.output))?;
+impl<'c> Edits<'c> {
+    fn read(cx: &Context<'c>, options: &SlipstreamOptions) -> Result<Self> {
+        let scratch = Scratch::on_disk(&folder_of(&options.output));
+        let drivers = sources::open_all(cx, &options.drivers, &scratch)?;
         let read_reg = |path: &PathBuf| {
             let bytes = read_small(path)?;
             let parsed =

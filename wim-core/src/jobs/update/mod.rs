@@ -11,19 +11,17 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::assemble::{AddRules, Assembly};
+use super::assemble::{AddRules, Assembly, ImagePlace};
 use super::clock::job_time;
 use super::dir::{NothingFits, typed_path};
 use super::images;
 use super::open::{Check, case_of_paths, load_image};
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
-use super::target::{Placement, Target, write_target};
+use super::rebuild::{IntegrityChoice, Written};
+use super::target::{Placement, Target};
 use crate::base::{Context, Error, FileTime, Place, Result};
 use crate::image::glob::Case;
-use crate::image::store::store;
 use crate::image::{ExistingFiles, WimPath};
 use crate::transfer::capture::{CaptureOptions, Links, UnixData};
-use crate::transfer::write::{CopyDigests, NewMetadata, NewWim, Packing};
 
 /// How an image is updated.
 #[derive(Clone, Debug)]
@@ -77,31 +75,9 @@ pub fn run(
     for command in commands {
         carry_out(cx, &mut assembly, command, options, (time, case))?;
     }
-    let mut images = existing_images(&wim, &[], cx)?;
-    let size_of = |digest: &_| wim.table().find(digest).map(|entry| entry.header.size);
-    if let Some(updated) = images.get_mut(image.position()) {
-        assembly.set_counts(&mut updated.xml, &size_of);
-        updated.xml.set_time("LASTMODIFICATIONTIME", time);
-        updated.metadata = NewMetadata::new(store(&assembly.tree));
-        updated.references = assembly.tree.blob_references();
-    }
-    let (contents, totals) = (assembly.contents, assembly.totals);
-    let new = NewWim {
-        format: CompressionOptions::default().format(wim.format())?,
-        level: super::Level::default(),
-        packing: Packing::as_in(&wim),
-        guid: Some(wim.header().guid),
-        flags: wim.header().flags,
-        xml: wim.xml().clone(),
-        images,
-        sources: vec![&wim],
-        contents: &contents,
-        boot: wim.boot_index(),
-        integrity: options.integrity.resolve(Some(&wim)),
-        recompress: CompressionOptions::default().recompress,
-        copy_digests: CopyDigests::Drop,
-    };
-    let written = write_target(cx, new, (&wim, file, path), options.placement)?;
+    let totals = assembly.totals;
+    let rules = (options.integrity, options.placement);
+    let written = assembly.write_into(cx, (&wim, file, path), ImagePlace::Of(image), time, rules)?;
     Ok(Updated {
         written,
         image: image.number(),

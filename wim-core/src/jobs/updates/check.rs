@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{OpenFile, Pieces, open_file, with_images};
 use crate::base::{Context, Error, ErrorKind, Result};
+use crate::jobs::archive::Scratch;
 use crate::jobs::registry::Target;
 use crate::servicing::updates::{
     Branch, Checked, Kb, Outcome, UpdatePackage, UpdatePlan, check as judge_all, plan,
@@ -104,9 +105,10 @@ impl ImageCheck {
 pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>> {
     // A plan speaks of files that are proved to be there.
     let pieces = if options.plan == PlanMode::Make { Pieces::Rebuild } else { Pieces::WhenNeeded };
+    let scratch = Scratch::new(cx, &options.scratch);
     let (mut files, mut unreadable) = (Vec::new(), Vec::new());
     for path in &options.files {
-        match open_file(cx, path, &options.scratch, pieces) {
+        match open_file(cx, path, &scratch, pieces) {
             Ok(file) => files.push(file),
             // A kind of package that cannot be opened yet says nothing about the others.
             Err(error) if error.kind() == ErrorKind::Unsupported => unreadable.push(unknown(path, &error)),

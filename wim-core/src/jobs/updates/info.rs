@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Pieces, open_file};
 use crate::base::{Context, Result};
 use crate::formats::cbs::{AssemblyIdentity, Comparison, Parent};
+use crate::jobs::archive::Scratch;
 use crate::servicing::updates::{
     Branch, LoadedManifest, PackageEntry, UpdatePackage, installers_needed, kb_of, windows7,
 };
@@ -16,7 +17,7 @@ use crate::servicing::updates::{
 pub struct PackageInfo {
     /// The file.
     pub path: String,
-    /// `msu`, `cab`, `program` or `folder`.
+    /// `msu`, `cab`, `program`, `wim` or `folder`.
     pub container: &'static str,
     /// `files`, `delta` or `psf`: how its files are stored.
     pub payload: &'static str,
@@ -148,7 +149,7 @@ pub struct InstallerInfo {
 /// # Errors
 /// What opening the file gives; manifests that cannot be read are findings.
 pub fn info(cx: &Context<'_>, path: &Path, scratch: &Path, branch: Branch) -> Result<PackageInfo> {
-    let open = open_file(cx, path, scratch, Pieces::WhenNeeded)?;
+    let open = open_file(cx, path, &Scratch::new(cx, scratch), Pieces::WhenNeeded)?;
     let package = UpdatePackage::load(&*open.files, branch)?;
     let mut findings = package.notes.clone();
     let (mut components, mut installers) = (Vec::new(), Vec::<InstallerInfo>::new());

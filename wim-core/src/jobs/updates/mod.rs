@@ -16,6 +16,7 @@ pub use list::{ImagePackages, PackageLine, list};
 
 use std::path::{Path, PathBuf};
 
+use super::archive::Scratch;
 use super::drivers::sources::PackageFolder;
 use super::edited_image::{OpenImage, hints_of};
 use super::images;
@@ -32,7 +33,7 @@ use crate::transfer::read::WimBlobs;
 /// A package as people have it, opened.
 struct OpenFile {
     path: PathBuf,
-    /// `msu`, `cab`, `program` or `folder`.
+    /// `msu`, `cab`, `program`, `wim` or `folder`.
     container: &'static str,
     /// Whether its files lie in it as they are.
     payload: &'static str,
@@ -49,7 +50,7 @@ enum Pieces {
 }
 
 /// Opens an update: an `.msu`, a `.cab`, a program with one inside, or a folder that one was expanded to.
-fn open_file(cx: &Context<'_>, path: &Path, scratch: &Path, pieces: Pieces) -> Result<OpenFile> {
+fn open_file(cx: &Context<'_>, path: &Path, scratch: &Scratch, pieces: Pieces) -> Result<OpenFile> {
     cx.cancel.check()?;
     let path = path.to_owned();
     if path.is_dir() {
@@ -61,6 +62,7 @@ fn open_file(cx: &Context<'_>, path: &Path, scratch: &Path, pieces: Pieces) -> R
         packages::Container::Cab => "cab",
         packages::Container::Msu => "msu",
         packages::Container::Program => "program",
+        packages::Container::Wim => "wim",
     };
     let payload = match open.payload {
         packages::Payload::Files => "files",

@@ -28,13 +28,23 @@ pub(super) const CATALOG_FOLDER: &str =
 /// Greatest number of an `oemN.inf`.
 const MAX_NUMBER: u32 = 9999;
 
+/// What decides which hive's database gets a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackageKind {
+    /// Windows needs it to boot.
+    BootCritical,
+    /// It extends another driver.
+    Extension,
+    /// Neither.
+    Other,
+}
+
 /// The hive whose database gets a package: SYSTEM for boot-critical classes and extensions, as a real SYSTEM hive has them; DRIVERS
 /// for the rest, where the image has that hive.
-pub fn hive_of(hives: &mut HiveSet<'_>, is_boot_critical: bool, is_extension: bool) -> HiveName {
-    if is_boot_critical || is_extension || !hives.has(HiveName::Drivers) {
-        HiveName::System
-    } else {
-        HiveName::Drivers
+pub fn hive_of(hives: &mut HiveSet<'_>, kind: PackageKind) -> HiveName {
+    match kind {
+        PackageKind::Other if hives.has(HiveName::Drivers) => HiveName::Drivers,
+        PackageKind::BootCritical | PackageKind::Extension | PackageKind::Other => HiveName::System,
     }
 }
 

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::database::{self, CATALOG_FOLDER, FILE_REPOSITORY, INF_FOLDER, OEM_INF_MAP, ROOT, UPDATE_DATE};
+use super::database::{
+    self, CATALOG_FOLDER, FILE_REPOSITORY, INF_FOLDER, OEM_INF_MAP, PackageKind, ROOT, UPDATE_DATE,
+};
 use super::level_a;
 use super::place::{Done, Job};
 use super::registry_lines::{Overwrite, Publication, RegistryWriter, is_one_token};
@@ -99,7 +101,12 @@ impl LevelB<'_, '_> {
         let is_extension = self.job.package.version().is_extension();
         let configured = self.job.is_put_in_place() && !is_extension;
         done.added.boot_critical = configured;
-        let hive = database::hive_of(hives, self.job.selection.boot_critical || configured, is_extension);
+        let kind = match (self.job.selection.boot_critical || configured, is_extension) {
+            (_, true) => PackageKind::Extension,
+            (true, false) => PackageKind::BootCritical,
+            (false, false) => PackageKind::Other,
+        };
+        let hive = database::hive_of(hives, kind);
         let arch_word = database::architecture_word(hives, self.job.target.arch)?;
         let overwrite = if self.job.completing { Overwrite::OnlyMissing } else { Overwrite::All };
         let store = format!("%SystemRoot%\\System32\\DriverStore\\FileRepository\\{package}");

@@ -242,11 +242,10 @@ impl Removal<'_> {
                 None => hives.delete_value(hive, key, value, reason),
             };
         }
-        if let Some(list) = present.as_ref().and_then(|present| without_own_strings(present, edit, entry)) {
-            return match list {
-                Some(rest) => hives.set(hive, key, value, rest, reason),
-                None => hives.delete_value(hive, key, value, reason),
-            };
+        match present.as_ref().map_or(Others::NoList, |present| others_strings(present, edit, entry)) {
+            Others::Left(rest) => return hives.set(hive, key, value, rest, reason),
+            Others::None => return hives.delete_value(hive, key, value, reason),
+            Others::NoList => {}
         }
         if let Some(next) = later(entry, others, |other| other.registry.iter().any(|o| o.is_about(edit))) {
             if let Some(heir) = next.registry.iter_mut().find(|o| o.is_about(edit))
@@ -389,39 +388,50 @@ fn hand_over_file(
     Ok(true)
 }
 
-/// For a list value: what is left of it without the driver's own strings (none: nothing). None for other values.
-fn without_own_strings(
-    present: &RegValue,
-    edit: &ManifestEdit,
-    entry: &ManifestEntry,
-) -> Option<Option<RegValue>> {
+/// What a value holds beside the strings of one driver.
+enum Others {
+    /// It is no list.
+    NoList,
+    /// Nothing: the value goes.
+    None,
+    /// These.
+    Left(RegValue),
+}
+
+impl Others {
+    fn of(strings: &[String]) -> Self {
+        if strings.is_empty() { Self::None } else { Self::Left(RegValue::multi_sz(strings)) }
+    }
+}
+
+/// What is left of a list value without the driver's own strings.
+fn others_strings(present: &RegValue, edit: &ManifestEdit, entry: &ManifestEntry) -> Others {
     if edit.value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(DEVICE_PATH)) {
         let folder = entry.folder.rsplit('\\').next().unwrap_or_default();
         let own = format!("{DEVICE_PATH_PREFIX}\\{folder}");
-        let text = present.as_str()?;
+        let Some(text) = present.as_str() else { return Others::NoList };
         let rest: Vec<&str> =
             text.split(';').filter(|part| !part.trim().eq_ignore_ascii_case(&own)).collect();
         let mut value = RegValue::expand_sz(&rest.join(";"));
         value.kind = present.kind;
-        return Some(Some(value));
+        return Others::Left(value);
     }
+    let Some(mut rest) = present.as_multi_sz() else { return Others::NoList };
     if let Some(published) = &entry.published
         && edit.value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(OWNERS))
     {
-        let mut rest = present.as_multi_sz()?;
         rest.retain(|owner| !owner.eq_ignore_ascii_case(published));
-        return Some((!rest.is_empty()).then(|| RegValue::multi_sz(&rest)));
+        return Others::of(&rest);
     }
     let strings = |value: &Option<ManifestValue>| {
         let value = value.as_ref().and_then(from_manifest);
         value.filter(|v| v.kind == reg_type::MULTI_SZ).and_then(|v| v.as_multi_sz())
     };
-    let new = strings(&edit.new)?;
-    let old = edit.old.as_ref().map(|_| strings(&edit.old)).unwrap_or_default()?;
+    let old = if edit.old.is_some() { strings(&edit.old) } else { Some(Vec::new()) };
+    let (Some(new), Some(old)) = (strings(&edit.new), old) else { return Others::NoList };
     let has = |list: &[String], text: &String| list.iter().any(|other| other.eq_ignore_ascii_case(text));
-    let mut rest = present.as_multi_sz()?;
     rest.retain(|text| has(&old, text) || !has(&new, text));
-    Some((!rest.is_empty()).then(|| RegValue::multi_sz(&rest)))
+    Others::of(&rest)
 }
 
 fn to_manifest(value: &RegValue) -> ManifestValue {

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, FileTime, Result};
 use crate::image::edit::Times;
 
 /// A directory below the target; 0 is the target itself.
@@ -52,6 +52,9 @@ pub(super) trait Host: Sized {
         times: Times,
     ) -> Result<()>;
 
+    /// The time of the last write of something in a directory, as the host has it; `.` is the directory.
+    fn last_write(&mut self, directory: DirectoryId, name: &OsStr) -> Option<FileTime>;
+
     /// Sets the times of a directory.
     fn set_directory_times(&mut self, directory: DirectoryId, times: Times) -> Result<()>;
 }
@@ -94,7 +97,6 @@ pub(super) const TEMPORARY_TRIES: u32 = 1000;
 mod tests {
     use super::super::portable::PortableHost;
     use super::*;
-    use crate::base::FileTime;
     use std::io::Write;
 
     fn os(name: &str) -> &OsStr {
@@ -151,6 +153,8 @@ mod tests {
         host.set_directory_times(b, times(77)).unwrap();
         let modified = std::fs::metadata(target.join("a/b")).unwrap().modified().unwrap();
         assert_eq!(FileTime::from_system_time(modified), times(77).last_write);
+        assert_eq!(host.last_write(b, os(".")), Some(times(77).last_write));
+        assert_eq!(host.last_write(b, os("nothing")), None);
         let mut names: Vec<_> =
             std::fs::read_dir(target.join("a/b")).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.extend(std::fs::read_dir(target.join("a")).unwrap().map(|e| e.unwrap().file_name()));

@@ -16,7 +16,7 @@ const COLON: u16 = b':' as u16;
 /// The text of the link; none when the reparse point is no link, is damaged, or leads where the host has no name for.
 ///
 /// `fixed_root` is where the root of the image lies now: links that were fixed up at capture lead there.
-pub(super) fn of_reparse_point(
+pub(in crate::transfer) fn of_reparse_point(
     reparse: Reparse,
     data: &[u8],
     fixed_root: Option<&Path>,

@@ -9,19 +9,22 @@
 //! Security descriptors, short names and most attributes are not restored by this version.
 
 mod host;
-mod link_text;
+pub(super) mod link_text;
 mod plan;
 mod portable;
+mod side_file;
 #[cfg(unix)]
 mod unix;
 mod write;
+
+pub use side_file::SideFile;
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
 use self::host::Host;
-use self::plan::Plan;
+use self::plan::{Plan, Unholdable};
 use self::write::{Writer, blame};
 use super::host_name::NameRules;
 use super::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
@@ -101,7 +104,8 @@ impl LeftOut {
             (self.reparse_points, "reparse points that are no links this system can make"),
         ] {
             if count > 0 {
-                cx.progress.warn(&Error::unsupported(format!("{count} {what} were left out")));
+                let error = Error::unsupported(format!("{count} {what} were left out"));
+                cx.progress.warn(&error.remedy("keep them in a side file with --metadata"));
             }
         }
     }
@@ -120,7 +124,24 @@ pub fn apply(
     options: &ApplyOptions,
 ) -> Result<ApplyReport> {
     let plan = Plan::of_image(tree, NameRules::of_this_host(), cx.progress);
-    run(cx, tree, wims, target, options, plan)
+    run(cx, tree, wims, target, options, plan, None)
+}
+
+/// As [`apply`], with what the host cannot hold kept in `side_file`; other names, and empty files and directories, stand for
+/// what cannot be made.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_with_side_file(
+    cx: &Context<'_>,
+    tree: &Tree,
+    wims: &[&WimFile],
+    target: &Path,
+    options: &ApplyOptions,
+    side_file: &mut SideFile,
+) -> Result<ApplyReport> {
+    let plan = Plan::of_whole_image(tree, NameRules::of_this_host(), Unholdable::StandIn, cx.progress);
+    run(cx, tree, wims, target, options, plan, Some(side_file))
 }
 
 /// Extracts files and directories, with all below them, into `target`; files of the same names are replaced.
@@ -135,8 +156,28 @@ pub fn extract(
     target: &Path,
     options: &ApplyOptions,
 ) -> Result<ApplyReport> {
-    let plan = Plan::of_nodes(tree, nodes, options.layout, NameRules::of_this_host(), cx.progress)?;
-    run(cx, tree, wims, target, options, plan)
+    let rules = (NameRules::of_this_host(), Unholdable::LeaveOut);
+    let plan = Plan::of_nodes(tree, nodes, options.layout, rules, cx.progress)?;
+    run(cx, tree, wims, target, options, plan, None)
+}
+
+/// As [`extract`], with what the host cannot hold kept as [`apply_with_side_file`] does; several extractions into one target
+/// may share a side file.
+///
+/// # Errors
+/// As [`extract`].
+pub fn extract_with_side_file(
+    cx: &Context<'_>,
+    tree: &Tree,
+    wims: &[&WimFile],
+    nodes: &[NodeId],
+    target: &Path,
+    options: &ApplyOptions,
+    side_file: &mut SideFile,
+) -> Result<ApplyReport> {
+    let rules = (NameRules::of_this_host(), Unholdable::StandIn);
+    let plan = Plan::of_nodes(tree, nodes, options.layout, rules, cx.progress)?;
+    run(cx, tree, wims, target, options, plan, Some(side_file))
 }
 
 /// Writes the unnamed data of a file to `out`.
@@ -192,9 +233,10 @@ fn run(
     target: &Path,
     options: &ApplyOptions,
     plan: Plan,
+    side_file: Option<&mut SideFile>,
 ) -> Result<ApplyReport> {
     let host = ThisHost::open(target)?;
-    run_on(cx, tree, wims, host, options, plan)
+    run_on(cx, tree, wims, host, options, (plan, side_file))
 }
 
 fn run_on<H: Host>(
@@ -203,7 +245,7 @@ fn run_on<H: Host>(
     wims: &[&WimFile],
     host: H,
     options: &ApplyOptions,
-    plan: Plan,
+    (plan, side_file): (Plan, Option<&mut SideFile>),
 ) -> Result<ApplyReport> {
     let files_of = plan.files_by_digest(tree);
     let (mut inputs, mut total) = (Vec::with_capacity(files_of.len()), 0u64);
@@ -229,7 +271,11 @@ fn run_on<H: Host>(
         writer.piece(piece, size, files_of.get(&digest).map_or(&[], Vec::as_slice))
     })?;
     make_links(cx, tree, wims, &mut writer, link_target.as_deref())?;
+    writer.make_stand_ins()?;
     writer.set_directory_times()?;
+    if let Some(side_file) = side_file {
+        side_file.record(cx, writer.made())?;
+    }
     let report = writer.finish();
     report.left_out.warn(cx);
     Ok(report)

@@ -4,13 +4,18 @@
 //! knows nodes and directories of the target, no bytes and no files.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 
 use super::host::DirectoryId;
 use super::{Layout, LeftOut};
 use crate::base::{Error, Place, Progress, Result, Sha1Digest, WimString};
+use crate::formats::wim::attributes::DIRECTORY;
 use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
 use crate::image::{InodeId, NodeId, StreamKind, Tree};
-use crate::transfer::host_name::NameRules;
+use crate::transfer::host_name::{self, NameRules};
+
+/// Longest name in bytes that the file systems of Unix take.
+const MAX_HOST_NAME: usize = 255;
 
 /// A name to be made: its directory and the node whose name it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +40,34 @@ pub(super) struct Plan {
     pub(super) left_out: LeftOut,
     /// True when the target gets the times of the root.
     pub(super) is_image: bool,
+    /// Names on the host that are not those of the image.
+    pub(super) names: HashMap<NodeId, OsString>,
+    pub(super) unholdable: Unholdable,
+}
+
+/// What becomes of names and files that the host cannot hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unholdable {
+    /// They are left out.
+    LeaveOut,
+    /// Other names and empty files or directories stand for them, and a side file says what they are.
+    StandIn,
 }
 
 impl Plan {
-    /// A whole image.
+    /// A whole image, without what the host cannot hold.
     pub(super) fn of_image(tree: &Tree, rules: NameRules, progress: &dyn Progress) -> Self {
-        let mut planner = Planner::new(tree, rules, progress);
+        Self::of_whole_image(tree, rules, Unholdable::LeaveOut, progress)
+    }
+
+    /// A whole image.
+    pub(super) fn of_whole_image(
+        tree: &Tree,
+        rules: NameRules,
+        unholdable: Unholdable,
+        progress: &dyn Progress,
+    ) -> Self {
+        let mut planner = Planner::new(tree, rules, unholdable, progress);
         planner.below(tree.root(), 0);
         planner.plan.is_image = true;
         planner.plan
@@ -51,10 +78,10 @@ impl Plan {
         tree: &Tree,
         nodes: &[NodeId],
         layout: Layout,
-        rules: NameRules,
+        (rules, unholdable): (NameRules, Unholdable),
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let mut planner = Planner::new(tree, rules, progress);
+        let mut planner = Planner::new(tree, rules, unholdable, progress);
         let mut chosen: HashSet<NodeId> = HashSet::new();
         let mut names: Vec<WimString> = Vec::new();
         // What lies inside another chosen directory comes with it when paths are kept.
@@ -90,6 +117,14 @@ impl Plan {
         Ok(planner.plan)
     }
 
+    /// The name on the host of what `node` names.
+    pub(super) fn host_name(&self, tree: &Tree, node: NodeId) -> OsString {
+        match self.names.get(&node) {
+            Some(name) => name.clone(),
+            None => host_name::to_host(&tree.node(node).name),
+        }
+    }
+
     /// The files of each blob, by their place in the list; empty files have none.
     pub(super) fn files_by_digest(&self, tree: &Tree) -> HashMap<Sha1Digest, Vec<usize>> {
         let mut files: HashMap<Sha1Digest, Vec<usize>> = HashMap::new();
@@ -115,13 +150,15 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(tree: &'a Tree, rules: NameRules, progress: &'a dyn Progress) -> Self {
+    fn new(tree: &'a Tree, rules: NameRules, unholdable: Unholdable, progress: &'a dyn Progress) -> Self {
         let plan = Plan {
             directories: vec![Spot { directory: 0, node: tree.root() }],
             files: Vec::new(),
             links: Vec::new(),
             left_out: LeftOut::default(),
             is_image: false,
+            names: HashMap::new(),
+            unholdable,
         };
         Self { tree, rules, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
     }
@@ -171,7 +208,10 @@ impl<'a> Planner<'a> {
             let mut last: Option<NodeId> = None;
             let mut made = Vec::new();
             for &child in self.tree.children(directory) {
-                if last.is_some_and(|last| self.are_twins(last, child)) {
+                let is_twin = last.is_some_and(|last| self.are_twins(last, child));
+                if is_twin && self.plan.unholdable == Unholdable::StandIn {
+                    self.plan.names.insert(child, self.other_name(child));
+                } else if is_twin {
                     self.refuse(child, "this system takes it for the same name as one beside it; left out");
                     continue;
                 }
@@ -201,21 +241,23 @@ impl<'a> Planner<'a> {
         let named =
             inode.streams.iter().filter(|(kind, _)| matches!(kind, StreamKind::Named(_))).count() as u64;
         let is_first_name = !self.file_of.contains_key(&id);
-        if is_first_name {
+        if is_first_name && self.plan.unholdable == Unholdable::LeaveOut {
             self.plan.left_out.named_streams += named;
         }
         let spot = Spot { directory: target, node };
         if inode.is_directory() {
             return Some(self.directory(node, target));
         }
-        if !inode.streams.get(&StreamKind::Efs).is_zero() {
+        let stands_in = self.plan.unholdable == Unholdable::StandIn;
+        if !inode.streams.get(&StreamKind::Efs).is_zero() && !stands_in {
             self.plan.left_out.encrypted += 1;
             return None;
         }
         match inode.reparse {
             Some(reparse) if matches!(reparse.tag, SYMLINK | MOUNT_POINT) => self.plan.links.push(spot),
-            Some(_) => self.plan.left_out.reparse_points += 1,
-            None => {
+            Some(_) if !stands_in => self.plan.left_out.reparse_points += 1,
+            Some(_) if inode.attributes & DIRECTORY != 0 => _ = self.directory(node, target),
+            _ => {
                 let files = &mut self.plan.files;
                 let index = *self.file_of.entry(id).or_insert(files.len());
                 match files.get_mut(index) {
@@ -228,11 +270,40 @@ impl<'a> Planner<'a> {
     }
 
     fn is_allowed(&mut self, node: NodeId) -> bool {
-        let is_allowed = self.rules.allow(&self.tree.node(node).name);
+        let name = &self.tree.node(node).name;
+        let is_allowed = self.rules.allow(name);
+        if self.plan.unholdable == Unholdable::StandIn {
+            let is_long = host_name::to_host(name).len() > MAX_HOST_NAME;
+            if !is_allowed || is_long && self.rules == NameRules::Unix {
+                self.plan.names.insert(node, self.other_name(node));
+            }
+            return true;
+        }
         if !is_allowed {
             self.refuse(node, "this system cannot have a file of this name; left out");
         }
         is_allowed
+    }
+
+    /// A name that every host takes and that nothing else in the directory has.
+    fn other_name(&self, node: NodeId) -> OsString {
+        let name = &self.tree.node(node).name;
+        let bytes: Vec<u8> = name.to_le_bytes().collect();
+        let hash = Sha1Digest::of(&bytes);
+        let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let start: String = name.to_text().chars().filter(is_plain).take(24).collect();
+        let hash: String = hash.to_string().chars().take(16).collect();
+        let directory = self.tree.node(node).parent.unwrap_or(self.tree.root());
+        let candidates = (0u32..).map(|number| match number {
+            0 => format!("{start}~wim{hash}"),
+            _ => format!("{start}~wim{hash}~{number}"),
+        });
+        let is_free = |name: &String| {
+            let units: Vec<u16> = name.encode_utf16().collect();
+            self.tree.child(directory, &units).is_none()
+        };
+        let mut free = candidates.into_iter().filter(is_free);
+        OsString::from(free.next().unwrap_or(hash))
     }
 
     fn refuse(&mut self, node: NodeId, why: &str) {

@@ -14,7 +14,7 @@ use super::host::{
     DirectoryId, Host, LinkKind, NewFile, TEMPORARY_TRIES, directory_in_the_way, file_in_the_way,
     temporary_name,
 };
-use crate::base::{Error, Result};
+use crate::base::{Error, FileTime, Result};
 use crate::image::edit::Times;
 
 pub(super) struct PortableHost {
@@ -149,6 +149,11 @@ impl Host for PortableHost {
             LinkKind::Directory => std::os::windows::fs::symlink_dir(text, path),
         };
         self.place(directory, &path, "cannot make the symbolic link", link)
+    }
+
+    fn last_write(&mut self, directory: DirectoryId, name: &OsStr) -> Option<FileTime> {
+        let metadata = std::fs::symlink_metadata(self.path(directory, name)).ok()?;
+        metadata.modified().ok().map(FileTime::from_system_time)
     }
 
     fn set_directory_times(&mut self, directory: DirectoryId, times: Times) -> Result<()> {

@@ -230,6 +230,14 @@ impl Host for UnixHost {
         }
     }
 
+    fn last_write(&mut self, directory: DirectoryId, name: &OsStr) -> Option<FileTime> {
+        let handle = self.handle(directory).ok()?;
+        let stat = rustix::fs::statat(&*handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        // The types of both fields differ from system to system.
+        #[allow(clippy::useless_conversion, reason = "useless on some systems only")]
+        Some(FileTime::from_unix(i64::try_from(stat.st_mtime).ok()?, u32::try_from(stat.st_mtime_nsec).ok()?))
+    }
+
     fn set_directory_times(&mut self, directory: DirectoryId, times: Times) -> Result<()> {
         let handle = self.handle(directory)?;
         rustix::fs::futimens(&*handle, &timestamps(times))

@@ -3,16 +3,17 @@
 //! One blob at a time arrives in order, so that one file is open at a time; others with the same content are written along
 //! when the blob is small, and copied from the first when it is large.
 
-use std::ffi::OsStr;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{Seek, SeekFrom, Write};
 
 use super::ApplyReport;
 use super::host::{Host, LinkKind, NewFile};
-use super::plan::{Plan, Spot};
+use super::plan::{Plan, Spot, Unholdable};
+use super::side_file::Made;
 use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest};
 use crate::formats::wim::attributes::{DIRECTORY, SPARSE};
 use crate::image::{NodeId, StreamKind, Tree};
-use crate::transfer::host_name;
 use crate::transfer::read::BlobPiece;
 
 /// Zeros of a sparse file are left out in blocks of this many bytes.
@@ -26,18 +27,20 @@ pub(super) struct Writer<'a, 'c, H: Host> {
     /// The file that a blob in several pieces goes to.
     open: Option<H::NewFile>,
     report: ApplyReport,
+    /// The texts of the links that were made, when a side file tells of them.
+    made_links: HashMap<NodeId, OsString>,
 }
 
 impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
     pub(super) fn new(cx: &'a Context<'c>, tree: &'a Tree, host: H, plan: Plan) -> Self {
         let report = ApplyReport { left_out: plan.left_out, ..ApplyReport::default() };
-        Self { cx, tree, host, plan, open: None, report }
+        Self { cx, tree, host, plan, open: None, report, made_links: HashMap::new() }
     }
 
     pub(super) fn make_directories(&mut self) -> Result<()> {
         for (index, spot) in self.plan.directories.iter().enumerate().skip(1) {
             self.cx.cancel.check()?;
-            let name = host_name::to_host(&self.tree.node(spot.node).name);
+            let name = self.plan.host_name(self.tree, spot.node);
             let id = self.host.make_directory(spot.directory, &name).map_err(|e| self.blame(e, spot.node))?;
             debug_assert_eq!(id as usize, index, "hosts count as plans do");
             self.report.directories += 1;
@@ -171,11 +174,46 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
             .symbolic_link(text, kind, (spot.directory, &name), inode.times)
             .map_err(|e| self.blame(e, spot.node))?;
         self.report.symbolic_links += 1;
+        if self.plan.unholdable == Unholdable::StandIn {
+            self.made_links.insert(spot.node, text.to_owned());
+        }
         Ok(())
     }
 
+    /// Counts links that could not be made, unless something stands for them.
     pub(super) fn leave_out_links(&mut self, count: u64) {
-        self.report.left_out.reparse_points += count;
+        if self.plan.unholdable == Unholdable::LeaveOut {
+            self.report.left_out.reparse_points += count;
+        }
+    }
+
+    /// Makes empty files and directories in the place of links that could not be made.
+    pub(super) fn make_stand_ins(&mut self) -> Result<()> {
+        if self.plan.unholdable == Unholdable::LeaveOut {
+            return Ok(());
+        }
+        for spot in self.plan.links.clone() {
+            if self.made_links.contains_key(&spot.node) {
+                continue;
+            }
+            self.cx.cancel.check()?;
+            let (name, inode) = (self.name(spot), self.tree.inode_of(spot.node));
+            if inode.attributes & DIRECTORY != 0 {
+                let made = self.host.make_directory(spot.directory, &name);
+                let id = made.map_err(|e| self.blame(e, spot.node))?;
+                self.host.set_directory_times(id, inode.times).map_err(|e| self.blame(e, spot.node))?;
+            } else {
+                let made = self.host.create(spot.directory, &name);
+                let finished = made.and_then(|file| file.finish(inode.attributes, inode.times));
+                finished.map_err(|e| self.blame(e, spot.node))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was made, for a side file.
+    pub(super) fn made(&mut self) -> Made<'_, H> {
+        Made { tree: self.tree, plan: &self.plan, host: &mut self.host, links: &self.made_links }
     }
 
     /// Sets the times of directories, those inside others first.
@@ -197,8 +235,8 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         self.report
     }
 
-    fn name(&self, spot: Spot) -> std::ffi::OsString {
-        host_name::to_host(&self.tree.node(spot.node).name)
+    fn name(&self, spot: Spot) -> OsString {
+        self.plan.host_name(self.tree, spot.node)
     }
 
     fn is_sparse(&self, file: usize) -> bool {

@@ -8,7 +8,7 @@ use std::fs::Metadata;
 use crate::base::FileTime;
 use crate::formats::wim::attributes::{DIRECTORY, REPARSE_POINT};
 #[cfg(unix)]
-use crate::formats::wim::tagged_items;
+use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
 
 /// What a file of the host is.
@@ -85,9 +85,8 @@ pub(super) fn unix_item(metadata: &Metadata) -> Box<[u8]> {
         use std::os::unix::fs::MetadataExt;
         // Only device files have a device number of their own; wimlib's field is 32 bits wide.
         let device = u32::try_from(metadata.rdev()).unwrap_or(0);
-        let fields = [metadata.uid(), metadata.gid(), metadata.mode(), device];
-        let data: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
-        tagged_items::item(tagged_items::UNIX_DATA, &data).into()
+        let (owner, group, mode) = (metadata.uid(), metadata.gid(), metadata.mode());
+        UnixData { owner, group, mode, device }.to_item().into()
     }
     #[cfg(not(unix))]
     {

@@ -9,9 +9,11 @@
 
 mod exclude;
 mod host;
-mod scan;
+pub(super) mod scan;
+mod side_file;
 
 pub use exclude::{Exclusions, Verdict};
+pub use side_file::{Metadata, side_file_path};
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,8 @@ pub struct CaptureOptions {
     pub links: Links,
     /// Whether owners, modes and special files are captured.
     pub unix_data: UnixData,
+    /// Whether a side file gives back what the host could not hold.
+    pub metadata: Metadata,
 }
 
 /// What is captured that only Unix has.
@@ -74,6 +78,7 @@ impl Default for CaptureOptions {
             absolute_links: AbsoluteLinks::Fix,
             links: Links::Capture,
             unix_data: UnixData::Omit,
+            metadata: Metadata::Plain,
         }
     }
 }
@@ -147,7 +152,7 @@ pub fn capture(
         let content = by_inode[tree.node(visit.node).inode.index()].take();
         contents.extend(content.filter(|(digest, _)| !digest.is_zero() && listed.insert(*digest)));
     }
-    Ok(Captured { tree, file: single, contents, totals })
+    side_file::restored(Captured { tree, file: single, contents, totals }, source, options)
 }
 
 /// Gives files that are known their digests and takes them from the list.

@@ -267,7 +267,7 @@ impl Scanner<'_> {
 }
 
 /// The reparse names of a link: as it is but for separators, or from the root of drive C when it is absolute.
-fn link_target(text: &WimString, is_absolute: bool) -> LinkTarget {
+pub(in crate::transfer) fn link_target(text: &WimString, is_absolute: bool) -> LinkTarget {
     const SLASH: u16 = b'/' as u16;
     const BACKSLASH: u16 = b'\\' as u16;
     let text: Vec<u16> = text.iter().map(|&unit| if unit == SLASH { BACKSLASH } else { unit }).collect();

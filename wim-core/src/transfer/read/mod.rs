@@ -6,11 +6,13 @@
 mod blobs;
 mod input;
 mod plan;
+mod random;
 mod worker;
 
-pub use blobs::WimBlobs;
+pub use blobs::{SetBlobs, WimBlobs};
 pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
 pub(crate) use plan::{Batches, Work};
+pub use random::RandomReader;
 pub(crate) use worker::{BlobWorker, Piece};
 
 use std::collections::HashSet;

@@ -77,19 +77,34 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
                 let range = filled..filled + usize::try_from(input.size).unwrap_or(0);
                 filled = range.end;
                 let result = self.whole(input, &window, &mut buffer.as_mut()[range.clone()]);
-                done.push((position, range, result.map_err(|e| input.blame(e))));
+                done.push((position, range, result));
             }
             self.give_back(window);
         }
+        self.check_digests(buffer.as_ref(), &mut done);
         let buffer = Arc::new(buffer);
         let piece = |(position, range, result): (usize, Range<usize>, Result<()>)| Piece {
             position,
             start: 0,
-            bytes: result.map(|()| PieceBytes { buffer: Arc::clone(&buffer), range }),
+            bytes: result
+                .map(|()| PieceBytes { buffer: Arc::clone(&buffer), range })
+                .map_err(|e| self.inputs[position].blame(e)),
             is_last: true,
             chain: None,
         };
         done.into_iter().map(piece).collect()
+    }
+
+    /// Checks the digests of all blobs that lie in `bytes`, several at a time.
+    fn check_digests(&self, bytes: &[u8], done: &mut [(usize, Range<usize>, Result<()>)]) {
+        let read = done.iter().filter(|(.., result)| result.is_ok());
+        let blobs: Vec<&[u8]> = read.map(|(_, range, _)| &bytes[range.clone()]).collect();
+        let mut digests = Sha1Digest::of_each(&blobs).into_iter();
+        for (position, _, result) in done.iter_mut().filter(|(.., result)| result.is_ok()) {
+            if let Some(digest) = digests.next() {
+                *result = check_digest(&self.inputs[*position], digest);
+            }
+        }
     }
 
     /// Reads the stored bytes of resources that lie close together in one go.
@@ -121,7 +136,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
         self.stored = window.bytes;
     }
 
-    /// Fills `out` with a whole small blob and checks its digest.
+    /// Fills `out` with a whole small blob; its digest is yet to be checked.
     fn whole(&mut self, input: &BlobInput<'_>, window: &Window, out: &mut [u8]) -> Result<()> {
         let at_blob = |e: Error| e.or_at(Place::Blob(input.digest));
         match &input.origin {
@@ -143,16 +158,12 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
                 } else {
                     out.copy_from_slice(stored);
                 }
-                check_digest(input, Sha1Digest::of(out))
+                Ok(())
             }
-            Origin::Source(source) => {
-                read_exact_at(&**source, out, 0).map_err(at_blob)?;
-                check_digest(input, Sha1Digest::of(out))
-            }
+            Origin::Source(source) => read_exact_at(&**source, out, 0).map_err(at_blob),
             Origin::HostFile(path, last_write) => {
                 let source = open_host_file(path, input.size, *last_write)?;
-                read_exact_at(&source, out, 0)?;
-                check_digest(input, Sha1Digest::of(out))
+                read_exact_at(&source, out, 0)
             }
         }
     }

@@ -101,10 +101,7 @@ impl PackageFiles for PackageFolder {
 
     fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
         let path = self.host_path(file);
-        if file.size > limit {
-            let message = format!("{} bytes are more than the {limit} allowed", file.size);
-            return Err(Error::limit(message).in_file(path.display()));
-        }
+        file.check_size(limit, &self.name)?;
         let bytes = std::fs::read(&path).map_err(|e| Error::io(e, "cannot read", &path))?;
         if bytes.len() as u64 != file.size {
             return Err(

@@ -3,6 +3,7 @@
 //! The members' list is read once; a member is unpacked when it is asked for, checked against its CRC and its stated size. Encrypted
 //! archives are refused, links are left out as in folders.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,37 +12,48 @@ use std::sync::{Arc, Mutex, PoisonError};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::archive::{MAX_MEMBERS, Unpacked, check_total, checked_path, sort_members, unreadable};
-use crate::base::{Error, FileTime, Result};
+use crate::base::{Cancel, Context, Error, ErrorKind, FileTime, Result};
 use crate::formats::cab::DosTime;
 use crate::image::edit::Content;
+use crate::jobs::archive::{Allowance, Scratch, member_path, sort_members};
+use crate::jobs::spool::Spool;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 
+/// Bytes that are unpacked between two looks at whether the user asked to stop.
+const BLOCK_BYTES: usize = 256 << 10;
+
 /// An open `.zip`.
-pub(super) struct ZipArchiveFile {
+pub(super) struct ZipArchiveFile<'c> {
     path: PathBuf,
     name: String,
     files: Vec<PackageFile>,
     /// Numbers of the members of `files`, in the same order.
     numbers: Vec<usize>,
     archive: Mutex<ZipArchive<BufReader<File>>>,
-    unpacked: Unpacked,
+    unpacked: Mutex<Unpacked>,
+    cancel: &'c Cancel,
 }
 
-impl ZipArchiveFile {
+/// Members that were asked for, in the file that they were unpacked to.
+struct Unpacked {
+    spool: Spool,
+    contents: HashMap<usize, Content>,
+}
+
+impl<'c> ZipArchiveFile<'c> {
     /// Reads the list of members; what is unpacked goes to a file in `scratch`.
     ///
     /// # Errors
     /// `Format` when it cannot be read, `InvalidInput` and `Limit` when it is hostile, `Unsupported` when it is encrypted.
-    pub(super) fn open(path: &Path, scratch: &Path) -> Result<Self> {
+    pub(super) fn open(cx: &Context<'c>, path: &Path, scratch: &Scratch) -> Result<Self> {
         let in_file = |e: Error| e.in_file(path.display());
         let file = File::open(path).map_err(|e| Error::io(e, "cannot open", path))?;
         let length = file.metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?.len();
         let mut archive = ZipArchive::new(BufReader::new(file))
             .map_err(|e| unreadable(&e, "cannot read the archive", path))?;
         let mut members = members_of(&archive, path).map_err(in_file)?;
-        check_total(members.iter().fold(0, |sum, (file, _)| file.size.saturating_add(sum)), length)
-            .map_err(in_file)?;
+        let total = members.iter().fold(0, |sum, (file, _)| file.size.saturating_add(sum));
+        Allowance::of_file(length).check(archive.len(), total).map_err(in_file)?;
         // Members that share their data are how small archives are made to come to petabytes.
         let hides = archive.has_duplicate_names()
             || archive
@@ -61,7 +73,8 @@ impl ZipArchiveFile {
             files,
             numbers,
             archive: Mutex::new(archive),
-            unpacked: Unpacked::new(scratch),
+            unpacked: Mutex::new(Unpacked { spool: Spool::new(scratch.folder()), contents: HashMap::new() }),
+            cancel: cx.cancel,
         })
     }
 
@@ -70,7 +83,13 @@ impl ZipArchiveFile {
         let number = position.ok().and_then(|position| self.numbers.get(position)).copied();
         let number =
             number.ok_or_else(|| Error::not_found(format!("{} is not in {}", file.path, self.name)))?;
-        self.unpacked.get(number, |out| self.unpack(number, file, out))
+        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(content) = unpacked.contents.get(&number) {
+            return Ok(content.clone());
+        }
+        let content = unpacked.spool.fill(|out| self.unpack(number, file, out))?;
+        unpacked.contents.insert(number, content.clone());
+        Ok(content)
     }
 
     fn unpack(&self, number: usize, file: &PackageFile, out: &mut dyn Write) -> Result<()> {
@@ -87,8 +106,15 @@ impl ZipArchiveFile {
             other => failed(&other),
         })?;
         // One byte more than it says it has shows that it lies.
-        let have = std::io::copy(&mut (&mut member).take(file.size.saturating_add(1)), out)
-            .map_err(|e| failed(&e))?;
+        let mut limited = (&mut member).take(file.size.saturating_add(1));
+        let (mut block, mut have) = (vec![0; BLOCK_BYTES], 0);
+        loop {
+            self.cancel.check()?;
+            let length = limited.read(&mut block).map_err(|e| failed(&e))?;
+            let Some(part) = block.get(..length).filter(|part| !part.is_empty()) else { break };
+            out.write_all(part).map_err(|e| failed(&e))?;
+            have += part.len() as u64;
+        }
         if have != file.size {
             let (more, said) = (if have > file.size { "more than" } else { "fewer than" }, file.size);
             return Err(Error::corrupt(format!(
@@ -104,9 +130,6 @@ impl ZipArchiveFile {
 
 /// The files of an archive with their numbers.
 fn members_of(archive: &ZipArchive<BufReader<File>>, path: &Path) -> Result<Vec<(PackageFile, usize)>> {
-    if archive.len() > MAX_MEMBERS {
-        return Err(Error::limit(format!("it has {} members, more than {MAX_MEMBERS}", archive.len())));
-    }
     let mut members = Vec::new();
     for number in 0..archive.len() {
         let member = archive
@@ -116,7 +139,9 @@ fn members_of(archive: &ZipArchive<BufReader<File>>, path: &Path) -> Result<Vec<
         if member.is_dir() || member.is_symlink() {
             continue;
         }
-        let file_path = checked_path(&name)?;
+        // Some programs begin every name with the folder that they packed.
+        let parts: Vec<&str> = name.split(['/', '\\']).filter(|part| *part != ".").collect();
+        let file_path = member_path(&parts.join("\\"))?;
         if member.encrypted() {
             return Err(Error::unsupported(format!("its member {file_path} is encrypted"))
                 .remedy("unpack the archive with its password and give the folder"));
@@ -132,7 +157,7 @@ fn file_time(time: zip::DateTime) -> Option<FileTime> {
     DosTime { date: time.datepart(), time: time.timepart() }.to_file_time()
 }
 
-impl PackageFiles for ZipArchiveFile {
+impl PackageFiles for ZipArchiveFile<'_> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -142,16 +167,20 @@ impl PackageFiles for ZipArchiveFile {
     }
 
     fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
-        if file.size > limit {
-            let message = format!("{} bytes are more than the {limit} allowed", file.size);
-            return Err(Error::limit(message).in_file(format!("{}: {}", self.name, file.path)));
-        }
+        file.check_size(limit, &self.name)?;
         self.stored(file)?.read(limit)
     }
 
     fn content(&self, file: &PackageFile) -> Result<Content> {
         self.stored(file)
     }
+}
+
+/// An error of the archive's own reader, for `doing`.
+fn unreadable(e: &dyn std::error::Error, doing: &str, path: &Path) -> Error {
+    Error::new(ErrorKind::Format, format!("{doing}: {e}"))
+        .in_file(path.display())
+        .remedy("get the archive again from its source")
 }
 
 #[cfg(test)]
@@ -162,6 +191,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
+    use crate::base::Silent;
 
     fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -176,11 +206,13 @@ mod tests {
     }
 
     /// Opens `bytes` as an archive.
-    fn open(bytes: &[u8]) -> Result<(tempfile::TempDir, ZipArchiveFile)> {
+    fn open(bytes: &[u8]) -> Result<(tempfile::TempDir, ZipArchiveFile<'static>)> {
+        static CANCEL: Cancel = Cancel::new();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.zip");
         std::fs::write(&path, bytes).unwrap();
-        let open = ZipArchiveFile::open(&path, folder.path())?;
+        let cx = Context::new(&Silent, &CANCEL);
+        let open = ZipArchiveFile::open(&cx, &path, &Scratch::on_disk(folder.path()))?;
         Ok((folder, open))
     }
 
@@ -202,7 +234,7 @@ mod tests {
     #[test]
     fn members_are_listed_sorted_and_read_again_and_again() {
         let text = b"text ".repeat(40_000);
-        let bytes = archive(&[("x64/a.sys", &text), ("a.inf", b"[Version]"), ("sub/", b"")]);
+        let bytes = archive(&[("./x64/a.sys", &text), ("a.inf", b"[Version]"), ("sub/", b"")]);
         let (_folder, zip) = open(&bytes).unwrap();
         let paths: Vec<&str> = zip.list().iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a.inf", "x64\\a.sys"]);
@@ -219,7 +251,7 @@ mod tests {
     fn names_that_lead_out_are_refused() {
         for name in ["../evil.inf", "/etc/evil.inf", "x\\..\\..\\evil.inf", "C:\\evil.inf"] {
             let message = refusal(&archive(&[(name, b"x")]));
-            assert!(message.contains("its member") && message.contains("p.zip"), "{message}");
+            assert!(message.contains("the member") && message.contains("p.zip"), "{message}");
         }
         assert!(refusal(&archive(&[("A.inf", b"x"), ("a.inf", b"y")])).contains("the same name for Windows"));
     }

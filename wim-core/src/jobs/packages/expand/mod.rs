@@ -25,6 +25,7 @@ use crate::formats::cbs::cix::{ContainerIndex, MAX_INDEX_BYTES, Recipe};
 use crate::formats::delta::apply::{Claim, apply};
 use crate::formats::delta::manifest::Stored;
 use crate::formats::delta::psf;
+use crate::jobs::archive::Scratch;
 use crate::servicing::package_files::{MemoryFiles, PackageFiles};
 
 /// Largest manifest that is read for its digests.
@@ -65,8 +66,7 @@ pub fn to_folder(
     NewFolder::beside(target)?.fill(cx, &plan_of(members, psf)?)
 }
 
-/// Expands the package whose members are `members` for planning with it; what is large waits in a nameless file in
-/// `scratch`.
+/// Expands the package whose members are `members` for planning with it; they wait in `scratch`.
 ///
 /// # Errors
 /// As [`to_folder`].
@@ -74,7 +74,7 @@ pub fn to_files(
     cx: &Context<'_>,
     members: &dyn PackageFiles,
     psf: Option<Arc<dyn ReadAt>>,
-    scratch: &Path,
+    scratch: &Scratch,
 ) -> Result<(ExpandedFiles, Expanded)> {
     let plan = plan_of(members, psf)?;
     let store = SpoolStore::new(scratch);
@@ -91,7 +91,7 @@ pub fn expand(cx: &Context<'_>, path: &Path, target: &Path) -> Result<Expanded> 
         return psf_to_folder(cx, path, target);
     }
     let target = NewFolder::beside(target)?;
-    let package = open(cx, path, target.parent())?;
+    let package = open(cx, path, &Scratch::new(cx, target.parent()))?;
     target.fill(cx, &plan_of(&package.files, psf_of(&package, path)?)?)
 }
 

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::base::{Digest, Error, FileTime, ReadAt, Result};
+use crate::base::windows_name::path_fault;
+use crate::base::{Digest, Error, FileTime, ReadAt, Result, read_at};
 use crate::formats::cbs::cix::{
-    ContainerIndex, INDEX_NAME, MAX_INDEX_BYTES, PSF_INDEX_SUFFIX, Recipe, Source, SourcePlace, unsafe_path,
+    ContainerIndex, INDEX_NAME, MAX_INDEX_BYTES, PSF_INDEX_SUFFIX, Recipe, Source, SourcePlace,
 };
+use crate::jobs::archive::Allowance;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 
 /// A file of an expanded package.
@@ -83,17 +85,17 @@ impl<'p> Sources<'p> {
     /// As reading gives.
     pub(super) fn read(&self, source: &Source, size: u64) -> Result<Arc<[u8]>> {
         match &source.place {
-            SourcePlace::Range { offset, .. } => {
-                let length = usize::try_from(size).map_err(|_| Error::limit("does not fit into memory"))?;
-                let mut bytes = vec![0; length];
-                crate::base::read_at::read_exact_at(&**self.psf_file()?, &mut bytes, *offset)?;
-                Ok(bytes.into())
-            }
+            SourcePlace::Range { offset, .. } => read_at::read_shared(&**self.psf_file()?, *offset, size),
             SourcePlace::Member(name) => match self.member(name) {
                 Some(member) => self.members.read(member, size),
                 None => Err(Error::not_found(format!("the member {name} is missing"))),
             },
         }
+    }
+
+    /// Bytes that the package came in.
+    fn stored_bytes(&self) -> u64 {
+        self.members.stored_bytes().saturating_add(self.psf.as_ref().map_or(0, |psf| psf.size()))
     }
 
     fn psf_file(&self) -> Result<&Arc<dyn ReadAt>> {
@@ -123,7 +125,7 @@ impl<'p> Plan<'p> {
     ///
     /// # Errors
     /// `Format` for a cycle of bases and for sources that cannot have the length of their files, `NotFound` for a source
-    /// that is missing.
+    /// that is missing, `Limit` for more than such a package can hold.
     pub(super) fn of_index(index: ContainerIndex, sources: Sources<'p>) -> Result<Self> {
         let waves = index.waves()?;
         let mut files = Vec::with_capacity(index.files.len());
@@ -146,7 +148,7 @@ impl<'p> Plan<'p> {
                 source_bytes: source_bytes.unwrap_or(0),
             });
         }
-        Ok(Self { files, waves, has_index: true, sources })
+        Self { files, waves, has_index: true, sources }.within_allowance()
     }
 
     /// The plan of a package without index: its members as they are.
@@ -156,7 +158,7 @@ impl<'p> Plan<'p> {
     pub(super) fn of_members(sources: Sources<'p>) -> Result<Self> {
         let mut files = Vec::new();
         for member in sources.members.list() {
-            if let Some(reason) = unsafe_path(&member.path) {
+            if let Some(reason) = path_fault(&member.path) {
                 let message = format!("the path {:?} {reason}", member.path);
                 return Err(Error::new(crate::base::ErrorKind::Format, message).in_file(sources.name()));
             }
@@ -171,7 +173,15 @@ impl<'p> Plan<'p> {
             });
         }
         let waves = vec![(0..files.len()).collect()];
-        Ok(Self { files, waves, has_index: false, sources })
+        Self { files, waves, has_index: false, sources }.within_allowance()
+    }
+
+    /// Refuses a plan whose files come to more than such a package can hold: an index may copy without end.
+    fn within_allowance(self) -> Result<Self> {
+        let total = self.files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.length));
+        let allowance = Allowance::of_file(self.sources.stored_bytes());
+        allowance.check(self.files.len(), total).map_err(|e| e.in_file(self.sources.name()))?;
+        Ok(self)
     }
 
     /// Members that no file is made from; the index and a PSF file are none of them.
@@ -216,11 +226,22 @@ impl<'p> Plan<'p> {
         marked
     }
 
-    /// Bytes in memory while a file is rebuilt: source, result, basis and its transformed copy.
+    /// Bytes in memory while a file is rebuilt, at most.
+    ///
+    /// A delta takes its source, the basis with its transformed copy and the marks of what is code in it, and its result
+    /// twice: what other files are made from is moved to where they share it, and where one reading fails the next is tried
+    /// beside it. Copies and stored files are their source.
     pub(super) fn cost(&self, number: usize) -> u64 {
         let Some(file) = self.files.get(number) else { return 0 };
         let basis = file.recipe.basis_file().and_then(|basis| self.files.get(basis));
         let basis_bytes = basis.map_or(0, |basis| basis.length);
-        file.length.saturating_add(file.source_bytes).saturating_add(basis_bytes.saturating_mul(2))
+        match &file.recipe {
+            Recipe::Stored(_) => file.length.max(file.source_bytes),
+            Recipe::Copy(_) => file.length.max(basis_bytes),
+            Recipe::Delta(..) => file
+                .source_bytes
+                .saturating_add(file.length.saturating_mul(2))
+                .saturating_add(basis_bytes.saturating_mul(3)),
+        }
     }
 }

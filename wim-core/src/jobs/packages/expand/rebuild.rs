@@ -8,7 +8,7 @@ use super::store::Store;
 use crate::base::pipeline::{Budget, Cost, map_in_order};
 use crate::base::{Context, Digest, Error, Result};
 use crate::formats::cbs::cix::{Basis, Recipe};
-use crate::formats::delta::apply::{Claim, apply};
+use crate::formats::delta::apply::{Claim, Proof, apply};
 
 /// Parts of the memory budget, of which opened packages take a quarter: bases that wait, and files on their way.
 const LIVE_SHARE: u64 = 4;
@@ -195,7 +195,9 @@ fn rebuild_one(
         }
         (Recipe::Delta(..), Some(delta), basis) => {
             let reference = basis.as_ref().map_or(&[][..], |(bytes, _)| bytes);
-            let claim = Claim { size: Some(file.length), digest: file.digest, max_bytes: file.length };
+            let digest = file.digest.or_else(|| extra.first().copied());
+            let claim =
+                Claim { size: Some(file.length), digest, max_bytes: file.length, proof: Proof::Required };
             let bytes = apply(reference, &delta, &claim)?;
             drop((basis, delta));
             finish(&bytes)?;
@@ -235,7 +237,7 @@ fn basis_of(
     if let Some(digest) = basis.digest {
         prove(&bytes, &digest, "the index about its basis")?;
     }
-    Ok(Some((bytes.into(), basis.digest)))
+    Ok(Some((bytes, basis.digest)))
 }
 
 fn prove(bytes: &[u8], digest: &Digest, who: &str) -> Result<()> {

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::plan::PlannedFile;
-use crate::base::{Error, FileTime, Result};
+use crate::base::{Error, FileSource, FileTime, ReadAt, Result, read_at};
 use crate::image::edit::Content;
+use crate::jobs::archive::Scratch;
 use crate::jobs::spool::Spool;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 
@@ -18,7 +19,7 @@ pub(super) trait Store: Sync {
     fn put(&self, file: &PlannedFile, bytes: &[u8]) -> Result<()>;
 
     /// The bytes of a file that was kept.
-    fn get(&self, file: &PlannedFile) -> Result<Vec<u8>>;
+    fn get(&self, file: &PlannedFile) -> Result<Arc<[u8]>>;
 }
 
 /// A folder of the host, to which nobody else writes.
@@ -63,22 +64,27 @@ impl Store for FolderStore {
         write().map_err(|e| Error::io(e, "cannot write", &path))
     }
 
-    fn get(&self, file: &PlannedFile) -> Result<Vec<u8>> {
+    fn get(&self, file: &PlannedFile) -> Result<Arc<[u8]>> {
         let path = self.host_path(file);
-        let mut bytes = Vec::new();
-        // One byte more than there may be tells a file that somebody has made longer.
-        let read = File::open(&path).and_then(|open| open.take(file.length + 1).read_to_end(&mut bytes));
-        read.map_err(|e| Error::io(e, "cannot read back", &path))?;
-        Ok(bytes)
+        let source = FileSource::open(&path)?;
+        if source.size() != file.length {
+            return Err(Error::invalid_input("the file was changed while the package was being expanded")
+                .in_file(path.display())
+                .remedy("run the command again when nothing writes to the folder"));
+        }
+        read_at::read_shared(&source, 0, file.length).map_err(|e| e.in_file(path.display()))
     }
 }
 
-/// A temporary file, and memory for small files.
-pub(super) struct SpoolStore(Mutex<(Spool, HashMap<String, Content>)>);
+/// A job's scratch: memory for what fits, and a temporary file.
+pub(super) struct SpoolStore<'s> {
+    scratch: &'s Scratch,
+    kept: Mutex<(Spool, HashMap<String, Content>)>,
+}
 
-impl SpoolStore {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self(Mutex::new((Spool::new(folder), HashMap::new())))
+impl<'s> SpoolStore<'s> {
+    pub(super) fn new(scratch: &'s Scratch) -> Self {
+        Self { scratch, kept: Mutex::new((Spool::new(scratch.folder()), HashMap::new())) }
     }
 
     /// All files as a package of that name.
@@ -88,27 +94,27 @@ impl SpoolStore {
             size: file.length,
             last_write: file.time,
         });
-        let (_, contents) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (_, contents) = self.kept.into_inner().unwrap_or_else(PoisonError::into_inner);
         ExpandedFiles { name: name.to_owned(), list: list.collect(), contents }
     }
 }
 
-impl Store for SpoolStore {
+impl Store for SpoolStore<'_> {
     fn put(&self, file: &PlannedFile, bytes: &[u8]) -> Result<()> {
-        let content = Content::bytes(bytes);
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let content = inner.0.keep(content)?;
+        let mut inner = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let content =
+            if self.scratch.take_memory(file.length) { Content::bytes(bytes) } else { inner.0.put(bytes)? };
         inner.1.insert(file.path.clone(), content);
         Ok(())
     }
 
-    fn get(&self, file: &PlannedFile) -> Result<Vec<u8>> {
+    fn get(&self, file: &PlannedFile) -> Result<Arc<[u8]>> {
         let content = {
-            let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let inner = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             inner.1.get(&file.path).cloned()
         };
         match content {
-            Some(content) => content.read(file.length).map(|bytes| bytes.to_vec()),
+            Some(content) => content.read(file.length),
             None => Err(Error::not_found(format!("{} was not rebuilt yet", file.path))),
         }
     }

@@ -1,36 +1,32 @@
 //! The name of a member as a path below some folder.
 
+use crate::base::windows_name::path_fault;
 use crate::base::{Error, Place, Result};
-use crate::transfer::host_name::NameRules;
+
+/// Longest name of a member, in bytes; longer ones are no paths that Windows takes.
+const MAX_NAME_BYTES: usize = 4096;
 
 /// The path of a member with backslashes, each part a name that Windows takes, whatever host this is.
 ///
 /// A path that is absolute, leads upwards, names a drive, a stream or a device is refused, not changed.
 ///
 /// # Errors
-/// `InvalidInput` with the name.
+/// `InvalidInput` with the name, `Limit` for one that is too long.
 pub fn member_path(name: &str) -> Result<String> {
-    let mut path = String::with_capacity(name.len());
-    for part in name.split(['\\', '/']) {
-        let units: Vec<u16> = part.encode_utf16().collect();
-        if !NameRules::Windows.allow(&units) {
-            let message = if part == ".." {
-                "the member's name leads out of the folder that it is extracted to"
-            } else if part.is_empty() {
-                "the member's name is an absolute path or has an empty part"
-            } else {
-                "a part of the member's name is none that Windows gives to files"
-            };
-            return Err(Error::invalid_input(message).at(Place::Path(name.to_owned())).remedy(
-                "the cabinet is damaged or made to do harm; its other members can be extracted by name",
-            ));
-        }
-        if !path.is_empty() {
-            path.push('\\');
-        }
-        path.push_str(part);
+    if name.len() > MAX_NAME_BYTES {
+        let start: String = name.chars().take(60).collect();
+        let message =
+            format!("the name of the member {start:?}… has {} bytes, more than {MAX_NAME_BYTES}", name.len());
+        return Err(Error::limit(message)
+            .remedy("the archive is damaged or made to do harm; get it again from its source"));
     }
-    Ok(path)
+    let path = name.replace('/', "\\");
+    match path_fault(&path) {
+        None => Ok(path),
+        Some(fault) => Err(Error::invalid_input(format!("the member's name {fault}"))
+            .at(Place::Path(name.to_owned()))
+            .remedy("the archive is damaged or made to do harm; its other members can be extracted by name")),
+    }
 }
 
 #[cfg(test)]
@@ -40,6 +36,7 @@ mod tests {
     #[test]
     fn paths_stay_below() {
         assert_eq!(member_path("a/b\\c.txt").unwrap(), "a\\b\\c.txt");
+        assert!(member_path(&"x/".repeat(3000)).is_err());
         for bad in [
             "",
             "..",

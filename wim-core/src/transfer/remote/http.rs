@@ -1,0 +1,243 @@
+//! Byte ranges of a file over HTTP and HTTPS.
+//!
+//! The first request tells size, entity tag and time of the file; every answer after it must agree with them, so that a file that is
+//! replaced meanwhile is refused and never mixed. What fails for a moment (a broken connection, an overloaded server) is tried
+//! again; certificates are checked against the roots that the client library brings along.
+
+use std::io::{self, Read};
+use std::thread;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::{HeaderMap, Response};
+
+use super::block_cache::{BlockCache, Fetch};
+use crate::base::{Error, ErrorKind, ReadAt, Result};
+
+/// How often a request is made until it succeeds.
+const TRIES: u32 = 4;
+/// The time before the second try; each further one waits twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Time for a connection, and for an answer to begin.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for the bytes of one answer, of which there are at most 4 MiB.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
+const MAX_REDIRECTS: u32 = 8;
+
+/// A file on a server.
+pub struct RemoteFile {
+    cache: BlockCache<Client>,
+}
+
+/// What the file was when it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    size: u64,
+    entity_tag: Option<String>,
+    modified: Option<String>,
+}
+
+struct Client {
+    agent: Agent,
+    url: String,
+    identity: Identity,
+}
+
+/// Why an answer was none.
+enum Failure {
+    /// It may succeed when it is tried again.
+    Passing(String),
+    Lasting(Error),
+}
+
+impl RemoteFile {
+    /// Asks for the first byte of the file at `url`, which tells its size and whether the server knows ranges.
+    ///
+    /// # Errors
+    /// `NotFound` when the server does not have it, `Unsupported` when it sends whole files only, `InvalidInput` when it wants to
+    /// know who asks, `Io` for anything else that fails.
+    pub fn open(url: &str) -> Result<Self> {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(MAX_REDIRECTS)
+            .timeout_connect(Some(TIMEOUT))
+            .timeout_recv_response(Some(TIMEOUT))
+            .timeout_recv_body(Some(BODY_TIMEOUT))
+            .user_agent(concat!("wim/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let agent = Agent::new_with_config(config);
+        let identity = with_retries(url, (0, 1), || first_answer(&agent, url))?;
+        let size = identity.size;
+        Ok(Self { cache: BlockCache::new(Client { agent, url: url.to_owned(), identity }, size) })
+    }
+}
+
+impl ReadAt for RemoteFile {
+    fn size(&self) -> u64 {
+        self.cache.size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.cache.read(buf, offset)
+    }
+}
+
+impl Fetch for Client {
+    fn fetch(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let span = (offset, length);
+        with_retries(&self.url, span, || self.range(span))
+            .map_err(|error| io::Error::other(error.to_string()))
+    }
+}
+
+impl Client {
+    fn range(&self, (offset, length): (u64, u64)) -> Result<Vec<u8>, Failure> {
+        let mut answer = request(&self.agent, &self.url, (offset, length))?;
+        let (start, identity) = identity(&answer)?;
+        if identity != self.identity {
+            return Err(Failure::Lasting(
+                Error::new(ErrorKind::Io, "the file on the server has changed since it was opened")
+                    .remedy("start again; if it keeps changing, download it first"),
+            ));
+        }
+        if start != offset {
+            return Err(Failure::Lasting(wrong_range(&format!("it begins at {start}"))));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        let read = answer.body_mut().as_reader().take(length + 1).read_to_end(&mut bytes);
+        match read {
+            Ok(_) if bytes.len() as u64 == length => Ok(bytes),
+            Ok(_) => {
+                Err(Failure::Passing(format!("the answer has {} bytes instead of {length}", bytes.len())))
+            }
+            Err(error) => Err(Failure::Passing(format!("the answer breaks off: {error}"))),
+        }
+    }
+}
+
+fn first_answer(agent: &Agent, url: &str) -> Result<Identity, Failure> {
+    let answer = request(agent, url, (0, 1))?;
+    let (start, identity) = identity(&answer)?;
+    if start != 0 {
+        return Err(Failure::Lasting(wrong_range(&format!("it begins at {start}"))));
+    }
+    Ok(identity)
+}
+
+/// Asks for a range; any answer but that range is a failure.
+fn request(agent: &Agent, url: &str, (offset, length): (u64, u64)) -> Result<Response<ureq::Body>, Failure> {
+    let range = format!("bytes={offset}-{}", offset + length - 1);
+    let answer = agent.get(url).header("Range", &range).header("Accept-Encoding", "identity").call();
+    let answer = answer.map_err(|error| match error {
+        ureq::Error::Timeout(_) | ureq::Error::Io(_) | ureq::Error::ConnectionFailed => {
+            Failure::Passing(error.to_string())
+        }
+        other => Failure::Lasting(
+            Error::new(ErrorKind::Io, format!("the server cannot be asked: {other}"))
+                .remedy("compare the address, or download the file and name it instead"),
+        ),
+    })?;
+    let lasting =
+        |kind, message: &str, remedy: &str| Err(Failure::Lasting(Error::new(kind, message).remedy(remedy)));
+    match answer.status().as_u16() {
+        206 => Ok(answer),
+        200 => lasting(
+            ErrorKind::Unsupported,
+            "the server sends whole files only, no byte ranges",
+            "download the file and name it instead",
+        ),
+        404 | 410 => lasting(ErrorKind::NotFound, "the server does not have it", "compare the address"),
+        401 | 403 => lasting(
+            ErrorKind::InvalidInput,
+            "the server refuses to send it without knowing who asks",
+            "download the file with a browser and name it instead",
+        ),
+        416 => lasting(
+            ErrorKind::Unsupported,
+            "the server has no such range: the file is empty or has changed",
+            "start again",
+        ),
+        status @ (408 | 429 | 500..=599) => Err(Failure::Passing(format!("the server answers {status}"))),
+        status => lasting(
+            ErrorKind::Io,
+            &format!("the server answers {status}"),
+            "compare the address, or download the file and name it instead",
+        ),
+    }
+}
+
+/// Where a range begins, and what its answer says of the file.
+fn identity(answer: &Response<ureq::Body>) -> Result<(u64, Identity), Failure> {
+    let headers = answer.headers();
+    let range = header(headers, "content-range")
+        .ok_or_else(|| Failure::Lasting(wrong_range("it does not say which (Content-Range)")))?;
+    let (start, size) = parse_content_range(&range)
+        .ok_or_else(|| Failure::Lasting(wrong_range(&format!("Content-Range is {range:?}"))))?;
+    if header(headers, "content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err(Failure::Lasting(wrong_range("it is compressed")));
+    }
+    // A weak tag does not promise the same bytes, but another one tells that they may be others.
+    let entity_tag = header(headers, "etag");
+    Ok((start, Identity { size, entity_tag, modified: header(headers, "last-modified") }))
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Start and total of `bytes 0-99/1234`.
+fn parse_content_range(text: &str) -> Option<(u64, u64)> {
+    let (range, size) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
+    let (start, end) = range.split_once('-')?;
+    let (start, end, size): (u64, u64, u64) =
+        (start.trim().parse().ok()?, end.trim().parse().ok()?, size.trim().parse().ok()?);
+    (start <= end && end < size).then_some((start, size))
+}
+
+fn wrong_range(why: &str) -> Error {
+    Error::unsupported(format!("the server answers with another range than was asked for: {why}"))
+        .remedy("download the file and name it instead")
+}
+
+/// Tries until it succeeds, fails for good, or has failed [`TRIES`] times; errors name the URL and the range.
+fn with_retries<T>(
+    url: &str,
+    (offset, length): (u64, u64),
+    mut attempt: impl FnMut() -> Result<T, Failure>,
+) -> Result<T> {
+    let place = format!("{url}, bytes {offset} to {}", offset + length - 1);
+    let mut pause = FIRST_PAUSE;
+    let mut number = 1;
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(Failure::Lasting(error)) => return Err(error.in_file(place)),
+            Err(Failure::Passing(message)) if number == TRIES => {
+                return Err(Error::new(ErrorKind::Io, format!("failed {TRIES} times; at last: {message}"))
+                    .in_file(place)
+                    .remedy("try again later, or download the file and name it instead"));
+            }
+            Err(Failure::Passing(_)) => {
+                thread::sleep(pause);
+                pause *= 2;
+                number += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_strictly() {
+        assert_eq!(parse_content_range("bytes 0-0/10"), Some((0, 10)));
+        assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, 10)));
+        for bad in
+            ["", "bytes */10", "bytes 0-0/*", "bytes 5-4/10", "bytes 0-10/10", "items 0-1/2", "bytes 0-x/3"]
+        {
+            assert_eq!(parse_content_range(bad), None, "{bad}");
+        }
+    }
+}
