@@ -28,41 +28,6 @@ pub fn read_blob(
     Ok(bytes)
 }
 
-/// Reads at most `length` bytes from the start of the blob of `entry`, fewer when it or its first chunk ends before; for
-/// looking at what a blob is, since its digest is not checked.
-///
-/// # Errors
-/// `Format` for damaged structures, `Io`.
-pub fn read_start(
-    wim: &WimFile,
-    entry: &BlobEntry,
-    decoder: &mut ChunkDecoder,
-    length: usize,
-) -> Result<Vec<u8>> {
-    wim.check(entry)?;
-    let (header, source) = (&entry.header, &**wim.source());
-    let length = usize::try_from(header.size).map_or(length, |size| size.min(length));
-    if header.is_solid() {
-        return read_solid(wim, entry, length);
-    }
-    let mut out = vec![0; length];
-    if !header.is_compressed() {
-        read_exact_at(source, &mut out, header.offset)?;
-        return Ok(out);
-    }
-    let chunk_size = wim.format().chunk_size();
-    let table =
-        ChunkTable::read(source, header, chunk_size).map_err(|e| e.or_at(Place::Blob(entry.digest)))?;
-    let chunk_bytes = u64::from(chunk_size.bytes()).min(header.size);
-    out.resize(usize::try_from(chunk_bytes).unwrap_or(0), 0);
-    let (offset, stored_size) = table.span(0, 1);
-    let mut stored = vec![0; usize::try_from(stored_size).unwrap_or(0).min(out.len())];
-    read_exact_at(source, &mut stored, offset)?;
-    decoder.decode(&stored, &mut out).map_err(|e| chunk_fails(entry, 0, offset, e))?;
-    out.truncate(length);
-    Ok(out)
-}
-
 /// The error for a blob whose bytes have another digest than its name.
 #[must_use]
 pub fn digest_differs(entry: &BlobEntry, actual: Sha1Digest) -> Error {

@@ -1,13 +1,14 @@
 //! One side of a comparison: a file with those that belong to it, and the tree of an image.
 
 use crate::base::{Context, ImageIndex, Result, Sha1Digest};
+use crate::formats::wim::WimFile;
 use crate::formats::wim::reparse::{self, LinkTarget};
 use crate::image::{BlobSource, Tree};
 use crate::jobs::images;
 use crate::jobs::open::{Check, load_image};
 use crate::jobs::part_set::PartSet;
 use crate::jobs::registry::Target;
-use crate::transfer::read::SetBlobs;
+use crate::transfer::read::{RandomReader, SetBlobs};
 
 /// An image and its blobs.
 pub(super) struct Side {
@@ -34,6 +35,11 @@ impl Side {
     /// All its blobs.
     pub(super) fn blobs(&self) -> SetBlobs<'_> {
         SetBlobs::new(&self.set.wims())
+    }
+
+    /// Parts of blobs, read without keeping what was decoded.
+    pub(super) fn parts(&self) -> RandomReader<&WimFile> {
+        RandomReader::new(self.set.wims(), 0)
     }
 
     /// Where a link leads; none for other reparse points and for data that cannot be read, whose digest tells it.

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::input::blob_not_found;
 use crate::base::{Result, Sha1Digest};
-use crate::formats::wim::resource_reader::{read_blob, read_start};
-use crate::formats::wim::{BlobEntry, ChunkDecoder, WimFile};
+use crate::formats::wim::resource_reader::read_blob;
+use crate::formats::wim::{ChunkDecoder, WimFile};
 use crate::image::BlobSource;
 
 /// The blobs of one WIM by digest; decoders are kept between reads.
@@ -20,31 +20,6 @@ impl<'w> WimBlobs<'w> {
     pub fn new(wim: &'w WimFile) -> Self {
         Self { wim, decoders: Mutex::default() }
     }
-
-    /// At most `length` bytes from the start of a blob, not checked against its digest: enough to tell what it is.
-    ///
-    /// # Errors
-    /// `NotFound` when there is no such blob, else what reading it gives.
-    pub fn read_start(&self, digest: &Sha1Digest, length: usize) -> Result<Vec<u8>> {
-        self.with_decoder(digest, |entry, decoder| read_start(self.wim, entry, decoder, length))
-    }
-
-    fn with_decoder(
-        &self,
-        digest: &Sha1Digest,
-        read: impl FnOnce(&BlobEntry, &mut ChunkDecoder) -> Result<Vec<u8>>,
-    ) -> Result<Vec<u8>> {
-        let entry =
-            self.wim.table().find(digest).ok_or_else(|| blob_not_found(digest).in_file(self.wim.name()))?;
-        let idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut decoder = match idle {
-            Some(decoder) => decoder,
-            None => ChunkDecoder::new(self.wim.format()),
-        };
-        let read = read(entry, &mut decoder);
-        self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
-        read.map_err(|e| e.in_file(self.wim.name()))
-    }
 }
 
 impl BlobSource for WimBlobs<'_> {
@@ -53,7 +28,16 @@ impl BlobSource for WimBlobs<'_> {
     }
 
     fn read(&self, digest: &Sha1Digest, limit: u64) -> Result<Vec<u8>> {
-        self.with_decoder(digest, |entry, decoder| read_blob(self.wim, entry, decoder, limit))
+        let entry =
+            self.wim.table().find(digest).ok_or_else(|| blob_not_found(digest).in_file(self.wim.name()))?;
+        let idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut decoder = match idle {
+            Some(decoder) => decoder,
+            None => ChunkDecoder::new(self.wim.format()),
+        };
+        let read = read_blob(self.wim, entry, &mut decoder, limit);
+        self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
+        read.map_err(|e| e.in_file(self.wim.name()))
     }
 }
 
@@ -70,14 +54,6 @@ impl<'w> SetBlobs<'w> {
     fn holder(&self, digest: &Sha1Digest) -> Result<&WimBlobs<'w>> {
         let holder = self.0.iter().find(|blobs| blobs.wim.table().find(digest).is_some());
         holder.ok_or_else(|| blob_not_found(digest))
-    }
-
-    /// As [`WimBlobs::read_start`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn read_start(&self, digest: &Sha1Digest, length: usize) -> Result<Vec<u8>> {
-        self.holder(digest)?.read_start(digest, length)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A chunk is decoded once and kept while there is room, since those who read a file ask for it piece by piece. Digests are
 //! not checked here: a part says nothing of the whole. Whole blobs are read by [`read_blobs`](super::read_blobs).
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,9 +19,9 @@ const MAX_TABLES: usize = 256;
 /// From this size on a chunk is decoded by one thread at a time, so that two readers of a solid resource do not both do it.
 const LARGE_CHUNK_BYTES: u64 = 1 << 20;
 
-/// Reads parts of the blobs of several WIM files.
-pub struct RandomReader {
-    wims: Vec<Arc<WimFile>>,
+/// Reads parts of the blobs of several WIM files, which it owns or borrows.
+pub struct RandomReader<W = Arc<WimFile>> {
+    wims: Vec<W>,
     state: Mutex<State>,
     large: Mutex<()>,
     budget_bytes: u64,
@@ -53,10 +54,10 @@ struct Wanted {
     bytes: u64,
 }
 
-impl RandomReader {
+impl<W: Borrow<WimFile>> RandomReader<W> {
     /// A reader of the blobs of `wims` that keeps up to `budget_bytes` of decoded chunks, one at least.
     #[must_use]
-    pub fn new(wims: Vec<Arc<WimFile>>, budget_bytes: u64) -> Self {
+    pub fn new(wims: Vec<W>, budget_bytes: u64) -> Self {
         Self { wims, state: Mutex::default(), large: Mutex::default(), budget_bytes }
     }
 
@@ -72,16 +73,19 @@ impl RandomReader {
     /// `NotFound` for a blob that no file has, `Format` for damaged structures and chunks, `Io`.
     pub fn read(&self, digest: &Sha1Digest, start: u64, length: usize) -> Result<Vec<u8>> {
         let (number, entry) = self.find(digest).ok_or_else(|| blob_not_found(digest))?;
-        let wim = &self.wims[number];
+        let wim = self.wims[number].borrow();
         self.read_entry(number, entry, start, length).map_err(|e| e.in_file(wim.name()))
     }
 
     fn find(&self, digest: &Sha1Digest) -> Option<(usize, BlobEntry)> {
-        self.wims.iter().enumerate().find_map(|(number, wim)| Some((number, *wim.table().find(digest)?)))
+        self.wims
+            .iter()
+            .enumerate()
+            .find_map(|(number, wim)| Some((number, *wim.borrow().table().find(digest)?)))
     }
 
     fn read_entry(&self, wim: usize, entry: BlobEntry, start: u64, length: usize) -> Result<Vec<u8>> {
-        let file = &self.wims[wim];
+        let file = self.wims[wim].borrow();
         file.check(&entry)?;
         let left = entry.header.size.saturating_sub(start);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
@@ -114,7 +118,7 @@ impl RandomReader {
 
     /// The chunk that holds the byte at `at` of a blob, and how many bytes of the chunk come before it.
     fn chunk_at(&self, wim: usize, entry: &BlobEntry, at: u64) -> Result<(Wanted, u64)> {
-        let file = &self.wims[wim];
+        let file = self.wims[wim].borrow();
         if entry.header.is_solid() {
             let place = file.solid_place(entry)?;
             let format = place.resource.format();
@@ -155,7 +159,7 @@ impl RandomReader {
             return Ok(bytes);
         }
         let (mut stored, mut bytes) = (allocate(wanted.stored_bytes)?, allocate(wanted.bytes)?);
-        read_exact_at(&**self.wims[wanted.wim].source(), &mut stored, wanted.offset)?;
+        read_exact_at(&**self.wims[wanted.wim].borrow().source(), &mut stored, wanted.offset)?;
         let idle = self.state().idle_decoder(wanted.format);
         let mut decoder = idle.unwrap_or_else(|| ChunkDecoder::new(wanted.format));
         let decoded = decoder.decode(&stored, &mut bytes);
