@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # apt: cabextract wimtools libhivex-bin python3
 # Update packages against peers: what cabextract unpacks and Python reads from the manifests is what `wim package info` tells;
-# an image that wimlib and hivex made is judged. Needs the real test data; says so when it is absent.
+# an image that wimlib and hivex made is judged; expanding a package stays below 256 MB of memory. Needs the real test data; says
+# so when it is absent.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=$(realpath -m "${WIM_TEST_DATA:-../shared/data}")
@@ -51,6 +52,21 @@ assert found == expected, set(found) ^ set(expected)
 print("  ", info["kb"], len(found), "manifests,", sum(map(len, found.values())), "files")
 PY
   rm -rf "$work/outer" "$work/inner"
+done
+
+# Peak resident memory of `wim package expand`, as the kernel tells it of a child that has ended.
+for package in "${packages[@]}"; do
+  name=$(basename "$package")
+  say "$name: expanded in less than 256 MB of memory"
+  python3 - "$wim" "$package" "$work/expanded" <<'PY'
+import os, resource, subprocess, sys
+subprocess.run([sys.argv[1], "package", "expand", *sys.argv[2:], "--quiet"], check=True, stdout=subprocess.DEVNULL)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+files = sum(len(names) for _, _, names in os.walk(sys.argv[3]))
+print(f"   {files} files, peak {peak / 1e6:.1f} MB")
+assert files > 20 and peak < 256e6, peak
+PY
+  rm -rf "$work/expanded"
 done
 
 say "an image made by wimlib, with a registry made by hivex"

@@ -1,9 +1,18 @@
 //! Oracles of the documents that update packages are made of: whatever the bytes, an answer and no panic.
 
+use wim_core::formats::cbs::cix::ContainerIndex;
 use wim_core::formats::cbs::{ComponentManifest, PackageManifest};
+use wim_core::formats::delta::apply::{Claim, apply};
+use wim_core::formats::delta::psf;
+use wim_core::jobs::packages::TopPackage;
 use wim_core::servicing::package_files::MemoryFiles;
 use wim_core::servicing::updates::names::{component_key_form, deployment_key_form, family_key_form};
 use wim_core::servicing::updates::{Branch, UpdatePackage, installers_needed, kb_of};
+
+use crate::delta_writer::{Options, write_delta};
+
+/// The most bytes that the index of a PSF file may have here.
+const MAX_PSF_INDEX_BYTES: u64 = 1 << 18;
 
 /// A package is read or refused; what it says of itself can be asked for.
 ///
@@ -37,6 +46,56 @@ pub fn manifest_is_read_or_refused(bytes: &[u8]) {
         assert!(!file.name.contains(['/', ':', '\0']), "{}", file.name);
     }
     let _ = installers_needed(&manifest);
+}
+
+/// The place of the index in a PSF file lies inside it, or is refused; what a delta makes of it is an index or refused.
+///
+/// # Panics
+/// When the index is longer than the file.
+pub fn psf_is_read_or_refused(bytes: &[u8]) {
+    let source = bytes.to_vec();
+    let Ok(Some(packed)) = psf::embedded_index(&source) else { return };
+    assert!(packed.len() <= bytes.len());
+    let claim = Claim { max_bytes: MAX_PSF_INDEX_BYTES, ..Claim::default() };
+    if let Ok(index) = apply(&[], &packed, &claim) {
+        assert!(index.len() as u64 <= MAX_PSF_INDEX_BYTES);
+        let _ = ContainerIndex::parse("fuzz.psf", &index);
+    }
+}
+
+/// The answer file of an `.msu` names a package, none, or is refused.
+///
+/// # Panics
+/// When the name of the cabinet has a separator.
+pub fn msu_answer_is_read_or_refused(bytes: &[u8]) {
+    if let Ok(Some(top)) = TopPackage::parse("fuzz.xml", bytes) {
+        assert!(!top.cabinet.contains(['/', '\\']), "{top:?}");
+    }
+}
+
+/// The answer file of a package as Windows 7 has them, in both encodings.
+#[must_use]
+pub fn msu_answer_seeds() -> Vec<Vec<u8>> {
+    let text = "<?xml version=\"1.0\" encoding=\"utf-8\"?><unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><servicing>\
+        <package action=\"install\"><assemblyIdentity name=\"Package_for_KB1\" version=\"6.1.1.0\" language=\"neutral\" \
+        processorArchitecture=\"amd64\" publicKeyToken=\"31bf3856ad364e35\"/>\
+        <source location=\"%configsetroot%\\Windows6.1-KB1-x64.CAB\"/></package></servicing></unattend>";
+    let wide = [0xFEFF].into_iter().chain(text.replace("utf-8", "utf-16").encode_utf16().collect::<Vec<_>>());
+    vec![text.as_bytes().to_vec(), wide.flat_map(u16::to_le_bytes).collect()]
+}
+
+/// A PSF file with its index in it, and one without.
+#[must_use]
+pub fn psf_seeds() -> Vec<Vec<u8>> {
+    let index = crate::deltas::index_seeds().remove(0);
+    let packed = write_delta(&[], &index, &Options { has_digest: false, ..Options::default() });
+    let mut file = b"PSTREAM".to_vec();
+    file.resize(48, 0);
+    let without = file.clone();
+    file[40..44].copy_from_slice(&48_u32.to_le_bytes());
+    file[44..48].copy_from_slice(&(packed.len() as u32).to_le_bytes());
+    file.extend(packed);
+    vec![file, without]
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use wim_core::base::{Cancel, Context, Sha1Digest, Silent};
 use wim_core::formats::cab::{Attributes, DosTime, NewMember, Packing};
 use wim_core::formats::hive::{CreateOptions, DeleteScope, Hive, HiveVersion, RegValue};
-use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
+use wim_core::formats::metadata_file::{Entry, LineWriter, NamedStream};
+use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
@@ -19,7 +20,7 @@ use wim_core::transfer::pack::{PackInput, pack, plan_folders};
 use wim_core::transfer::write::{
     CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing as BlobPacking, Recompress, write,
 };
-use wim_fuzz::{cab, codecs, deltas, drivers, hive, updates, wim};
+use wim_fuzz::{cab, codecs, deltas, discs, drivers, hive, updates, wim};
 
 /// A plain function that panics when its promise is broken.
 type Oracle = fn(&[u8]);
@@ -31,9 +32,14 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("xpress", codecs::xpress_equals_reference, 150),
     ("encode", codecs::encoded_chunks_decode, 3),
     ("wim", wim::wim_is_verified_or_refused, 400),
+    ("pipe", wim::pipe_is_read_or_refused, 400),
     ("metadata", wim::metadata_survives_a_round_trip, 600),
     ("xml", wim::xml_survives_a_round_trip, 150),
+    ("metadata_file", wim::metadata_file_is_read_or_refused, 300),
+    ("descriptor", wim::descriptor_has_a_text_or_none, 300),
     ("cab", cab::cabinet_is_unpacked_or_refused, 150),
+    ("udf", discs::disc_is_read_or_refused, 300),
+    ("iso9660", discs::disc_is_read_or_refused, 300),
     ("inf", drivers::inf_is_read_whole, 150),
     ("driver_package", drivers::package_is_planned_or_refused, 150),
     ("hardware_ids", drivers::hardware_ids_are_read_or_refused, 100),
@@ -48,6 +54,8 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("delta", deltas::delta_is_applied_or_refused, 300),
     ("delta_reference", deltas::reference_is_transformed_or_refused, 200),
     ("container_index", deltas::index_is_read_or_refused, 300),
+    ("psf", updates::psf_is_read_or_refused, 300),
+    ("msu_answer", updates::msu_answer_is_read_or_refused, 300),
 ];
 
 struct Dice(u64);
@@ -113,10 +121,10 @@ fn metadata() -> (Tree, Vec<(Sha1Digest, Content)>) {
     (tree, contents)
 }
 
-fn small_wim(compression: Compression) -> Vec<u8> {
+fn small_wim(compression: Compression, layout: WimLayout) -> Vec<u8> {
     let (tree, contents) = metadata();
     let wim = NewWim {
-        format: ChunkFormat::usual(compression),
+        format: ChunkFormat::usual(compression).in_layout(layout),
         level: Level::FAST,
         packing: BlobPacking::Separate,
         guid: None,
@@ -199,10 +207,32 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             seeds.push(quantum);
             seeds
         }
-        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx, Compression::Lzms].map(small_wim).to_vec(),
+        "wim" => [Compression::None, Compression::Xpress, Compression::Lzx, Compression::Lzms]
+            .map(|compression| small_wim(compression, WimLayout::Standard))
+            .to_vec(),
+        "pipe" => [Compression::None, Compression::Lzx]
+            .map(|compression| small_wim(compression, WimLayout::Pipable))
+            .to_vec(),
         "metadata" => vec![store::store(&metadata().0)],
+        "metadata_file" => {
+            let mut writer = LineWriter::new(Vec::new()).unwrap();
+            writer.descriptor(&[1, 0, 4, 128, 0, 0, 0, 0]).unwrap();
+            let data = Some(Sha1Digest::of(b"stream").to_string());
+            let streams = vec![NamedStream { name: "s\\d800".to_owned(), data }];
+            let entry = Entry { name: "a".to_owned(), security: Some(0), streams, ..Entry::default() };
+            writer.entry(&entry).unwrap();
+            writer.begin_blob(&Sha1Digest::of(b"stream"), 6).unwrap();
+            writer.blob_bytes(b"stream").unwrap();
+            writer.end_blob().unwrap();
+            vec![writer.finish().unwrap()]
+        }
+        "descriptor" => vec![
+            b"\x01\0\x04\x80\x14\0\0\0\x20\0\0\0\0\0\0\0\x2C\0\0\0\x01\x01\0\0\0\0\0\x05\x12\0\0\0\x01\x01\0\0\0\0\0\x05\x12\0\0\0\
+            \x02\0\x1C\0\x01\0\0\0\0\x10\x14\0\xFF\x01\x1F\0\x01\x01\0\0\0\0\0\x05\x12\0\0\0"
+                .to_vec(),
+        ],
         "xml" => {
-            let wim = WimFile::open(Arc::new(small_wim(Compression::None)), "seed.wim").unwrap();
+            let wim = WimFile::open(Arc::new(small_wim(Compression::None, WimLayout::Standard)), "seed.wim").unwrap();
             vec![wim.read_xml_bytes().unwrap()]
         }
         "hardware_ids" => vec![
@@ -246,9 +276,13 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
                 .to_vec(),
             b"REGEDIT4\n[HKEY_USERS\\.DEFAULT]\n\"\xE4\"=\"\xDF\"\n\"m\"=hex(2):e4,00\n\"n\"=hex(ffff0012):\n".to_vec(),
         ],
+        "udf" => discs::udf_seeds(),
+        "iso9660" => discs::iso9660_seeds(),
         "delta" => deltas::delta_seeds(),
         "delta_reference" => deltas::image_seeds(),
         "container_index" => deltas::index_seeds(),
+        "psf" => updates::psf_seeds(),
+        "msu_answer" => updates::msu_answer_seeds(),
         _ => vec![text(600)],
     }
 }

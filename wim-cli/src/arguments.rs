@@ -9,11 +9,14 @@ use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use wim_core::base::{ChunkSize, Error};
-use wim_core::formats::wim::Compression;
+use wim_core::formats::wim::{Compression, WimLayout};
 use wim_core::jobs::Level;
 use wim_core::jobs::open::Check;
 use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice, SolidChoice, SolidOptions, SolidSort};
 use wim_core::jobs::target::Placement;
+use wim_core::transfer::apply::{
+    Attributes, Damaged, Descriptors, InvalidNames, RestoreOptions, UnixRestore,
+};
 use wim_core::transfer::capture::Metadata;
 use wim_core::transfer::write::Recompress;
 
@@ -131,8 +134,32 @@ impl CompressionArguments {
             level: self.compress.and_then(|choice| choice.level),
             chunk_size: self.chunk_size,
             recompress,
+            layout: None,
             solid: if self.solid { SolidChoice::Solid(solid) } else { SolidChoice::AsBefore },
         }
+    }
+}
+
+/// Whether the written file is pipable.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LayoutArguments {
+    /// Write a file that can be applied from a pipe; Microsoft's programs do not read it
+    #[arg(long, overrides_with = "not_pipable")]
+    pipable: bool,
+    /// Write a file as Windows reads it [default, unless the file is pipable already]
+    #[arg(long, overrides_with = "pipable")]
+    not_pipable: bool,
+}
+
+impl LayoutArguments {
+    /// The options with the wanted layout.
+    pub(crate) fn with(&self, options: CompressionOptions) -> CompressionOptions {
+        let layout = match (self.pipable, self.not_pipable) {
+            (true, _) => Some(WimLayout::Pipable),
+            (_, true) => Some(WimLayout::Standard),
+            _ => None,
+        };
+        CompressionOptions { layout, ..options }
     }
 }
 
@@ -200,6 +227,73 @@ pub(crate) struct ReferenceArguments {
     pub(crate) references: Vec<String>,
 }
 
+/// What becomes of security descriptors when files are captured.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DescriptorArguments {
+    /// Do not capture security descriptors; this version never does
+    #[arg(long, overrides_with = "strict_acls")]
+    no_acls: bool,
+    /// Fail when security descriptors cannot be captured; files of Unix have none
+    #[arg(long, overrides_with = "no_acls")]
+    strict_acls: bool,
+}
+
+impl DescriptorArguments {
+    /// Fails where files have descriptors that must be captured.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.strict_acls && cfg!(windows) {
+            return Err(Error::unsupported(
+                "--strict-acls: security descriptors are not captured by this version",
+            )
+            .remedy("leave the option out, or use wimlib-imagex for this"));
+        }
+        Ok(())
+    }
+}
+
+/// What applying restores, and what it puts up with.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RestoreArguments {
+    /// Restore owners, groups, modes, extended attributes and special files that were captured with --unix-data
+    #[arg(long)]
+    unix_data: bool,
+    /// Do not restore security descriptors; this version never does
+    #[arg(long, overrides_with = "strict_acls")]
+    no_acls: bool,
+    /// Fail when security descriptors, or with --unix-data owners and modes, cannot be restored
+    #[arg(long, overrides_with = "no_acls")]
+    strict_acls: bool,
+    /// Do not restore Windows attributes; on Windows read-only alone is restored
+    #[arg(long)]
+    no_attributes: bool,
+    /// Give names that this system refuses another form instead of leaving them out
+    #[arg(long)]
+    include_invalid_names: bool,
+    /// Write damaged files as far as they go, zeros for what is lost, each with a warning; exit code 1 then
+    #[arg(long)]
+    recover_data: bool,
+}
+
+impl RestoreArguments {
+    /// The options for a job.
+    pub(crate) fn options(&self) -> RestoreOptions {
+        RestoreOptions {
+            unix_data: match (self.unix_data, self.strict_acls) {
+                (false, _) => UnixRestore::Omit,
+                (true, false) => UnixRestore::Restore,
+                (true, true) => UnixRestore::Require,
+            },
+            descriptors: if self.strict_acls { Descriptors::Require } else { Descriptors::Omit },
+            attributes: if self.no_attributes { Attributes::Omit } else { Attributes::Restore },
+            damaged: if self.recover_data { Damaged::Recover } else { Damaged::Fail },
+            invalid_names: match self.include_invalid_names {
+                true => InvalidNames::Replace,
+                false => InvalidNames::LeaveOut,
+            },
+        }
+    }
+}
+
 /// Where changes to an existing file go.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PlacementArguments {
@@ -245,6 +339,11 @@ pub(crate) enum Takes {
 pub(crate) trait OptionList {
     /// Long names without dashes.
     const REFUSED: &'static [(&'static str, Takes)];
+
+    /// Why an option is refused, when there is more to say than that it is.
+    fn reason(_name: &str) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Recognises the options of `L` so that they can be refused by name instead of as unknown.
@@ -254,14 +353,13 @@ pub(crate) struct Refused<L> {
     list: PhantomData<L>,
 }
 
-impl<L> Refused<L> {
+impl<L: OptionList> Refused<L> {
     /// Fails when one of the options was given.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match self.given {
-            None => Ok(()),
-            Some(name) => Err(Error::unsupported(format!("--{name} is not supported by this version"))
-                .remedy("leave the option out, or use wimlib-imagex for this")),
-        }
+        let Some(name) = self.given else { return Ok(()) };
+        let reason = L::reason(name).map(|reason| format!(": {reason}")).unwrap_or_default();
+        Err(Error::unsupported(format!("--{name} is not supported by this version{reason}"))
+            .remedy("leave the option out, or use wimlib-imagex for this"))
     }
 }
 

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 use serde_json::Value;
+use wim_core::base::Error;
 
 /// Version of the JSON shapes; it grows when a field changes its meaning or goes, not when one is added.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
@@ -55,6 +56,21 @@ impl Shell {
     /// Standard output, buffered; to be flushed by the caller.
     pub(crate) fn stdout(&self) -> impl Write {
         io::BufWriter::new(io::stdout().lock())
+    }
+
+    /// Standard output for a file that is written to it; a terminal, and `--json`, are refused.
+    ///
+    /// # Errors
+    /// `InvalidInput`.
+    pub(crate) fn stdout_for_file(&self) -> Result<io::Stdout, Error> {
+        if self.is_terminal {
+            return Err(Error::invalid_input("a WIM is no text for a terminal")
+                .remedy("send standard output to a file or into a pipe"));
+        }
+        if self.is_json() {
+            return Err(Error::invalid_input("--json and a WIM on standard output cannot go together"));
+        }
+        Ok(io::stdout())
     }
 
     /// Prints an answer that the user asked for; `--quiet` does not drop it. A terminal gets no control characters.

@@ -4,10 +4,12 @@ use clap::Args;
 use wim_core::jobs::capture::Destination;
 use wim_core::transfer::write::Recompress;
 
-use crate::arguments::{CompressionArguments, OptionList, PlacementArguments, Refused, Takes};
+use crate::arguments::{
+    CompressionArguments, LayoutArguments, OptionList, PlacementArguments, Refused, Takes,
+};
 use crate::exit::Verdict;
 use crate::session::Session;
-use crate::verbs::capture::ImageArguments;
+use crate::verbs::capture::{ImageArguments, snapshot_reason};
 
 /// Capture a directory as one more image of an existing WIM file
 ///
@@ -25,9 +27,8 @@ pub(crate) struct Arguments {
     compression: CompressionArguments,
     #[command(flatten)]
     placement: PlacementArguments,
-    /// Accepted for scripts; files are never pipable here
-    #[arg(long, hide = true)]
-    not_pipable: bool,
+    #[command(flatten)]
+    layout: LayoutArguments,
     #[command(flatten)]
     refused: Refused<AppendRefused>,
 }
@@ -36,12 +37,11 @@ pub(crate) struct Arguments {
 struct AppendRefused;
 
 impl OptionList for AppendRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("strict-acls", Takes::Nothing),
-        ("wimboot", Takes::Nothing),
-        ("pipable", Takes::Nothing),
-        ("snapshot", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] = &[("snapshot", Takes::Nothing)];
+
+    fn reason(name: &str) -> Option<&'static str> {
+        snapshot_reason(name)
+    }
 }
 
 impl Arguments {
@@ -52,7 +52,7 @@ impl Arguments {
             true => Destination::ExistingOrNew(placement),
             false => Destination::Existing(placement),
         };
-        let compression = self.compression.options(Recompress::WhenNeeded);
+        let compression = self.layout.with(self.compression.options(Recompress::WhenNeeded));
         self.image.run(session, "append", compression, destination)
     }
 }

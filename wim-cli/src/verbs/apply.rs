@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use wim_core::base::Error;
-use wim_core::jobs::apply::{Applied, run};
+use wim_core::jobs::apply::{Applied, ApplyChoices, run, run_from_stream};
 use wim_core::transfer::apply::FixedLinks;
 
-use crate::arguments::{MetadataArguments, OptionList, ReferenceArguments, Refused, Takes, check_of};
+use crate::arguments::{
+    MetadataArguments, OptionList, ReferenceArguments, Refused, RestoreArguments, Takes, check_of,
+};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -21,7 +23,7 @@ use crate::session::Session;
 #[derive(Args, Debug)]
 #[command(override_usage = "wim apply [OPTIONS] <WIMFILE> [IMAGE] <TARGET>")]
 pub(crate) struct Arguments {
-    /// The WIM file
+    /// The WIM file; - reads a pipable one from standard input
     wimfile: PathBuf,
     /// Number, name or edition of the image, or all; and the directory
     #[arg(required = true, num_args = 1..=2, value_name = "[IMAGE] TARGET")]
@@ -35,12 +37,8 @@ pub(crate) struct Arguments {
     /// Make absolute links as they are in the image
     #[arg(long, overrides_with = "rpfix")]
     norpfix: bool,
-    /// Accepted for scripts; security descriptors are not restored here
-    #[arg(long, hide = true)]
-    no_acls: bool,
-    /// Accepted for scripts; Windows attributes are not restored here
-    #[arg(long, hide = true)]
-    no_attributes: bool,
+    #[command(flatten)]
+    restore: RestoreArguments,
     #[command(flatten)]
     metadata: MetadataArguments,
     #[command(flatten)]
@@ -53,14 +51,12 @@ pub(crate) struct Arguments {
 struct ApplyRefused;
 
 impl OptionList for ApplyRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("unix-data", Takes::Nothing),
-        ("strict-acls", Takes::Nothing),
-        ("include-invalid-names", Takes::Nothing),
-        ("wimboot", Takes::Nothing),
-        ("compact", Takes::Value),
-        ("recover-data", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] =
+        &[("wimboot", Takes::Nothing), ("compact", Takes::Value)];
+
+    fn reason(_: &str) -> Option<&'static str> {
+        Some("it needs Windows and its overlay filter (WOF)")
+    }
 }
 
 /// The JSON answer.
@@ -85,13 +81,26 @@ impl Arguments {
             (_, true) => Some(FixedLinks::AsStored),
             _ => None,
         };
-        let how = (self.references.references.as_slice(), check_of(self.check));
-        let (target, metadata) = (Path::new(target), self.metadata.choice());
-        let applied = session.run(|cx| run(cx, &self.wimfile, image, target, fixed_links, how, &metadata))?;
+        let choices = ApplyChoices {
+            fixed_links,
+            restore: self.restore.options(),
+            refs: self.references.references,
+            check: check_of(self.check),
+            metadata: self.metadata.choice(),
+        };
+        let target = Path::new(target);
+        let applied = if self.wimfile.as_os_str() == "-" {
+            // The integrity table of a pipe comes when all is done; every blob is checked as it arrives.
+            let mut input = std::io::stdin().lock();
+            session.run(|cx| run_from_stream(cx, &mut input, image, target, &choices))?
+        } else {
+            session.run(|cx| run(cx, &self.wimfile, image, target, &choices))?
+        };
+        let damaged = applied.iter().any(|applied| applied.damaged_blobs > 0);
         if session.shell.is_json() {
             session.shell.json("apply", &Answer { applied })?;
         }
         session.shell.say("Done applying WIM image.")?;
-        Ok(Outcome::Done)
+        Ok(if damaged { Outcome::No } else { Outcome::Done })
     }
 }

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wim_core::base::Error;
-use wim_core::jobs::capture::{self, Boot, Destination, ImageOptions, SourceKind, load_exclusions};
-use wim_core::jobs::rebuild::CompressionOptions;
+use wim_core::jobs::capture::{
+    self, Boot, Destination, ImageOptions, SourceKind, load_exclusions, wimboot_config,
+};
+use wim_core::jobs::rebuild::{CompressionOptions, WimBoot};
 use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Links, Metadata, UnixData};
 use wim_core::transfer::write::Recompress;
 
 use crate::arguments::{
-    CompressionArguments, IntegrityArguments, MetadataArguments, OptionList, Refused, Takes, parse_property,
+    CompressionArguments, DescriptorArguments, IntegrityArguments, LayoutArguments, MetadataArguments, OptionList,
+    Refused, Takes, parse_property,
 };
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -18,39 +21,62 @@ use crate::session::Session;
 /// Capture a directory into a new WIM file
 ///
 /// Files, directories, hard and symbolic links and times are captured; an existing WIMFILE is replaced, whole or not at
-/// all. With --json: path, image_count, file_bytes, replaced_bytes, how many resources and bytes were copied and encoded,
-/// and directories, files, bytes and excluded of what was scanned.
+/// all. With WIMFILE - a pipable WIM is written to standard output. With --json: path, image_count, file_bytes,
+/// replaced_bytes, how many resources and bytes were copied and encoded, and directories, files, bytes and excluded of what
+/// was scanned.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     image: ImageArguments,
     #[command(flatten)]
     compression: CompressionArguments,
-    /// Accepted for scripts; files are never pipable here
-    #[arg(long, hide = true)]
-    not_pipable: bool,
+    #[command(flatten)]
+    layout: LayoutArguments,
+    #[command(flatten)]
+    append_only: AppendOnly,
     #[command(flatten)]
     refused: Refused<CaptureRefused>,
+}
+
+/// Options of `append` that wimcapture takes as well.
+#[derive(Args, Debug)]
+struct AppendOnly {
+    /// Make the file if there is none, as is always done
+    #[arg(long)]
+    create: bool,
+    /// Without meaning: a new file has nothing to rebuild
+    #[arg(long)]
+    rebuild: bool,
+    /// Without meaning: a new file has no holes
+    #[arg(long)]
+    unsafe_compact: bool,
 }
 
 #[derive(Clone, Debug)]
 struct CaptureRefused;
 
 impl OptionList for CaptureRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("strict-acls", Takes::Nothing),
-        ("wimboot", Takes::Nothing),
-        ("pipable", Takes::Nothing),
-        ("snapshot", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] = &[("snapshot", Takes::Nothing)];
+
+    fn reason(name: &str) -> Option<&'static str> {
+        snapshot_reason(name)
+    }
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         self.refused.check()?;
-        let compression = self.compression.options(Recompress::WhenNeeded);
+        let compression = self.layout.with(self.compression.options(Recompress::WhenNeeded));
+        if self.image.wimfile.as_os_str() == "-" {
+            return self.image.run_to_stdout(session, compression);
+        }
         self.image.run(session, "capture", compression, Destination::NewFile)
     }
+}
+
+/// Why `--snapshot` is refused.
+pub(crate) fn snapshot_reason(name: &str) -> Option<&'static str> {
+    (name == "snapshot").then_some("it needs the shadow copies of Windows")
 }
 
 /// What is captured, and what is said of the image.
@@ -58,7 +84,7 @@ impl Arguments {
 pub(crate) struct ImageArguments {
     /// The directory; with --source-list a text file
     source: PathBuf,
-    /// The WIM file
+    /// The WIM file; of capture also - for standard output
     wimfile: PathBuf,
     /// Name of the image [default: the last name of SOURCE]
     image_name: Option<String>,
@@ -101,9 +127,12 @@ pub(crate) struct ImageArguments {
     /// Capture absolute links as they are
     #[arg(long, overrides_with = "rpfix")]
     norpfix: bool,
-    /// Accepted for scripts; security descriptors are not captured here
-    #[arg(long, hide = true)]
-    no_acls: bool,
+    /// Mark the image for WIMBoot; a new file is XPRESS in chunks of 4K then, and leaves out what SOURCE's WimBootCompress.ini
+    /// says
+    #[arg(long)]
+    wimboot: bool,
+    #[command(flatten)]
+    descriptors: DescriptorArguments,
 }
 
 impl ImageArguments {
@@ -123,13 +152,23 @@ impl ImageArguments {
         Ok(Outcome::Done)
     }
 
+    /// Captures to standard output, on which nothing else may appear then.
+    fn run_to_stdout(self, session: &Session, compression: CompressionOptions) -> Verdict {
+        let options = self.options(compression, Destination::NewFile)?;
+        let mut out = session.shell.stdout_for_file()?;
+        session.run(|cx| capture::run_to_stream(cx, &self.source, &mut out, &options))?;
+        Ok(Outcome::Done)
+    }
+
     fn options(
         &self,
         compression: CompressionOptions,
         destination: Destination,
     ) -> Result<ImageOptions, Error> {
         let mut capture = CaptureOptions::default();
-        if let Some(path) = &self.config {
+        self.descriptors.check()?;
+        let of_wimboot = || wimboot_config(&self.source).filter(|_| self.wimboot && !self.source_list);
+        if let Some(path) = &self.config.clone().or_else(of_wimboot) {
             capture.exclusions = load_exclusions(path)?;
         }
         if self.dereference {
@@ -162,6 +201,7 @@ impl ImageArguments {
             destination,
             update_of: self.update_of.clone(),
             delta_from: self.delta_from.clone(),
+            wimboot: if self.wimboot { WimBoot::Mark } else { WimBoot::Leave },
         })
     }
 }

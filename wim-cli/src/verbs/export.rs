@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wim_core::jobs::export::{self, Boot, ExportOptions};
+use wim_core::jobs::rebuild::WimBoot;
 
 use crate::arguments::{
-    CompressionArguments, IntegrityArguments, OptionList, PlacementArguments, ReferenceArguments, Refused,
-    Takes, recompress,
+    CompressionArguments, IntegrityArguments, LayoutArguments, PlacementArguments, ReferenceArguments,
+    recompress,
 };
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -23,7 +24,7 @@ pub(crate) struct Arguments {
     src_wimfile: PathBuf,
     /// Number, name or edition of the image; several with commas between them; or all
     src_image: String,
-    /// The WIM file to export into
+    /// The WIM file to export into; - writes a pipable WIM to standard output
     dest_wimfile: PathBuf,
     /// Name of the exported image [default: its own]
     dest_image_name: Option<String>,
@@ -41,36 +42,35 @@ pub(crate) struct Arguments {
     integrity: IntegrityArguments,
     #[command(flatten)]
     placement: PlacementArguments,
-    /// Accepted for scripts; files are never pipable here
-    #[arg(long, hide = true)]
-    not_pipable: bool,
+    #[command(flatten)]
+    layout: LayoutArguments,
+    /// Mark the exported images for WIMBoot; a new file is XPRESS in chunks of 4K then
+    #[arg(long)]
+    wimboot: bool,
     #[command(flatten)]
     references: ReferenceArguments,
-    #[command(flatten)]
-    refused: Refused<ExportRefused>,
-}
-
-#[derive(Clone, Debug)]
-struct ExportRefused;
-
-impl OptionList for ExportRefused {
-    const REFUSED: &'static [(&'static str, Takes)] =
-        &[("pipable", Takes::Nothing), ("wimboot", Takes::Nothing)];
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.refused.check()?;
         let options = ExportOptions {
             name: self.dest_image_name,
             description: self.dest_image_desc,
-            compression: self.compression.options(recompress(self.recompress)),
+            compression: self.layout.with(self.compression.options(recompress(self.recompress))),
             integrity: self.integrity.choice(),
             check: self.integrity.check(),
             refs: self.references.references,
             placement: self.placement.placement(),
+            wimboot: if self.wimboot { WimBoot::Mark } else { WimBoot::Leave },
             boot: if self.boot { Boot::Exported } else { Boot::AsBefore },
         };
+        if self.dest_wimfile.as_os_str() == "-" {
+            let mut out = session.shell.stdout_for_file()?;
+            session.run(|cx| {
+                export::run_to_stream(cx, &self.src_wimfile, &self.src_image, &mut out, &options)
+            })?;
+            return Ok(Outcome::Done);
+        }
         let written = session
             .run(|cx| export::run(cx, &self.src_wimfile, &self.src_image, &self.dest_wimfile, &options))?;
         if session.shell.is_json() {

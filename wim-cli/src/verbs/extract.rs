@@ -8,7 +8,9 @@ use wim_core::base::Error;
 use wim_core::jobs::extract::{ExtractOptions, Unmatched, Wildcards, to_directory, to_stream};
 use wim_core::transfer::apply::Layout;
 
-use crate::arguments::{MetadataArguments, OptionList, ReferenceArguments, Refused, Takes, check_of};
+use crate::arguments::{
+    MetadataArguments, OptionList, ReferenceArguments, Refused, RestoreArguments, Takes, check_of,
+};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -45,12 +47,8 @@ pub(crate) struct Arguments {
     /// Verify the integrity table beforehand, if there is one
     #[arg(long)]
     check: bool,
-    /// Accepted for scripts; security descriptors are not restored here
-    #[arg(long, hide = true)]
-    no_acls: bool,
-    /// Accepted for scripts; Windows attributes are not restored here
-    #[arg(long, hide = true)]
-    no_attributes: bool,
+    #[command(flatten)]
+    restore: RestoreArguments,
     #[command(flatten)]
     metadata: MetadataArguments,
     #[command(flatten)]
@@ -63,14 +61,12 @@ pub(crate) struct Arguments {
 struct ExtractRefused;
 
 impl OptionList for ExtractRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[
-        ("unix-data", Takes::Nothing),
-        ("strict-acls", Takes::Nothing),
-        ("include-invalid-names", Takes::Nothing),
-        ("wimboot", Takes::Nothing),
-        ("compact", Takes::Value),
-        ("recover-data", Takes::Nothing),
-    ];
+    const REFUSED: &'static [(&'static str, Takes)] =
+        &[("wimboot", Takes::Nothing), ("compact", Takes::Value)];
+
+    fn reason(_: &str) -> Option<&'static str> {
+        Some("it needs Windows and its overlay filter (WOF)")
+    }
 }
 
 impl Arguments {
@@ -81,6 +77,7 @@ impl Arguments {
             wildcards: if self.no_globs { Wildcards::Literal } else { Wildcards::Expand },
             unmatched: if self.nullglob { Unmatched::Warn } else { Unmatched::Fail },
             layout: if self.preserve_dir_structure { Layout::KeepPaths } else { Layout::Flat },
+            restore: self.restore.options(),
             check: check_of(self.check),
             refs: self.references.references,
             metadata: self.metadata.choice(),
@@ -91,15 +88,15 @@ impl Arguments {
                 return Err(Error::invalid_input("--json and --to-stdout cannot go together").into());
             }
             let mut out = session.shell.stdout();
-            session.run(|cx| to_stream(cx, &self.wimfile, image, &mut out, &options))?;
+            let damaged = session.run(|cx| to_stream(cx, &self.wimfile, image, &mut out, &options))?;
             out.flush()?;
-            return Ok(Outcome::Done);
+            return Ok(if damaged > 0 { Outcome::No } else { Outcome::Done });
         }
         let applied = session.run(|cx| to_directory(cx, &self.wimfile, image, &self.dest_dir, &options))?;
         if session.shell.is_json() {
             session.shell.json("extract", &applied)?;
         }
         session.shell.say("Done extracting files.")?;
-        Ok(Outcome::Done)
+        Ok(if applied.damaged_blobs > 0 { Outcome::No } else { Outcome::Done })
     }
 }

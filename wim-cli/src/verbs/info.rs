@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wim_core::base::{Error, hex};
-use wim_core::formats::wim::{HeaderFlags, ResourceHeader, WimFile, WimHeader};
+use wim_core::formats::wim::{HeaderFlags, ResourceHeader, WimFile, WimHeader, WimLayout};
 use wim_core::jobs::info::{ImageInfo, ResourceInfo, WimInfo, WindowsInfo};
 use wim_core::jobs::info_edit::{BootChange, InfoChange};
 use wim_core::jobs::{images, info, info_edit, open};
@@ -259,7 +259,11 @@ fn header_text(header: &WimHeader) -> String {
     let add =
         |text: &mut String, label: &str, value: String| line(text, WIDTH, label, format_args!("= {value}"));
     let guid = hex::encode(&header.guid.0);
-    add(&mut text, "Magic Characters", "MSWIM\\0\\0\\0".to_owned());
+    let magic = match header.format.layout() {
+        WimLayout::Standard => "MSWIM\\0\\0\\0",
+        WimLayout::Pipable => "WLPWM\\0\\0\\0",
+    };
+    add(&mut text, "Magic Characters", magic.to_owned());
     add(&mut text, "Header Size", WimHeader::BYTES.to_string());
     add(&mut text, "Version", format!("{:#x}", header.version.number()));
     add(&mut text, "Flags", format!("{:#x}", header.flags.0));

@@ -6,7 +6,7 @@ use clap::Args;
 use wim_core::jobs::optimize;
 use wim_core::jobs::target::Placement;
 
-use crate::arguments::{CompressionArguments, IntegrityArguments, OptionList, Refused, Takes, recompress};
+use crate::arguments::{CompressionArguments, IntegrityArguments, LayoutArguments, recompress};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -28,27 +28,16 @@ pub(crate) struct Arguments {
     /// Move everything down over the holes, in place; a file whose compaction is interrupted is lost
     #[arg(long)]
     unsafe_compact: bool,
-    /// Accepted for scripts; files are never pipable here
-    #[arg(long, hide = true)]
-    not_pipable: bool,
     #[command(flatten)]
-    refused: Refused<OptimizeOptions>,
-}
-
-#[derive(Clone, Debug)]
-struct OptimizeOptions;
-
-impl OptionList for OptimizeOptions {
-    const REFUSED: &'static [(&'static str, Takes)] = &[("pipable", Takes::Nothing)];
+    layout: LayoutArguments,
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.refused.check()?;
         // As in wimlib, naming a type, or --solid, asks for everything to be compressed so.
         let is_asked = self.recompress || self.compression.compress.is_some() || self.compression.solid;
         let recompress = recompress(is_asked);
-        let options = self.compression.options(recompress);
+        let options = self.layout.with(self.compression.options(recompress));
         let (integrity, check) = (self.integrity.choice(), self.integrity.check());
         let placement = if self.unsafe_compact { Placement::UnsafeCompact } else { Placement::Rebuild };
         let written =

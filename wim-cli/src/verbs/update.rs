@@ -9,9 +9,7 @@ use wim_core::jobs::text_file::read_text;
 use wim_core::jobs::update::{self, AddSwitches, DeleteSwitches, UpdateCommand, UpdateOptions};
 use wim_core::transfer::capture::CaptureOptions;
 
-use crate::arguments::{
-    IntegrityArguments, MetadataArguments, OptionList, PlacementArguments, Refused, Takes,
-};
+use crate::arguments::{DescriptorArguments, IntegrityArguments, MetadataArguments, PlacementArguments};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -59,23 +57,13 @@ pub(crate) struct Arguments {
     integrity: IntegrityArguments,
     #[command(flatten)]
     placement: PlacementArguments,
-    /// Accepted for scripts; security descriptors are not captured here
-    #[arg(long, hide = true)]
-    no_acls: bool,
     #[command(flatten)]
-    refused: Refused<UpdateRefused>,
-}
-
-#[derive(Clone, Debug)]
-struct UpdateRefused;
-
-impl OptionList for UpdateRefused {
-    const REFUSED: &'static [(&'static str, Takes)] = &[("strict-acls", Takes::Nothing)];
+    descriptors: DescriptorArguments,
 }
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.refused.check()?;
+        self.descriptors.check()?;
         let commands = self.commands()?;
         let options = self.options()?;
         let image = self.image.as_deref();

@@ -172,7 +172,7 @@ fn misuse_is_told() {
     for (arguments, word) in [
         (vec!["apply", "t.wim"], "required"),
         (vec!["apply", "t.wim", "9", "out"], "there is no image"),
-        (vec!["apply", "t.wim", "out", "--unix-data"], "--unix-data is not supported"),
+        (vec!["apply", "t.wim", "out", "--wimboot"], "--wimboot is not supported"),
         (vec!["apply", "t.wim", "1", "out", "more"], "unexpected"),
         (vec!["apply", "-", "1", "out"], "standard input"),
     ] {

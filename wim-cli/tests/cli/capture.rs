@@ -137,7 +137,7 @@ fn a_target_is_replaced_whole_or_not_at_all() {
         vec!["capture", "src", "t.wim", "--solid", "--solid-chunk-size=128M"],
         vec!["capture", "src", "t.wim", "--threads=-1"],
         vec!["capture", "src", "nofolder/t.wim"],
-        vec!["capture", "src", "-"],
+        vec!["capture", "src", "-", "--check"],
     ] {
         let ran = wim(folder, &refused).ends_with(2);
         assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);

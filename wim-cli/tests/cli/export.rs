@@ -190,19 +190,6 @@ fn damage_ends_with_2_and_leaves_nothing() {
     assert_good(folder, "saved.wim");
 }
 
-#[test]
-fn unsupported_forms_are_refused_by_name() {
-    let Some(folder) = two_images("XPRESS") else { return };
-    let folder = folder.path();
-    for (option, word) in
-        [("--pipable", "--pipable is not supported"), ("--wimboot", "--wimboot is not supported")]
-    {
-        let ran = wim(folder, &["export", "t.wim", "1", "out.wim", option]).ends_with(2);
-        assert!(ran.stderr.contains(word), "{option}: {}", ran.stderr);
-        assert!(!folder.join("out.wim").exists());
-    }
-}
-
 /// LZMS written by us is good to wimlib, comes back the same, and is copied as it is.
 #[test]
 fn lzms_is_written() {

@@ -135,31 +135,6 @@ fn lzms_and_solid_files_are_read() {
 }
 
 #[test]
-fn files_of_later_versions_are_refused_by_name() {
-    let folder = sample_tree();
-    let folder = folder.path();
-    for (options, word) in [(vec!["--pipable", "--compress=XPRESS"], "pipable")] {
-        let capture = ["capture", "src", "t.wim", "--quiet"];
-        let line: Vec<&str> = capture.into_iter().chain(options.iter().copied()).collect();
-        let Some(made) = wimlib(folder, &line) else { return };
-        made.ends_with(0);
-        for verb in [
-            vec!["verify", "t.wim"],
-            vec!["apply", "t.wim", "out"],
-            vec!["extract", "t.wim", "1", "a.txt", "--dest-dir=out"],
-            vec!["export", "t.wim", "1", "e.wim"],
-            vec!["export", "t.wim", "1", "e.wim", "--compress=LZX"],
-            vec!["optimize", "t.wim"],
-        ] {
-            let ran = wim(folder, &verb).ends_with(2);
-            let is_named = ran.stderr.contains(word);
-            assert!(is_named && ran.stderr.contains("hint: "), "{options:?} {verb:?}: {}", ran.stderr);
-            assert_eq!(names(folder), ["src", "t.wim"], "{options:?} {verb:?}");
-        }
-    }
-}
-
-#[test]
 fn a_capture_of_the_folder_of_its_target_is_whole() {
     let folder = sample_tree();
     let folder = folder.path();

@@ -2,9 +2,9 @@
 
 use crate::{command, sample_tree, wim};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "info", "dir", "extract", "apply", "verify", "export", "delete", "capture", "optimize", "append",
-    "update", "split", "join",
+    "update", "split", "join", "diff",
 ];
 
 #[test]

@@ -21,6 +21,7 @@ pub mod pipeline;
 pub mod progress;
 pub mod read_at;
 pub mod section;
+pub mod sequential_output;
 pub mod sha1;
 pub mod units;
 pub mod upcase;

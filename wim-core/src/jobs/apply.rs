@@ -1,6 +1,7 @@
 //! Whole images put into directories of the host.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,9 +12,11 @@ use super::part_set::PartSet;
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, SideFile, apply, apply_with_side_file,
+    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, LeftOut, PipedImage, RestoreOptions, SideFile, apply,
+    apply_piped, apply_with_side_file,
 };
 use crate::transfer::capture::{Metadata, side_file_path};
+use crate::transfer::read::PipedWim;
 
 /// What was put where.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +43,12 @@ pub struct Applied {
     pub left_out_reparse_points: u64,
     /// Names that the host refuses.
     pub left_out_names: u64,
+    /// Files whose owner, group, mode, extended attributes or kind could not be restored.
+    pub left_out_unix_data: u64,
+    /// Devices, pipes and sockets.
+    pub special_files: u64,
+    /// Blobs that are damaged, and were recovered as far as they go.
+    pub damaged_blobs: u64,
     /// The side file that keeps what the host cannot hold, when one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
@@ -48,7 +57,7 @@ pub struct Applied {
 impl Applied {
     /// The report of one image.
     pub(super) fn new(image: ImageIndex, target: &Path, report: &ApplyReport) -> Self {
-        let LeftOut { named_streams, encrypted, reparse_points, names } = report.left_out;
+        let LeftOut { named_streams, encrypted, reparse_points, names, unix_data } = report.left_out;
         Self {
             image: image.number(),
             target: target.display().to_string(),
@@ -61,6 +70,9 @@ impl Applied {
             left_out_encrypted: encrypted,
             left_out_reparse_points: reparse_points,
             left_out_names: names,
+            left_out_unix_data: unix_data,
+            special_files: report.special_files,
+            damaged_blobs: report.damaged_blobs,
             metadata: None,
         }
     }
@@ -85,12 +97,25 @@ pub(super) fn begin_side_file(metadata: &Metadata, target: &Path) -> Result<Opti
     Ok(Some((path, file)))
 }
 
+/// How images are applied, and what is looked into for it.
+#[derive(Clone, Debug)]
+pub struct ApplyChoices {
+    /// What becomes of links that were fixed up at capture; none goes by the file's header.
+    pub fixed_links: Option<FixedLinks>,
+    /// What is restored, and what is put up with.
+    pub restore: RestoreOptions,
+    /// Globs of files that belong to the WIM: other parts, bases of a delta.
+    pub refs: Vec<String>,
+    /// What is checked before.
+    pub check: Check,
+    /// The side file that keeps what the host cannot hold.
+    pub metadata: Metadata,
+}
+
 /// Applies the image that `text` names, or the only one, from the file at `path` to the directory `target`; `all` puts
 /// each image into a directory of its name below it.
 ///
-/// What the host cannot hold goes to a side file when `metadata` says so.
-///
-/// `refs` are globs of files that belong to it. Links that were fixed up at capture are treated as `fixed_links` says, else as the file's header does.
+/// What the host cannot hold goes to a side file when the choices say so.
 ///
 /// # Errors
 /// `NotFound` or `InvalidInput` for the image, else what opening and applying give.
@@ -99,21 +124,14 @@ pub fn run(
     path: &Path,
     text: Option<&str>,
     target: &Path,
-    fixed_links: Option<FixedLinks>,
-    (refs, check): (&[String], Check),
-    metadata: &Metadata,
+    choices: &ApplyChoices,
 ) -> Result<Vec<Applied>> {
-    let set = PartSet::open(path, refs, check, cx)?;
+    let set = PartSet::open(path, &choices.refs, choices.check, cx)?;
     let (wim, wims) = (&set.wim, set.wims());
-    let default = if wim.header().flags.has(HeaderFlags::RP_FIX) {
-        FixedLinks::IntoTarget
-    } else {
-        FixedLinks::AsStored
-    };
-    let options = ApplyOptions { fixed_links: fixed_links.unwrap_or(default), layout: Layout::KeepPaths };
+    let options = options_for(wim, choices);
     let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
         let tree = load_image(wim, image, cx)?;
-        let Some((path, mut side_file)) = begin_side_file(metadata, target)? else {
+        let Some((path, mut side_file)) = begin_side_file(&choices.metadata, target)? else {
             let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
             return Ok(Applied::new(image, target, &report));
         };
@@ -124,16 +142,76 @@ pub fn run(
     };
     match text {
         Some(text) if images::is_all(text) => {
-            if matches!(metadata, Metadata::At(_)) && wim.image_count() > 1 {
+            if matches!(choices.metadata, Metadata::At(_)) && wim.image_count() > 1 {
                 return Err(Error::invalid_input("each image needs a side file of its own")
                     .remedy("give --metadata without a name, so that each lies beside its directory"));
             }
-            std::fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the directory", target))?;
+            make_directory(target)?;
             let folders = folders(wim);
             folders.iter().map(|(image, folder)| one(*image, &target.join(folder))).collect()
         }
         text => Ok(vec![one(images::choose_one(wim, text)?, target)?]),
     }
+}
+
+/// Applies as [`run`] does, from a pipable WIM that comes through `input`: in one pass, and `all` in one pass too.
+///
+/// The other parts of a set, and pipable bases of a delta, must follow it in the same stream.
+///
+/// # Errors
+/// As [`run`], and what [`PipedWim`] returns for a stream that is no pipable WIM, or is damaged, out of order or cut short.
+pub fn run_from_stream(
+    cx: &Context<'_>,
+    input: &mut dyn Read,
+    text: Option<&str>,
+    target: &Path,
+    choices: &ApplyChoices,
+) -> Result<Vec<Applied>> {
+    if choices.restore.damaged == Damaged::Recover {
+        return Err(Error::invalid_input("damaged data of a pipe cannot be recovered: it is read once")
+            .remedy("save the WIM to a file and apply that"));
+    }
+    if !choices.refs.is_empty() {
+        return Err(Error::invalid_input("--ref cannot go with a WIM on standard input")
+            .remedy("send the other files behind the first: cat A.swm A2.swm | wim apply - TARGET"));
+    }
+    if !matches!(choices.metadata, Metadata::Plain) {
+        return Err(Error::invalid_input("--metadata cannot go with a WIM on standard input")
+            .remedy("save the WIM to a file and apply that"));
+    }
+    let pipe = PipedWim::open(input, "standard input", cx)?;
+    let wim = pipe.start();
+    let chosen = match text {
+        Some(text) if images::is_all(text) => {
+            make_directory(target)?;
+            folders(wim).into_iter().map(|(image, folder)| (image, target.join(folder))).collect()
+        }
+        text => vec![(images::choose_one(wim, text)?, target.to_owned())],
+    };
+    let (options, mut piped, mut total_bytes) = (options_for(wim, choices), Vec::new(), 0u64);
+    for (image, target) in &chosen {
+        piped.push(PipedImage { tree: load_image(wim, *image, cx)?, target: target.clone() });
+        let described = wim.xml().images().get(image.position());
+        total_bytes =
+            total_bytes.saturating_add(described.and_then(|xml| xml.count("TOTALBYTES")).unwrap_or(0));
+    }
+    let reports = apply_piped(cx, &piped, pipe, total_bytes, &options)?;
+    let applied = chosen.iter().zip(&reports);
+    Ok(applied.map(|((image, target), report)| Applied::new(*image, target, report)).collect())
+}
+
+fn options_for(wim: &WimFile, choices: &ApplyChoices) -> ApplyOptions {
+    let default = if wim.header().flags.has(HeaderFlags::RP_FIX) {
+        FixedLinks::IntoTarget
+    } else {
+        FixedLinks::AsStored
+    };
+    let fixed_links = choices.fixed_links.unwrap_or(default);
+    ApplyOptions { fixed_links, layout: Layout::KeepPaths, restore: choices.restore }
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|e| Error::io(e, "cannot make the directory", path))
 }
 
 /// A folder for each image: its name when that can be one, as in wimlib, else its number.

@@ -1,9 +1,10 @@
 //! Directories and files of the host captured into a WIM file: a new one, or one more image of an existing one.
 //!
 //! A new file is written beside its target and renamed, so that an earlier file of that name is replaced whole or not at
-//! all; an existing one is appended to. Windows' own description in the XML (WINDOWS) is what the caller gives; no file of
-//! the tree is interpreted.
+//! all; an existing one is appended to. A captured Windows is described in the XML data by what its files say
+//! ([`windows_xml`]), and by what the caller says above that.
 
+use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
@@ -15,19 +16,23 @@ use super::input::split_image;
 use super::open::{Check, load_image, open};
 use super::properties::{self, check_text, xml_text};
 use super::rebuild::{
-    CompressionOptions, IntegrityChoice, SolidChoice, Written, existing_images_named, write_file,
+    CompressionOptions, IntegrityChoice, SolidChoice, WimBoot, Written, check_stream, existing_images_named,
+    wimboot_format, write_file, write_stream,
 };
 use super::source_list::SourceList;
 use super::target::{Placement, Target, is_same_file, write_target};
 use super::text_file::read_text;
+use super::windows_xml;
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
+use crate::image::BlobSource;
 use crate::image::edit::Content;
 use crate::image::glob::Case;
 use crate::image::store::store;
 use crate::image::{ExistingFiles, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Exclusions};
+use crate::transfer::read::{WimBlobs, blob_not_found};
 use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim};
 
 /// How a directory is captured, and what is said of the image.
@@ -61,6 +66,8 @@ pub struct ImageOptions {
     pub update_of: Option<String>,
     /// Files whose blobs are not stored again, so that the new file needs them.
     pub delta_from: Vec<PathBuf>,
+    /// Whether the image is marked for WIMBoot.
+    pub wimboot: WimBoot,
 }
 
 /// Whether the source is captured or lists sources.
@@ -115,8 +122,8 @@ pub struct CaptureReport {
 /// `Io`; `Cancelled`; the target is then as it was.
 pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOptions) -> Result<CaptureReport> {
     if target == Path::new("-") {
-        return Err(Error::unsupported("a WIM on standard output is not supported by this version")
-            .remedy("give the path of a file"));
+        return Err(Error::invalid_input("a WIM on standard output cannot be appended to")
+            .remedy("capture to standard output, or give the path of a file"));
     }
     let into = match options.destination {
         Destination::NewFile => None,
@@ -124,17 +131,37 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
         Destination::ExistingOrNew(placement) => target.exists().then_some(placement),
     };
     match into {
-        None => run_new(cx, source, target, options),
+        None => run_new(cx, source, options, |new| write_file(cx, new, target, IfExists::Replace)),
         Some(placement) => run_existing(cx, source, target, options, placement),
     }
 }
 
-fn run_new(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOptions) -> Result<CaptureReport> {
-    let usual = match options.compression.solid {
-        SolidChoice::Solid(_) => Compression::Lzms,
-        SolidChoice::AsBefore => Compression::Lzx,
+/// Captures `source` into a pipable file that is written to `out` from its start to its end.
+///
+/// # Errors
+/// As [`run`]; `InvalidInput` also when an integrity table is wanted, or the file is to be solid or not to be pipable.
+pub fn run_to_stream(
+    cx: &Context<'_>,
+    source: &Path,
+    out: &mut (dyn Write + Send + Sync),
+    options: &ImageOptions,
+) -> Result<CaptureReport> {
+    check_stream(options.compression, options.integrity)?;
+    run_new(cx, source, options, |new| write_stream(cx, new, out))
+}
+
+fn run_new(
+    cx: &Context<'_>,
+    source: &Path,
+    options: &ImageOptions,
+    write: impl FnOnce(NewWim<'_>) -> Result<Written>,
+) -> Result<CaptureReport> {
+    let usual = match (options.compression.solid, options.wimboot) {
+        (SolidChoice::Solid(_), _) => ChunkFormat::usual(Compression::Lzms),
+        (SolidChoice::AsBefore, WimBoot::Mark) => wimboot_format(),
+        (SolidChoice::AsBefore, WimBoot::Leave) => ChunkFormat::usual(Compression::Lzx),
     };
-    let format = options.compression.format(ChunkFormat::usual(usual))?;
+    let format = options.compression.format(usual)?;
     options.compression.packing(None, None)?;
     let links = options.absolute_links.unwrap_or(AbsoluteLinks::Fix);
     // What can be refused is refused before the work is done.
@@ -146,7 +173,7 @@ fn run_new(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
     let mut order = options.compression.order(None);
     order.iter_mut().for_each(|order| order.add_tree(&assembly.tree));
     let packing = options.compression.packing(None, order)?;
-    let (image, contents) = finished(assembly, xml, &bases, None);
+    let (image, contents) = finished(cx, assembly, xml, &bases, None, options)?;
     let new = NewWim {
         format,
         level: options.compression.level.unwrap_or_default(),
@@ -162,8 +189,7 @@ fn run_new(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
         recompress: options.compression.recompress,
         copy_digests: CopyDigests::Drop,
     };
-    let written = write_file(cx, new, target, IfExists::Replace)?;
-    Ok(report(written, totals))
+    Ok(report(write(new)?, totals))
 }
 
 fn run_existing(
@@ -191,7 +217,7 @@ fn run_existing(
     let totals = assembly.totals;
     let mut order = options.compression.order(Some(&wim));
     order.iter_mut().for_each(|order| order.add_tree(&assembly.tree));
-    let (image, contents) = finished(assembly, xml, &bases, Some(&wim));
+    let (image, contents) = finished(cx, assembly, xml, &bases, Some(&wim), options)?;
     let mut images = existing_images_named(&wim, &[], &mut order, cx)?;
     images.push(image);
     if !bases.delta.is_empty() {
@@ -346,21 +372,42 @@ fn assemble(
 
 /// The image for the writer, and the contents that no WIM has yet.
 fn finished<'w>(
+    cx: &Context<'_>,
     assembly: Assembly,
     mut xml: ImageXml,
     bases: &Bases,
     target: Option<&WimFile>,
-) -> (NewImage<'w>, Vec<(Sha1Digest, Content)>) {
+    options: &ImageOptions,
+) -> Result<(NewImage<'w>, Vec<(Sha1Digest, Content)>)> {
     assembly.set_counts(&mut xml, &|digest| bases.size_of(target, digest));
+    let read = |digest: &Sha1Digest| {
+        if let Some((_, content)) = assembly.contents.iter().find(|(own, _)| own == digest) {
+            return content.read(cx.memory_bytes()).map(|bytes| bytes.to_vec());
+        }
+        let sources = bases.sources(target);
+        let found = sources.into_iter().find(|wim| wim.table().find(digest).is_some());
+        let wim = found.ok_or_else(|| blob_not_found(digest))?;
+        WimBlobs::new(wim).read(digest, cx.memory_bytes())
+    };
+    windows_xml::describe(cx, &assembly.tree, &read, &mut xml)?;
+    // What the user says of the image stands above what it says of itself.
+    set_texts(&mut xml, options)?;
     let metadata = NewMetadata::new(store(&assembly.tree));
     let mut image = NewImage { references: assembly.tree.blob_references(), metadata, xml };
     bases.leave_to_delta(&mut image);
-    (image, assembly.contents)
+    Ok((image, assembly.contents))
 }
 
 /// How names of the host are compared.
 fn host_case() -> Case {
     if cfg!(windows) { Case::Ignored } else { Case::Matters }
+}
+
+/// The configuration that a Windows captured for WIMBoot brings along, if it does.
+#[must_use]
+pub fn wimboot_config(source: &Path) -> Option<PathBuf> {
+    let path = source.join("Windows/System32/WimBootCompress.ini");
+    path.is_file().then_some(path)
 }
 
 /// Reads a capture configuration in wimlib's format from the file at `path`.
@@ -408,7 +455,11 @@ fn described(source: &Path, options: &ImageOptions, now: FileTime, others: &[Ima
     }
     xml.set_time("CREATIONTIME", now);
     xml.set_time("LASTMODIFICATIONTIME", now);
-    set_texts(&mut xml, options)?;
+    if options.wimboot == WimBoot::Mark {
+        xml.set("WIMBOOT", "1");
+    }
+    // Set for good when what the image says of itself is known.
+    set_texts(&mut xml.clone(), options)?;
     Ok(xml)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Blobs that the target has already are not copied again. An existing target is appended to, or written anew.
 
+use std::io::Write;
 use std::path::Path;
 
 use super::images;
@@ -9,12 +10,13 @@ use super::open::Check;
 use super::part_set::PartSet;
 use super::properties::check_text;
 use super::rebuild::{
-    CompressionOptions, IntegrityChoice, Written, existing_image_named, existing_images_named, write_file,
+    CompressionOptions, IntegrityChoice, WimBoot, Written, check_stream, existing_image_named,
+    existing_images_named, wimboot_format, write_file, write_stream,
 };
 use super::target::{Placement, Target, is_same_file, write_target};
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Result, Stage};
-use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimXml};
+use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use crate::transfer::write::{CopyDigests, NewImage, NewWim, SolidOrder};
 
 /// How images are exported.
@@ -36,6 +38,8 @@ pub struct ExportOptions {
     pub placement: Placement,
     /// Globs of files that belong to the source: other parts, bases of a delta.
     pub refs: Vec<String>,
+    /// Whether the exported images are marked for WIMBoot.
+    pub wimboot: WimBoot,
 }
 
 /// Which image is made bootable.
@@ -60,14 +64,49 @@ pub fn run(
     target: &Path,
     options: &ExportOptions,
 ) -> Result<Written> {
-    let target_file = if target.exists() { Some(Target::open(target, options.check, cx)?) } else { None };
-    let (existing, file) = target_file.map_or((None, None), |Target { wim, file }| (Some(wim), Some(file)));
+    let existing = if target.exists() { Some(Target::open(target, options.check, cx)?) } else { None };
+    let (wim, file) = existing.map_or((None, None), |Target { wim, file }| (Some(wim), Some(file)));
+    with_plan(cx, (source, text), wim.as_ref().map(|wim| (wim, target)), options, |new| {
+        match wim.as_ref().zip(file) {
+            Some((wim, file)) => write_target(cx, new, (wim, file, target), options.placement),
+            None => write_file(cx, new, target, IfExists::Refuse),
+        }
+    })
+}
+
+/// Exports as [`run`] does, to a pipable file that is written to `out` from its start to its end.
+///
+/// # Errors
+/// As [`run`]; `InvalidInput` also when an integrity table is wanted, or the file is not to be pipable.
+pub fn run_to_stream(
+    cx: &Context<'_>,
+    source: &Path,
+    text: &str,
+    out: &mut (dyn Write + Send + Sync),
+    options: &ExportOptions,
+) -> Result<Written> {
+    check_stream(options.compression, options.integrity)?;
+    let layout = Some(WimLayout::Pipable);
+    let compression = CompressionOptions { layout, ..options.compression };
+    let options = ExportOptions { compression, ..options.clone() };
+    with_plan(cx, (source, text), None, &options, |new| write_stream(cx, new, out))
+}
+
+/// Plans the export into `target`, a file that is there or none, and writes what is planned.
+fn with_plan(
+    cx: &Context<'_>,
+    (source, text): (&Path, &str),
+    target: Option<(&WimFile, &Path)>,
+    options: &ExportOptions,
+    write: impl FnOnce(NewWim<'_>) -> Result<Written>,
+) -> Result<Written> {
+    let existing = target.map(|(wim, _)| wim);
     let opened;
     let mut more: Vec<&WimFile> = Vec::new();
     let mut explain: Option<&PartSet> = None;
-    let from = match &existing {
+    let from = match target {
         // The target is locked; its images can be exported into itself all the same.
-        Some(wim) if is_same_file(source, target) => wim,
+        Some((wim, path)) if is_same_file(source, path) => wim,
         _ => {
             opened = PartSet::open(source, &options.refs, options.check, cx)?;
             more = opened.others.iter().collect();
@@ -88,19 +127,22 @@ pub fn run(
             .in_file(from.name())
             .remedy("export the images one by one, by number, with a name for each behind the target"));
     }
-    if let Some(wim) = &existing {
+    if let Some(wim) = existing {
         check_target(wim, options)?;
     }
-    let before = existing.as_ref().unwrap_or(from);
+    let before = existing.unwrap_or(from);
     let mut order = options.compression.order(Some(before));
-    let mut new = target_plan(cx, from, existing.as_ref(), options, &mut order)?;
+    let mut new = target_plan(cx, from, existing, options, &mut order)?;
     new.sources.extend(more);
     let first = new.images.len();
     cx.progress.start(Stage::LoadingImages, chosen.len() as u64);
     for &image in &chosen {
         let mut exported = existing_image_named(from, image, &mut order, cx)?;
         rename(&mut exported.xml, options)?;
-        check_name(&exported.xml, &new.images, target)?;
+        if options.wimboot == WimBoot::Mark {
+            exported.xml.set("WIMBOOT", "1");
+        }
+        check_name(&exported.xml, &new.images, existing)?;
         new.images.push(exported);
         cx.progress.advance(1);
     }
@@ -109,11 +151,10 @@ pub fn run(
         new.boot = Some(ImageIndex::from_position(first + position));
     }
     new.packing = options.compression.packing(Some(before), order)?;
-    match (&existing, file) {
-        (Some(wim), Some(file)) => write_target(cx, new, (wim, file, target), options.placement),
-        _ => write_file(cx, new, target, IfExists::Refuse),
-    }
-    .map_err(|e| explain.map_or_else(|| e.duplicate(), |set| set.explain(e.duplicate())))
+    write(new).map_err(|e| match explain {
+        Some(set) => set.explain(e),
+        None => e,
+    })
 }
 
 fn check_target(wim: &WimFile, options: &ExportOptions) -> Result<()> {
@@ -138,7 +179,13 @@ fn target_plan<'w>(
 ) -> Result<NewWim<'w>> {
     let other = existing.filter(|existing| !std::ptr::eq(*existing, from));
     let sources: Vec<&WimFile> = other.into_iter().chain([from]).collect();
-    let format = options.compression.format(existing.unwrap_or(from).format())?;
+    // A new file is pipable only when that is asked for, whatever its source is.
+    let new = match options.wimboot {
+        WimBoot::Mark => wimboot_format(),
+        WimBoot::Leave => from.format().in_layout(WimLayout::Standard),
+    };
+    let like = existing.map_or(new, WimFile::format);
+    let format = options.compression.format(like)?;
     let carried = from.header().flags.0 & HeaderFlags::RP_FIX;
     Ok(NewWim {
         format,
@@ -169,12 +216,15 @@ fn rename(xml: &mut ImageXml, options: &ExportOptions) -> Result<()> {
 }
 
 /// Two images of one file cannot have one name; none at all is no name.
-fn check_name(xml: &ImageXml, others: &[NewImage<'_>], target: &Path) -> Result<()> {
+fn check_name(xml: &ImageXml, others: &[NewImage<'_>], target: Option<&WimFile>) -> Result<()> {
     match xml.name() {
         Some(name) if others.iter().any(|other| other.xml.name() == Some(name)) => {
-            Err(Error::invalid_input(format!("there is already an image named {name:?}"))
-                .in_file(target.display())
-                .remedy("give the image another name behind the target"))
+            let error = Error::invalid_input(format!("there is already an image named {name:?}"))
+                .remedy("give the image another name behind the target");
+            Err(match target {
+                Some(wim) => error.in_file(wim.name()),
+                None => error,
+            })
         }
         _ => Ok(()),
     }

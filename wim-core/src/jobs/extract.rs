@@ -16,7 +16,8 @@ use crate::base::{Context, Error, ImageIndex, Place, Result};
 use crate::image::glob::{Case, PathGlob};
 use crate::image::{NodeId, StreamKind, Tree};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, extract, extract_with_side_file, write_file_to,
+    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, RestoreOptions, extract, extract_with_side_file,
+    write_file_to,
 };
 use crate::transfer::capture::Metadata;
 
@@ -51,6 +52,8 @@ pub struct ExtractOptions {
     pub layout: Layout,
     /// What is checked before.
     pub check: Check,
+    /// What is restored, and what is put up with.
+    pub restore: RestoreOptions,
     /// Globs of files that belong to the WIM: other parts, bases of a delta.
     pub refs: Vec<String>,
     /// Whether a side file keeps what the host cannot hold.
@@ -86,7 +89,8 @@ pub fn to_directory(
     for (nodes, layout) in [(chosen.flat, Layout::Flat), (chosen.with_paths, Layout::KeepPaths)] {
         if !nodes.is_empty() {
             // wimextract never changes the targets of links.
-            let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout };
+            let restore = options.restore;
+            let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout, restore };
             let done = match &mut side_file {
                 None => extract(cx, &tree, &wims, &nodes, target, &options),
                 Some((_, file)) => extract_with_side_file(cx, &tree, &wims, &nodes, target, &options, file),
@@ -100,7 +104,8 @@ pub fn to_directory(
     Ok(applied.with_side_file(&path))
 }
 
-/// Writes the data of the chosen files of an image to `out`, one after the other.
+/// Writes the data of the chosen files of an image to `out`, one after the other; gives the number of those that are damaged and
+/// were recovered as far as they go.
 ///
 /// # Errors
 /// As [`to_directory`]; `InvalidInput` when one of them is no plain file: nothing is written then.
@@ -110,7 +115,7 @@ pub fn to_stream(
     text: Option<&str>,
     out: &mut dyn Write,
     options: &ExtractOptions,
-) -> Result<()> {
+) -> Result<u64> {
     let (set, image) = open_image(cx, path, text, options)?;
     let (tree, wims) = (load_image(&set.wim, image, cx)?, set.wims());
     let Chosen { flat, with_paths } = choose(&tree, options, cx)?;
@@ -122,8 +127,15 @@ pub fn to_stream(
             return Err(Error::invalid_input(message).at(Place::Path(tree.path_of(node).to_string())));
         }
     }
-    let mut files = flat.iter().chain(&with_paths);
-    files.try_for_each(|&node| write_file_to(cx, &tree, &wims, node, out)).map_err(|e| set.explain(e))
+    let mut damaged = 0;
+    for &node in flat.iter().chain(&with_paths) {
+        let written = write_file_to(cx, &tree, &wims, node, options.restore.damaged, out);
+        if let Some(damage) = written.map_err(|e| set.explain(e))? {
+            cx.progress.warn(&damage);
+            damaged += 1;
+        }
+    }
+    Ok(damaged)
 }
 
 fn open_image(
@@ -197,11 +209,14 @@ fn add(total: &mut ApplyReport, more: &ApplyReport) {
     total.hard_links += more.hard_links;
     total.symbolic_links += more.symbolic_links;
     total.bytes += more.bytes;
-    let LeftOut { named_streams, encrypted, reparse_points, names } = more.left_out;
+    total.special_files += more.special_files;
+    total.damaged_blobs += more.damaged_blobs;
+    let LeftOut { named_streams, encrypted, reparse_points, names, unix_data } = more.left_out;
     total.left_out.named_streams += named_streams;
     total.left_out.encrypted += encrypted;
     total.left_out.reparse_points += reparse_points;
     total.left_out.names += names;
+    total.left_out.unix_data += unix_data;
 }
 
 #[cfg(test)]

@@ -3,17 +3,16 @@
 //! Read from the header, the lookup table and the XML data alone; no image's metadata is opened, so the numbers of files
 //! and bytes are the XML's claims. Changing names, properties or the bootable image is not done here.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::clock::ReportTime;
 use super::images::architecture_name;
-use crate::base::atomic_file::{AtomicFile, IfExists};
+use super::text_file::write_text;
 use crate::base::hex;
-use crate::base::{Error, FileTime, ImageIndex, Result};
-use crate::formats::wim::{BlobEntry, HeaderFlags, ImageXml, ResourceHeader, WimFile};
+use crate::base::{FileTime, ImageIndex, Result};
+use crate::formats::wim::{BlobEntry, HeaderFlags, ImageXml, ResourceHeader, WimFile, WimLayout};
 
 /// What `info` tells of a file.
 #[derive(Clone, Debug, Serialize)]
@@ -132,6 +131,7 @@ impl WimInfo {
         let header = wim.header();
         let has = |bits| header.flags.has(bits);
         let attributes = [
+            (wim.layout() == WimLayout::Pipable, "Pipable"),
             (!header.integrity.is_absent(), "Integrity info"),
             (has(HeaderFlags::RP_FIX), "Relative path junction"),
             (has(HeaderFlags::RESOURCE_ONLY), "Resource only"),
@@ -262,8 +262,5 @@ pub fn resources(wim: &WimFile) -> Vec<ResourceInfo> {
 /// # Errors
 /// `Format` or `Limit` when the document cannot be read, `Io` when the file cannot be written.
 pub fn extract_xml(wim: &WimFile, path: &Path) -> Result<()> {
-    let bytes = wim.read_xml_bytes()?;
-    let mut file = AtomicFile::create(path, IfExists::Replace)?;
-    file.write_all(&bytes).map_err(|e| Error::io(e, "cannot write", path))?;
-    file.commit()
+    write_text(path, wim.read_xml_bytes()?)
 }

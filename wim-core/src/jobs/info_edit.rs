@@ -1,6 +1,7 @@
 //! Names, properties, the bootable image and the integrity table of a WIM file, changed.
 //!
-//! Only the XML data, the header and the integrity table are written; images and blobs stay where they are.
+//! Only the XML data, the header and the integrity table are written; images and blobs stay where they are. A pipable file,
+//! which has its XML data before them too, is written anew.
 
 use std::path::Path;
 
@@ -9,11 +10,11 @@ use serde::Serialize;
 use super::images;
 use super::open::Check;
 use super::properties;
-use super::rebuild::IntegrityChoice;
-use super::target::Target;
+use super::rebuild::{IntegrityChoice, existing_images};
+use super::target::{Placement, Target, write_target};
 use crate::base::{Context, Error, ImageIndex, Result};
-use crate::formats::wim::{WimFile, WimXml};
-use crate::transfer::write::{Integrity, replace_xml};
+use crate::formats::wim::{WimFile, WimLayout, WimXml};
+use crate::transfer::write::{CopyDigests, Integrity, NewWim, Packing, Recompress, replace_xml};
 
 /// What is to be changed.
 #[derive(Clone, Debug)]
@@ -93,13 +94,38 @@ pub fn run(cx: &Context<'_>, path: &Path, text: Option<&str>, change: &InfoChang
         changes,
         file_bytes: wim.source().size(),
     };
-    if done.changed {
+    if done.changed && wim.layout() == WimLayout::Pipable {
+        let mut new = NewWim { boot, integrity, ..rewritten(&wim, cx)? };
+        for (image, described) in new.images.iter_mut().zip(xml.images()) {
+            image.xml = described.clone();
+        }
+        done.file_bytes = write_target(cx, new, (&wim, file, path), Placement::Rebuild)?.file_bytes;
+    } else if done.changed {
         let written = replace_xml(cx, &wim, &xml, boot, integrity, &mut file)?;
         cx.cancel.check()?;
         file.commit(&written.header.to_bytes(), written.file_bytes)?;
         done.file_bytes = written.file_bytes;
     }
     Ok(done)
+}
+
+/// The file as it is, written anew.
+fn rewritten<'w>(wim: &'w WimFile, cx: &Context<'_>) -> Result<NewWim<'w>> {
+    Ok(NewWim {
+        format: wim.format(),
+        level: super::Level::default(),
+        guid: Some(wim.header().guid),
+        flags: wim.header().flags,
+        xml: wim.xml().clone(),
+        images: existing_images(wim, &[], cx)?,
+        sources: vec![wim],
+        contents: &[],
+        boot: wim.boot_index(),
+        integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
+        packing: Packing::as_in(wim),
+        recompress: Recompress::WhenNeeded,
+        copy_digests: CopyDigests::Drop,
+    })
 }
 
 fn set_properties(

@@ -15,6 +15,7 @@ pub mod demo;
 pub mod diff;
 pub mod dir;
 pub mod drivers;
+pub mod du;
 pub mod edited_image;
 pub mod export;
 pub mod extract;
@@ -42,5 +43,6 @@ pub mod text_file;
 pub mod update;
 pub mod updates;
 pub mod verify;
+mod windows_xml;
 
 pub use lz_kit::Level;

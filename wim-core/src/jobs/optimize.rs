@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::open::Check;
 use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images_named};
-use super::target::{Placement, Target, compact_in_place, write_target};
+use super::target::{Placement, Target, compact_in_place, not_compactible, write_target};
 use crate::base::{Context, Error, Result};
+use crate::formats::wim::WimLayout;
 use crate::transfer::write::{CopyDigests, NewWim, Recompress};
 
 /// Rewrites the file at `path`, or compacts it in place.
@@ -25,6 +26,10 @@ pub fn run(
 ) -> Result<Written> {
     let Target { wim, file } = Target::open(path, check, cx)?;
     if placement == Placement::UnsafeCompact {
+        let wanted = options.layout.unwrap_or(wim.layout());
+        if wanted == WimLayout::Pipable || wim.layout() == WimLayout::Pipable {
+            return Err(not_compactible(&wim));
+        }
         if options.recompress == Recompress::Always || options.format(wim.format())? != wim.format() {
             return Err(Error::invalid_input("a compaction in place cannot compress anything again")
                 .in_file(wim.name())

@@ -3,6 +3,7 @@
 //! The file is written whole beside its target and renamed. Bytes that are in the wanted form already are copied as they
 //! are. Files that are only appended to are [`target`](super::target)'s.
 
+use std::io::Write;
 use std::path::Path;
 
 use lz_kit::Level;
@@ -11,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::input::check_changeable;
 use super::open::load_image;
 use crate::base::atomic_file::{AtomicFile, IfExists};
-use crate::base::{ChunkSize, Context, Error, ImageIndex, Result};
-use crate::formats::wim::{ChunkFormat, Compression, WimFile};
+use crate::base::sequential_output::SequentialOutput;
+use crate::base::{ChunkSize, Context, Error, ErrorKind, ImageIndex, Result};
+use crate::formats::wim::{ChunkFormat, Compression, WimFile, WimLayout};
 use crate::transfer::write::{
     Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, SolidOrder, SolidPacking, WriteReport,
     write,
@@ -32,6 +34,8 @@ pub struct CompressionOptions {
     pub chunk_size: Option<ChunkSize>,
     /// What is compressed again.
     pub recompress: Recompress,
+    /// Where the parts of the file stand.
+    pub layout: Option<WimLayout>,
     /// Whether blobs are packed together.
     pub solid: SolidChoice,
 }
@@ -93,6 +97,7 @@ impl Default for CompressionOptions {
             level: None,
             chunk_size: None,
             recompress: Recompress::WhenNeeded,
+            layout: None,
             solid: SolidChoice::AsBefore,
         }
     }
@@ -110,7 +115,8 @@ impl CompressionOptions {
             None if compression == from.compression() => from.chunk_size(),
             None => ChunkFormat::usual(compression).chunk_size(),
         };
-        checked_format(compression, chunk_size)
+        let layout = self.layout.unwrap_or(from.layout());
+        checked_format(compression, chunk_size).map(|format| format.in_layout(layout))
     }
 
     /// The names that decide the order in solid resources, to be filled in; none when they do not matter.
@@ -126,8 +132,11 @@ impl CompressionOptions {
     /// How blobs are packed when they come from files like `before`, and their names are in `order`.
     ///
     /// # Errors
-    /// `InvalidInput` for a chunk size that the type does not have.
+    /// `InvalidInput` for a chunk size that the type does not have, and for a file that is to be solid and pipable.
     pub fn packing(&self, before: Option<&WimFile>, order: Option<SolidOrder>) -> Result<Packing> {
+        if self.layout == Some(WimLayout::Pipable) && matches!(self.solid, SolidChoice::Solid(_)) {
+            return Err(solid_and_pipable());
+        }
         let order = order.unwrap_or_default();
         Ok(match (self.solid, self.stays_solid(before)) {
             (SolidChoice::Solid(options), _) => Packing::Solid(SolidPacking {
@@ -145,8 +154,13 @@ impl CompressionOptions {
     /// The form of the solid resources of `before`, when there are to be such again.
     fn stays_solid(&self, before: Option<&WimFile>) -> Option<ChunkFormat> {
         let format = before?.solid_resources().next()?.format();
-        self.compression.is_none().then_some(format)
+        let stays = self.compression.is_none() && self.layout != Some(WimLayout::Pipable);
+        stays.then_some(format)
     }
+}
+
+fn solid_and_pipable() -> Error {
+    Error::invalid_input("a pipable file cannot be solid").remedy("leave out --solid, or --pipable")
 }
 
 fn checked_format(compression: Compression, chunk_size: ChunkSize) -> Result<ChunkFormat> {
@@ -155,6 +169,23 @@ fn checked_format(compression: Compression, chunk_size: ChunkSize) -> Result<Chu
         Error::invalid_input(format!("{compression} has no chunks of {} bytes", chunk_size.bytes()))
             .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 64M")
     })
+}
+
+/// What WIMBoot wants: XPRESS in chunks of 4 KiB (wimcapture(1)).
+#[must_use]
+pub(super) fn wimboot_format() -> ChunkFormat {
+    ChunkSize::from_bytes(4096)
+        .and_then(|size| ChunkFormat::new(Compression::Xpress, size))
+        .expect("XPRESS has chunks of 4 KiB")
+}
+
+/// Whether an image is marked for WIMBoot, whose files Windows 8.1 reads out of the WIM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WimBoot {
+    /// It is, and a new file is compressed as WIMBoot wants it when nothing else is said: XPRESS in chunks of 4 KiB.
+    Mark,
+    /// It is as it was; a new one is not.
+    Leave,
 }
 
 /// What becomes of the integrity table.
@@ -277,11 +308,63 @@ pub(super) fn write_file(
     let replaced_bytes = std::fs::metadata(target).map_or(0, |metadata| metadata.len());
     let image_count = new.images.len();
     let mut file = AtomicFile::create(target, if_exists)?;
-    let report: WriteReport = write(cx, new, &mut file)?;
+    let report = write(cx, new, &mut file)?;
     cx.cancel.check()?;
     file.commit()?;
-    Ok(Written {
-        path: target.display().to_string(),
+    Ok(written(target.display().to_string(), image_count, replaced_bytes, &report))
+}
+
+/// Refuses what a stream cannot be, before any work is done.
+///
+/// # Errors
+/// `InvalidInput`.
+pub(super) fn check_stream(compression: CompressionOptions, integrity: IntegrityChoice) -> Result<()> {
+    if matches!(compression.solid, SolidChoice::Solid(_)) {
+        return Err(solid_and_pipable());
+    }
+    if compression.layout == Some(WimLayout::Standard) {
+        return Err(Error::invalid_input("a WIM on standard output is always pipable")
+            .remedy("leave --not-pipable out, or write to a file"));
+    }
+    match integrity {
+        IntegrityChoice::Make => Err(no_integrity()),
+        IntegrityChoice::AsBefore | IntegrityChoice::Omit => Ok(()),
+    }
+}
+
+fn no_integrity() -> Error {
+    Error::invalid_input(
+        "a WIM on standard output cannot have an integrity table, for which it is read again",
+    )
+    .remedy("leave --check and --include-integrity out, or write to a file")
+}
+
+/// Writes `new`, made pipable, to a stream that need not be able to go back.
+///
+/// # Errors
+/// `InvalidInput` when an integrity table is wanted, which needs all to be read again; else what writing gives.
+pub(super) fn write_stream(
+    cx: &Context<'_>,
+    new: NewWim<'_>,
+    out: &mut (dyn Write + Send + Sync),
+) -> Result<Written> {
+    const NAME: &str = "standard output";
+    if new.integrity == Integrity::Make {
+        return Err(no_integrity());
+    }
+    let new = NewWim { format: new.format.in_layout(WimLayout::Pipable), ..new };
+    let image_count = new.images.len();
+    let mut output = SequentialOutput::new(out);
+    let report = write(cx, new, &mut output)?;
+    let finished = output.finish();
+    finished
+        .map_err(|e| Error::new(ErrorKind::Io, format!("cannot write: {e}")).in_file(NAME).with_source(e))?;
+    Ok(written(NAME.to_owned(), image_count, 0, &report))
+}
+
+fn written(path: String, image_count: usize, replaced_bytes: u64, report: &WriteReport) -> Written {
+    Written {
+        path,
         image_count,
         file_bytes: report.file_bytes,
         replaced_bytes,
@@ -289,5 +372,5 @@ pub(super) fn write_file(
         copied_bytes: report.copied_bytes,
         encoded_resources: report.encoded_resources,
         encoded_bytes: report.encoded_bytes,
-    })
+    }
 }

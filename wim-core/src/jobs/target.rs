@@ -11,7 +11,7 @@ use super::rebuild::{Written, existing_images, write_file};
 use crate::base::atomic_file::IfExists;
 use crate::base::in_place_file::InPlaceFile;
 use crate::base::{Context, Error, Result};
-use crate::formats::wim::WimFile;
+use crate::formats::wim::{WimFile, WimLayout};
 use crate::transfer::write::{Integrity, NewWim, Recompress, append, compact};
 
 /// Where changes to an existing file go.
@@ -53,8 +53,8 @@ impl Target {
     }
 }
 
-/// Makes the file at `path`, which is `wim` and open as `file`, what `new` says. A file in another format than `new` is
-/// always written anew.
+/// Makes the file at `path`, which is `wim` and open as `file`, what `new` says. A file in another format than `new`, and a
+/// pipable one, is always written anew.
 ///
 /// # Errors
 /// What writing gives; the file is then as it was, unless its compaction had begun.
@@ -65,8 +65,12 @@ pub(super) fn write_target(
     placement: Placement,
 ) -> Result<Written> {
     let can_append = new.format == wim.format() && new.recompress == Recompress::WhenNeeded;
+    let can_append = can_append && wim.layout() == WimLayout::Standard;
     if placement == Placement::Rebuild || placement == Placement::Append && !can_append {
         return write_file(cx, new, path, IfExists::Replace);
+    }
+    if wim.layout() == WimLayout::Pipable || new.format.layout() == WimLayout::Pipable {
+        return Err(not_compactible(wim));
     }
     if !can_append {
         return Err(Error::invalid_input("a compaction in place cannot compress anything again")
@@ -92,6 +96,13 @@ pub(super) fn write_target(
         written.file_bytes = compact_in_place(cx, path, integrity)?;
     }
     Ok(written)
+}
+
+/// The error for a compaction of a pipable file, whose order is fixed.
+pub(super) fn not_compactible(wim: &WimFile) -> Error {
+    Error::invalid_input("a pipable file cannot be compacted in place, nor one made pipable")
+        .in_file(wim.name())
+        .remedy("leave --unsafe-compact out")
 }
 
 /// Moves everything in the file at `path` down over its holes; gives its new size in bytes.

@@ -1,15 +1,26 @@
-//! Small text files that a user writes: lists of paths, capture configurations.
+//! Small text files that a user writes, lists of paths and capture configurations, and those that jobs write.
 //!
 //! UTF-8 with or without a byte-order mark, or UTF-16LE as Windows' Notepad writes it; `-` is standard input.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
+use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{Error, ErrorKind, Result};
 
 /// Largest file that is read: a list of a million paths is smaller.
 const MAX_BYTES: u64 = 256 << 20;
+
+/// Writes a text to the file at `path`, replacing one that is there whole or not at all.
+///
+/// # Errors
+/// `Io` when the file cannot be written.
+pub fn write_text(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let mut file = AtomicFile::create(path, IfExists::Replace)?;
+    file.write_all(bytes.as_ref()).map_err(|e| Error::io(e, "cannot write", path))?;
+    file.commit()
+}
 
 /// Reads the text at `path`.
 ///

@@ -15,14 +15,23 @@ use wim_core::image::edit::Content;
 use wim_core::image::glob::{Case, PathGlob};
 use wim_core::image::{Tree, WimPath};
 use wim_core::transfer::apply::{
-    ApplyOptions, ApplyReport, FixedLinks, Layout, apply, extract, write_file_to,
+    ApplyOptions, ApplyReport, Attributes, Damaged, Descriptors, FixedLinks, InvalidNames, Layout,
+    RestoreOptions, UnixRestore, apply, extract, write_file_to,
 };
 use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Captured, Exclusions, Links, capture};
 
 use crate::sample_wim::{open_first, wim_of};
 use crate::samples::mixed_bytes;
 
-const OPTIONS: ApplyOptions = ApplyOptions { fixed_links: FixedLinks::AsStored, layout: Layout::Flat };
+const RESTORE: RestoreOptions = RestoreOptions {
+    unix_data: UnixRestore::Omit,
+    descriptors: Descriptors::Omit,
+    attributes: Attributes::Restore,
+    damaged: Damaged::Fail,
+    invalid_names: InvalidNames::LeaveOut,
+};
+const OPTIONS: ApplyOptions =
+    ApplyOptions { fixed_links: FixedLinks::AsStored, layout: Layout::Flat, restore: RESTORE };
 
 struct Run {
     progress: Recording,
@@ -286,11 +295,12 @@ fn parts_are_extracted_flat_or_at_their_paths() {
     );
     let mut out = Vec::new();
     let big = select("\\big link")[0];
-    write_file_to(&Run::new(2).cx(), &tree, &[&wim], big, &mut out).unwrap();
+    write_file_to(&Run::new(2).cx(), &tree, &[&wim], big, Damaged::Fail, &mut out).unwrap();
     assert_eq!(out, mixed_bytes(1, 5_000_000));
     for bad in ["\\Windows", "\\broken"] {
         let node = select(bad)[0];
-        let error = write_file_to(&Run::new(1).cx(), &tree, &[&wim], node, &mut out).unwrap_err();
+        let error =
+            write_file_to(&Run::new(1).cx(), &tree, &[&wim], node, Damaged::Fail, &mut out).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lz_kit::Level;
 use wim_core::base::{Cancel, Context, ErrorKind, Sha1Digest, Silent};
-use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
+use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Stream, StreamKind, Streams, Tree, store};
 use wim_core::transfer::verify::verify;
@@ -23,13 +23,13 @@ use crate::samples::mixed_bytes;
 fn wim_of(
     tree: &Tree,
     contents: &[(Sha1Digest, Content)],
-    compression: Compression,
+    format: ChunkFormat,
     integrity: Integrity,
 ) -> Vec<u8> {
     let mut xml = ImageXml::default();
     xml.set("NAME", "corpus");
     let wim = NewWim {
-        format: ChunkFormat::usual(compression),
+        format,
         level: Level::FAST,
         packing: Packing::Separate,
         guid: None,
@@ -76,7 +76,9 @@ fn sample() -> (Tree, Vec<(Sha1Digest, Content)>) {
 /// Name, sentence, bytes.
 fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let (tree, contents) = sample();
-    let make = |compression, integrity| wim_of(&tree, &contents, compression, integrity);
+    let make = |compression, integrity| wim_of(&tree, &contents, ChunkFormat::usual(compression), integrity);
+    let in_pipable = ChunkFormat::usual(Compression::Lzx).in_layout(WimLayout::Pipable);
+    let pipable = wim_of(&tree, &contents, in_pipable, Integrity::Omit);
     let plain = make(Compression::None, Integrity::Omit);
     let lzx = make(Compression::Lzx, Integrity::Make);
     let table =
@@ -109,7 +111,7 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "good-empty-root.wim",
             "An image without any file.",
-            wim_of(&Tree::new_empty(), &[], Compression::None, Integrity::Omit),
+            wim_of(&Tree::new_empty(), &[], ChunkFormat::UNCOMPRESSED, Integrity::Omit),
         ),
         ("good-write-in-progress.wim", "Whole, but marked as being written.", altered(&plain, 0x10, &[0x40])),
         ("bad-no-magic.wim", "Does not begin with MSWIM.", altered(&plain, 0, b"MSCF")),
@@ -131,7 +133,12 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("bad-separator.wim", "A file name has a backslash.", renamed("first", "f\\rst")),
         ("bad-duplicate-name.wim", "Two entries of a directory have one name.", renamed("empty", "first")),
         ("unsupported-version.wim", "Version 1.12.", altered(&plain, 12, &[0, 0x0C, 1, 0])),
-        ("unsupported-pipable.wim", "wimlib's pipable form.", altered(&plain, 0, b"WLPWM")),
+        ("good-pipable.wim", "The same in LZX and wimlib's pipable form.", pipable.clone()),
+        (
+            "bad-pipable-cut.wim",
+            "A pipable file without its last byte.",
+            pipable[..pipable.len() - 1].to_vec(),
+        ),
         ("bad-missing-part.wim", "Part 1 of a split set of 2, alone.", altered(&plain, 42, &[2])),
         (
             "bad-lzms-chunk.wim",

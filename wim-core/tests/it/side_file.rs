@@ -277,6 +277,21 @@ fn name(number: usize) -> WimString {
     }
 }
 
+/// A link, junction or other reparse point, to places that hosts can express or not.
+fn add_link(rich: &mut RichTree, number: usize, kind: u8) {
+    let tag = [0xA000_000C, 0xA000_0003, 0x8000_0017][usize::from(kind) % 3];
+    let target: WimString = ["a\\b", "\\??\\C:\\x", "\\??\\Volume{1}\\"][usize::from(kind / 3) % 3].into();
+    let is_relative = target.units()[0] != u16::from(b'\\');
+    let target = wim_core::formats::wim::reparse::LinkTarget {
+        print: target.clone(),
+        substitute: target,
+        is_relative,
+    };
+    let data = if tag == 0xA000_0003 { target.to_junction_data() } else { target.to_symlink_data() };
+    let attributes = u32::from(kind & 1) << 4;
+    rich.reparse("\\", &format!("link {number}"), (tag, u16::from(kind >> 7)), attributes, &data.unwrap());
+}
+
 fn build(pieces: &[Piece]) -> RichTree {
     let mut rich = RichTree::new();
     for (number, piece) in pieces.iter().enumerate() {
@@ -297,27 +312,7 @@ fn build(pieces: &[Piece]) -> RichTree {
                 let inode = wim_core::image::Inode { attributes: 0x80, streams, ..Default::default() };
                 rich.tree.add(directory(&rich.tree, *at), name(number), inode).unwrap();
             }
-            Piece::Link(kind) => {
-                let tag = [0xA000_000C, 0xA000_0003, 0x8000_0017][usize::from(*kind) % 3];
-                let target: WimString =
-                    ["a\\b", "\\??\\C:\\x", "\\??\\Volume{1}\\"][usize::from(*kind / 3) % 3].into();
-                let is_relative = target.units()[0] != u16::from(b'\\');
-                let target = wim_core::formats::wim::reparse::LinkTarget {
-                    print: target.clone(),
-                    substitute: target,
-                    is_relative,
-                };
-                let data =
-                    if tag == 0xA000_0003 { target.to_junction_data() } else { target.to_symlink_data() };
-                let attributes = u32::from(*kind & 1) << 4;
-                rich.reparse(
-                    "\\",
-                    &format!("link {number}"),
-                    (tag, u16::from(*kind >> 7)),
-                    attributes,
-                    &data.unwrap(),
-                );
-            }
+            Piece::Link(kind) => add_link(&mut rich, number, *kind),
             Piece::Stream(at, bytes) => rich.stream(any(*at), &format!("s\\{number}"), bytes),
             Piece::HardLink(at, to) => {
                 let inode = inode_of(&rich.tree, *at);

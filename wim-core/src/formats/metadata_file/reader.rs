@@ -226,7 +226,7 @@ mod tests {
     use std::sync::Arc;
 
     fn sample() -> Vec<u8> {
-        let large: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
+        let large: Vec<u8> = (0..100_000u32).map(|n| n.to_le_bytes()[0]).collect();
         let mut writer = LineWriter::new(Vec::new()).unwrap();
         writer.descriptor(&[1, 2, 3]).unwrap();
         let root = Entry { attributes: 16, times: [1, 2, 3], security: Some(0), ..Entry::default() };

@@ -5,6 +5,7 @@ use std::fmt;
 use lz_kit::lz77::PaddedChunk;
 use lz_kit::{DecodeError, Level, Stopped};
 
+use super::pipable::WimLayout;
 use crate::base::ChunkSize;
 
 /// Compression types of the format.
@@ -62,21 +63,28 @@ impl fmt::Display for Compression {
     }
 }
 
-/// A compression type with a chunk size that it allows.
+/// A compression type with a chunk size that it allows, and where chunk tables stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChunkFormat {
     compression: Compression,
     chunk_size: ChunkSize,
+    layout: WimLayout,
 }
 
 impl ChunkFormat {
     /// No compression.
-    pub const UNCOMPRESSED: Self = Self { compression: Compression::None, chunk_size: ChunkSize::DEFAULT };
+    pub const UNCOMPRESSED: Self =
+        Self { compression: Compression::None, chunk_size: ChunkSize::DEFAULT, layout: WimLayout::Standard };
 
     /// A pair that the format allows; none for a chunk size the type does not have.
     #[must_use]
     pub fn new(compression: Compression, chunk_size: ChunkSize) -> Option<Self> {
-        compression.chunk_log2().contains(&chunk_size.log2()).then_some(Self { compression, chunk_size })
+        let layout = WimLayout::Standard;
+        compression.chunk_log2().contains(&chunk_size.log2()).then_some(Self {
+            compression,
+            chunk_size,
+            layout,
+        })
     }
 
     /// The pair that Windows of all ages reads: 32 KiB chunks.
@@ -88,7 +96,19 @@ impl ChunkFormat {
             Compression::Lzms => ChunkSize::from_bytes(128 << 10).unwrap_or(ChunkSize::DEFAULT),
             _ => ChunkSize::DEFAULT,
         };
-        Self { compression, chunk_size }
+        Self { compression, chunk_size, layout: WimLayout::Standard }
+    }
+
+    /// The same in another layout.
+    #[must_use]
+    pub fn in_layout(self, layout: WimLayout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// Where chunk tables, and the other parts of the file, stand.
+    #[must_use]
+    pub fn layout(self) -> WimLayout {
+        self.layout
     }
 
     /// The pair with the largest chunks that the type has, up to `most_bytes`: for solid resources.

@@ -6,6 +6,7 @@ use super::chunk_codec::{ChunkDecoder, ChunkFormat};
 use super::header::{HeaderFlags, WimHeader};
 use super::integrity::IntegrityTable;
 use super::lookup_table::{BlobEntry, LookupTable, MetadataEntry};
+use super::pipable::WimLayout;
 use super::resource_header::ResourceHeader;
 use super::resource_reader::read_blob;
 use super::solid::{SolidPlace, SolidResource, SolidRuns};
@@ -44,9 +45,7 @@ impl WimFile {
     }
 
     fn open_unnamed(source: Arc<dyn ReadAt>, name: &str) -> Result<Self> {
-        let mut start = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX).min(WimHeader::BYTES)];
-        read_exact_at(&*source, &mut start, 0)?;
-        let header = WimHeader::parse(&start)?;
+        let header = read_header(&*source)?;
         if header.lookup_table.is_absent() && header.xml.is_absent() {
             return Err(Error::format(
                 "WIM header",
@@ -79,6 +78,21 @@ impl WimFile {
         }
         let warnings = warnings.into_iter().map(|e| e.in_file(name)).collect();
         Ok(Self { source, name: name.to_owned(), header, table, solid, xml, warnings })
+    }
+
+    /// The start of a pipable WIM, `source`, of which no more has been read: its `header` knows no tables yet, and it has the
+    /// `metadata` of its images but no blobs.
+    #[must_use]
+    pub fn of_start(
+        source: Arc<dyn ReadAt>,
+        name: &str,
+        header: WimHeader,
+        metadata: Vec<MetadataEntry>,
+        xml: WimXml,
+    ) -> Self {
+        let table = LookupTable::of_metadata(metadata);
+        let (solid, warnings) = (SolidRuns::default(), Vec::new());
+        Self { source, name: name.to_owned(), header, table, solid, xml, warnings }
     }
 
     /// What errors call the file.
@@ -191,6 +205,12 @@ impl WimFile {
         read_blob(self, entry, &mut ChunkDecoder::new(self.format()), limit).map_err(in_image)
     }
 
+    /// Where its parts stand.
+    #[must_use]
+    pub fn layout(&self) -> WimLayout {
+        self.format().layout()
+    }
+
     /// Bytes of the file that the integrity table covers: from the end of the header to the end of the lookup table.
     #[must_use]
     pub fn integrity_span(&self) -> (u64, u64) {
@@ -222,6 +242,26 @@ impl WimFile {
         read_raw(&*self.source, &self.header.xml, "XML data", xml::MAX_BYTES)
             .map_err(|e| e.in_file(&self.name))
     }
+}
+
+/// The header at the start, or of a pipable file the one at its end, which alone knows where the tables are.
+fn read_header(source: &dyn ReadAt) -> Result<WimHeader> {
+    let mut bytes = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX).min(WimHeader::BYTES)];
+    read_exact_at(source, &mut bytes, 0)?;
+    let first = WimHeader::parse(&bytes)?;
+    if first.format.layout() == WimLayout::Standard || !first.lookup_table.is_absent() {
+        return Ok(first);
+    }
+    let offset = source.size().saturating_sub(bytes.len() as u64);
+    read_exact_at(source, &mut bytes, offset)?;
+    let last = WimHeader::parse(&bytes).ok().filter(|last| {
+        last.format == first.format && last.guid == first.guid && !last.lookup_table.is_absent()
+    });
+    last.ok_or_else(|| {
+        let message = "a pipable WIM ends with a second header, but this one does not";
+        Error::format("WIM header", "magic", offset, message)
+            .remedy("the file is truncated, or the program that wrote it was stopped half-way; make it again")
+    })
 }
 
 fn read_xml(source: &dyn ReadAt, header: &WimHeader, warn: &mut dyn FnMut(Error)) -> Result<WimXml> {

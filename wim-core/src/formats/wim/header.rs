@@ -1,6 +1,7 @@
 //! The 208 bytes at the start of a WIM (wim-format 2).
 
 use super::chunk_codec::{ChunkFormat, Compression};
+use super::pipable::WimLayout;
 use super::resource_header::ResourceHeader;
 use crate::base::{ChunkSize, Error, Fields, Guid, PartNumber, Result};
 
@@ -104,17 +105,15 @@ impl WimHeader {
     /// Reads the header from the first [`Self::BYTES`] bytes of a file. Offsets are not checked against the file's size.
     ///
     /// # Errors
-    /// `Format` for anything that is no WIM or breaks a rule; `Unsupported` for other versions and pipable files, by name.
+    /// `Format` for anything that is no WIM or breaks a rule; `Unsupported` for other versions, by name.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut f = Fields::new(STRUCTURE, bytes, 0);
         let magic: [u8; 8] = f.array("magic").map_err(|_| not_a_wim(&f))?;
-        if &magic == PIPABLE_MAGIC {
-            return Err(Error::unsupported("a pipable WIM of wimlib, which this version cannot read")
-                .remedy("convert it with: wimlib-imagex export FILE all OUT.wim --not-pipable"));
-        }
-        if &magic != MAGIC {
-            return Err(not_a_wim(&f));
-        }
+        let layout = match &magic {
+            MAGIC => WimLayout::Standard,
+            PIPABLE_MAGIC => WimLayout::Pipable,
+            _ => return Err(not_a_wim(&f)),
+        };
         let header_bytes = f.u32("header size")?;
         let version = parse_version(&mut f)?;
         if header_bytes as usize != Self::BYTES {
@@ -127,7 +126,7 @@ impl WimHeader {
         }
         let flags = HeaderFlags(f.u32("flags")?);
         let chunk_size_field = f.u32("chunk size")?;
-        let format = parse_format(flags, chunk_size_field, version)?;
+        let format = parse_format(flags, chunk_size_field, version)?.in_layout(layout);
         let guid = Guid(f.array("GUID")?);
         let (part, total_parts) = parse_parts(&mut f)?;
         let image_count = f.u32("image count")?;
@@ -165,7 +164,10 @@ impl WimHeader {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut out = Vec::with_capacity(Self::BYTES);
-        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(match self.format.layout() {
+            WimLayout::Standard => MAGIC,
+            WimLayout::Pipable => PIPABLE_MAGIC,
+        });
         out.extend_from_slice(&208u32.to_le_bytes());
         out.extend_from_slice(&self.version.number().to_le_bytes());
         out.extend_from_slice(&self.flags.0.to_le_bytes());
@@ -278,6 +280,15 @@ mod tests {
         assert_eq!(header.to_bytes().as_slice(), bytes);
     }
 
+    #[test]
+    fn a_pipable_header_differs_in_its_magic_only() {
+        let header = altered(0, b"WLPWM").unwrap();
+        assert_eq!(header.format.layout(), WimLayout::Pipable);
+        assert_eq!(&header.to_bytes()[..8], b"WLPWM\0\0\0");
+        let standard = WimHeader { format: header.format.in_layout(WimLayout::Standard), ..header };
+        assert_eq!(standard, WimHeader::parse(&worked_header()).unwrap());
+    }
+
     fn altered(offset: usize, value: &[u8]) -> Result<WimHeader> {
         let mut bytes = worked_header();
         bytes[offset..offset + value.len()].copy_from_slice(value);
@@ -288,7 +299,6 @@ mod tests {
     fn each_broken_rule_names_its_field() {
         for (offset, value, kind, text) in [
             (0, &b"MSCF"[..], ErrorKind::Format, "not a WIM"),
-            (0, b"WLPWM", ErrorKind::Unsupported, "pipable"),
             (8, &[0xD4], ErrorKind::Format, "header size"),
             (12, &[0, 0x0A, 1, 0], ErrorKind::Unsupported, "version 1.10"),
             (16, &[0x82, 0, 0, 0], ErrorKind::Format, "no known compression type"),

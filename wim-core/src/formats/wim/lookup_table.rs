@@ -66,8 +66,7 @@ impl BlobEntry {
             if format.compression() == Compression::None {
                 return Err(wrong("flags", "it is compressed, but the file has no compression type".into()));
             }
-            chunk_table::check_header(&self.header, format.chunk_size())
-                .map_err(|e| e.at(Place::Blob(self.digest)))
+            chunk_table::check_header(&self.header, format).map_err(|e| e.at(Place::Blob(self.digest)))
         } else if self.header.stored_size != self.header.size {
             Err(wrong(
                 "size",
@@ -130,6 +129,11 @@ pub struct LookupTable {
 }
 
 impl LookupTable {
+    /// A table that knows these metadata resources and no blobs.
+    pub(super) fn of_metadata(metadata: Vec<MetadataEntry>) -> Self {
+        Self { metadata, ..Self::default() }
+    }
+
     /// Reads the table's bytes, which lie at `offset` of part `part`; entries that break a rule go to `warn`.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! Tagged items of a dentry (wim-format 7.4): an object id, extended attributes, wimlib's UNIX data.
 //!
-//! Only what a listing shows is interpreted. Trees keep the items byte for byte and write them back as they are.
+//! Trees keep the items byte for byte and write them back as they are; only listings, and capturing and applying on Unix,
+//! look into wimlib's, and into extended attributes, which wimlib stores Linux's as.
 
 /// NTFS object id with birth volume, birth object and domain ids.
 pub const OBJECT_ID: u32 = 0x0000_0001;
+/// Extended attributes: those of NTFS, or of Linux under their names there.
+pub const EXTENDED_ATTRIBUTES: u32 = 0x0000_0002;
 /// wimlib: UNIX uid, gid, mode and device number.
 pub const UNIX_DATA: u32 = 0x337D_D873;
 
@@ -50,6 +53,17 @@ pub struct UnixData {
 }
 
 impl UnixData {
+    /// The bits of the mode that say what kind of file it is.
+    pub const KIND: u32 = 0o170_000;
+    /// A character device.
+    pub const CHARACTER_DEVICE: u32 = 0o020_000;
+    /// A block device.
+    pub const BLOCK_DEVICE: u32 = 0o060_000;
+    /// A named pipe.
+    pub const PIPE: u32 = 0o010_000;
+    /// A socket.
+    pub const SOCKET: u32 = 0o140_000;
+
     /// Those among the items of a dentry.
     #[must_use]
     pub fn find(items: &[u8]) -> Option<Self> {
@@ -71,6 +85,13 @@ impl UnixData {
         item(UNIX_DATA, &data)
     }
 
+    /// True for devices, pipes and sockets, which have no data.
+    #[must_use]
+    pub fn is_special(self) -> bool {
+        [Self::CHARACTER_DEVICE, Self::BLOCK_DEVICE, Self::PIPE, Self::SOCKET]
+            .contains(&(self.mode & Self::KIND))
+    }
+
     /// `before`, the items of a dentry, with this in place of their UNIX data, if they have any.
     #[must_use]
     pub fn replace_in(self, before: &[u8]) -> Vec<u8> {
@@ -79,6 +100,39 @@ impl UnixData {
         out.extend(self.to_item());
         out
     }
+}
+
+/// The extended attributes as (name, value): value length, name length, flags, name, NUL, value, without padding. Ends before
+/// the first that is longer than what is left.
+pub fn extended_attributes(mut data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = data.split_first_chunk::<4>()?;
+        let [low, high, name_length, _flags] = *head;
+        let (name, rest) = rest.split_at_checked(usize::from(name_length))?;
+        let (_nul, rest) = rest.split_first()?;
+        let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
+        data = rest;
+        Some((name, value))
+    })
+}
+
+/// The item of these attributes, padded; none when there are none. Names past 255 bytes and values past 65,535, which the
+/// fields cannot hold, are left out.
+#[must_use]
+pub fn extended_attributes_item(attributes: &[(Vec<u8>, Vec<u8>)]) -> Option<Vec<u8>> {
+    let mut data = Vec::new();
+    for (name, value) in attributes {
+        let (Ok(value_length), Ok(name_length)) = (u16::try_from(value.len()), u8::try_from(name.len()))
+        else {
+            continue;
+        };
+        data.extend_from_slice(&value_length.to_le_bytes());
+        data.extend_from_slice(&[name_length, 0]);
+        data.extend_from_slice(name);
+        data.push(0);
+        data.extend_from_slice(value);
+    }
+    (!data.is_empty()).then(|| item(EXTENDED_ATTRIBUTES, &data))
 }
 
 #[cfg(test)]
@@ -105,6 +159,26 @@ mod tests {
         let replaced = second.replace_in(&items);
         assert_eq!((UnixData::find(&replaced), replaced.len()), (Some(second), items.len()));
         assert_eq!(find(&replaced, OBJECT_ID), Some([7; 16].as_slice()));
+        assert_eq!(UnixData::find(&item(UNIX_DATA, &[0; 15])), None);
+    }
+
+    #[test]
+    fn attributes_and_unix_data_are_as_wimlib_writes_them() {
+        // wimlib 1.13.6, of a file with the attributes user.test and user.bin.
+        let pairs = [(b"user.test".to_vec(), b"value1".to_vec()), (b"user.bin".to_vec(), vec![0, 1, 2])];
+        let made = extended_attributes_item(&pairs).unwrap();
+        assert_eq!(made.get(..23), Some(b"\x02\0\0\0\x23\0\0\0\x06\0\x09\0user.test\0v".as_slice()));
+        let data = find(&made, EXTENDED_ATTRIBUTES).unwrap();
+        let read: Vec<_> = extended_attributes(data).map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+        assert_eq!(read, pairs);
+        for cut in 0..data.len() {
+            assert!(extended_attributes(data.get(..cut).unwrap()).count() < 2, "{cut}");
+        }
+        assert_eq!(extended_attributes_item(&[(vec![b'x'; 256], vec![])]), None);
+        let unix = UnixData { owner: 1234, group: 567, mode: 0o010_644, device: 0 };
+        assert_eq!(unix.to_item().get(..10), Some(b"\x73\xD8\x7D\x33\x10\0\0\0\xD2\x04".as_slice()));
+        assert_eq!(UnixData::find(&[made, unix.to_item()].concat()), Some(unix));
+        assert!(unix.is_special() && !UnixData { mode: 0o100_644, ..unix }.is_special());
         assert_eq!(UnixData::find(&item(UNIX_DATA, &[0; 15])), None);
     }
 

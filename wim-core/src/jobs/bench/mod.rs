@@ -11,6 +11,8 @@ mod picture;
 mod record;
 mod sample;
 
+pub(super) use picture::escaped;
+
 pub use compare::{Comparison, RowComparison};
 pub use record::{Machine, Record, Row, RowKey, SampleInfo, Speed};
 
@@ -23,6 +25,7 @@ use crate::base::{ChunkSize, Context, Error, FileTime, Result, Sha1Digest, Stage
 use crate::formats::wim::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression};
 use crate::jobs::Level;
 use crate::jobs::clock::{CivilTime, job_time};
+use crate::jobs::text_file::write_text;
 use compare::{check_comparable, compare};
 use crew::{Crew, wrong_answer};
 use sample::{Cut, Sample};
@@ -164,10 +167,10 @@ fn write_results(options: &BenchOptions, record: &Record, history: &[Record]) ->
         .collect();
     records.push(("now".to_owned(), record));
     if let Some(path) = &options.svg {
-        record::write_text(path, &picture::svg(&records))?;
+        write_text(path, picture::svg(&records))?;
     }
     if let Some(path) = &options.html {
-        record::write_text(path, &page::html(&records))?;
+        write_text(path, page::html(&records))?;
     }
     Ok(())
 }

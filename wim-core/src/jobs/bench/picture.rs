@@ -41,7 +41,7 @@ fn series_of(key: &RowKey, level: Option<u32>) -> String {
 }
 
 /// Text for XML: five characters have names, control characters are left out.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::jobs) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

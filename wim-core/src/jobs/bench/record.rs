@@ -3,15 +3,13 @@
 //! docs/bench.md describes the fields. Speeds are in 10^6 uncompressed bytes a second; a relative speed is that divided by
 //! the speed of the reference workload on the same data and threads, measured in turn with it.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::crew::REFERENCE_VERSION;
-use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{Error, ErrorKind, Result};
-use crate::jobs::text_file::read_text;
+use crate::jobs::text_file::{read_text, write_text};
 
 /// Version of the file's shape.
 const FORMAT_VERSION: u32 = 1;
@@ -191,13 +189,6 @@ impl Machine {
             system: std::env::consts::OS.to_owned(),
         }
     }
-}
-
-/// Writes a text file, whole or not at all.
-pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
-    let mut file = AtomicFile::create(path, IfExists::Replace)?;
-    file.write_all(text.as_bytes()).map_err(|e| Error::io(e, "cannot write", path))?;
-    file.commit()
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::servicing::drivers::{self, DriverOptions, DriverReport, exported_file
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 use crate::servicing::target::{ImageTarget, find_target};
-use crate::transfer::apply::{ApplyOptions, FixedLinks, Layout, extract};
+use crate::transfer::apply::{ApplyOptions, FixedLinks, Layout, RestoreOptions, extract};
 use crate::transfer::host_name::{NameRules, to_host};
 use crate::transfer::read::WimBlobs;
 
@@ -436,7 +436,8 @@ pub fn export(
                 host_folder(destination, &[path.name().cloned().unwrap_or_else(|| "package".into())])?;
             let (mut files, mut bytes) = (0, 0);
             for (below, nodes) in parts {
-                let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout: Layout::Flat };
+                let (fixed_links, layout) = (FixedLinks::AsStored, Layout::Flat);
+                let options = ApplyOptions { fixed_links, layout, restore: RestoreOptions::default() };
                 let into = host_folder(&target, below.components())?;
                 let report = extract(cx, look.tree, &[look.wim], &nodes, &into, &options)?;
                 files += report.files;

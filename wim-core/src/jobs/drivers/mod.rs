@@ -200,7 +200,10 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
         if places.mode == Mode::Write {
             match images {
                 Some(images) => {
-                    let (file, report) = write_beside(cx, job, images, places)?;
+                    let before = servicer.written_like(&job.wim);
+                    let (file, report) = write_beside(cx, job, images, &before, places)?;
+                    let source = Arc::new(FileSource::open(file.temporary_path())?);
+                    servicer.remember(WimFile::open(source, &job.output.display().to_string())?);
                     written = Some(WrittenFile::new(&report));
                     finished.push(file);
                 }
@@ -223,6 +226,8 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
         missing: Vec::new(),
         warnings: Vec::new(),
     };
+    // Windows renames no file that is open.
+    drop(servicer);
     work.conclude(&mut report)?;
     cx.cancel.check()?;
     commit_together(finished)?;
@@ -257,16 +262,18 @@ fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
     places.files()?.iter().map(open_one).collect()
 }
 
-/// Writes a WIM with its new images beside its target, and reads it back.
+/// Writes a WIM with its new images beside its target, and reads it back; what files `before` it have is not compressed again.
 fn write_beside(
     cx: &Context<'_>,
     job: &Job,
     images: EditedImages<'_>,
+    before: &[Arc<WimFile>],
     places: &Places,
 ) -> Result<(AtomicFile, WriteReport)> {
     let EditedImages { images, contents, .. } = images;
     let mut file = AtomicFile::create(&job.output, job.if_exists)?;
-    let new = NewWim { images, contents: &contents, ..rewritten(&job.wim) };
+    let sources = std::iter::once(&job.wim).chain(before.iter().map(AsRef::as_ref)).collect();
+    let new = NewWim { images, contents: &contents, sources, ..rewritten(&job.wim) };
     let written = write(cx, new, &mut file)?;
     let source = Arc::new(FileSource::open(file.temporary_path())?);
     read_back(cx, source, &job.output.display().to_string(), &written, places.verify)?;

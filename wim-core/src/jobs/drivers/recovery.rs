@@ -9,7 +9,7 @@ use crate::base::{Context, ErrorKind, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
 use crate::image::{NodeId, Tree, WimPath};
 use crate::jobs::spool::TemporaryFile;
-use crate::transfer::apply::write_file_to;
+use crate::transfer::apply::{Damaged, write_file_to};
 
 /// Where the recovery image lies in an image of Windows.
 const RECOVERY_IMAGE: &str = "\\Windows\\System32\\Recovery\\winre.wim";
@@ -55,7 +55,7 @@ impl RecoveryImage {
         scratch: &Path,
     ) -> Result<WimFile> {
         let mut file = TemporaryFile::create(scratch)?;
-        write_file_to(cx, tree, &[wim], self.node, &mut file)?;
+        write_file_to(cx, tree, &[wim], self.node, Damaged::Fail, &mut file)?;
         WimFile::open(file.into_source()?, &self.name(wim, image))
     }
 }

@@ -91,6 +91,8 @@ pub(super) struct Servicer<'s, 'c> {
     /// The time of `SOURCE_DATE_EPOCH`.
     pub(super) fixed_time: Option<FileTime>,
     inner: HashMap<Sha1Digest, Inner>,
+    /// What this job has written so far: the same drivers go to several files, and are compressed for the first.
+    written: Vec<Arc<WimFile>>,
 }
 
 /// How deep in other images an image lies.
@@ -109,7 +111,17 @@ impl<'s, 'c> Servicer<'s, 'c> {
         scratch: PathBuf,
         fixed_time: Option<FileTime>,
     ) -> Self {
-        Self { cx, work, recovery, scratch, fixed_time, inner: HashMap::new() }
+        Self { cx, work, recovery, scratch, fixed_time, inner: HashMap::new(), written: Vec::new() }
+    }
+
+    /// Lets later files take resources of `wim`, which this job has written.
+    pub(super) fn remember(&mut self, wim: WimFile) {
+        self.written.push(Arc::new(wim));
+    }
+
+    /// Files that this job has written, in the format of `wim`.
+    pub(super) fn written_like(&self, wim: &WimFile) -> Vec<Arc<WimFile>> {
+        self.written.iter().filter(|written| written.format() == wim.format()).cloned().collect()
     }
 
     /// Services `chosen` images of `wim`.
@@ -241,9 +253,12 @@ impl<'s, 'c> Servicer<'s, 'c> {
             Some(images) => {
                 let mut file = TemporaryFile::create(&self.scratch)?;
                 let EditedImages { images, contents, .. } = images;
-                let new = NewWim { images, contents: &contents, ..rewritten(&inside) };
+                let before = self.written_like(&inside);
+                let sources = std::iter::once(&inside).chain(before.iter().map(AsRef::as_ref)).collect();
+                let new = NewWim { images, contents: &contents, sources, ..rewritten(&inside) };
                 let written = write(self.cx, new, &mut file)?;
                 let source = file.into_source()?;
+                self.remember(WimFile::open(source.clone(), inside.name())?);
                 read_back(self.cx, source.clone(), inside.name(), &written, VerifyDepth::Written)?;
                 Some(Content::Source(source))
             }

@@ -5,9 +5,11 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, FileTime, Result};
+use crate::formats::wim::tagged_items::{self, UnixData};
 use crate::image::edit::Times;
 
 /// A directory below the target; 0 is the target itself.
@@ -52,6 +54,18 @@ pub(super) trait Host: Sized {
         times: Times,
     ) -> Result<()>;
 
+    /// Makes a device, a pipe or a socket; an error when the system has no such files, or not for this user.
+    fn make_special(&mut self, unix: UnixData, at: (DirectoryId, &OsStr)) -> io::Result<()>;
+
+    /// Gives a directory, or with a name something in it that is no plain file, its owner, group, mode and extended
+    /// attributes; all that can be set is, and the first failure told.
+    fn restore_unix(
+        &mut self,
+        directory: DirectoryId,
+        name: Option<&OsStr>,
+        unix: &RestoredUnix<'_>,
+    ) -> io::Result<()>;
+
     /// The time of the last write of something in a directory, as the host has it; `.` is the directory.
     fn last_write(&mut self, directory: DirectoryId, name: &OsStr) -> Option<FileTime>;
 
@@ -65,10 +79,31 @@ pub(super) trait NewFile {
     fn file(&mut self) -> &mut File;
 
     /// Takes the room for `size` bytes at once, where the system can: less work for it, and a full disk is told early.
-    fn reserve(&mut self, size: u64) -> std::io::Result<()>;
+    fn reserve(&mut self, size: u64) -> io::Result<()>;
+
+    /// Gives the file its owner, group, mode and extended attributes, as [`Host::restore_unix`].
+    fn restore_unix(&mut self, unix: &RestoredUnix<'_>) -> io::Result<()>;
 
     /// Gives the file its times and its place.
     fn finish(self, attributes: u32, times: Times) -> Result<()>;
+}
+
+/// What is restored of what only Unix has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RestoredUnix<'i> {
+    /// Owner, group and mode; none when the image has only extended attributes.
+    pub(super) data: Option<UnixData>,
+    /// The tagged item of extended attributes; empty when there is none.
+    pub(super) attributes: &'i [u8],
+}
+
+impl<'i> RestoredUnix<'i> {
+    /// What the tagged items of an inode have; none when that is nothing.
+    pub(super) fn of(items: &'i [u8]) -> Option<Self> {
+        let attributes = tagged_items::find(items, tagged_items::EXTENDED_ATTRIBUTES).unwrap_or(&[]);
+        let data = UnixData::find(items);
+        (data.is_some() || !attributes.is_empty()).then_some(Self { data, attributes })
+    }
 }
 
 /// The error for a directory that stands where a file should go.

@@ -5,11 +5,15 @@
 //! directory is entered only when it is one and not a link to one, and links are made when nothing is written any more.
 //! A file whose writing fails is removed; one that was there before stays until the new one is whole.
 //!
-//! What a host cannot hold (named streams, encrypted data, other reparse points) is left out with one warning a kind.
-//! Security descriptors, short names and most attributes are not restored by this version.
+//! What a host cannot hold (named streams, encrypted data, other reparse points) is left out with one warning a kind, or kept
+//! in a side file with security descriptors, short names and attributes, which are never restored on the host. Owners, modes,
+//! extended attributes and special files of Unix are restored when asked for.
 
 mod host;
 pub(super) mod link_text;
+mod links;
+mod options;
+mod piped;
 mod plan;
 mod portable;
 mod side_file;
@@ -18,98 +22,23 @@ mod unix;
 mod write;
 
 pub use side_file::SideFile;
-
-use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
+pub use self::options::{
+    ApplyOptions, ApplyReport, Attributes, Damaged, Descriptors, FixedLinks, InvalidNames, Layout, LeftOut,
+    RestoreOptions, UnixRestore,
+};
+pub use self::piped::{PipedImage, apply_piped};
+
 use self::host::Host;
-use self::plan::{Plan, Unholdable};
+use self::links::Links;
+use self::plan::{Plan, PlanRules, Unholdable};
 use self::write::{Writer, blame};
-use super::host_name::NameRules;
-use super::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
+use super::read::{BlobInput, BlobPiece, Origin, blob_not_found, read_blobs, recover_blob, sort_by_offset};
 use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest, Stage};
 use crate::formats::wim::WimFile;
-use crate::formats::wim::reparse;
 use crate::image::{NodeId, StreamKind, Tree};
-
-/// How an image is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ApplyOptions {
-    /// What becomes of links that were fixed up at capture; the default of a WIM is in its header, flag RP_FIX.
-    pub fixed_links: FixedLinks,
-    /// Where extracted files go.
-    pub layout: Layout,
-}
-
-/// What becomes of absolute links that count from the root of the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FixedLinks {
-    /// They lead into the target directory.
-    IntoTarget,
-    /// They are made as they are in the image.
-    AsStored,
-}
-
-/// Where extracted files go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// Each file or directory right into the target, under its own name.
-    Flat,
-    /// At its path, with the directories above it.
-    KeepPaths,
-}
-
-/// What was applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct ApplyReport {
-    /// Directories, the target not among them.
-    pub directories: u64,
-    /// Files written, copies of the same content among them.
-    pub files: u64,
-    /// Second and further names of files.
-    pub hard_links: u64,
-    /// Symbolic links and junctions.
-    pub symbolic_links: u64,
-    /// Bytes of all files written.
-    pub bytes: u64,
-    /// What was left out.
-    pub left_out: LeftOut,
-}
-
-/// What the host could not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct LeftOut {
-    /// Named data streams.
-    pub named_streams: u64,
-    /// Encrypted files.
-    pub encrypted: u64,
-    /// Reparse points that are neither symbolic links nor junctions, or whose target the host cannot express.
-    pub reparse_points: u64,
-    /// Names that the host refuses, each with all below it.
-    pub names: u64,
-}
-
-impl LeftOut {
-    /// True when something was left out.
-    #[must_use]
-    pub fn is_something(&self) -> bool {
-        *self != Self::default()
-    }
-
-    fn warn(&self, cx: &Context<'_>) {
-        for (count, what) in [
-            (self.named_streams, "named data streams"),
-            (self.encrypted, "encrypted files"),
-            (self.reparse_points, "reparse points that are no links this system can make"),
-        ] {
-            if count > 0 {
-                let error = Error::unsupported(format!("{count} {what} were left out"));
-                cx.progress.warn(&error.remedy("keep them in a side file with --metadata"));
-            }
-        }
-    }
-}
 
 /// Applies a whole image to `target`, which is made if it is not there; files of the same names are replaced.
 ///
@@ -123,7 +52,8 @@ pub fn apply(
     target: &Path,
     options: &ApplyOptions,
 ) -> Result<ApplyReport> {
-    let plan = Plan::of_image(tree, NameRules::of_this_host(), cx.progress);
+    let rules = PlanRules::of_this_host(Unholdable::LeaveOut, options.restore);
+    let plan = Plan::of_image(tree, rules, cx.progress);
     run(cx, tree, wims, target, options, plan, None)
 }
 
@@ -140,7 +70,8 @@ pub fn apply_with_side_file(
     options: &ApplyOptions,
     side_file: &mut SideFile,
 ) -> Result<ApplyReport> {
-    let plan = Plan::of_whole_image(tree, NameRules::of_this_host(), Unholdable::StandIn, cx.progress);
+    let rules = PlanRules::of_this_host(Unholdable::StandIn, options.restore);
+    let plan = Plan::of_image(tree, rules, cx.progress);
     run(cx, tree, wims, target, options, plan, Some(side_file))
 }
 
@@ -156,7 +87,7 @@ pub fn extract(
     target: &Path,
     options: &ApplyOptions,
 ) -> Result<ApplyReport> {
-    let rules = (NameRules::of_this_host(), Unholdable::LeaveOut);
+    let rules = PlanRules::of_this_host(Unholdable::LeaveOut, options.restore);
     let plan = Plan::of_nodes(tree, nodes, options.layout, rules, cx.progress)?;
     run(cx, tree, wims, target, options, plan, None)
 }
@@ -175,12 +106,12 @@ pub fn extract_with_side_file(
     options: &ApplyOptions,
     side_file: &mut SideFile,
 ) -> Result<ApplyReport> {
-    let rules = (NameRules::of_this_host(), Unholdable::StandIn);
+    let rules = PlanRules::of_this_host(Unholdable::StandIn, options.restore);
     let plan = Plan::of_nodes(tree, nodes, options.layout, rules, cx.progress)?;
     run(cx, tree, wims, target, options, plan, Some(side_file))
 }
 
-/// Writes the unnamed data of a file to `out`.
+/// Writes the unnamed data of a file to `out`; gives what is wrong with it when it is `damaged` and recovered all the same.
 ///
 /// # Errors
 /// `InvalidInput` for a directory, a link or an encrypted file; else as [`apply`]. A digest that differs is found when all
@@ -190,8 +121,9 @@ pub fn write_file_to(
     tree: &Tree,
     wims: &[&WimFile],
     node: NodeId,
+    damaged: Damaged,
     out: &mut dyn Write,
-) -> Result<()> {
+) -> Result<Option<Error>> {
     let inode = tree.inode_of(node);
     let at = || Place::Path(tree.path_of(node).to_string());
     let refuse = |what: &str| Err(Error::invalid_input(format!("is {what}, not a plain file")).at(at()));
@@ -203,17 +135,22 @@ pub fn write_file_to(
     }
     let digest = inode.data();
     if digest.is_zero() {
-        return if inode.reparse.is_some() { refuse("a link") } else { Ok(()) };
+        return if inode.reparse.is_some() { refuse("a link") } else { Ok(None) };
     }
     let inputs = [find_blob(wims, &digest).map_err(|e| blame(tree, e, node))?];
     cx.progress.start(Stage::Extracting, inputs[0].size);
-    read_blobs(cx, &inputs, |piece| {
-        let bytes = piece.bytes.map_err(|e| blame(tree, e, node))?;
+    let mut write = |bytes: &[u8]| {
         out.write_all(bytes).map_err(|e| {
             // A closed pipe is the reader's choice, which the command tells by the source.
             Error::new(ErrorKind::Io, format!("cannot write: {e}")).with_source(e)
         })
-    })
+    };
+    if let (Damaged::Recover, Origin::Resource(wim, entry)) = (damaged, &inputs[0].origin) {
+        let found = recover_blob(cx.cancel, wim, entry, &mut |_, bytes| write(bytes));
+        return found.map(|found| found.map(|e| blame(tree, e, node))).map_err(|e| blame(tree, e, node));
+    }
+    read_blobs(cx, &inputs, |piece| write(piece.bytes.map_err(|e| blame(tree, e, node))?))?;
+    Ok(None)
 }
 
 fn find_blob<'w>(wims: &[&'w WimFile], digest: &Sha1Digest) -> Result<BlobInput<'w>> {
@@ -247,6 +184,7 @@ fn run_on<H: Host>(
     options: &ApplyOptions,
     (plan, side_file): (Plan, Option<&mut SideFile>),
 ) -> Result<ApplyReport> {
+    check_descriptors(tree, &plan, options.restore)?;
     let files_of = plan.files_by_digest(tree);
     let (mut inputs, mut total) = (Vec::with_capacity(files_of.len()), 0u64);
     for (digest, files) in &files_of {
@@ -263,13 +201,26 @@ fn run_on<H: Host>(
         FixedLinks::IntoTarget => Some(host.absolute_root()?),
         FixedLinks::AsStored => None,
     };
-    let mut writer = Writer::new(cx, tree, host, plan);
+    let mut writer = Writer::new(cx, tree, host, plan, options.restore);
     writer.make_directories()?;
     writer.make_empty_files()?;
+    let mut damaged = Vec::new();
     read_blobs(cx, &inputs, |piece| {
         let BlobInput { size, digest, .. } = inputs[piece.position];
-        writer.piece(piece, size, files_of.get(&digest).map_or(&[], Vec::as_slice))
+        match piece.bytes {
+            Err(error) if options.restore.damaged == Damaged::Recover && is_damage(&error) => {
+                writer.discard_open();
+                damaged.push(piece.position);
+                Ok(())
+            }
+            _ => writer.piece(piece, size, files_of.get(&digest).map_or(&[], Vec::as_slice)),
+        }
     })?;
+    for position in damaged {
+        let input = &inputs[position];
+        let files = files_of.get(&input.digest).map_or(&[][..], Vec::as_slice);
+        recover(cx, tree, input, files, &mut writer)?;
+    }
     make_links(cx, tree, wims, &mut writer, link_target.as_deref())?;
     writer.make_stand_ins()?;
     writer.set_directory_times()?;
@@ -281,6 +232,59 @@ fn run_on<H: Host>(
     Ok(report)
 }
 
+/// Whether something may still be had of a blob with this error.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Format | ErrorKind::Corrupt | ErrorKind::Io)
+}
+
+/// Writes the files of a damaged blob as far as it goes, and warns of each.
+fn recover<H: Host>(
+    cx: &Context<'_>,
+    tree: &Tree,
+    input: &BlobInput<'_>,
+    files: &[usize],
+    writer: &mut Writer<'_, '_, H>,
+) -> Result<()> {
+    let Origin::Resource(wim, entry) = &input.origin else { return Ok(()) };
+    let size = input.size;
+    let found = recover_blob(cx.cancel, wim, entry, &mut |start, bytes| {
+        let is_last = start + bytes.len() as u64 == size;
+        writer.piece(BlobPiece { position: 0, start, bytes: Ok(bytes), is_last }, size, files)
+    });
+    let (error, what) = match found {
+        Ok(None) => return Ok(()),
+        Ok(Some(damage)) => (damage, "recovered as far as it goes"),
+        Err(error) if error.kind() == ErrorKind::Format => {
+            writer.discard_open();
+            (error, "nothing of it could be recovered")
+        }
+        Err(error) => return Err(error),
+    };
+    writer.count_damaged();
+    for node in files.iter().flat_map(|&file| writer.nodes_of_file(file)) {
+        let error =
+            Error::new(error.kind(), format!("{what}: {}", error.message())).at(error.place().clone());
+        cx.progress.warn(&blame(tree, error.in_file(wim.name()), node));
+    }
+    Ok(())
+}
+
+/// Refuses an image whose security descriptors must be restored.
+fn check_descriptors(tree: &Tree, plan: &Plan, restore: RestoreOptions) -> Result<()> {
+    if restore.descriptors == Descriptors::Omit {
+        return Ok(());
+    }
+    let files = plan.files.iter().map(|file| tree.inode(file.inode));
+    let directories = plan.directories.iter().map(|spot| tree.inode_of(spot.node));
+    match files.chain(directories).filter(|inode| inode.security.is_some()).count() {
+        0 => Ok(()),
+        count => Err(Error::unsupported(format!(
+            "{count} files have security descriptors, which cannot be restored here"
+        ))
+        .remedy("leave --strict-acls out")),
+    }
+}
+
 /// Makes symbolic links, when all else is there.
 fn make_links<H: Host>(
     cx: &Context<'_>,
@@ -289,40 +293,34 @@ fn make_links<H: Host>(
     writer: &mut Writer<'_, '_, H>,
     fixed_root: Option<&Path>,
 ) -> Result<()> {
-    let mut links_of: HashMap<Sha1Digest, Vec<usize>> = HashMap::new();
-    for (index, digest) in writer.link_digests().enumerate() {
-        links_of.entry(digest).or_default().push(index);
-    }
+    let mut links = Links::of(writer);
     let mut inputs = Vec::new();
-    let mut unreadable = links_of.remove(&Sha1Digest::ZERO).map_or(0, |links| links.len());
-    for (digest, links) in &links_of {
-        match find_blob(wims, digest) {
-            Ok(input) if input.size <= reparse::MAX_BYTES as u64 => inputs.push(input),
-            Ok(_) => unreadable += links.len(),
-            Err(error) => return Err(blame(tree, error, writer.node_of_link(links[0]))),
+    let digests: Vec<Sha1Digest> = links.digests().copied().collect();
+    for digest in digests {
+        let input = find_blob(wims, &digest)
+            .map_err(|error| blame(tree, error, first_link(tree, writer, links.of_blob(&digest))))?;
+        if !links.refuse_large(&digest, input.size) {
+            inputs.push(input);
         }
     }
     inputs.sort_by_key(|input| input.digest);
     sort_by_offset(&mut inputs);
-    let rules = NameRules::of_this_host();
     let mut data = Vec::new();
     read_blobs(cx, &inputs, |piece| {
-        let links = links_of.get(&inputs[piece.position].digest).map_or(&[][..], Vec::as_slice);
-        let first = links.first().map_or(tree.root(), |&link| writer.node_of_link(link));
-        let bytes = piece.bytes.map_err(|e| blame(tree, e, first))?;
+        let digest = inputs[piece.position].digest;
+        let bytes =
+            piece.bytes.map_err(|e| blame(tree, e, first_link(tree, writer, links.of_blob(&digest))))?;
         data.extend_from_slice(bytes);
         if piece.is_last {
-            for &link in links {
-                let reparse = tree.inode_of(writer.node_of_link(link)).reparse.unwrap_or_default();
-                match link_text::of_reparse_point(reparse, &data, fixed_root, rules) {
-                    Some(text) => writer.make_link(link, &text)?,
-                    None => unreadable += 1,
-                }
-            }
+            links.make(tree, writer, (&digest, &data), fixed_root)?;
             data.clear();
         }
         Ok(())
     })?;
-    writer.leave_out_links(unreadable as u64);
+    writer.leave_out_links(links.left_out());
     Ok(())
+}
+
+fn first_link<H: Host>(tree: &Tree, writer: &Writer<'_, '_, H>, links: &[usize]) -> NodeId {
+    links.first().map_or(tree.root(), |&link| writer.node_of_link(link))
 }

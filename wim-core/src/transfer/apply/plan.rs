@@ -7,11 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 
 use super::host::DirectoryId;
-use super::{Layout, LeftOut};
+use super::{InvalidNames, Layout, LeftOut, RestoreOptions, UnixRestore};
 use crate::base::{Error, Place, Progress, Result, Sha1Digest, WimString};
 use crate::formats::wim::attributes::DIRECTORY;
 use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
-use crate::image::{InodeId, NodeId, StreamKind, Tree};
+use crate::formats::wim::tagged_items::UnixData;
+use crate::image::{Inode, InodeId, NodeId, StreamKind, Tree};
 use crate::transfer::host_name::{self, NameRules};
 
 /// Longest name in bytes that the file systems of Unix take.
@@ -37,12 +38,28 @@ pub(super) struct Plan {
     pub(super) directories: Vec<Spot>,
     pub(super) files: Vec<PlannedFile>,
     pub(super) links: Vec<Spot>,
+    /// Devices, pipes and sockets; further names of one are not told apart.
+    pub(super) special: Vec<Spot>,
     pub(super) left_out: LeftOut,
     /// True when the target gets the times of the root.
     pub(super) is_image: bool,
     /// Names on the host that are not those of the image.
     pub(super) names: HashMap<NodeId, OsString>,
     pub(super) unholdable: Unholdable,
+}
+
+/// What a plan goes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlanRules {
+    pub(super) names: NameRules,
+    pub(super) unholdable: Unholdable,
+    pub(super) restore: RestoreOptions,
+}
+
+impl PlanRules {
+    pub(super) fn of_this_host(unholdable: Unholdable, restore: RestoreOptions) -> Self {
+        Self { names: NameRules::of_this_host(), unholdable, restore }
+    }
 }
 
 /// What becomes of names and files that the host cannot hold.
@@ -55,19 +72,9 @@ pub(super) enum Unholdable {
 }
 
 impl Plan {
-    /// A whole image, without what the host cannot hold.
-    pub(super) fn of_image(tree: &Tree, rules: NameRules, progress: &dyn Progress) -> Self {
-        Self::of_whole_image(tree, rules, Unholdable::LeaveOut, progress)
-    }
-
     /// A whole image.
-    pub(super) fn of_whole_image(
-        tree: &Tree,
-        rules: NameRules,
-        unholdable: Unholdable,
-        progress: &dyn Progress,
-    ) -> Self {
-        let mut planner = Planner::new(tree, rules, unholdable, progress);
+    pub(super) fn of_image(tree: &Tree, rules: PlanRules, progress: &dyn Progress) -> Self {
+        let mut planner = Planner::new(tree, rules, progress);
         planner.below(tree.root(), 0);
         planner.plan.is_image = true;
         planner.plan
@@ -78,10 +85,10 @@ impl Plan {
         tree: &Tree,
         nodes: &[NodeId],
         layout: Layout,
-        (rules, unholdable): (NameRules, Unholdable),
+        rules: PlanRules,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let mut planner = Planner::new(tree, rules, unholdable, progress);
+        let mut planner = Planner::new(tree, rules, progress);
         let mut chosen: HashSet<NodeId> = HashSet::new();
         let mut names: Vec<WimString> = Vec::new();
         // What lies inside another chosen directory comes with it when paths are kept.
@@ -106,7 +113,7 @@ impl Plan {
             }
         }
         names.sort_by(|a, b| a.ntfs_cmp(b));
-        let twin = names.windows(2).find(|pair| match rules {
+        let twin = names.windows(2).find(|pair| match rules.names {
             NameRules::Unix => pair[0] == pair[1],
             NameRules::Windows => pair[0].eq_ignore_case(&pair[1]),
         });
@@ -141,6 +148,7 @@ impl Plan {
 struct Planner<'a> {
     tree: &'a Tree,
     rules: NameRules,
+    restore: RestoreOptions,
     progress: &'a dyn Progress,
     plan: Plan,
     /// The target directory of each directory made for its path.
@@ -150,17 +158,19 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(tree: &'a Tree, rules: NameRules, unholdable: Unholdable, progress: &'a dyn Progress) -> Self {
+    fn new(tree: &'a Tree, rules: PlanRules, progress: &'a dyn Progress) -> Self {
+        let PlanRules { names: rules, unholdable, restore } = rules;
         let plan = Plan {
             directories: vec![Spot { directory: 0, node: tree.root() }],
             files: Vec::new(),
             links: Vec::new(),
+            special: Vec::new(),
             left_out: LeftOut::default(),
             is_image: false,
             names: HashMap::new(),
             unholdable,
         };
-        Self { tree, rules, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
+        Self { tree, rules, restore, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
     }
 
     /// True when a directory above `node` is one of `nodes`.
@@ -211,6 +221,8 @@ impl<'a> Planner<'a> {
                 let is_twin = last.is_some_and(|last| self.are_twins(last, child));
                 if is_twin && self.plan.unholdable == Unholdable::StandIn {
                     self.plan.names.insert(child, self.other_name(child));
+                } else if is_twin && self.restore.invalid_names == InvalidNames::Replace {
+                    self.rename(child, "this system takes it for the same name as one beside it");
                 } else if is_twin {
                     self.refuse(child, "this system takes it for the same name as one beside it; left out");
                     continue;
@@ -257,6 +269,7 @@ impl<'a> Planner<'a> {
             Some(reparse) if matches!(reparse.tag, SYMLINK | MOUNT_POINT) => self.plan.links.push(spot),
             Some(_) if !stands_in => self.plan.left_out.reparse_points += 1,
             Some(_) if inode.attributes & DIRECTORY != 0 => _ = self.directory(node, target),
+            None if !stands_in && self.is_special(inode) => self.plan.special.push(spot),
             _ => {
                 let files = &mut self.plan.files;
                 let index = *self.file_of.entry(id).or_insert(files.len());
@@ -279,10 +292,40 @@ impl<'a> Planner<'a> {
             }
             return true;
         }
+        if !is_allowed && self.restore.invalid_names == InvalidNames::Replace {
+            self.rename(node, "this system cannot have a file of this name");
+            return true;
+        }
         if !is_allowed {
             self.refuse(node, "this system cannot have a file of this name; left out");
         }
         is_allowed
+    }
+
+    /// True for a device, pipe or socket that is to be made as one.
+    fn is_special(&self, inode: &Inode) -> bool {
+        self.restore.unix_data != UnixRestore::Omit
+            && inode.data().is_zero()
+            && UnixData::find(&inode.tagged_items).is_some_and(UnixData::is_special)
+    }
+
+    /// Gives a node a name that the host takes: signs that it refuses replaced, and a number, as wimlib does.
+    fn rename(&mut self, node: NodeId, why: &str) {
+        if self.plan.names.contains_key(&node) {
+            return;
+        }
+        let replaced = |unit: &u16| {
+            let is_bad = *unit < 0x20 || "<>:\"/\\|?*".encode_utf16().any(|bad| bad == *unit);
+            if is_bad { 0xFFFD } else { *unit }
+        };
+        let mut name: Vec<u16> = self.tree.node(node).name.iter().map(replaced).collect();
+        let number = self.plan.names.len() + 1;
+        name.extend(format!(" (invalid filename #{number})").encode_utf16());
+        let name = WimString::from(name);
+        let path = self.tree.path_of(node).to_string();
+        let message = format!("{why}; it becomes {name}");
+        self.progress.warn(&Error::unsupported(message).at(Place::Path(path)));
+        self.plan.names.insert(node, host_name::to_host(&name));
     }
 
     /// A name that every host takes and that nothing else in the directory has.

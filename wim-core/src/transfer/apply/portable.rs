@@ -11,10 +11,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::host::{
-    DirectoryId, Host, LinkKind, NewFile, TEMPORARY_TRIES, directory_in_the_way, file_in_the_way,
-    temporary_name,
+    DirectoryId, Host, LinkKind, NewFile, RestoredUnix, TEMPORARY_TRIES, directory_in_the_way,
+    file_in_the_way, temporary_name,
 };
 use crate::base::{Error, FileTime, Result};
+use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
 
 pub(super) struct PortableHost {
@@ -151,6 +152,14 @@ impl Host for PortableHost {
         self.place(directory, &path, "cannot make the symbolic link", link)
     }
 
+    fn make_special(&mut self, _: UnixData, _: (DirectoryId, &OsStr)) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn restore_unix(&mut self, _: DirectoryId, _: Option<&OsStr>, _: &RestoredUnix<'_>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn last_write(&mut self, directory: DirectoryId, name: &OsStr) -> Option<FileTime> {
         let metadata = std::fs::symlink_metadata(self.path(directory, name)).ok()?;
         metadata.modified().ok().map(FileTime::from_system_time)
@@ -185,6 +194,10 @@ impl NewFile for PortableFile {
 
     fn reserve(&mut self, _: u64) -> io::Result<()> {
         Ok(())
+    }
+
+    fn restore_unix(&mut self, _: &RestoredUnix<'_>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn finish(mut self, attributes: u32, times: Times) -> Result<()> {

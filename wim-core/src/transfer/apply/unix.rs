@@ -7,18 +7,22 @@
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::host::{
-    DirectoryId, Host, LinkKind, NewFile, TEMPORARY_TRIES, directory_in_the_way, file_in_the_way,
-    temporary_name,
+    DirectoryId, Host, LinkKind, NewFile, RestoredUnix, TEMPORARY_TRIES, directory_in_the_way,
+    file_in_the_way, temporary_name,
 };
 use crate::base::{Error, FileTime, Result};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::formats::wim::tagged_items;
+use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
 
 /// Handles of directories that are kept; the usual limit of a process is 1024.
@@ -230,6 +234,40 @@ impl Host for UnixHost {
         }
     }
 
+    fn make_special(&mut self, unix: UnixData, (directory, name): (DirectoryId, &OsStr)) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let handle = self.handle(directory).map_err(|e| io::Error::other(e.to_string()))?;
+            let kind = FileType::from_raw_mode(unix.mode);
+            let mode = permissions(unix.mode & 0o777);
+            let make = |name: &OsStr| rustix::fs::mknodat(&*handle, name, kind, mode, u64::from(unix.device));
+            self.place(&handle, name, make).map_err(io::Error::from)
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = (unix, directory, name);
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn restore_unix(
+        &mut self,
+        directory: DirectoryId,
+        name: Option<&OsStr>,
+        unix: &RestoredUnix<'_>,
+    ) -> io::Result<()> {
+        let handle = self.handle(directory).map_err(|e| io::Error::other(e.to_string()))?;
+        let Some(name) = name else { return restore(&handle, unix) };
+        let Some(data) = unix.data else { return Ok(()) };
+        let (owner, group) = (Uid::from_raw(data.owner), Gid::from_raw(data.group));
+        rustix::fs::chownat(&*handle, name, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        // Modes of links mean nothing, and extended attributes of what is no file or directory are refused by most systems.
+        if data.is_special() {
+            rustix::fs::chmodat(&*handle, name, permissions(data.mode), AtFlags::empty())?;
+        }
+        Ok(())
+    }
+
     fn last_write(&mut self, directory: DirectoryId, name: &OsStr) -> Option<FileTime> {
         let handle = self.handle(directory).ok()?;
         let stat = rustix::fs::statat(&*handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -259,7 +297,7 @@ impl NewFile for UnixFile {
         &mut self.file
     }
 
-    fn reserve(&mut self, size: u64) -> std::io::Result<()> {
+    fn reserve(&mut self, size: u64) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if size >= RESERVE_BYTES {
             // Not every file system can; only a full disk is an answer.
@@ -271,6 +309,10 @@ impl NewFile for UnixFile {
         #[cfg(not(target_os = "linux"))]
         let _ = size;
         Ok(())
+    }
+
+    fn restore_unix(&mut self, unix: &RestoredUnix<'_>) -> io::Result<()> {
+        restore(&self.file, unix)
     }
 
     fn finish(mut self, _: u32, times: Times) -> Result<()> {
@@ -294,6 +336,48 @@ impl Drop for UnixFile {
             let _ = rustix::fs::unlinkat(&*self.handle, name.as_os_str(), AtFlags::empty());
         }
     }
+}
+
+/// The permissions of a mode, whose type differs between systems.
+fn permissions(mode: u32) -> Mode {
+    let flags = [
+        (0o4000, Mode::SUID),
+        (0o2000, Mode::SGID),
+        (0o1000, Mode::SVTX),
+        (0o400, Mode::RUSR),
+        (0o200, Mode::WUSR),
+        (0o100, Mode::XUSR),
+        (0o40, Mode::RGRP),
+        (0o20, Mode::WGRP),
+        (0o10, Mode::XGRP),
+        (0o4, Mode::ROTH),
+        (0o2, Mode::WOTH),
+        (0o1, Mode::XOTH),
+    ];
+    flags.into_iter().filter(|(bit, _)| mode & bit != 0).map(|(_, flag)| flag).collect()
+}
+
+/// Owner first: changing it takes privileges, set-user bits and capabilities among them, away.
+fn restore(file: &impl AsFd, unix: &RestoredUnix<'_>) -> io::Result<()> {
+    let mut first = Ok(());
+    let mut note = |done: std::result::Result<(), Errno>| {
+        if first.is_ok() {
+            first = done.map_err(io::Error::from);
+        }
+    };
+    if let Some(data) = unix.data {
+        let (owner, group) = (Uid::from_raw(data.owner), Gid::from_raw(data.group));
+        note(rustix::fs::fchown(file, Some(owner), Some(group)));
+        note(rustix::fs::fchmod(file, permissions(data.mode)));
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    for (name, value) in tagged_items::extended_attributes(unix.attributes) {
+        // Names of Windows have no dot; Linux takes none without.
+        if name.contains(&b'.') {
+            note(rustix::fs::fsetxattr(file, name, value, rustix::fs::XattrFlags::empty()));
+        }
+    }
+    first
 }
 
 fn timestamps(times: Times) -> Timestamps {

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{Seek, SeekFrom, Write};
 
-use super::ApplyReport;
-use super::host::{Host, LinkKind, NewFile};
+use super::host::{Host, LinkKind, NewFile, RestoredUnix};
 use super::plan::{Plan, Spot, Unholdable};
 use super::side_file::Made;
+use super::{ApplyReport, Attributes, RestoreOptions, UnixRestore};
 use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest};
 use crate::formats::wim::attributes::{DIRECTORY, SPARSE};
-use crate::image::{NodeId, StreamKind, Tree};
+use crate::image::{Inode, NodeId, StreamKind, Tree};
 use crate::transfer::read::BlobPiece;
 
 /// Zeros of a sparse file are left out in blocks of this many bytes.
@@ -24,6 +24,7 @@ pub(super) struct Writer<'a, 'c, H: Host> {
     tree: &'a Tree,
     host: H,
     plan: Plan,
+    restore: RestoreOptions,
     /// The file that a blob in several pieces goes to.
     open: Option<H::NewFile>,
     report: ApplyReport,
@@ -32,9 +33,15 @@ pub(super) struct Writer<'a, 'c, H: Host> {
 }
 
 impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
-    pub(super) fn new(cx: &'a Context<'c>, tree: &'a Tree, host: H, plan: Plan) -> Self {
+    pub(super) fn new(
+        cx: &'a Context<'c>,
+        tree: &'a Tree,
+        host: H,
+        plan: Plan,
+        restore: RestoreOptions,
+    ) -> Self {
         let report = ApplyReport { left_out: plan.left_out, ..ApplyReport::default() };
-        Self { cx, tree, host, plan, open: None, report, made_links: HashMap::new() }
+        Self { cx, tree, host, plan, restore, open: None, report, made_links: HashMap::new() }
     }
 
     pub(super) fn make_directories(&mut self) -> Result<()> {
@@ -48,7 +55,13 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         Ok(())
     }
 
+    /// Files that have no blob: empty ones, devices, pipes and sockets.
     pub(super) fn make_empty_files(&mut self) -> Result<()> {
+        for index in 0..self.plan.special.len() {
+            self.cx.cancel.check()?;
+            let spot = self.plan.special[index];
+            self.special(spot).map_err(|e| self.blame(e, spot.node))?;
+        }
         for file in 0..self.plan.files.len() {
             if self.tree.inode(self.plan.files[file].inode).data().is_zero() {
                 self.cx.cancel.check()?;
@@ -125,7 +138,11 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
             new.file().set_len(size).map_err(|e| self.cannot_write(e, file))?;
         }
         let inode = self.tree.inode(self.plan.files[file].inode);
-        new.finish(inode.attributes, inode.times)?;
+        if let Some(unix) = self.restored(inode) {
+            let done = new.restore_unix(&unix);
+            self.note_unix(done)?;
+        }
+        new.finish(self.attributes(inode), inode.times)?;
         self.report.files += 1;
         self.report.bytes = self.report.bytes.saturating_add(size);
         let first = self.plan.files[file].spots[0];
@@ -149,7 +166,11 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         std::io::copy(&mut source, new.file())
             .map_err(|e| Error::new(ErrorKind::Io, format!("cannot write: {e}")))?;
         let inode = self.tree.inode_of(to.0.node);
-        new.finish(inode.attributes, inode.times)?;
+        if let Some(unix) = self.restored(inode) {
+            let done = new.restore_unix(&unix);
+            self.note_unix(done)?;
+        }
+        new.finish(self.attributes(inode), inode.times)?;
         self.report.files += 1;
         self.report.bytes = self.report.bytes.saturating_add(size);
         Ok(())
@@ -174,6 +195,10 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
             .symbolic_link(text, kind, (spot.directory, &name), inode.times)
             .map_err(|e| self.blame(e, spot.node))?;
         self.report.symbolic_links += 1;
+        if let Some(unix) = self.restored(inode) {
+            let done = self.host.restore_unix(spot.directory, Some(&name), &unix);
+            self.note_unix(done).map_err(|e| self.blame(e, spot.node))?;
+        }
         if self.plan.unholdable == Unholdable::StandIn {
             self.made_links.insert(spot.node, text.to_owned());
         }
@@ -224,11 +249,80 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
                 continue;
             }
             self.cx.cancel.check()?;
-            let times = self.tree.inode_of(spot.node).times;
+            let inode = self.tree.inode_of(spot.node);
+            let times = inode.times;
             let id = u32::try_from(index).unwrap_or(u32::MAX);
+            if let Some(unix) = self.restored(inode) {
+                let done = self.host.restore_unix(id, None, &unix);
+                self.note_unix(done).map_err(|e| self.blame(e, spot.node))?;
+            }
             self.host.set_directory_times(id, times).map_err(|e| self.blame(e, spot.node))?;
         }
         Ok(())
+    }
+
+    /// Makes a device, a pipe or a socket.
+    fn special(&mut self, spot: Spot) -> Result<()> {
+        let inode = self.tree.inode_of(spot.node);
+        let Some(unix) = self.restored(inode) else { return Ok(()) };
+        let Some(data) = unix.data else { return Ok(()) };
+        let name = self.name(spot);
+        let made = self.host.make_special(data, (spot.directory, &name));
+        let is_made = made.is_ok();
+        self.note_unix(made)?;
+        if is_made {
+            self.report.special_files += 1;
+            let done = self.host.restore_unix(spot.directory, Some(&name), &unix);
+            self.note_unix(done)?;
+        }
+        Ok(())
+    }
+
+    /// The attributes to restore.
+    fn attributes(&self, inode: &Inode) -> u32 {
+        match self.restore.attributes {
+            Attributes::Restore => inode.attributes,
+            Attributes::Omit => 0,
+        }
+    }
+
+    /// What is to be restored of a file.
+    fn restored(&self, inode: &'a Inode) -> Option<RestoredUnix<'a>> {
+        match self.restore.unix_data {
+            UnixRestore::Omit => None,
+            UnixRestore::Restore | UnixRestore::Require => RestoredUnix::of(&inode.tagged_items),
+        }
+    }
+
+    /// Counts what could not be restored, or fails when it must be.
+    fn note_unix(&mut self, done: std::io::Result<()>) -> Result<()> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(e) if self.restore.unix_data == UnixRestore::Require => Err(Error::new(
+                ErrorKind::Io,
+                format!("cannot restore owner, group, mode, attributes or kind: {e}"),
+            )
+            .remedy("apply as root, or leave --strict-acls out")
+            .with_source(e)),
+            Err(_) => {
+                self.report.left_out.unix_data += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes the file that is half written.
+    pub(super) fn discard_open(&mut self) {
+        self.open = None;
+    }
+
+    pub(super) fn count_damaged(&mut self) {
+        self.report.damaged_blobs += 1;
+    }
+
+    /// All names of a file.
+    pub(super) fn nodes_of_file(&self, file: usize) -> Vec<NodeId> {
+        self.plan.files[file].spots.iter().map(|spot| spot.node).collect()
     }
 
     pub(super) fn finish(self) -> ApplyReport {

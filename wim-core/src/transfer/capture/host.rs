@@ -4,9 +4,15 @@
 //! file identities, so that hard links are found on Unix only.
 
 use std::fs::Metadata;
+use std::path::Path;
 
-use crate::base::FileTime;
+use super::Links;
+#[cfg(target_os = "linux")]
+use crate::base::Error;
+use crate::base::{FileTime, Result};
 use crate::formats::wim::attributes::{DIRECTORY, REPARSE_POINT};
+#[cfg(target_os = "linux")]
+use crate::formats::wim::tagged_items;
 #[cfg(unix)]
 use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
@@ -78,19 +84,77 @@ pub(super) fn link_identity(metadata: &Metadata) -> Option<(u64, u64)> {
     }
 }
 
-/// The tagged item that keeps owner, group, mode and device number; none where there is no such thing.
-pub(super) fn unix_item(metadata: &Metadata) -> Box<[u8]> {
+/// The tagged items that keep owner, group, mode, device number and, on Linux, extended attributes; none where there are no
+/// such things.
+#[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "on Unix there is something to fail"))]
+pub(super) fn unix_items(metadata: &Metadata, path: &Path, links: Links) -> Result<Box<[u8]>> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        // Only device files have a device number of their own; wimlib's field is 32 bits wide.
-        let device = u32::try_from(metadata.rdev()).unwrap_or(0);
-        let (owner, group, mode) = (metadata.uid(), metadata.gid(), metadata.mode());
-        UnixData { owner, group, mode, device }.to_item().into()
+        let unix = UnixData {
+            owner: metadata.uid(),
+            group: metadata.gid(),
+            mode: metadata.mode(),
+            // Only device files have a device number of their own; wimlib's field is 32 bits wide.
+            device: u32::try_from(metadata.rdev()).unwrap_or(0),
+        };
+        let mut items = unix.to_item();
+        items.extend(extended_attributes(path, links)?);
+        Ok(items.into())
     }
     #[cfg(not(unix))]
     {
-        let _ = metadata;
-        Box::default()
+        let _ = (metadata, path, links);
+        Ok(Box::default())
+    }
+}
+
+/// The item of the extended attributes of the file at `path`, sorted by name; empty when there are none, or none can be.
+#[cfg(unix)]
+fn extended_attributes(path: &Path, links: Links) -> Result<Vec<u8>> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{getxattr, lgetxattr, listxattr, llistxattr};
+        use rustix::io::Errno;
+        let follows = links == Links::Follow;
+        let list = |out: &mut [u8]| if follows { listxattr(path, out) } else { llistxattr(path, out) };
+        let names = match grown(&list) {
+            Ok(names) => names,
+            Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Vec::new()),
+            Err(e) => return Err(Error::io(e.into(), "cannot list the extended attributes of", path)),
+        };
+        let mut attributes = Vec::new();
+        for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+            let get =
+                |out: &mut [u8]| if follows { getxattr(path, name, out) } else { lgetxattr(path, name, out) };
+            match grown(&get) {
+                Ok(value) => attributes.push((name.to_vec(), value)),
+                // It was removed meanwhile, or is none that may be read.
+                Err(Errno::NODATA | Errno::PERM | Errno::ACCESS) => {}
+                Err(e) => return Err(Error::io(e.into(), "cannot read an extended attribute of", path)),
+            }
+        }
+        attributes.sort_unstable();
+        Ok(tagged_items::extended_attributes_item(&attributes).unwrap_or_default())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (path, links);
+        Ok(Vec::new())
+    }
+}
+
+/// What a call gives that says how much room it needs when it is given none; asked again when that has grown meanwhile.
+#[cfg(target_os = "linux")]
+fn grown(call: &dyn Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    loop {
+        let mut bytes = vec![0; call(&mut [])?];
+        match call(&mut bytes) {
+            Err(rustix::io::Errno::RANGE) => {}
+            done => {
+                bytes.truncate(done?);
+                return Ok(bytes);
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Captures a directory of the host: a tree, and the contents of its files.
 //!
 //! Scanning is one thread's, hashing is everyone's; equal contents are found here, so that each blob is written once. Plain
-//! files, directories, hard and symbolic links are captured as wimlib does on Unix (wimcapture(1)), owners, modes and special
-//! files when asked for; security descriptors, named streams and extended attributes are not.
+//! files, directories, hard and symbolic links are captured as wimlib does on Unix (wimcapture(1)), owners, modes, extended
+//! attributes and special files when asked for; security descriptors and named streams are not, unless a side file has them.
 //!
 //! The time of last access is not captured, since reading changes it: it is set to that of the last write, so that
 //! capturing twice gives the same image.
@@ -45,7 +45,8 @@ pub struct CaptureOptions {
 /// What is captured that only Unix has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnixData {
-    /// Owner, group, mode and device number of every file, and special files, as wimlib keeps them (wim-format 7.4).
+    /// Owner, group, mode and device number of every file, extended attributes, and special files, as wimlib keeps them
+    /// (wim-format 7.4).
     Capture,
     /// Nothing; special files are left out.
     Omit,

@@ -57,7 +57,7 @@ pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) ->
         tree.set_root(host::attributes(&metadata, Kind::Directory) & !NORMAL, host::times(&metadata));
         if options.unix_data == UnixData::Capture {
             let root = tree.node(tree.root()).inode;
-            tree.inode_mut(root).tagged_items = host::unix_item(&metadata);
+            tree.inode_mut(root).tagged_items = host::unix_items(&metadata, source, Links::Follow)?;
         }
     }
     let first =
@@ -81,7 +81,7 @@ impl Scanner<'_> {
     fn single_file(&mut self, source: &Path, metadata: &Metadata) -> Result<()> {
         let name = source.file_name().and_then(host_name::to_image);
         let name = name.filter(|name| tree::is_valid_name(name)).unwrap_or_else(|| "file".into());
-        let inode = self.inode(metadata, Kind::File);
+        let inode = self.inode(metadata, Kind::File, source)?;
         let last_write = inode.times.last_write;
         let node = self.out.tree.add(self.out.tree.root(), name, inode)?;
         let inode = self.out.tree.node(node).inode;
@@ -92,14 +92,13 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn inode(&self, metadata: &Metadata, kind: Kind) -> Inode {
-        let wants_unix_data = self.options.unix_data == UnixData::Capture;
-        Inode {
-            attributes: host::attributes(metadata, kind),
-            times: host::times(metadata),
-            tagged_items: if wants_unix_data { host::unix_item(metadata) } else { Box::default() },
-            ..Inode::default()
-        }
+    fn inode(&self, metadata: &Metadata, kind: Kind, path: &Path) -> Result<Inode> {
+        let tagged_items = match self.options.unix_data {
+            UnixData::Capture => host::unix_items(metadata, path, self.options.links)?,
+            UnixData::Omit => Box::default(),
+        };
+        let (attributes, times) = (host::attributes(metadata, kind), host::times(metadata));
+        Ok(Inode { attributes, times, tagged_items, ..Inode::default() })
     }
 
     fn directory(&mut self, directory: OpenDirectory) -> Result<()> {
@@ -168,7 +167,7 @@ impl Scanner<'_> {
             self.out.totals.files += 1;
             return self.out.tree.add_name(parent.node, name, inode).map(|_| None);
         }
-        let inode = self.inode(&metadata, kind);
+        let inode = self.inode(&metadata, kind, &path)?;
         if kind == Kind::Directory {
             self.out.totals.directories += 1;
             let node = self.out.tree.add(parent.node, name, inode)?;

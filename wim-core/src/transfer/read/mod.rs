@@ -1,18 +1,22 @@
 //! Reads blobs: decoding and hashing on all cores, results in order.
 //!
 //! [`read_blobs`] is the bulk reader under verify, extract, apply and recompression; [`WimBlobs`] reads single blobs into
-//! memory. Chunks of solid resources are decoded once, for all their blobs.
+//! memory; [`PipedWim`] reads a pipe. Chunks of solid resources are decoded once, for all their blobs.
 
 mod blobs;
 mod input;
+mod pipe;
 mod plan;
 mod random;
+mod recover;
 mod worker;
 
 pub use blobs::{SetBlobs, WimBlobs};
 pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
+pub use pipe::{PipedPiece, PipedWim};
 pub(crate) use plan::{Batches, Work};
 pub use random::RandomReader;
+pub use recover::recover_blob;
 pub(crate) use worker::{BlobWorker, Piece};
 
 use std::collections::HashSet;

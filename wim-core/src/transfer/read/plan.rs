@@ -129,11 +129,7 @@ impl<'i, 'w> Batches<'i, 'w> {
         let access = match &input.origin {
             Origin::Resource(wim, entry) => {
                 if entry.header.is_compressed() {
-                    Access::Chunks(ChunkTable::read(
-                        &**wim.source(),
-                        &entry.header,
-                        wim.format().chunk_size(),
-                    )?)
+                    Access::Chunks(ChunkTable::read(&**wim.source(), &entry.header, wim.format())?)
                 } else {
                     Access::Raw(entry.header.offset)
                 }

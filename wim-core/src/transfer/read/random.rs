@@ -134,7 +134,7 @@ impl RandomReader {
         if let Some(table) = self.state().tables.get(&entry.digest) {
             return Ok(Arc::clone(table));
         }
-        let table = ChunkTable::read(&**wim.source(), &entry.header, wim.format().chunk_size())
+        let table = ChunkTable::read(&**wim.source(), &entry.header, wim.format())
             .map_err(|e| e.or_at(Place::Blob(entry.digest)))?;
         let table = Arc::new(table);
         let mut state = self.state();

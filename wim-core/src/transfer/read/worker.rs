@@ -31,6 +31,12 @@ pub(crate) struct PieceBytes {
     range: Range<usize>,
 }
 
+impl PieceBytes {
+    pub(super) fn new(buffer: Arc<PooledBuffer>, range: Range<usize>) -> Self {
+        Self { buffer, range }
+    }
+}
+
 impl AsRef<[u8]> for PieceBytes {
     fn as_ref(&self) -> &[u8] {
         &(*self.buffer).as_ref()[self.range.clone()]
@@ -251,7 +257,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
                 let first = start / chunk_bytes;
                 let last = (start + out.len() as u64).div_ceil(chunk_bytes);
                 let (offset, length) = table.span(first, last);
-                // Chunks are at most as long as their uncompressed size, so this is at most a batch.
+                // Chunks are at most as long as their uncompressed size, so this is about a batch at most.
                 let length = usize::try_from(length).unwrap_or(0);
                 if self.stored.len() < length {
                     self.stored.resize(length, 0);
@@ -286,7 +292,10 @@ fn close_runs<'p>(inputs: &[BlobInput<'_>], positions: &'p [usize]) -> impl Iter
     positions.chunk_by(|&a, &b| gap_between(&inputs[a], &inputs[b]).is_some())
 }
 
-fn decoder_of(decoders: &mut HashMap<ChunkFormat, ChunkDecoder>, format: ChunkFormat) -> &mut ChunkDecoder {
+pub(super) fn decoder_of(
+    decoders: &mut HashMap<ChunkFormat, ChunkDecoder>,
+    format: ChunkFormat,
+) -> &mut ChunkDecoder {
     decoders.entry(format).or_insert_with(|| ChunkDecoder::new(format))
 }
 
@@ -300,19 +309,19 @@ fn decode_whole(
     let header = &entry.header;
     if out.len() as u64 <= u64::from(format.chunk_size().bytes()) {
         // One chunk has no table.
-        if stored.len() > out.len() {
-            return Err(chunk_fails(entry, 0, header.offset, lz_kit::DecodeError::BadLength));
+        let prefix = format.layout().chunk_prefix_bytes();
+        let offset = header.offset.saturating_add(prefix);
+        let chunk = usize::try_from(prefix).ok().and_then(|prefix| stored.get(prefix..)).unwrap_or(&[]);
+        if chunk.len() > out.len() {
+            return Err(chunk_fails(entry, 0, offset, lz_kit::DecodeError::BadLength));
         }
-        return decoder.decode(stored, out).map_err(|e| chunk_fails(entry, 0, header.offset, e));
+        return decoder.decode(chunk, out).map_err(|e| chunk_fails(entry, 0, offset, e));
     }
-    let table = ChunkTable::parse(stored, header, format.chunk_size())
-        .map_err(|e| e.at(Place::Blob(entry.digest)))?;
-    let (offset, _) = table.span(0, 1);
-    let data = usize::try_from(offset - header.offset).ok().and_then(|at| stored.get(at..)).unwrap_or(&[]);
-    decode_chunks(decoder, entry, &table, 0, (data, offset), out)
+    let table = ChunkTable::parse(stored, header, format).map_err(|e| e.at(Place::Blob(entry.digest)))?;
+    decode_chunks(decoder, entry, &table, 0, (stored, header.offset), out)
 }
 
-/// Decodes consecutive chunks from `first`; `stored` are their bytes and the offset of the first in the file.
+/// Decodes consecutive chunks from `first`; `stored` are bytes that hold them, and the offset of these in the file.
 fn decode_chunks(
     decoder: &mut ChunkDecoder,
     entry: &BlobEntry,
@@ -321,19 +330,20 @@ fn decode_chunks(
     stored: (&[u8], u64),
     out: &mut [u8],
 ) -> Result<()> {
-    let (mut rest, base) = stored;
+    let (stored, base) = stored;
     let mut out = out;
     let mut number = first;
     while !out.is_empty() {
         let (offset, length) = table.span(number, number + 1);
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let start = usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX);
+        let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
         let size = usize::try_from(table.uncompressed_size(number)).unwrap_or(usize::MAX).min(out.len());
-        let Some((chunk, after)) = rest.split_at_checked(length) else {
+        let Some(chunk) = stored.get(start..end) else {
             return Err(chunk_fails(entry, number, base.max(offset), lz_kit::DecodeError::Truncated));
         };
         let (target, remaining) = out.split_at_mut(size);
         decoder.decode(chunk, target).map_err(|e| chunk_fails(entry, number, offset, e))?;
-        (rest, out) = (after, remaining);
+        out = remaining;
         number += 1;
     }
     Ok(())

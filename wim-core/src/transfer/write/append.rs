@@ -10,7 +10,7 @@ use super::{
 };
 use crate::base::{Context, Error, ImageIndex, Result, Sha1Digest, Stage, WriteAt};
 use crate::formats::wim::integrity::SLICE_BYTES;
-use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader, WimXml};
+use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader, WimLayout, WimXml};
 
 /// What was appended, and the header that makes it count.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub struct Appended {
 /// # Errors
 /// As [`write`](super::write); the file is then to be cut to its old length.
 pub fn append(cx: &Context<'_>, wim: NewWim<'_>, base: &WimFile, file: &mut dyn WriteAt) -> Result<Appended> {
+    refuse_pipable(base)?;
     if wim.format != base.format() || !wim.sources.iter().any(|source| is_same(Some(base), source)) {
         return Err(Error::invalid_input("a file can only be appended to in its own compression")
             .in_file(base.name())
@@ -80,6 +81,7 @@ pub fn replace_xml(
     integrity: Integrity,
     file: &mut dyn WriteAt,
 ) -> Result<Appended> {
+    refuse_pipable(base)?;
     let mut header = base.header().clone();
     header.flags.0 &= !HeaderFlags::WRITE_IN_PROGRESS;
     (header.boot_index, header.boot_metadata) = match boot {
@@ -110,6 +112,16 @@ pub fn replace_xml(
     // The old document is free from now on, and so is the end of the file when it lay there.
     let file_bytes = end_of(base, resource_spans(base)).max(output.offset());
     Ok(Appended { report: WriteReport { file_bytes, ..WriteReport::default() }, header, file_bytes })
+}
+
+/// What lies in a pipable file counts from its start to its end: it can only be written anew.
+pub(super) fn refuse_pipable(base: &WimFile) -> Result<()> {
+    match base.layout() {
+        WimLayout::Standard => Ok(()),
+        WimLayout::Pipable => Err(Error::unsupported("a pipable file cannot be changed in place")
+            .in_file(base.name())
+            .remedy("write the file anew instead")),
+    }
 }
 
 /// Spans (start, end) of the lookup table and of everything that it refers to.

@@ -18,7 +18,7 @@ const BLOCK_BYTES: u64 = 1 << 20;
 /// caller writes, and the new length in bytes.
 ///
 /// # Errors
-/// `Unsupported` for solid files, `Format` for entries that overlap or lie, before anything is moved; `Io`, after which the
+/// `Unsupported` for solid and pipable files, `Format` for entries that overlap or lie, before anything is moved; `Io`, after which the
 /// file may be worthless.
 pub fn compact(
     cx: &Context<'_>,
@@ -32,6 +32,7 @@ pub fn compact(
             .in_file(base.name())
             .remedy("write it anew instead"));
     }
+    super::append::refuse_pipable(base)?;
     let mut moves = planned_moves(base, is_wanted)?;
     let xml = base.read_xml_bytes()?;
     cx.cancel.check()?;

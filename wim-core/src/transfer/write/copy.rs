@@ -33,6 +33,8 @@ pub struct CopiedBlock {
 
 struct Block {
     wim: usize,
+    /// The resource that begins here, where resources are no runs.
+    begins: Option<usize>,
     offset: u64,
     length: u64,
 }
@@ -57,12 +59,14 @@ pub(super) fn copy_resources(
     let mut offset = output.offset();
     for (position, (wim, entry)) in resources.iter().enumerate() {
         wim.check(entry).map_err(|e| e.in_file(wim.name()))?;
+        offset += output.blob_header_bytes();
         written(position, ResourceHeader { offset, ..entry.header });
         offset += entry.header.stored_size;
     }
     let stretches: Vec<Stretch<'_>> =
         resources.iter().map(|(wim, entry)| (*wim, entry.header.offset, entry.header.stored_size)).collect();
-    copy_stretches(cx, &stretches, digests, output)
+    let heads = if output.blob_header_bytes() > 0 { resources } else { &[] };
+    copy_blocks(cx, &stretches, heads, digests, output)
 }
 
 /// A file, and a place in it: offset and bytes.
@@ -78,6 +82,18 @@ pub(super) fn copy_stretches(
     digests: CopyDigests,
     output: &mut Output<'_>,
 ) -> Result<Vec<CopiedBlock>> {
+    copy_blocks(cx, stretches, &[], digests, output)
+}
+
+/// Copies stretches; `heads` are the resources that they are, when each gets a header in the output.
+fn copy_blocks(
+    cx: &Context<'_>,
+    stretches: &[Stretch<'_>],
+    heads: &[(&WimFile, BlobEntry)],
+    digests: CopyDigests,
+    output: &mut Output<'_>,
+) -> Result<Vec<CopiedBlock>> {
+    let has_headers = !heads.is_empty();
     let budget = Budget::split(cx.memory_bytes(), cx.threads(), 0);
     let pool = BufferPool::new();
     let new_worker = || {
@@ -87,17 +103,20 @@ pub(super) fn copy_stretches(
             read_exact_at(&**wim.source(), buffer.as_mut(), block.offset)
                 .map_err(|e| e.in_file(wim.name()))?;
             let digest = (digests == CopyDigests::Keep).then(|| Sha1Digest::of(buffer.as_ref()));
-            Ok((buffer, digest))
+            Ok((buffer, digest, block.begins))
         }
     };
     let mut copied = Vec::new();
     map_in_order(
         cx,
         &budget,
-        blocks(stretches),
+        blocks(stretches, has_headers),
         new_worker,
-        |(buffer, digest): (PooledBuffer, Option<_>)| {
+        |(buffer, digest, begins): (PooledBuffer, Option<_>, Option<usize>)| {
             let bytes = buffer.as_ref();
+            if let Some((_, entry)) = begins.and_then(|begins| heads.get(begins)) {
+                output.begin_blob(entry.header.size, entry.digest, entry.header.flags)?;
+            }
             if let Some(digest) = digest {
                 copied.push(CopiedBlock { offset: output.offset(), length: bytes.len() as u64, digest });
             }
@@ -109,10 +128,11 @@ pub(super) fn copy_stretches(
     Ok(copied)
 }
 
-/// Runs of adjacent stretches, cut into blocks.
-fn blocks(stretches: &[Stretch<'_>]) -> impl Iterator<Item = Block> {
-    let is_adjacent =
-        |a: &Stretch<'_>, b: &Stretch<'_>| std::ptr::eq(a.0, b.0) && a.1.checked_add(a.2) == Some(b.1);
+/// Runs of adjacent stretches, cut into blocks; each stretch is a run where it `has_headers` before it in the output.
+fn blocks(stretches: &[Stretch<'_>], has_headers: bool) -> impl Iterator<Item = Block> {
+    let is_adjacent = move |a: &Stretch<'_>, b: &Stretch<'_>| {
+        !has_headers && std::ptr::eq(a.0, b.0) && a.1.checked_add(a.2) == Some(b.1)
+    };
     let mut first = 0;
     stretches.chunk_by(is_adjacent).flat_map(move |run| {
         let wim = first;
@@ -121,7 +141,8 @@ fn blocks(stretches: &[Stretch<'_>]) -> impl Iterator<Item = Block> {
         let length: u64 = run.iter().map(|(_, _, bytes)| bytes).sum();
         (0..length.div_ceil(BLOCK_BYTES)).map(move |number| {
             let at = number * BLOCK_BYTES;
-            Block { wim, offset: start + at, length: BLOCK_BYTES.min(length - at) }
+            let begins = (has_headers && number == 0).then_some(wim);
+            Block { wim, begins, offset: start + at, length: BLOCK_BYTES.min(length - at) }
         })
     })
 }

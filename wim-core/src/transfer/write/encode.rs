@@ -4,19 +4,21 @@ use super::output::Output;
 use crate::base::pipeline::{Budget, BufferPool, map_in_order};
 use crate::base::{Cancel, ChunkSize, Context, Result, Silent};
 use crate::formats::wim::chunk_table;
-use crate::formats::wim::{ChunkEncoder, ChunkFormat, Compression, ResourceHeader};
+use crate::formats::wim::{ChunkEncoder, ChunkFormat, Compression, ResourceHeader, WimLayout};
 use crate::transfer::read::{
     Batches, BlobInput, BlobWorker, InOrder, Piece, Work, decoder_bytes, largest_chunk, largest_solid_item,
     read_blobs,
 };
 use lz_kit::Level;
 
-/// Encodes `inputs` in order and appends each as a resource; `written` is told where, and may go on in another output.
+/// Encodes `inputs` in order and appends each as a resource; `written` is told where, and may go on in another output. `kind` are
+/// the flags of their kind: those of metadata.
 pub(super) fn encode_blobs<'o>(
     cx: &Context<'_>,
     inputs: &[BlobInput<'_>],
     format: ChunkFormat,
     level: Level,
+    kind: u8,
     output: &mut Output<'o>,
     mut written: impl FnMut(&mut Output<'o>, usize, ResourceHeader) -> Result<()>,
 ) -> Result<()> {
@@ -46,6 +48,7 @@ pub(super) fn encode_blobs<'o>(
             let input = &inputs[piece.position];
             match form {
                 Form::Whole { stored, flags } => {
+                    output.begin_blob(input.size, input.digest, flags | kind)?;
                     let offset = output.offset();
                     output.append(&stored)?;
                     let stored_size = stored.len() as u64;
@@ -55,7 +58,7 @@ pub(super) fn encode_blobs<'o>(
                 Form::Part { head, stored, sizes, tail } => {
                     let open = match &mut large {
                         Some(open) if piece.start > 0 => open,
-                        _ => large.insert(LargeResource::begin(output, input.size, format)?),
+                        _ => large.insert(LargeResource::begin(output, input, format, kind)?),
                     };
                     open.add_raw(output, &head, format, level)?;
                     open.add(output, &stored, &sizes)?;
@@ -103,10 +106,10 @@ impl EncodedPiece {
                 },
             }
         } else if is_whole {
-            encode_whole(bytes, encoder, format.chunk_size())
+            encode_whole(bytes, encoder, format)
         } else {
             let (head, whole, tail) = at_chunk_bounds(bytes, piece.start, piece.is_last, format.chunk_size());
-            let (stored, sizes) = encode_chunks(whole, encoder, format.chunk_size(), 0);
+            let (stored, sizes) = encode_chunks(whole, encoder, format, 0);
             Form::Part { head: head.to_vec(), stored, sizes, tail: tail.to_vec() }
         };
         Self { piece, form }
@@ -124,38 +127,53 @@ fn at_chunk_bounds(bytes: &[u8], start: u64, is_last: bool, chunk_size: ChunkSiz
     (head, whole, tail)
 }
 
-/// Encodes all chunks of `bytes` behind `reserved` zero bytes.
+/// Encodes all chunks of `bytes` behind `reserved` zero bytes, each behind its stored size where the layout wants that.
 fn encode_chunks(
     bytes: &[u8],
     encoder: &mut ChunkEncoder,
-    chunk_size: ChunkSize,
+    format: ChunkFormat,
     reserved: usize,
 ) -> (Vec<u8>, Vec<u32>) {
     let mut stored = Vec::with_capacity(reserved + bytes.len() / 2);
     stored.resize(reserved, 0);
-    let chunks = bytes.chunks(chunk_size.bytes() as usize);
-    let sizes = chunks
-        .map(|chunk| u32::try_from(encoder.encode_onto(chunk, &mut stored)).unwrap_or(u32::MAX))
-        .collect();
+    let mut encode = |chunk: &[u8]| {
+        let at = stored.len();
+        if format.layout() == WimLayout::Pipable {
+            stored.extend_from_slice(&[0; 4]);
+        }
+        let size = u32::try_from(encoder.encode_onto(chunk, &mut stored)).unwrap_or(u32::MAX);
+        if format.layout() == WimLayout::Pipable {
+            stored[at..at + 4].copy_from_slice(&size.to_le_bytes());
+        }
+        size
+    };
+    let sizes = bytes.chunks(format.chunk_size().bytes() as usize).map(&mut encode).collect();
     (stored, sizes)
 }
 
 /// A resource in one piece: chunk table and chunks, or raw when that is not smaller (wim-format 4.2).
-fn encode_whole(bytes: &[u8], encoder: &mut ChunkEncoder, chunk_size: ChunkSize) -> Form {
-    let table_bytes = chunk_table::table_bytes(bytes.len() as u64, chunk_size);
-    let reserved = usize::try_from(table_bytes).unwrap_or(0);
-    let (mut stored, sizes) = encode_chunks(bytes, encoder, chunk_size, reserved);
+fn encode_whole(bytes: &[u8], encoder: &mut ChunkEncoder, format: ChunkFormat) -> Form {
+    let table_bytes = chunk_table::table_bytes(bytes.len() as u64, format.chunk_size());
+    let is_first = format.layout() == WimLayout::Standard;
+    let reserved = if is_first { usize::try_from(table_bytes).unwrap_or(0) } else { 0 };
+    let (mut stored, sizes) = encode_chunks(bytes, encoder, format, reserved);
+    let table = chunk_table::build(&sizes, bytes.len() as u64);
+    if !is_first {
+        stored.extend_from_slice(&table);
+    }
     if stored.len() >= bytes.len() {
         return Form::Whole { stored: bytes.to_vec(), flags: 0 };
     }
-    stored[..reserved].copy_from_slice(&chunk_table::build(&sizes, bytes.len() as u64));
+    if is_first {
+        stored[..reserved].copy_from_slice(&table);
+    }
     Form::Whole { stored, flags: ResourceHeader::COMPRESSED }
 }
 
-/// A resource that is appended piece by piece, its chunk table filled in at the end.
+/// A resource that is appended piece by piece, its chunk table filled in, or appended, at the end.
 struct LargeResource {
     offset: u64,
-    table_bytes: u64,
+    layout: WimLayout,
     sizes: Vec<u32>,
     is_compressed: bool,
     /// The beginning of a chunk whose rest comes with the next piece.
@@ -163,12 +181,15 @@ struct LargeResource {
 }
 
 impl LargeResource {
-    fn begin(output: &mut Output<'_>, size: u64, format: ChunkFormat) -> Result<Self> {
-        let is_compressed = format.compression() != Compression::None;
-        let table_bytes = if is_compressed { chunk_table::table_bytes(size, format.chunk_size()) } else { 0 };
+    fn begin(output: &mut Output<'_>, input: &BlobInput<'_>, format: ChunkFormat, kind: u8) -> Result<Self> {
+        let (is_compressed, layout) = (format.compression() != Compression::None, format.layout());
+        let flags = if is_compressed { kind | ResourceHeader::COMPRESSED } else { kind };
+        output.begin_blob(input.size, input.digest, flags)?;
         let offset = output.offset();
-        output.reserve(table_bytes)?;
-        Ok(Self { offset, table_bytes, sizes: Vec::new(), is_compressed, begun: Vec::new() })
+        if is_compressed && layout == WimLayout::Standard {
+            output.reserve(chunk_table::table_bytes(input.size, format.chunk_size()))?;
+        }
+        Ok(Self { offset, layout, sizes: Vec::new(), is_compressed, begun: Vec::new() })
     }
 
     fn add(&mut self, output: &mut Output<'_>, stored: &[u8], sizes: &[u32]) -> Result<()> {
@@ -198,7 +219,7 @@ impl LargeResource {
         }
         let begun = std::mem::take(&mut self.begun);
         let mut encoder = ChunkEncoder::new(format, level);
-        let (stored, sizes) = encode_chunks(&begun, &mut encoder, format.chunk_size(), 0);
+        let (stored, sizes) = encode_chunks(&begun, &mut encoder, format, 0);
         self.add(output, &stored, &sizes)
     }
 
@@ -213,13 +234,17 @@ impl LargeResource {
         if !self.is_compressed {
             return Ok(ResourceHeader { stored_size, flags: 0, offset, size });
         }
+        let table = chunk_table::build(&self.sizes, size);
+        if self.layout == WimLayout::Pipable {
+            output.append(&table)?;
+            let stored_size = output.offset() - offset;
+            return Ok(ResourceHeader { stored_size, flags: ResourceHeader::COMPRESSED, offset, size });
+        }
         if stored_size >= size {
             output.rewind(offset)?;
             append_raw(cx, output, input)?;
             return Ok(ResourceHeader { stored_size: size, flags: 0, offset, size });
         }
-        let table = chunk_table::build(&self.sizes, size);
-        debug_assert_eq!(table.len() as u64, self.table_bytes);
         output.patch(&table, offset)?;
         Ok(ResourceHeader { stored_size, flags: ResourceHeader::COMPRESSED, offset, size })
     }

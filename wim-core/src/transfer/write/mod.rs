@@ -1,7 +1,7 @@
 //! Makes WIM files: the only place that does.
 //!
 //! Layout and order are Microsoft's (wim-format 18): header, blobs, metadata, lookup table, XML, integrity table, and the
-//! true header last. A resource that is in the wanted form already is copied as it is; anything else is decoded, checked
+//! true header last; pipable files have an order of their own. A resource that is in the wanted form already is copied as it is; anything else is decoded, checked
 //! and encoded. The output is the same bytes at any number of threads.
 
 mod append;
@@ -10,6 +10,7 @@ mod copy;
 mod encode;
 mod order;
 mod output;
+mod pipable;
 mod solid;
 mod split;
 mod split_solid;
@@ -36,7 +37,7 @@ use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, ReadAt, Result, 
 use crate::formats::wim::integrity::{IntegrityTable, SLICE_BYTES};
 use crate::formats::wim::{
     BlobEntry, ChunkFormat, Compression, HeaderFlags, ImageXml, ResourceHeader, WimFile, WimHeader,
-    WimVersion, WimXml,
+    WimLayout, WimVersion, WimXml,
 };
 use crate::image::edit::Content;
 
@@ -139,11 +140,14 @@ pub struct WriteReport {
 /// `NotFound` for a blob that no source has, `Corrupt` for one whose digest differs, `Io`;
 /// the file's contents are then worthless.
 pub fn write(cx: &Context<'_>, wim: NewWim<'_>, file: &mut dyn WriteAt) -> Result<WriteReport> {
+    if wim.format.layout() == WimLayout::Pipable {
+        return pipable::write_pipable(cx, wim, file);
+    }
     let mut plan = Plan::new(&wim, None)?;
     cx.progress.start(Stage::Writing, plan.total_bytes());
     let mut writer = Writer {
         header: first_header(&wim),
-        output: Output::new(file),
+        output: Output::new(file, WimLayout::Standard),
         blobs: Vec::new(),
         solid: Vec::new(),
         metadata: Vec::new(),
@@ -343,7 +347,9 @@ fn is_same(base: Option<&WimFile>, source: &WimFile) -> bool {
 /// True when the resources of `source` are in the wanted form already.
 fn is_copied(wim: &NewWim<'_>, source: &WimFile) -> bool {
     let is_same = match wim.format.compression() {
-        Compression::None => source.format().compression() == Compression::None,
+        Compression::None => {
+            source.format().compression() == Compression::None && source.layout() == wim.format.layout()
+        }
         _ => source.format() == wim.format,
     };
     is_same && wim.recompress == Recompress::WhenNeeded
@@ -407,7 +413,7 @@ impl Writer<'_> {
             self.copied_solid(cx, wim, plan)?;
             return self.packed(cx, packing, &plan.encoded);
         }
-        encode_blobs(cx, &plan.encoded, wim.format, wim.level, output, |_, position, header| {
+        encode_blobs(cx, &plan.encoded, wim.format, wim.level, 0, output, |_, position, header| {
             let digest = plan.encoded[position].digest;
             report.encoded_resources += 1;
             report.encoded_bytes += header.size;
@@ -465,7 +471,8 @@ impl Writer<'_> {
                 }
                 Metadata::Encoded(input) => {
                     let inputs = std::slice::from_ref(input);
-                    encode_blobs(cx, inputs, wim.format, wim.level, output, |_, _, header| {
+                    let kind = ResourceHeader::METADATA;
+                    encode_blobs(cx, inputs, wim.format, wim.level, kind, output, |_, _, header| {
                         report.encoded_resources += 1;
                         report.encoded_bytes += header.size;
                         add(input.digest, header);
@@ -513,13 +520,13 @@ impl Writer<'_> {
         *xml.images_mut() = wim.images.into_iter().map(|image| image.xml).collect();
         let xml = xml.to_bytes(self.output.offset());
         self.header.xml = append_raw_resource(&mut self.output, &xml, ResourceHeader::METADATA)?;
-        if wim.guid.is_none() {
+        if wim.guid.is_none() && wim.format.layout() == WimLayout::Standard {
             self.header.guid = Guid::from_digest(&Sha1Digest::of(&[table.as_slice(), &xml].concat()));
         }
         self.header.integrity = ResourceHeader::default();
         if wim.integrity == Integrity::Make {
             let start = WimHeader::BYTES as u64;
-            let covered = self.header.xml.offset - start;
+            let covered = self.header.lookup_table.end().unwrap_or(start) - start;
             let bytes = integrity_bytes(cx, self.output.written()?, (start, covered), known)?;
             self.header.integrity = append_raw_resource(&mut self.output, &bytes, 0)?;
         }
@@ -553,8 +560,13 @@ fn integrity_bytes(
     IntegrityTable { slice_bytes: SLICE_BYTES, digests }.to_bytes()
 }
 
+/// Appends one of the tables: `flags` are those of metadata for all but the integrity table.
 fn append_raw_resource(output: &mut Output<'_>, bytes: &[u8], flags: u8) -> Result<ResourceHeader> {
-    let (offset, size) = (output.offset(), bytes.len() as u64);
+    let size = bytes.len() as u64;
+    if flags & ResourceHeader::METADATA != 0 {
+        output.begin_blob(size, Sha1Digest::of(bytes), flags)?;
+    }
+    let offset = output.offset();
     output.append(bytes)?;
     Ok(ResourceHeader { stored_size: size, flags, offset, size })
 }

@@ -1,6 +1,7 @@
 //! The file being written: appended through one buffer, patched in place.
 
-use crate::base::{Error, ErrorKind, Result, WriteAt};
+use crate::base::{Error, ErrorKind, Result, Sha1Digest, WriteAt};
+use crate::formats::wim::{BlobHeader, WimLayout};
 
 /// Bytes gathered before they are handed to the system.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -11,21 +12,23 @@ pub(super) struct Output<'o> {
     buffer: Vec<u8>,
     /// Bytes already handed to the system.
     flushed: u64,
+    layout: WimLayout,
 }
 
 impl<'o> Output<'o> {
-    pub(super) fn new(file: &'o mut dyn WriteAt) -> Self {
-        Self::owning(Box::new(file))
+    pub(super) fn new(file: &'o mut dyn WriteAt, layout: WimLayout) -> Self {
+        Self { layout, ..Self::owning(Box::new(file)) }
     }
 
-    /// The same with a file of its own.
+    /// One of the standard layout with a file of its own.
     pub(super) fn owning(file: Box<dyn WriteAt + 'o>) -> Self {
-        Self { file, buffer: Vec::with_capacity(BUFFER_BYTES), flushed: 0 }
+        let (buffer, layout) = (Vec::with_capacity(BUFFER_BYTES), WimLayout::Standard);
+        Self { file, buffer, flushed: 0, layout }
     }
 
-    /// Goes on at `offset` of a file that has contents; what lies behind is overwritten.
+    /// Goes on at `offset` of a file of the standard layout; what lies behind is overwritten.
     pub(super) fn at(file: &'o mut dyn WriteAt, offset: u64) -> Self {
-        Self { flushed: offset, ..Self::new(file) }
+        Self { flushed: offset, ..Self::new(file, WimLayout::Standard) }
     }
 
     /// Where the next byte goes.
@@ -45,6 +48,21 @@ impl<'o> Output<'o> {
             self.buffer.extend_from_slice(bytes);
         }
         Ok(())
+    }
+
+    /// Bytes that [`Self::begin_blob`] appends.
+    pub(super) fn blob_header_bytes(&self) -> u64 {
+        self.layout.blob_header_bytes()
+    }
+
+    /// Appends what stands before the resource of a blob of `size` bytes in this layout.
+    pub(super) fn begin_blob(&mut self, size: u64, digest: Sha1Digest, flags: u8) -> Result<()> {
+        match self.layout {
+            WimLayout::Standard => Ok(()),
+            WimLayout::Pipable => {
+                self.append(&BlobHeader { size, digest, flags: u32::from(flags) }.to_bytes())
+            }
+        }
     }
 
     /// Appends zeros, to be patched later.

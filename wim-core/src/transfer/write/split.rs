@@ -9,7 +9,7 @@ use super::output::Output;
 use super::{Integrity, append_raw_resource, integrity_bytes};
 use crate::base::{Context, Error, PartNumber, Result, Stage, WriteAt};
 use crate::formats::wim::integrity::SLICE_BYTES;
-use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader};
+use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader, WimLayout};
 
 /// Most parts that a set can have.
 pub(super) const MAX_PARTS: usize = u16::MAX as usize;
@@ -66,12 +66,19 @@ pub fn plan_parts(wim: &WimFile, limit: u64, integrity: Integrity) -> Result<Vec
 
 /// Bytes of a part with so many bytes of resources in so many entries.
 pub(super) fn part_bytes(wim: &WimFile, integrity: Integrity, resources: u64, entries: usize) -> u64 {
-    let covered = resources.saturating_add(entries as u64 * BlobEntry::BYTES as u64);
+    let (xml, blob_header) = (wim.header().xml.stored_size, wim.layout().blob_header_bytes());
+    let each = BlobEntry::BYTES as u64 + blob_header;
+    let (before, behind) = match wim.layout() {
+        WimLayout::Standard => (0, xml),
+        // The XML data twice, and a second header; a blob header before each of them and before the lookup table.
+        WimLayout::Pipable => (2 * blob_header + xml, blob_header + xml + WimHeader::BYTES as u64),
+    };
+    let covered = before.saturating_add(resources).saturating_add(entries as u64 * each);
     let table = match integrity {
         Integrity::Make => 12 + 20 * covered.div_ceil(u64::from(SLICE_BYTES)),
         Integrity::Omit => 0,
     };
-    let fixed = WimHeader::BYTES as u64 + wim.header().xml.stored_size;
+    let fixed = WimHeader::BYTES as u64 + behind;
     fixed.saturating_add(covered).saturating_add(table)
 }
 
@@ -87,9 +94,16 @@ pub fn write_part(
     integrity: Integrity,
     file: &mut dyn WriteAt,
 ) -> Result<()> {
-    let mut output = Output::new(file);
+    let layout = wim.layout();
+    let mut output = Output::new(file, layout);
     let mut header = part_header(wim, number, total);
+    if layout == WimLayout::Pipable {
+        (header.lookup_table, header.xml, header.integrity) = Default::default();
+    }
     output.append(&header.to_bytes())?;
+    if layout == WimLayout::Pipable {
+        append_raw_resource(&mut output, &wim.read_xml_bytes()?, ResourceHeader::METADATA)?;
+    }
     let resources: Vec<_> = contents.entries.iter().map(|entry| (wim, *entry)).collect();
     cx.progress.start(Stage::Writing, contents.file_bytes);
     let mut entries = contents.entries.clone();
@@ -99,7 +113,10 @@ pub fn write_part(
         }
     })?;
     append_part_tables(cx, wim, &entries, integrity, &mut header, &mut output)?;
-    output.patch(&header.to_bytes(), 0)?;
+    match layout {
+        WimLayout::Standard => output.patch(&header.to_bytes(), 0)?,
+        WimLayout::Pipable => output.append(&header.to_bytes())?,
+    }
     output.flush()
 }
 
@@ -128,7 +145,7 @@ pub(super) fn append_part_tables(
     header.integrity = ResourceHeader::default();
     if integrity == Integrity::Make {
         let start = WimHeader::BYTES as u64;
-        let span = (start, header.xml.offset - start);
+        let span = (start, header.lookup_table.end().unwrap_or(start) - start);
         let bytes = integrity_bytes(cx, output.written()?, span, &[])?;
         header.integrity = append_raw_resource(output, &bytes, 0)?;
     }

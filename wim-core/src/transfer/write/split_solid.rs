@@ -67,7 +67,7 @@ pub fn split_repacked<'o>(
     parts.entries = entries;
     let mut left = inputs.len();
     let mut output = first;
-    encode_blobs(cx, &inputs, wim.format(), Level::default(), &mut output, |output, position, header| {
+    encode_blobs(cx, &inputs, wim.format(), Level::default(), 0, &mut output, |output, position, header| {
         let Some(input) = inputs.get(position) else { return Ok(()) };
         left -= 1;
         let reference_count = wim.table().find(&input.digest).map_or(0, |entry| entry.reference_count);

@@ -125,12 +125,21 @@ impl WimXml {
     /// The bytes on disk: a byte-order mark and UTF-16LE.
     #[must_use]
     pub fn to_bytes(&self, total_bytes: u64) -> Vec<u8> {
-        let text = self.to_text(Some(total_bytes));
-        let mut out = Vec::with_capacity(2 * text.len() + 2);
-        out.extend_from_slice(&[0xFF, 0xFE]);
-        text.encode_utf16().for_each(|unit| out.extend_from_slice(&unit.to_le_bytes()));
-        out
+        encode(&self.to_text(Some(total_bytes)))
     }
+
+    /// The bytes of the copy at the start of a pipable file, when its size is not known yet.
+    #[must_use]
+    pub fn to_bytes_without_total(&self) -> Vec<u8> {
+        encode(&self.to_text(None))
+    }
+}
+
+fn encode(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(2 * text.len() + 2);
+    out.extend_from_slice(&[0xFF, 0xFE]);
+    text.encode_utf16().for_each(|unit| out.extend_from_slice(&unit.to_le_bytes()));
+    out
 }
 
 fn place(offset: u64) -> Place {

@@ -1,5 +1,7 @@
 //! `wim dir`: the files of an image.
 
+mod usage;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,12 +20,15 @@ use crate::session::Session;
 use crate::shell::SCHEMA_VERSION;
 use crate::verbs::resource_lines;
 
+use self::usage::UsageArguments;
+
 /// List the files of an image
 ///
 /// IMAGE may be left out when there is only one; "all" lists every image.
 ///
 /// With --json: one object a line, first {"schema_version", "verb"}, then for each file {"image", "path"} or, with
-/// --detailed, all that is known of it. Exit code 1 when PATH is not in the image.
+/// --detailed, all that is known of it; with --du, for each folder {"image", "path", "directories", "files", "bytes",
+/// "distinct_bytes", "own_bytes", "stored_bytes", "own_stored_bytes"}. Exit code 1 when PATH is not in the image.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The WIM file
@@ -46,6 +51,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     one_file_only: bool,
     #[command(flatten)]
+    usage: UsageArguments,
+    #[command(flatten)]
     references: ReferenceArguments,
 }
 
@@ -58,12 +65,17 @@ impl Arguments {
             Some(text) if images::is_all(text) => images::choose(wim, text)?,
             text => vec![images::choose_one(wim, text)?],
         };
+        self.usage.check(chosen.len())?;
         if session.shell.is_json() {
             let mut out = session.shell.stdout();
             writeln!(out, "{}", json!({ "schema_version": SCHEMA_VERSION, "verb": "dir" }))?;
             out.flush()?;
         }
         for image in chosen {
+            if self.usage.is_given() {
+                self.usage.show(session, &set, (image, &self.path))?;
+                continue;
+            }
             let listing = session.run(|cx| self.listing(&set, image, cx))?;
             self.print(session, image, &listing)?;
         }
