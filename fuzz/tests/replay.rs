@@ -20,7 +20,7 @@ use wim_core::transfer::pack::{PackInput, pack, plan_folders};
 use wim_core::transfer::write::{
     CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing as BlobPacking, Recompress, write,
 };
-use wim_fuzz::{cab, codecs, deltas, drivers, hive, updates, wim};
+use wim_fuzz::{cab, codecs, deltas, discs, drivers, hive, updates, wim};
 
 /// A plain function that panics when its promise is broken.
 type Oracle = fn(&[u8]);
@@ -38,6 +38,8 @@ const ORACLES: &[(&str, Oracle, usize)] = &[
     ("metadata_file", wim::metadata_file_is_read_or_refused, 300),
     ("descriptor", wim::descriptor_has_a_text_or_none, 300),
     ("cab", cab::cabinet_is_unpacked_or_refused, 150),
+    ("udf", discs::disc_is_read_or_refused, 300),
+    ("iso9660", discs::disc_is_read_or_refused, 300),
     ("inf", drivers::inf_is_read_whole, 150),
     ("driver_package", drivers::package_is_planned_or_refused, 150),
     ("hardware_ids", drivers::hardware_ids_are_read_or_refused, 100),
@@ -274,6 +276,8 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
                 .to_vec(),
             b"REGEDIT4\n[HKEY_USERS\\.DEFAULT]\n\"\xE4\"=\"\xDF\"\n\"m\"=hex(2):e4,00\n\"n\"=hex(ffff0012):\n".to_vec(),
         ],
+        "udf" => discs::udf_seeds(),
+        "iso9660" => discs::iso9660_seeds(),
         "delta" => deltas::delta_seeds(),
         "delta_reference" => deltas::image_seeds(),
         "container_index" => deltas::index_seeds(),

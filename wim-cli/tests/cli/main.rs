@@ -17,13 +17,19 @@ mod delete;
 mod diff;
 mod dir;
 mod dir_usage;
+#[path = "../../../wim-core/tests/it/disc_writer.rs"]
+#[allow(dead_code, reason = "the tests of wim-core use the rest")]
+mod disc_writer;
 mod driver;
 mod export;
 mod extract;
 mod hostile;
+#[cfg(feature = "http")]
+mod http;
 mod in_place;
 mod info;
 mod metadata;
+mod media;
 mod mount;
 mod optimize;
 mod package;

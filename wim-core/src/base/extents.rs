@@ -12,6 +12,9 @@ use super::read_at::ReadAt;
 /// Bytes of a sector, by which people find things on discs.
 pub const SECTOR_BYTES: u64 = 2048;
 
+/// What the user can do about a disc that is sound, but beyond what is read here.
+pub const MOUNT_IT: &str = "mount the disc with the operating system and copy its files";
+
 /// A stretch of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {

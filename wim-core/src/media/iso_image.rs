@@ -357,9 +357,10 @@ impl IsoImage {
             let path = format!("{folder}/{}", entry.name);
             entries += 1;
             if entries > MAX_ENTRIES {
-                return Err(
-                    Error::limit(format!("the disc has more than {MAX_ENTRIES} names")).in_file(&self.name)
-                );
+                let message = format!("the disc has more than {MAX_ENTRIES} names");
+                return Err(Error::limit(message)
+                    .in_file(&self.name)
+                    .remedy("name the files you want by their paths"));
             }
             visit(&path, &entry)?;
             if entry.kind != EntryKind::Directory {

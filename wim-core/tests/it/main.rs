@@ -12,6 +12,8 @@ mod delta_transforms;
 mod delta_writer;
 mod deltas;
 mod diff;
+mod disc_writer;
+mod discs;
 mod driver_image;
 mod driver_packages;
 mod drivers_checks;

@@ -24,6 +24,9 @@ const MAX_OFFSET_OF_TWO: usize = 512;
 /// Bytes after which [`Encoder::encode_in_place`] asks whether to go on: a tenth of a second of work.
 const ASK_BYTES: usize = 256 << 10;
 
+/// The first level that looks for delta matches and all long ones.
+const FIRST_THOROUGH: usize = 35;
+
 /// What a level asks of the parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
@@ -37,11 +40,13 @@ pub(crate) struct Effort {
 impl Effort {
     fn of(level: Level) -> Self {
         let number = level.number().clamp(1, 400) as usize;
-        let nice_length = (number * 63 / 50).clamp(8, MAX_EDGE);
+        // In trees of 64 MiB the way to the longest match is long, and most ways end early of themselves.
+        let (nice_of_50, depth_of_50) = if number >= FIRST_THOROUGH { (126, 96) } else { (63, 24) };
+        let nice_length = (number * nice_of_50 / 50).clamp(8, MAX_EDGE);
         Self {
-            search: SearchEffort { depth: (number as u32 * 24 / 50).clamp(4, 200), nice_length },
+            search: SearchEffort { depth: (number * depth_of_50 / 50).clamp(4, 200) as u32, nice_length },
             nice_length,
-            finds_deltas: number >= 35,
+            finds_deltas: number >= FIRST_THOROUGH,
             tries_gaps: number >= 45,
         }
     }
@@ -193,6 +198,7 @@ impl Encoder {
             };
             match self.path.find(input, &mut self.deltas, &mut self.writer) {
                 Stop::End => at = end,
+                Stop::Meeting { at: from } => at = from,
                 Stop::LongMatch { at: from, source, length } => {
                     self.writer.copy(source, length);
                     at = from + length;

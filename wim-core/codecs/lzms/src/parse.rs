@@ -14,6 +14,8 @@ use crate::offset_slots::SlotTable;
 
 /// Shortest explicit match.
 const MIN_EXPLICIT: usize = 2;
+/// Shortest path that is written for its paths' meeting; asking the models for all costs must be worth it.
+const MIN_PATH: usize = 1024;
 const UNREACHED: u32 = u32::MAX;
 
 /// How a node is reached: a match (or none), and perhaps a literal and a repeat of the newest LZ offset behind it.
@@ -54,6 +56,8 @@ pub(crate) struct PathInput<'a> {
 pub(crate) enum Stop {
     /// At the end of the window.
     End,
+    /// Where all paths meet: what is written up to there is the best, and the models are asked again for what follows.
+    Meeting { at: usize },
     /// Before a long match, which is still to be written.
     LongMatch { at: usize, source: Source, length: usize },
 }
@@ -67,6 +71,8 @@ pub(crate) struct PathFinder {
     arrivals: Vec<Arrival>,
     histories: Vec<History>,
     path: Vec<Arrival>,
+    /// The last node that has an arrival.
+    farthest: usize,
 }
 
 impl PathFinder {
@@ -81,6 +87,7 @@ impl PathFinder {
             arrivals: vec![Arrival::LITERAL; Self::NODES],
             histories: vec![History::FIRST; Self::NODES],
             path: Vec::with_capacity(Self::NODES),
+            farthest: 0,
         }
     }
 
@@ -96,9 +103,14 @@ impl PathFinder {
         self.reached[..=size].fill(UNREACHED);
         self.reached[0] = 0;
         self.histories[0] = writer.history;
+        self.farthest = 0;
         for node in 0..size {
             if node > 0 {
                 self.histories[node] = self.history_at(node);
+                if node == self.farthest && node >= MIN_PATH {
+                    self.write(&input, node, writer);
+                    return Stop::Meeting { at: input.at + node };
+                }
             }
             if let Some((source, length)) = self.visit(&input, node, deltas) {
                 self.write(&input, node, writer);
@@ -307,6 +319,7 @@ impl PathFinder {
 
     #[inline(always)]
     fn offer(&mut self, node: usize, cost: u32, arrival: Arrival) {
+        self.farthest = self.farthest.max(node);
         if cost < self.reached[node] {
             self.reached[node] = cost;
             self.arrivals[node] = arrival;

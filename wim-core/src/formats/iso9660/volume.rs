@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::descriptors::{self, Descriptor};
 use super::directory::{self, MAX_DIRECTORY_BYTES, Record};
 use super::rock_ridge::{Reader, Special};
-use crate::base::extents::{SECTOR_BYTES, at_sector, lies_inside};
+use crate::base::extents::{MOUNT_IT, SECTOR_BYTES, at_sector, lies_inside};
 use crate::base::{Error, Extent, Extents, FileTime, Place, ReadAt, Result, read_at};
 
 /// Which names the tree has.
@@ -174,7 +174,7 @@ impl Volume {
             let message =
                 format!("a directory of {} bytes; at most {MAX_DIRECTORY_BYTES} are read", record.size);
             let place = Place::Field { structure: STRUCTURE, field: "data length", offset: record.offset };
-            return Err(Error::limit(message).at(place));
+            return Err(Error::limit(message).at(place).remedy(MOUNT_IT));
         }
         let content = self.content(&record)?;
         let mut bytes = vec![0; usize::try_from(record.size).unwrap_or(0)];
@@ -216,7 +216,7 @@ impl Volume {
                 record.offset / SECTOR_BYTES
             ))
             .at(place(field))
-            .remedy("mount the disc with the operating system and copy the file"))
+            .remedy(MOUNT_IT))
         };
         if record.is_interleaved {
             return refuse("an interleaved file", "interleave gap size");

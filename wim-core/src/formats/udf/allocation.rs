@@ -6,7 +6,7 @@
 
 use super::partition::Partitions;
 use super::tag::{ALLOCATION_EXTENT, Location, expect};
-use crate::base::extents::at_sector;
+use crate::base::extents::{MOUNT_IT, at_sector};
 use crate::base::{Error, Extent, Fields, Place, Result};
 
 /// Most extents of one file: 24 MB of memory, and a petabyte of the largest ones.
@@ -113,7 +113,8 @@ pub(super) fn extents(partitions: &Partitions, descriptors: &Descriptors, size: 
             total += u64::from(one.length);
             if found.len() > MAX_EXTENTS {
                 let place = Place::Field { structure: STRUCTURE, field: "extent length", offset: at };
-                return Err(Error::limit(format!("a file of more than {MAX_EXTENTS} extents")).at(place));
+                let message = format!("a file of more than {MAX_EXTENTS} extents");
+                return Err(Error::limit(message).at(place).remedy(MOUNT_IT));
             }
         }
     }
@@ -133,11 +134,9 @@ fn descriptor(f: &mut Fields<'_>, list: &Descriptors) -> Result<Descriptor> {
         if recorded != information {
             let message =
                 format!("{information} bytes recorded as {recorded}: compressed extents are not supported");
-            return Err(Error::unsupported(message).at(Place::Field {
-                structure: "UDF allocation descriptors",
-                field: "recorded length",
-                offset: at + 4,
-            }));
+            let structure = "UDF allocation descriptors";
+            let place = Place::Field { structure, field: "recorded length", offset: at + 4 };
+            return Err(Error::unsupported(message).at(place).remedy(MOUNT_IT));
         }
     }
     let block = f.u32("extent position")?;

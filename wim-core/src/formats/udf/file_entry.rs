@@ -9,7 +9,7 @@ use super::tag::{
     EXTENDED_FILE_ENTRY, FILE_ENTRY, INDIRECT_ENTRY, Location, TAG_BYTES, TERMINAL_ENTRY, check, expect,
 };
 use super::text::timestamp;
-use crate::base::extents::at_sector;
+use crate::base::extents::{MOUNT_IT, at_sector};
 use crate::base::{Error, Extent, Fields, FileTime, Place, Result};
 
 /// Most entries that a chain of strategy 4096 has.
@@ -62,13 +62,16 @@ impl FileEntry {
         }
         match strategy {
             SINGLE => Ok(entry),
-            CHAINED => Err(Error::limit(format!("a chain of more than {MAX_CHAIN} file entries"))),
-            other => Err(Error::unsupported(format!("file entries of strategy {other} are not supported"))
-                .at(Place::Field {
-                    structure: "UDF ICB tag",
-                    field: "strategy type",
-                    offset: entry.descriptors.offset,
-                })),
+            CHAINED => {
+                let message = format!("a chain of more than {MAX_CHAIN} file entries");
+                Err(Error::limit(message).remedy(MOUNT_IT))
+            }
+            other => {
+                let offset = entry.descriptors.offset;
+                let place = Place::Field { structure: "UDF ICB tag", field: "strategy type", offset };
+                let message = format!("file entries of strategy {other} are not supported");
+                Err(Error::unsupported(message).at(place).remedy(MOUNT_IT))
+            }
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::file_entry::FileEntry;
 use super::tag::{Location, check};
-use crate::base::extents::{at_sector, lies_inside};
-use crate::base::{Error, Extent, Extents, Fields, ReadAt, Result, read_at};
+use crate::base::extents::{MOUNT_IT, SECTOR_BYTES, at_sector, lies_inside};
+use crate::base::{Error, Extent, Extents, Fields, Place, ReadAt, Result, read_at};
 
 /// Most bytes of a virtual allocation table or a sparing table: those of a 16 TiB disc would be larger, which nobody burns.
 const MAX_TABLE_BYTES: u64 = 64 << 20;
@@ -197,7 +197,8 @@ impl Partitions {
             return Err(at_sector(STRUCTURE, "file entry", at, message));
         };
         if file.size > MAX_TABLE_BYTES {
-            return Err(Error::limit(format!("a virtual allocation table of {} bytes", file.size)));
+            let message = format!("a virtual allocation table of {} bytes", file.size);
+            return Err(Error::limit(message).remedy(MOUNT_IT));
         }
         let content = Extents::new(below.source.clone(), file.extents(&below)?, file.size)?;
         let mut bytes = vec![0; usize::try_from(file.size).unwrap_or(0)];
@@ -337,10 +338,7 @@ impl Partitions {
 }
 
 fn unsupported_map(what: &str, at: u64) -> Error {
-    Error::unsupported(format!(
-        "{what} is not supported (sector {})",
-        at / crate::base::extents::SECTOR_BYTES
-    ))
-    .at(crate::base::Place::Field { structure: STRUCTURE, field: "partition map type", offset: at })
-    .remedy("mount the disc with the operating system and copy its files")
+    Error::unsupported(format!("{what} is not supported (sector {})", at / SECTOR_BYTES))
+        .at(Place::Field { structure: STRUCTURE, field: "partition map type", offset: at })
+        .remedy(MOUNT_IT)
 }

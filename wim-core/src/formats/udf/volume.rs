@@ -11,7 +11,7 @@ use super::file_entry::{FileEntry, FileKind};
 use super::partition::{IcbPlace, Partitions};
 use super::tag::{FILE_SET, Location, expect};
 use super::text::dstring;
-use crate::base::extents::at_sector;
+use crate::base::extents::{MOUNT_IT, at_sector};
 use crate::base::{Error, Extents, Fields, Place, ReadAt, Result, read_at};
 
 /// An open volume.
@@ -53,12 +53,9 @@ impl Volume {
         let volume = Self { partitions, label, revision: volume.revision, root };
         match volume.file(root)?.kind {
             FileKind::Directory => Ok(volume),
-            _ => Err(Error::format(
-                "UDF file set descriptor",
-                "root directory ICB",
-                *offset,
-                "it is no directory",
-            )),
+            _ => {
+                Err(at_sector("UDF file set descriptor", "root directory ICB", *offset, "it is no directory"))
+            }
         }
     }
 
@@ -122,7 +119,7 @@ impl Volume {
             let message =
                 format!("a directory of {} bytes; at most {MAX_DIRECTORY_BYTES} are read", file.size);
             let place = Place::Field { structure: "UDF file entry", field: "information length", offset };
-            return Err(Error::limit(message).at(place));
+            return Err(Error::limit(message).at(place).remedy(MOUNT_IT));
         }
         let content = self.content(&file)?;
         let mut bytes = vec![0; usize::try_from(file.size).unwrap_or(0)];

@@ -30,7 +30,7 @@ use lz_kit::Level;
 use self::copy::{copy_resources, copy_stretches};
 use self::encode::encode_blobs;
 use self::output::Output;
-use self::solid::{SolidGroup, pack_blobs, run_entries};
+use self::solid::{SolidGroup, WantedGroup, pack_blobs, run_entries};
 use super::integrity::slice_digests;
 use super::read::{BlobInput, Origin, blob_not_found, place_in_file};
 use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, ReadAt, Result, Sha1Digest, Stage, WriteAt};
@@ -255,7 +255,7 @@ impl<'a> Plan<'a> {
         source: &'a WimFile,
         entries: &[BlobEntry],
     ) -> Result<()> {
-        for (resource, entries, group) in SolidGroup::of(source, entries)? {
+        for WantedGroup { resource, entries, group } in WantedGroup::of(source, entries)? {
             let is_wanted_form = match &wim.packing {
                 Packing::Separate => false,
                 Packing::Solid(packing) => {

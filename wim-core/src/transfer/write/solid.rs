@@ -15,7 +15,7 @@ use super::order::SolidOrder;
 use super::output::Output;
 use crate::base::pipeline::{Budget, BufferPool, Cost, map_in_order};
 use crate::base::{Context, Error, Result, Sha1Digest};
-use crate::formats::wim::{BlobEntry, ChunkEncoder, ChunkFormat, SolidResource, WimFile};
+use crate::formats::wim::{BlobEntry, ChunkEncoder, ChunkFormat, SolidPlace, SolidResource, WimFile};
 use crate::transfer::read::{
     Batches, BlobInput, BlobWorker, InOrder, Piece, decoder_bytes, largest_solid_item,
 };
@@ -81,39 +81,47 @@ pub(super) struct SolidBlob {
     pub(super) size: u64,
 }
 
-impl SolidGroup {
+/// A solid resource of a source, and those of its blobs that are wanted.
+pub(super) struct WantedGroup {
+    pub(super) resource: Arc<SolidResource>,
+    /// By their place.
+    pub(super) entries: Vec<BlobEntry>,
+    /// The same as it is written when the resource is kept whole.
+    pub(super) group: SolidGroup,
+}
+
+impl WantedGroup {
     /// The groups of `entries`, which lie in solid resources of `wim` and are sorted by their place there.
     ///
     /// # Errors
     /// `Format` for an entry that lies nowhere.
-    pub(super) fn of(
-        wim: &WimFile,
-        entries: &[BlobEntry],
-    ) -> Result<Vec<(Arc<SolidResource>, Vec<BlobEntry>, Self)>> {
-        let mut groups: Vec<(Arc<SolidResource>, Vec<BlobEntry>, Self)> = Vec::new();
+    pub(super) fn of(wim: &WimFile, entries: &[BlobEntry]) -> Result<Vec<Self>> {
+        let mut groups: Vec<Self> = Vec::new();
         for entry in entries {
-            let place = wim.solid_place(entry).map_err(|e| e.in_file(wim.name()))?;
-            let blob = SolidBlob { digest: entry.digest, offset: place.offset, size: entry.header.size };
-            match groups.last_mut().filter(|(resource, ..)| Arc::ptr_eq(resource, &place.resource)) {
-                Some((_, entries, group)) => {
-                    entries.push(*entry);
-                    group.blobs.push(blob);
+            let SolidPlace { resource, offset } =
+                wim.solid_place(entry).map_err(|e| e.in_file(wim.name()))?;
+            let blob = SolidBlob { digest: entry.digest, offset, size: entry.header.size };
+            match groups.last_mut().filter(|last| Arc::ptr_eq(&last.resource, &resource)) {
+                Some(last) => {
+                    last.entries.push(*entry);
+                    last.group.blobs.push(blob);
                 }
                 None => {
-                    let resource = &place.resource;
-                    let (offset, stored_size, size) =
-                        (resource.offset(), resource.stored_size(), resource.size());
-                    groups.push((
-                        Arc::clone(resource),
-                        vec![*entry],
-                        Self { offset, stored_size, size, blobs: vec![blob] },
-                    ));
+                    let group = SolidGroup {
+                        offset: resource.offset(),
+                        stored_size: resource.stored_size(),
+                        size: resource.size(),
+                        blobs: vec![blob],
+                    };
+                    groups.push(Self { resource, entries: vec![*entry], group });
                 }
             }
         }
         Ok(groups)
     }
+}
 
+impl SolidGroup {
     /// Whether so much of it is referred to that it is worth copying as it is: two thirds, as with wimlib.
     pub(super) fn is_mostly_used(&self) -> bool {
         let used = self.blobs.iter().fold(0u64, |sum, blob| sum.saturating_add(blob.size));
