@@ -10,7 +10,9 @@ use proptest::prelude::*;
 use wim_core::base::{Cancel, Context, FileTime, Recording, WimString};
 use wim_core::image::edit::Times;
 use wim_core::image::{NodeId, StreamKind, Tree};
-use wim_core::transfer::apply::{ApplyOptions, FixedLinks, Layout, SideFile, apply_with_side_file};
+use wim_core::transfer::apply::{
+    ApplyOptions, FixedLinks, Layout, RestoreOptions, SideFile, apply_with_side_file,
+};
 use wim_core::transfer::capture::{CaptureOptions, Captured, Exclusions, Metadata, capture, side_file_path};
 
 use crate::diff::{diff_files, options};
@@ -27,7 +29,8 @@ impl Round {
     fn applied(rich: &RichTree) -> Self {
         let round = Self { folder: tempfile::tempdir().unwrap(), progress: Recording::default() };
         let (wim, tree) = open_first(wim_of(&rich.tree, &rich.contents));
-        let options = ApplyOptions { fixed_links: FixedLinks::IntoTarget, layout: Layout::KeepPaths };
+        let (fixed_links, layout) = (FixedLinks::IntoTarget, Layout::KeepPaths);
+        let options = ApplyOptions { fixed_links, layout, restore: RestoreOptions::default() };
         let cancel = Cancel::new();
         let cx = Context::new(&round.progress, &cancel).with_threads(2);
         let mut side_file = SideFile::create(&side_file_path(&round.out())).unwrap();
