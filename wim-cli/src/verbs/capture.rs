@@ -12,8 +12,8 @@ use wim_core::transfer::capture::{AbsoluteLinks, CaptureOptions, Links, Metadata
 use wim_core::transfer::write::Recompress;
 
 use crate::arguments::{
-    CompressionArguments, DescriptorArguments, IntegrityArguments, LayoutArguments, MetadataArguments, OptionList,
-    Refused, Takes, parse_property,
+    CompressionArguments, DescriptorArguments, IntegrityArguments, LayoutArguments, MetadataArguments,
+    OptionList, Refused, Takes, parse_property,
 };
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;

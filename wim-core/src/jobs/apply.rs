@@ -12,8 +12,8 @@ use super::part_set::PartSet;
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, LeftOut, PipedImage, RestoreOptions, SideFile, apply,
-    apply_piped, apply_with_side_file,
+    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, LeftOut, PipedImage, RestoreOptions, SideFile,
+    apply, apply_piped, apply_with_side_file,
 };
 use crate::transfer::capture::{Metadata, side_file_path};
 use crate::transfer::read::PipedWim;

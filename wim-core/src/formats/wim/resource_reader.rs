@@ -52,7 +52,7 @@ pub fn read_start(
     }
     let chunk_size = wim.format().chunk_size();
     let table =
-        ChunkTable::read(source, header, chunk_size).map_err(|e| e.or_at(Place::Blob(entry.digest)))?;
+        ChunkTable::read(source, header, wim.format()).map_err(|e| e.or_at(Place::Blob(entry.digest)))?;
     let chunk_bytes = u64::from(chunk_size.bytes()).min(header.size);
     out.resize(usize::try_from(chunk_bytes).unwrap_or(0), 0);
     let (offset, stored_size) = table.span(0, 1);

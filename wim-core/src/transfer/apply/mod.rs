@@ -35,7 +35,6 @@ use self::host::Host;
 use self::links::Links;
 use self::plan::{Plan, PlanRules, Unholdable};
 use self::write::{Writer, blame};
-use super::host_name::NameRules;
 use super::read::{BlobInput, BlobPiece, Origin, blob_not_found, read_blobs, recover_blob, sort_by_offset};
 use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest, Stage};
 use crate::formats::wim::WimFile;

@@ -66,7 +66,8 @@ struct OpenImage<'a, 'c, H: Host> {
 
 impl<'a, 'c, H: Host> OpenImage<'a, 'c, H> {
     fn begin(cx: &'a Context<'c>, tree: &'a Tree, host: H, options: &ApplyOptions) -> Result<Self> {
-        let plan = Plan::of_image(tree, PlanRules::of_this_host(Unholdable::LeaveOut, options.restore), cx.progress);
+        let plan =
+            Plan::of_image(tree, PlanRules::of_this_host(Unholdable::LeaveOut, options.restore), cx.progress);
         check_descriptors(tree, &plan, options.restore)?;
         let files_of = plan.files_by_digest(tree);
         let first_name = |(digest, files): (&Sha1Digest, &Vec<usize>)| {
