@@ -60,12 +60,12 @@ unsafe fn compress<const N: usize>(states: &mut [State; N], inputs: [&[u8]; N], 
         let before = (abcd, first_e);
         let mut words = [[_mm_setzero_si128(); 4]; N];
         for lane in 0..N {
-            for quarter in 0..4 {
+            for (quarter, word) in words[lane].iter_mut().enumerate() {
                 // SAFETY: the caller says that the input holds `blocks` blocks, so that 16 bytes lie here.
                 let stored = unsafe {
                     _mm_loadu_si128(inputs[lane].as_ptr().add(block * BLOCK + quarter * 16).cast())
                 };
-                words[lane][quarter] = _mm_shuffle_epi8(stored, turn);
+                *word = _mm_shuffle_epi8(stored, turn);
             }
         }
         let mut e = [_mm_setzero_si128(); N];
