@@ -114,10 +114,10 @@ fn a_package_is_described_and_judged_against_an_image() {
     assert_eq!(packages[1]["outcome"], "prerequisite_missing");
     assert_eq!(packages[1]["missing"][0]["kb"], "KB4490628");
     // A package that cannot be opened says nothing about the others.
-    fs::write(at.join("windows11-kb5555555.msu"), b"MSWIM\0\0\0").unwrap();
-    let arguments = ["package", "check", "out.wim", "windows11-kb5555555.msu", "needs-stack", "fits"];
+    fs::write(at.join("windows10-kb5555555.psf"), b"PSTREAM\0 pieces").unwrap();
+    let arguments = ["package", "check", "out.wim", "windows10-kb5555555.psf", "needs-stack", "fits"];
     let text = wim(at, &arguments).ends_with(0).text();
-    assert!(text.contains("  - KB5555555  unknown: an update in a WIM"), "{text}");
+    assert!(text.contains("  - KB5555555  unknown: the pieces of a package (PSF)"), "{text}");
     assert!(text.contains("1. KB1111111") && text.contains("prerequisite missing: KB4490628"), "{text}");
 }
 

@@ -26,8 +26,9 @@ fn keys(value: &serde_json::Value) -> Vec<&str> {
 }
 
 /// The fields of `extract`, and of each image of `apply`.
-const APPLIED: [&str; 11] = [
+const APPLIED: [&str; 14] = [
     "bytes",
+    "damaged_blobs",
     "directories",
     "files",
     "hard_links",
@@ -36,6 +37,8 @@ const APPLIED: [&str; 11] = [
     "left_out_named_streams",
     "left_out_names",
     "left_out_reparse_points",
+    "left_out_unix_data",
+    "special_files",
     "symbolic_links",
     "target",
 ];

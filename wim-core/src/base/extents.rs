@@ -10,7 +10,9 @@ use super::error::{Error, ErrorKind, Result};
 use super::read_at::ReadAt;
 
 /// Bytes of a sector, by which people find things on discs.
-pub const SECTOR_BYTES: u64 = 2048;
+pub const SECTOR_BYTES: u64 = SECTOR_LENGTH as u64;
+/// The same, for buffers.
+pub const SECTOR_LENGTH: usize = 2048;
 
 /// What the user can do about a disc that is sound, but beyond what is read here.
 pub const MOUNT_IT: &str = "mount the disc with the operating system and copy its files";

@@ -439,7 +439,7 @@ impl Iso {
         put(&mut bytes, 28, &[1, 0, 0, 1]);
         bytes[32] = name.len() as u8;
         bytes.extend_from_slice(name);
-        if name.len() % 2 == 0 {
+        if name.len().is_multiple_of(2) {
             bytes.push(0);
         }
         bytes.extend_from_slice(system_use);

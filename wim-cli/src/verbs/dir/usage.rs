@@ -57,7 +57,7 @@ impl UsageArguments {
         let usage = session.run(|cx| DiskUsage::new(set, image, path, cx))?;
         if let Some(page) = &self.html {
             let title = format!("{}: {}", set.wim.name(), describe(&set.wim, image));
-            write_text(page, &treemap(&usage, &title))?;
+            write_text(page, treemap(&usage, &title))?;
         }
         if !self.du {
             return Ok(());

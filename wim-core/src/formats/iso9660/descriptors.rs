@@ -4,7 +4,7 @@
 //! Path tables are not read: directories say the same.
 
 use crate::base::calendar::WallClock;
-use crate::base::extents::{SECTOR_BYTES, at_sector, lies_inside};
+use crate::base::extents::{SECTOR_BYTES, SECTOR_LENGTH, at_sector, lies_inside};
 use crate::base::{Fields, FileTime, ReadAt, Result, read_at};
 
 /// Where the descriptors begin.
@@ -59,7 +59,7 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Descriptors> {
     const SUPPLEMENTARY: u8 = 2;
     const TERMINATOR: u8 = 255;
     let mut found = Descriptors::default();
-    let mut sector = vec![0; SECTOR_BYTES as usize];
+    let mut sector = [0; SECTOR_LENGTH];
     for number in 0..MAX_DESCRIPTORS {
         let offset = (FIRST_SECTOR + number) * SECTOR_BYTES;
         if !lies_inside(offset, SECTOR_BYTES, source.size()) {

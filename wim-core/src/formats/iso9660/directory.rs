@@ -9,7 +9,7 @@ use super::descriptors::both32;
 use super::rock_ridge::{Attributes, Reader, Special};
 use super::volume::Names;
 use crate::base::calendar::WallClock;
-use crate::base::extents::{SECTOR_BYTES, at_sector};
+use crate::base::extents::{SECTOR_LENGTH, at_sector};
 use crate::base::utf16::is_file_name;
 use crate::base::{Fields, FileTime, Result, WimString};
 
@@ -146,7 +146,7 @@ pub(super) fn parse(bytes: &[u8], offset: u64, names: Names, susp: Option<&Reade
     let mut found: Vec<Record> = Vec::new();
     // The raw name of the record before, when its file goes on in the next one.
     let mut open: Option<&[u8]> = None;
-    let sectors = bytes.chunks(SECTOR_BYTES as usize).zip((offset..).step_by(SECTOR_BYTES as usize));
+    let sectors = bytes.chunks(SECTOR_LENGTH).zip((offset..).step_by(SECTOR_LENGTH));
     for (sector, sector_offset) in sectors {
         let mut at = 0;
         // A record that would not fit begins the next sector; zeros fill the rest of this one.

@@ -125,12 +125,8 @@ fn entries(
                 f.skip("other byte order", 4)?;
                 continuation = Some((block, at, f.u32("continuation length")?));
             }
-            b"NM" => {
-                // Bits 1 and 2 mean the directory itself and its parent, which have no other name.
-                if f.u8("flags")? & 6 == 0 {
-                    name.add(f.rest(), offset)?;
-                }
-            }
+            // Bits 1 and 2 mean the directory itself and its parent, which have no other name.
+            b"NM" if f.u8("flags")? & 6 == 0 => name.add(f.rest(), offset)?,
             b"PX" => found.special = special(f.u32("mode")?).or(found.special),
             b"ZF" => found.special = Some(Special::Compressed),
             b"CL" => found.child = Some(f.u32("child block")?),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::descriptors::{self, Descriptor};
 use super::directory::{self, MAX_DIRECTORY_BYTES, Record};
 use super::rock_ridge::{Reader, Special};
-use crate::base::extents::{MOUNT_IT, SECTOR_BYTES, at_sector, lies_inside};
+use crate::base::extents::{MOUNT_IT, SECTOR_BYTES, SECTOR_LENGTH, at_sector, lies_inside};
 use crate::base::{Error, Extent, Extents, FileTime, Place, ReadAt, Result, read_at};
 
 /// Which names the tree has.
@@ -189,7 +189,7 @@ impl Volume {
         if !lies_inside(offset, SECTOR_BYTES, self.source.size()) {
             return Err(at_sector(STRUCTURE, "location of extent", offset, "behind the end of the file"));
         }
-        let mut sector = vec![0; SECTOR_BYTES as usize];
+        let mut sector = [0; SECTOR_LENGTH];
         read_at::read_exact_at(&*self.source, &mut sector, offset)?;
         let (own, _) = directory::raw(&sector, offset)?;
         if own.record.first_block() != record.first_block() {

@@ -99,12 +99,12 @@ fn anchor_sectors(size: u64, sector_bytes: u32) -> impl Iterator<Item = u32> {
 
 /// Main and reserve sequence, when there is an anchor.
 fn anchor(source: &dyn ReadAt, sector_bytes: u32, sector: u32) -> Result<Option<(Span, Span)>> {
-    const BYTES: u64 = 512;
+    const BYTES: usize = 512;
     let offset = u64::from(sector) * u64::from(sector_bytes);
-    if !lies_inside(offset, BYTES, source.size()) {
+    if !lies_inside(offset, BYTES as u64, source.size()) {
         return Ok(None);
     }
-    let mut bytes = [0; BYTES as usize];
+    let mut bytes = [0; BYTES];
     read_at::read_exact_at(source, &mut bytes, offset)?;
     let structure = "UDF anchor volume descriptor pointer";
     if check(structure, &bytes, offset, Location::At(sector)).ok() != Some(ANCHOR) {

@@ -103,9 +103,9 @@ pub(super) fn crc16(bytes: &[u8]) -> u16 {
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which rejects an index out of bounds")]
 const CRC_TABLE: [u16; 256] = {
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0u16;
     while byte < 256 {
-        let mut crc = (byte as u16) << 8;
+        let mut crc = byte << 8;
         let mut bit = 0;
         while bit < 8 {
             crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 };
@@ -127,7 +127,7 @@ mod tests {
         bytes[..2].copy_from_slice(&identifier.to_le_bytes());
         bytes[2] = 2;
         bytes[8..10].copy_from_slice(&crc16(body).to_le_bytes());
-        bytes[10..12].copy_from_slice(&(body.len() as u16).to_le_bytes());
+        bytes[10..12].copy_from_slice(&u16::try_from(body.len()).unwrap().to_le_bytes());
         bytes[12..16].copy_from_slice(&location.to_le_bytes());
         bytes[4] = bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte));
         bytes.extend_from_slice(body);

@@ -167,7 +167,7 @@ mod tests {
         // wimlib 1.13.6, of a file with the attributes user.test and user.bin.
         let pairs = [(b"user.test".to_vec(), b"value1".to_vec()), (b"user.bin".to_vec(), vec![0, 1, 2])];
         let made = extended_attributes_item(&pairs).unwrap();
-        assert_eq!(made.get(..23), Some(b"\x02\0\0\0\x23\0\0\0\x06\0\x09\0user.test\0v".as_slice()));
+        assert_eq!(made.get(..23), Some(b"\x02\0\0\0\x24\0\0\0\x06\0\x09\0user.test\0v".as_slice()));
         let data = find(&made, EXTENDED_ATTRIBUTES).unwrap();
         let read: Vec<_> = extended_attributes(data).map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
         assert_eq!(read, pairs);

@@ -144,13 +144,20 @@ fn extended_attributes(path: &Path, links: Links) -> Result<Vec<u8>> {
     }
 }
 
-/// What a call gives that says how much room it needs when it is given none; asked again when that has grown meanwhile.
+/// Most bytes of the value of an extended attribute, and of all their names (`XATTR_SIZE_MAX` and `XATTR_LIST_MAX`).
+#[cfg(target_os = "linux")]
+const MAX_XATTR_BYTES: usize = 65536;
+
+/// What a call gives, which refuses a buffer that is too small.
 #[cfg(target_os = "linux")]
 fn grown(call: &dyn Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    // The kernel takes and gives no more than 64 KiB of either; an empty buffer would be answered with nothing at all.
+    let mut bytes = vec![0; 256];
     loop {
-        let mut bytes = vec![0; call(&mut [])?];
         match call(&mut bytes) {
-            Err(rustix::io::Errno::RANGE) => {}
+            Err(rustix::io::Errno::RANGE) if bytes.len() < MAX_XATTR_BYTES => {
+                bytes.resize(MAX_XATTR_BYTES, 0);
+            }
             done => {
                 bytes.truncate(done?);
                 return Ok(bytes);
