@@ -2,7 +2,7 @@
 //!
 //! A new file is written beside its target and renamed, so that an earlier file of that name is replaced whole or not at
 //! all; an existing one is appended to. A captured Windows is described in the XML data by what its files say
-//! ([`windows_xml`]), and by what the caller says above that.
+//! (`windows_xml`), and by what the caller says above that.
 
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};

@@ -1,6 +1,6 @@
 //! An image as a file system of the host, through FUSE.
 //!
-//! [`files`] answers what the kernel asks from the image's tree and from staged files that hold what was changed; [`fuse`]
+//! `files` answers what the kernel asks from the image's tree and from staged files that hold what was changed; `fuse`
 //! speaks to the kernel. Nothing here writes a WIM: [`MountedFiles::changes`] gives what the image has become, and the job
 //! writes it. Behaviour follows wimmount(1) of wimlib where it has one.
 
