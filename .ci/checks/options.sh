@@ -35,7 +35,7 @@ for verb in append apply capture delete dir export extract info join $mounting o
     count=$((count + 1))
     ours=$(awk -v option="$option" -v verb="$verb" \
       '$1 == option { for (i = 3; i <= NF; i++) if ($i == verb) print $2 }' "$work/rows")
-    has=$(grep -c -E -- "(^|[ ,\[])$option([ =,\]]|$)" "$work/help" || true)
+    has=$(grep -c -E -- "(^|[[ ,])$option([] =,]|$)" "$work/help" || true)
     case "$ours" in
       same | differs) [ "$has" -gt 0 ] || fail "$verb $option: the table says \"$ours\", but --help does not know it" ;;
       refused)

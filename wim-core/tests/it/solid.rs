@@ -321,7 +321,7 @@ fn a_solid_file_is_split_into_parts_of_the_wanted_size_or_number() {
         match goal {
             PartGoal::Count(count) => assert!((1..=usize::from(count)).contains(&parts.len())),
             PartGoal::Bytes(1) => {
-                assert_eq!(parts.len(), blobs.len(), "each by itself, the first with metadata")
+                assert_eq!(parts.len(), blobs.len(), "each by itself, the first with metadata");
             }
             PartGoal::Bytes(limit) => {
                 assert!(parts.iter().all(|part| part.len() as u64 <= limit), "{goal:?}");

@@ -94,6 +94,7 @@ pub(super) struct RestoredUnix<'i> {
     /// Owner, group and mode; none when the image has only extended attributes.
     pub(super) data: Option<UnixData>,
     /// The tagged item of extended attributes; empty when there is none.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "other systems have nowhere to put them"))]
     pub(super) attributes: &'i [u8],
 }
 
