@@ -4,6 +4,7 @@
 //! that do not depend on each other fill that time: four at once are hashed 2.3 times as fast as one after the other.
 //! Where there are no such instructions the `sha1` package hashes one after the other. Running digests are its business too.
 
+#[cfg(target_arch = "x86_64")]
 mod schedule;
 #[cfg(target_arch = "x86_64")]
 mod x86;

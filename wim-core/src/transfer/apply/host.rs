@@ -94,7 +94,10 @@ pub(super) struct RestoredUnix<'i> {
     /// Owner, group and mode; none when the image has only extended attributes.
     pub(super) data: Option<UnixData>,
     /// The tagged item of extended attributes; empty when there is none.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "other systems have nowhere to put them"))]
+    #[cfg_attr(
+        not(any(target_os = "linux", target_os = "android")),
+        allow(dead_code, reason = "other systems have nowhere to put them")
+    )]
     pub(super) attributes: &'i [u8],
 }
 
