@@ -10,7 +10,7 @@ use super::bits::BitReader;
 use super::huffman::Code;
 use crate::base::{Error, Result};
 
-/// Most pieces that a composition may have; real ones have some thousands.
+/// Most entries of a table that is read, and pieces that a composition may have; real ones have some thousands.
 const MAX_PIECES: usize = 1 << 20;
 
 /// Where a stretch of the line begins, and where that place goes.
@@ -100,6 +100,11 @@ impl Rift {
                 "number of rift entries",
                 format!("{count} entries, but only {} bits are left", bits.bits_left()),
             ));
+        }
+        // An entry takes two bits at least and sixteen bytes in memory.
+        if count > MAX_PIECES as u64 {
+            return Err(Error::limit(format!("a rift table of {count} entries, more than {MAX_PIECES}"))
+                .remedy("get the package again from its source"));
         }
         let mut entries = Vec::new();
         let (mut source, mut offset) = (0_i64, 0_i64);
