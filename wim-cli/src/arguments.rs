@@ -6,11 +6,13 @@
 
 use std::ffi::OsString;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use wim_core::base::{ChunkSize, Error};
 use wim_core::formats::wim::{Compression, WimLayout};
 use wim_core::jobs::Level;
+use wim_core::jobs::cab::Existing;
 use wim_core::jobs::open::Check;
 use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice, SolidChoice, SolidOptions, SolidSort};
 use wim_core::jobs::target::Placement;
@@ -391,6 +393,37 @@ impl<L: OptionList> clap::FromArgMatches for Refused<L> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// Where the files of an archive go, and what becomes of those that are there already.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DestinationArguments {
+    /// Extract to DIR
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) dest_dir: PathBuf,
+    /// Replace files that exist
+    #[arg(long, conflicts_with = "keep")]
+    overwrite: bool,
+    /// Keep files that exist and pass over those that would replace them
+    #[arg(long)]
+    keep: bool,
+}
+
+impl DestinationArguments {
+    /// What becomes of files that are there already.
+    pub(crate) fn existing(&self) -> Existing {
+        match (self.overwrite, self.keep) {
+            (true, _) => Existing::Replace,
+            (false, true) => Existing::Keep,
+            (false, false) => Existing::Refuse,
+        }
+    }
+}
+
+/// What an extraction says when it is done.
+pub(crate) fn extracted_line(files: u64, bytes: u64, kept: u64) -> String {
+    let kept = if kept > 0 { format!(", {kept} kept") } else { String::new() };
+    format!("{files} files, {bytes} bytes extracted{kept}")
 }
 
 #[cfg(test)]

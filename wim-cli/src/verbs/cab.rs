@@ -12,10 +12,10 @@ use wim_core::base::{Error, ErrorKind};
 use wim_core::formats::cab::Packing;
 use wim_core::jobs::Level;
 use wim_core::jobs::cab::{
-    self as job, CabinetInfo, CreateOptions, Existing, ExtractOptions, ExtractReport, OpenOptions, Set,
+    self as job, CabinetInfo, CreateOptions, ExtractOptions, ExtractReport, OpenOptions, Set,
 };
 
-use crate::arguments::{parse_bytes, parse_level};
+use crate::arguments::{DestinationArguments, extracted_line, parse_bytes, parse_level};
 use crate::error_report;
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -47,15 +47,8 @@ enum Action {
         /// Members to extract, in any case, with the wildcards * and ?; all without it
         #[arg(value_name = "NAME")]
         names: Vec<String>,
-        /// Extract to DIR
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        dest_dir: PathBuf,
-        /// Replace files that exist
-        #[arg(long, conflicts_with = "keep")]
-        overwrite: bool,
-        /// Keep files that exist and pass over their members
-        #[arg(long)]
-        keep: bool,
+        #[command(flatten)]
+        destination: DestinationArguments,
         #[command(flatten)]
         opening: Opening,
     },
@@ -143,21 +136,14 @@ impl Arguments {
                 }
                 Ok(Outcome::Done)
             }
-            Action::Extract { cabinet, names, dest_dir, overwrite, keep, opening } => {
-                let existing = match (overwrite, keep) {
-                    (true, _) => Existing::Replace,
-                    (false, true) => Existing::Keep,
-                    (false, false) => Existing::Refuse,
-                };
+            Action::Extract { cabinet, names, destination, opening } => {
+                let existing = destination.existing();
                 let options = ExtractOptions { open: opening.options(), patterns: names, existing };
-                let report = session.run(|cx| job::extract(cx, &cabinet, &dest_dir, &options))?;
+                let report = session.run(|cx| job::extract(cx, &cabinet, &destination.dest_dir, &options))?;
                 if session.shell.is_json() {
                     session.shell.json("cab extract", &report)?;
                 }
-                let kept = if report.kept > 0 { format!(", {} kept", report.kept) } else { String::new() };
-                session
-                    .shell
-                    .say(&format!("{} files, {} bytes extracted{kept}", report.files, report.bytes))?;
+                session.shell.say(&extracted_line(report.files, report.bytes, report.kept))?;
                 Ok(Outcome::Done)
             }
             Action::Test { cabinet, opening } => test(session, &cabinet, opening.options()),

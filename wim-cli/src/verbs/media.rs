@@ -8,10 +8,11 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use wim_core::base::{Error, ErrorKind};
 use wim_core::jobs::media::{
-    self as job, Existing, ExtractOptions, Hashing, InstallImage, ListedEntry, MediaInfo, Selection,
+    self as job, ExtractOptions, Hashing, InstallImage, ListedEntry, MediaInfo, Selection,
 };
 use wim_core::media::{EntryKind, FileSystem};
 
+use crate::arguments::{DestinationArguments, extracted_line};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 use crate::shell::SCHEMA_VERSION;
@@ -62,15 +63,8 @@ enum Action {
         disc: PathBuf,
         #[command(flatten)]
         selecting: Selecting,
-        /// Extract to DIR
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        dest_dir: PathBuf,
-        /// Replace files that exist
-        #[arg(long, conflicts_with = "keep")]
-        overwrite: bool,
-        /// Keep files that exist and pass over those of the disc
-        #[arg(long)]
-        keep: bool,
+        #[command(flatten)]
+        destination: DestinationArguments,
     },
 }
 
@@ -117,21 +111,14 @@ impl Arguments {
                 session.run(|cx| job::cat(cx, &disc, path.as_deref(), &mut out))?;
                 out.flush()?;
             }
-            Action::Extract { disc, selecting, dest_dir, overwrite, keep } => {
-                let existing = match (overwrite, keep) {
-                    (true, _) => Existing::Replace,
-                    (false, true) => Existing::Keep,
-                    (false, false) => Existing::Refuse,
-                };
-                let options = ExtractOptions { selection: selecting.selection(), existing };
-                let report = session.run(|cx| job::extract(cx, &disc, &dest_dir, &options))?;
+            Action::Extract { disc, selecting, destination } => {
+                let options =
+                    ExtractOptions { selection: selecting.selection(), existing: destination.existing() };
+                let report = session.run(|cx| job::extract(cx, &disc, &destination.dest_dir, &options))?;
                 if session.shell.is_json() {
                     session.shell.json("media extract", &report)?;
                 }
-                let kept = if report.kept > 0 { format!(", {} kept", report.kept) } else { String::new() };
-                session
-                    .shell
-                    .say(&format!("{} files, {} bytes extracted{kept}", report.files, report.bytes))?;
+                session.shell.say(&extracted_line(report.files, report.bytes, report.kept))?;
             }
         }
         Ok(Outcome::Done)

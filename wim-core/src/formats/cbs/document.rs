@@ -33,8 +33,10 @@ pub(super) fn read_document<T>(
     }
     if is_compressed(bytes) {
         return Err(in_file(
-            Error::unsupported("a compressed manifest is to be expanded first")
-                .remedy("expand the package with: wim package expand FILE DIR"),
+            Error::unsupported(
+                "a compressed manifest, a delta of the image's base manifest, is not read by this version",
+            )
+            .remedy("the files of the package can be had all the same with: wim package expand FILE DIR"),
         ));
     }
     let text = xml::decode(bytes).map_err(in_file)?;

@@ -1,7 +1,8 @@
 //! The base manifest of an image: what the compressed manifests of Windows 8 and later are deltas of.
 //!
 //! It is a resource of the servicing stack's own wcp.dll (updates.md 1.6) and is not shipped with this library: it is read
-//! from the image that is being worked on. Every one seen had the same digest; another is used all the same, and told.
+//! from the image that is being worked on. Every one seen had the same digest; another is given all the same, and
+//! marked.
 
 use crate::base::{Error, Result};
 use crate::formats::delta::apply::Claim;
@@ -31,7 +32,7 @@ pub struct BaseManifest {
 }
 
 impl BaseManifest {
-    /// Looks for it in the servicing stacks of the image, the newest by name first; none when there is no stack that has
+    /// Looks for it in the servicing stacks of the image, the last by name first; none when there is no stack that has
     /// one, as in Windows 7.
     ///
     /// # Errors
