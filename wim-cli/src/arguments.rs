@@ -19,7 +19,7 @@ use wim_core::jobs::target::Placement;
 use wim_core::transfer::apply::{
     Attributes, Damaged, Descriptors, InvalidNames, RestoreOptions, UnixRestore,
 };
-use wim_core::transfer::capture::Metadata;
+use wim_core::transfer::capture::{Descriptors as CaptureDescriptors, Metadata};
 use wim_core::transfer::write::Recompress;
 
 /// Bytes as `4096`, `32K`, `256M`, `1G`, also with `iB` or `B` behind the letter.
@@ -232,24 +232,31 @@ pub(crate) struct ReferenceArguments {
 /// What becomes of security descriptors when files are captured.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DescriptorArguments {
-    /// Do not capture security descriptors; this version never does
+    /// Do not capture security descriptors, which a mounted NTFS volume gives
     #[arg(long, overrides_with = "strict_acls")]
     no_acls: bool,
-    /// Fail when security descriptors cannot be captured; files of Unix have none
+    /// Fail when one of them cannot be captured; files of other file systems of Unix have none
     #[arg(long, overrides_with = "no_acls")]
     strict_acls: bool,
 }
 
 impl DescriptorArguments {
-    /// Fails where files have descriptors that must be captured.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// What becomes of them.
+    ///
+    /// # Errors
+    /// Where files have descriptors that must be captured and cannot be.
+    pub(crate) fn choice(&self) -> Result<CaptureDescriptors, Error> {
         if self.strict_acls && cfg!(windows) {
             return Err(Error::unsupported(
                 "--strict-acls: security descriptors are not captured by this version",
             )
             .remedy("leave the option out, or use wimlib-imagex for this"));
         }
-        Ok(())
+        Ok(match (self.strict_acls, self.no_acls) {
+            (true, _) => CaptureDescriptors::Require,
+            (_, true) => CaptureDescriptors::Omit,
+            _ => CaptureDescriptors::Capture,
+        })
     }
 }
 
@@ -259,13 +266,13 @@ pub(crate) struct RestoreArguments {
     /// Restore owners, groups, modes, extended attributes and special files that were captured with --unix-data
     #[arg(long)]
     unix_data: bool,
-    /// Do not restore security descriptors; this version never does
+    /// Do not restore security descriptors, which a mounted NTFS volume takes
     #[arg(long, overrides_with = "strict_acls")]
     no_acls: bool,
     /// Fail when security descriptors, or with --unix-data owners and modes, cannot be restored
     #[arg(long, overrides_with = "no_acls")]
     strict_acls: bool,
-    /// Do not restore Windows attributes; on Windows read-only alone is restored
+    /// Do not restore Windows attributes, which a mounted NTFS volume takes; on Windows read-only alone is restored
     #[arg(long)]
     no_attributes: bool,
     /// Give names that this system refuses another form instead of leaving them out
@@ -285,7 +292,11 @@ impl RestoreArguments {
                 (true, false) => UnixRestore::Restore,
                 (true, true) => UnixRestore::Require,
             },
-            descriptors: if self.strict_acls { Descriptors::Require } else { Descriptors::Omit },
+            descriptors: match (self.strict_acls, self.no_acls) {
+                (true, _) => Descriptors::Require,
+                (_, true) => Descriptors::Omit,
+                _ => Descriptors::Restore,
+            },
             attributes: if self.no_attributes { Attributes::Omit } else { Attributes::Restore },
             damaged: if self.recover_data { Damaged::Recover } else { Damaged::Fail },
             invalid_names: match self.include_invalid_names {

@@ -165,8 +165,8 @@ impl ImageArguments {
         compression: CompressionOptions,
         destination: Destination,
     ) -> Result<ImageOptions, Error> {
-        let mut capture = CaptureOptions::default();
-        self.descriptors.check()?;
+        let descriptors = self.descriptors.choice()?;
+        let mut capture = CaptureOptions { descriptors, ..CaptureOptions::default() };
         let of_wimboot = || wimboot_config(&self.source).filter(|_| self.wimboot && !self.source_list);
         if let Some(path) = &self.config.clone().or_else(of_wimboot) {
             capture.exclusions = load_exclusions(path)?;

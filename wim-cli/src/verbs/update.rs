@@ -63,7 +63,6 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        self.descriptors.check()?;
         let commands = self.commands()?;
         let options = self.options()?;
         let image = self.image.as_deref();
@@ -93,7 +92,8 @@ impl Arguments {
     }
 
     fn options(&self) -> Result<UpdateOptions, Error> {
-        let mut capture = CaptureOptions::default();
+        let descriptors = self.descriptors.choice()?;
+        let mut capture = CaptureOptions { descriptors, ..CaptureOptions::default() };
         if let Some(path) = &self.config {
             capture.exclusions = load_exclusions(path)?;
         }
@@ -104,6 +104,7 @@ impl Arguments {
                 dereference: self.dereference,
                 unix_data: self.unix_data,
                 no_replace: self.no_replace,
+                descriptors: None,
             },
             delete: DeleteSwitches { force: self.force, recursive: self.recursive },
             integrity: self.integrity.choice(),

@@ -26,17 +26,22 @@ fn keys(value: &serde_json::Value) -> Vec<&str> {
 }
 
 /// The fields of `extract`, and of each image of `apply`.
-const APPLIED: [&str; 14] = [
+const APPLIED: [&str; 19] = [
     "bytes",
     "damaged_blobs",
     "directories",
     "files",
     "hard_links",
     "image",
+    "left_out_attributes",
+    "left_out_descriptors",
     "left_out_encrypted",
+    "left_out_extended_attributes",
     "left_out_named_streams",
     "left_out_names",
+    "left_out_object_ids",
     "left_out_reparse_points",
+    "left_out_short_names",
     "left_out_unix_data",
     "special_files",
     "symbolic_links",

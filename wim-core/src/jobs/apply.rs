@@ -12,8 +12,8 @@ use super::part_set::PartSet;
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, LeftOut, PipedImage, RestoreOptions, SideFile,
-    apply, apply_piped, apply_with_side_file,
+    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, PipedImage, RestoreOptions, SideFile, apply,
+    apply_piped,
 };
 use crate::transfer::capture::{Metadata, side_file_path};
 use crate::transfer::read::PipedWim;
@@ -45,6 +45,16 @@ pub struct Applied {
     pub left_out_names: u64,
     /// Files whose owner, group, mode, extended attributes or kind could not be restored.
     pub left_out_unix_data: u64,
+    /// Security descriptors that a mounted NTFS volume refused; other hosts are not asked for these and what follows.
+    pub left_out_descriptors: u64,
+    /// Files whose attributes or times it did not take as they are.
+    pub left_out_attributes: u64,
+    /// 8.3 names that it refused.
+    pub left_out_short_names: u64,
+    /// Object ids that it refused.
+    pub left_out_object_ids: u64,
+    /// Files whose extended attributes it refused.
+    pub left_out_extended_attributes: u64,
     /// Devices, pipes and sockets.
     pub special_files: u64,
     /// Blobs that are damaged, and were recovered as far as they go.
@@ -57,7 +67,7 @@ pub struct Applied {
 impl Applied {
     /// The report of one image.
     pub(super) fn new(image: ImageIndex, target: &Path, report: &ApplyReport) -> Self {
-        let LeftOut { named_streams, encrypted, reparse_points, names, unix_data } = report.left_out;
+        let left_out = report.left_out;
         Self {
             image: image.number(),
             target: target.display().to_string(),
@@ -66,11 +76,16 @@ impl Applied {
             hard_links: report.hard_links,
             symbolic_links: report.symbolic_links,
             bytes: report.bytes,
-            left_out_named_streams: named_streams,
-            left_out_encrypted: encrypted,
-            left_out_reparse_points: reparse_points,
-            left_out_names: names,
-            left_out_unix_data: unix_data,
+            left_out_named_streams: left_out.named_streams,
+            left_out_encrypted: left_out.encrypted,
+            left_out_reparse_points: left_out.reparse_points,
+            left_out_names: left_out.names,
+            left_out_unix_data: left_out.unix_data,
+            left_out_descriptors: left_out.descriptors,
+            left_out_attributes: left_out.attributes,
+            left_out_short_names: left_out.short_names,
+            left_out_object_ids: left_out.object_ids,
+            left_out_extended_attributes: left_out.extended_attributes,
             special_files: report.special_files,
             damaged_blobs: report.damaged_blobs,
             metadata: None,
@@ -131,14 +146,13 @@ pub fn run(
     let options = options_for(wim, choices);
     let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
         let tree = load_image(wim, image, cx)?;
-        let Some((path, mut side_file)) = begin_side_file(&choices.metadata, target)? else {
-            let report = apply(cx, &tree, &wims, target, &options).map_err(|e| set.explain(e))?;
-            return Ok(Applied::new(image, target, &report));
-        };
-        let report = apply_with_side_file(cx, &tree, &wims, target, &options, &mut side_file);
-        let report = report.map_err(|e| set.explain(e))?;
+        let mut side_file = begin_side_file(&choices.metadata, target)?;
+        let keeper = side_file.as_mut().map(|(_, file)| file);
+        let report = apply(cx, &tree, &wims, target, &options, keeper).map_err(|e| set.explain(e))?;
+        let applied = Applied::new(image, target, &report);
+        let Some((path, side_file)) = side_file else { return Ok(applied) };
         side_file.finish(cx, &wims).map_err(|e| set.explain(e))?;
-        Ok(Applied::new(image, target, &report).with_side_file(&path))
+        Ok(applied.with_side_file(&path))
     };
     match text {
         Some(text) if images::is_all(text) => {

@@ -16,8 +16,7 @@ use crate::base::{Context, Error, ImageIndex, Place, Result};
 use crate::image::glob::{Case, PathGlob};
 use crate::image::{NodeId, StreamKind, Tree};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, FixedLinks, Layout, LeftOut, RestoreOptions, extract, extract_with_side_file,
-    write_file_to,
+    ApplyOptions, ApplyReport, FixedLinks, Layout, RestoreOptions, extract, write_file_to,
 };
 use crate::transfer::capture::Metadata;
 
@@ -91,10 +90,8 @@ pub fn to_directory(
             // wimextract never changes the targets of links.
             let restore = options.restore;
             let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout, restore };
-            let done = match &mut side_file {
-                None => extract(cx, &tree, &wims, &nodes, target, &options),
-                Some((_, file)) => extract_with_side_file(cx, &tree, &wims, &nodes, target, &options, file),
-            };
+            let keeper = side_file.as_mut().map(|(_, file)| file);
+            let done = extract(cx, &tree, &wims, &nodes, target, &options, keeper);
             add(&mut total, &done.map_err(|e| set.explain(e))?);
         }
     }
@@ -211,12 +208,7 @@ fn add(total: &mut ApplyReport, more: &ApplyReport) {
     total.bytes += more.bytes;
     total.special_files += more.special_files;
     total.damaged_blobs += more.damaged_blobs;
-    let LeftOut { named_streams, encrypted, reparse_points, names, unix_data } = more.left_out;
-    total.left_out.named_streams += named_streams;
-    total.left_out.encrypted += encrypted;
-    total.left_out.reparse_points += reparse_points;
-    total.left_out.names += names;
-    total.left_out.unix_data += unix_data;
+    total.left_out = total.left_out.plus(more.left_out);
 }
 
 #[cfg(test)]

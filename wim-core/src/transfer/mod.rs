@@ -9,6 +9,7 @@ pub mod host_name;
 pub mod integrity;
 #[cfg(all(feature = "fuse", target_os = "linux"))]
 pub mod mount;
+mod ntfs_volume;
 pub mod pack;
 pub mod read;
 #[cfg(feature = "http")]

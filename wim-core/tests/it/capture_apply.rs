@@ -54,7 +54,7 @@ fn captured(source: &Path, options: &CaptureOptions) -> Captured {
 }
 
 fn applied(wim: &WimFile, tree: &Tree, target: &Path) -> ApplyReport {
-    apply(&Run::new(2).cx(), tree, &[wim], target, &OPTIONS).unwrap()
+    apply(&Run::new(2).cx(), tree, &[wim], target, &OPTIONS, None).unwrap()
 }
 
 /// A tree with what Unix has: links of both kinds, an empty file, a large one, equal contents, odd names and times.
@@ -173,7 +173,7 @@ fn links_into_the_captured_directory_move_with_it() {
     assert_eq!(run.progress.warnings().len(), 2);
     let (wim, tree) = open_first(wim_of(&captured.tree, &captured.contents));
     let options = ApplyOptions { fixed_links: FixedLinks::IntoTarget, ..OPTIONS };
-    apply(&Run::new(1).cx(), &tree, &[&wim], target.path(), &options).unwrap();
+    apply(&Run::new(1).cx(), &tree, &[&wim], target.path(), &options, None).unwrap();
     let root = target.path().canonicalize().unwrap();
     let link = |name: &str| fs::read_link(target.path().join(name)).unwrap();
     assert_eq!(link("inside"), root.join("dir/file"));
@@ -260,7 +260,7 @@ fn parts_are_extracted_flat_or_at_their_paths() {
     let extract = |glob: &str, layout, name: &str| -> Result<(ApplyReport, Facts)> {
         let target = target.path().join(name);
         let options = ApplyOptions { layout, ..OPTIONS };
-        let report = extract(&Run::new(2).cx(), &tree, &[&wim], &select(glob), &target, &options)?;
+        let report = extract(&Run::new(2).cx(), &tree, &[&wim], &select(glob), &target, &options, None)?;
         Ok((report, facts(&target)))
     };
     let paths =
@@ -283,7 +283,7 @@ fn parts_are_extracted_flat_or_at_their_paths() {
     nodes.extend(select("\\Windows\\System32\\drivers\\001.sys"));
     let options = ApplyOptions { layout: Layout::KeepPaths, ..OPTIONS };
     let report =
-        self::extract(&Run::new(1).cx(), &tree, &[&wim], &nodes, &target.path().join("once"), &options)
+        self::extract(&Run::new(1).cx(), &tree, &[&wim], &nodes, &target.path().join("once"), &options, None)
             .unwrap();
     assert_eq!(report.directories, 3);
     // Two files of one name cannot lie flat.
@@ -291,7 +291,8 @@ fn parts_are_extracted_flat_or_at_their_paths() {
     nodes.extend(select("\\Windows\\System32\\drivers"));
     nodes.extend(select("\\Windows\\System32\\drivers\\003.sys"));
     assert!(
-        self::extract(&Run::new(1).cx(), &tree, &[&wim], &nodes, &target.path().join("x"), &OPTIONS).is_ok()
+        self::extract(&Run::new(1).cx(), &tree, &[&wim], &nodes, &target.path().join("x"), &OPTIONS, None)
+            .is_ok()
     );
     let mut out = Vec::new();
     let big = select("\\big link")[0];
@@ -316,7 +317,8 @@ fn flat_files_of_one_name_are_refused() {
     let (wim, tree) = open_first(wim_of(&captured.tree, &captured.contents));
     let nodes = PathGlob::parse("\\*\\x", Case::Ignored).unwrap().select(&tree);
     let target = folder();
-    let error = extract(&Run::new(1).cx(), &tree, &[&wim], &nodes, target.path(), &OPTIONS).unwrap_err();
+    let error =
+        extract(&Run::new(1).cx(), &tree, &[&wim], &nodes, target.path(), &OPTIONS, None).unwrap_err();
     assert!(error.to_string().contains("both become x"), "{error}");
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
 }
@@ -339,7 +341,7 @@ fn a_damaged_blob_leaves_no_half_file() {
         if is_there_before {
             fs::write(target.path().join("big"), b"old").unwrap();
         }
-        let error = apply(&Run::new(2).cx(), &tree, &[&wim], target.path(), &OPTIONS).unwrap_err();
+        let error = apply(&Run::new(2).cx(), &tree, &[&wim], target.path(), &OPTIONS, None).unwrap_err();
         assert!(error.to_string().contains("\\big"), "{error}");
         let names: Vec<_> = fs::read_dir(target.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         if is_there_before {
@@ -368,12 +370,12 @@ fn nothing_is_written_through_links_of_the_target() {
     assert_eq!(fs::read(target.path().join("file")).unwrap(), b"new");
     let target = folder();
     symlink(outside.path(), target.path().join("dir")).unwrap();
-    let error = apply(&Run::new(1).cx(), &tree, &[&wim], target.path(), &OPTIONS).unwrap_err();
+    let error = apply(&Run::new(1).cx(), &tree, &[&wim], target.path(), &OPTIONS, None).unwrap_err();
     assert!(error.to_string().contains("where a directory goes"), "{error}");
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
     let target = folder();
     fs::create_dir(target.path().join("file")).unwrap();
-    let error = apply(&Run::new(1).cx(), &tree, &[&wim], target.path(), &OPTIONS).unwrap_err();
+    let error = apply(&Run::new(1).cx(), &tree, &[&wim], target.path(), &OPTIONS, None).unwrap_err();
     assert!(error.to_string().contains("where a file goes"), "{error}");
 }
 
@@ -438,7 +440,7 @@ fn what_unix_cannot_hold_is_told_once() {
     add(&mut tree, "e", 0x420, vec![stream(StreamKind::Reparse)], Some(damaged));
     let (wim, tree) = open_first(wim_of(&tree, &[(digest, Content::bytes(&b"x"[..]))]));
     let run = Run::new(1);
-    let report = apply(&run.cx(), &tree, &[&wim], target.path(), &OPTIONS).unwrap();
+    let report = apply(&run.cx(), &tree, &[&wim], target.path(), &OPTIONS, None).unwrap();
     let left = report.left_out;
     assert_eq!((left.named_streams, left.encrypted, left.reparse_points, left.names), (3, 1, 2, 0));
     assert_eq!(run.progress.warnings().len(), 3, "{:?}", run.progress.warnings());
@@ -493,7 +495,7 @@ fn a_missing_blob_is_named_before_anything_is_made() {
     let streams = Streams::data(Sha1Digest([1; 20]));
     tree.add(tree.root(), "file".into(), Inode { streams, ..Inode::default() }).unwrap();
     let target = target.path().join("new");
-    let error = apply(&Run::new(1).cx(), &tree, &[&wim], &target, &OPTIONS).unwrap_err();
+    let error = apply(&Run::new(1).cx(), &tree, &[&wim], &target, &OPTIONS, None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("\\file"), "{error}");
 }

@@ -30,6 +30,7 @@ mod hive_files;
 mod hive_hostile;
 mod hive_logs;
 mod inf_corpus;
+mod ntfs;
 mod package_expand;
 mod packages;
 mod pe_image;

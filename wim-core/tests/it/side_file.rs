@@ -10,9 +10,7 @@ use proptest::prelude::*;
 use wim_core::base::{Cancel, Context, FileTime, Recording, WimString};
 use wim_core::image::edit::Times;
 use wim_core::image::{NodeId, StreamKind, Tree};
-use wim_core::transfer::apply::{
-    ApplyOptions, FixedLinks, Layout, RestoreOptions, SideFile, apply_with_side_file,
-};
+use wim_core::transfer::apply::{ApplyOptions, FixedLinks, Layout, RestoreOptions, SideFile, apply};
 use wim_core::transfer::capture::{CaptureOptions, Captured, Exclusions, Metadata, capture, side_file_path};
 
 use crate::diff::{diff_files, options};
@@ -34,8 +32,7 @@ impl Round {
         let cancel = Cancel::new();
         let cx = Context::new(&round.progress, &cancel).with_threads(2);
         let mut side_file = SideFile::create(&side_file_path(&round.out())).unwrap();
-        let report =
-            apply_with_side_file(&cx, &tree, &[&wim], &round.out(), &options, &mut side_file).unwrap();
+        let report = apply(&cx, &tree, &[&wim], &round.out(), &options, Some(&mut side_file)).unwrap();
         assert!(!report.left_out.is_something(), "{:?}", round.progress.warnings());
         side_file.finish(&cx, &[&wim]).unwrap();
         round

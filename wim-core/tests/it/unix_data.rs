@@ -122,7 +122,7 @@ fn apply_wim(
     }
     let restore = RestoreOptions { unix_data, ..RestoreOptions::default() };
     let options = ApplyOptions { fixed_links: FixedLinks::AsStored, layout: Layout::KeepPaths, restore };
-    run(|cx| apply(cx, &tree, &[&wim], target, &options))
+    run(|cx| apply(cx, &tree, &[&wim], target, &options, None))
 }
 
 #[test]

@@ -439,7 +439,7 @@ pub fn export(
                 let (fixed_links, layout) = (FixedLinks::AsStored, Layout::Flat);
                 let options = ApplyOptions { fixed_links, layout, restore: RestoreOptions::default() };
                 let into = host_folder(&target, below.components())?;
-                let report = extract(cx, look.tree, &[look.wim], &nodes, &into, &options)?;
+                let report = extract(cx, look.tree, &[look.wim], &nodes, &into, &options, None)?;
                 files += report.files;
                 bytes += report.bytes;
             }

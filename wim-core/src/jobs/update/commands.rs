@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::base::{Error, ErrorKind, Place, Result};
 use crate::jobs::source_list::words;
+use crate::transfer::capture::Descriptors;
 
 /// One change to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct AddSwitches {
     pub unix_data: bool,
     /// Refuse to replace a file.
     pub no_replace: bool,
+    /// What becomes of security descriptors; none goes by the options of the job.
+    pub descriptors: Option<Descriptors>,
 }
 
 /// Options of `delete`.
@@ -90,9 +93,10 @@ fn command(name: &str, rest: &[String]) -> Result<UpdateCommand> {
                     "--dereference" => switches.dereference = true,
                     "--unix-data" => switches.unix_data = true,
                     "--no-replace" => switches.no_replace = true,
-                    // Security descriptors are not captured, and what is done is told anyway.
-                    "--no-acls" | "--noacls" | "--verbose" => {}
-                    "--strict-acls" => return Err(strict_acls()),
+                    "--no-acls" | "--noacls" => switches.descriptors = Some(Descriptors::Omit),
+                    "--strict-acls" => switches.descriptors = Some(Descriptors::Require),
+                    // What is done is told anyway.
+                    "--verbose" => {}
                     _ => return unknown(option),
                 }
             }
@@ -120,11 +124,6 @@ fn command(name: &str, rest: &[String]) -> Result<UpdateCommand> {
     }
 }
 
-/// The error for a wish that cannot be kept on this host.
-fn strict_acls() -> Error {
-    Error::unsupported("--strict-acls: this version captures no security descriptors")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +145,11 @@ mod tests {
         assert_eq!(commands[1], UpdateCommand::Delete { path: "/a b".into(), options });
         assert_eq!(commands[2], UpdateCommand::Rename { from: "/old".into(), to: "--new".into() });
         assert_eq!(commands.len(), 4);
+        for (option, kept) in [("--no-acls", Descriptors::Omit), ("--strict-acls", Descriptors::Require)] {
+            let command = parse(&format!("add {option} a b")).unwrap().remove(0);
+            let UpdateCommand::Add { options, .. } = command else { panic!("{option}: {command:?}") };
+            assert_eq!(options.descriptors, Some(kept));
+        }
     }
 
     #[test]
@@ -160,7 +164,6 @@ mod tests {
             "rename a",
             "rename --force a b",
             "delete 'open",
-            "add --strict-acls a b",
         ] {
             let error = parse(&format!("rename a b\n{bad}\n")).unwrap_err();
             assert_eq!(error.place(), &Place::Line { line: 2, column: 0 }, "{bad}: {error}");

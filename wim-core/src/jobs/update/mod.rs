@@ -104,6 +104,7 @@ fn carry_out(
             if has(|s| s.unix_data) {
                 capture.unix_data = UnixData::Capture;
             }
+            capture.descriptors = switches.descriptors.unwrap_or(capture.descriptors);
             let refuse = has(|s| s.no_replace);
             let existing = if refuse { ExistingFiles::Refuse } else { ExistingFiles::Replace };
             let rules = AddRules { existing, case, time, known: None };

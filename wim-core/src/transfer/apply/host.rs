@@ -69,6 +69,10 @@ pub(super) trait Host: Sized {
     /// The time of the last write of something in a directory, as the host has it; `.` is the directory.
     fn last_write(&mut self, directory: DirectoryId, name: &OsStr) -> Option<FileTime>;
 
+    /// Hands a path to `use_it` through which the system reaches something in a directory, or without a name the directory,
+    /// however long its own path is; links at its end are not followed.
+    fn with_path<T>(&mut self, at: (DirectoryId, &OsStr), use_it: impl FnOnce(&Path) -> T) -> Result<T>;
+
     /// Sets the times of a directory.
     fn set_directory_times(&mut self, directory: DirectoryId, times: Times) -> Result<()>;
 }

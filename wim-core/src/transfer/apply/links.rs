@@ -23,13 +23,21 @@ impl Links {
         for (index, digest) in writer.link_digests().enumerate() {
             of.entry(digest).or_default().push(index);
         }
-        let unreadable = of.remove(&Sha1Digest::ZERO).map_or(0, |links| links.len());
+        let unreadable = match writer.holds_reparse_points() {
+            true => 0,
+            false => of.remove(&Sha1Digest::ZERO).map_or(0, |links| links.len()),
+        };
         Self { of, unreadable }
     }
 
     /// The blobs that are needed.
     pub(super) fn digests(&self) -> impl Iterator<Item = &Sha1Digest> {
-        self.of.keys()
+        self.of.keys().filter(|digest| !digest.is_zero())
+    }
+
+    /// Makes the reparse points that have no data, where there can be such.
+    pub(super) fn make_empty<H: Host>(&self, writer: &mut Writer<'_, '_, H>) -> Result<()> {
+        self.of_blob(&Sha1Digest::ZERO).iter().try_for_each(|&link| writer.make_reparse_point(link, &[]))
     }
 
     /// The links of a blob.
@@ -55,6 +63,11 @@ impl Links {
         fixed_root: Option<&Path>,
     ) -> Result<()> {
         for &link in self.of.get(digest).map_or(&[][..], Vec::as_slice) {
+            if writer.holds_reparse_points() {
+                // As they are: no letter of a drive is known here that they could be made to count from.
+                writer.make_reparse_point(link, data)?;
+                continue;
+            }
             let reparse = tree.inode_of(writer.node_of_link(link)).reparse.unwrap_or_default();
             match link_text::of_reparse_point(reparse, data, fixed_root, NameRules::of_this_host()) {
                 Some(text) => writer.make_link(link, &text)?,

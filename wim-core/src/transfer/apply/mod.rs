@@ -6,12 +6,14 @@
 //! A file whose writing fails is removed; one that was there before stays until the new one is whole.
 //!
 //! What a host cannot hold (named streams, encrypted data, other reparse points) is left out with one warning a kind, or kept
-//! in a side file with security descriptors, short names and attributes, which are never restored on the host. Owners, modes,
-//! extended attributes and special files of Unix are restored when asked for.
+//! in a side file with security descriptors, short names and attributes. An NTFS volume mounted by ntfs-3g is given all of
+//! these but encrypted data. Owners, modes, extended attributes and special files of Unix are restored when asked for.
 
+mod blobs;
 mod host;
 pub(super) mod link_text;
 mod links;
+mod ntfs;
 mod options;
 mod piped;
 mod plan;
@@ -31,16 +33,21 @@ pub use self::options::{
 };
 pub use self::piped::{PipedImage, apply_piped};
 
+use self::blobs::Blobs;
 use self::host::Host;
 use self::links::Links;
 use self::plan::{Plan, PlanRules, Unholdable};
 use self::write::{Writer, blame};
-use super::read::{BlobInput, BlobPiece, Origin, blob_not_found, read_blobs, recover_blob, sort_by_offset};
-use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest, Stage};
+use super::ntfs_volume::NtfsVolume;
+use super::read::{BlobInput, BlobPiece, Origin, read_blobs, recover_blob};
+use crate::base::{Context, Error, ErrorKind, Place, Result, Stage};
 use crate::formats::wim::WimFile;
 use crate::image::{NodeId, StreamKind, Tree};
 
 /// Applies a whole image to `target`, which is made if it is not there; files of the same names are replaced.
+///
+/// On an NTFS volume mounted by ntfs-3g everything that Windows keeps of files is restored. With a `side_file` what the host
+/// cannot hold is kept in it instead; other names, and empty files and directories, stand for what cannot be made.
 ///
 /// # Errors
 /// `NotFound` for a blob that none of `wims` has, `Corrupt` for one whose digest differs, `InvalidInput` when a file stands
@@ -51,31 +58,16 @@ pub fn apply(
     wims: &[&WimFile],
     target: &Path,
     options: &ApplyOptions,
+    side_file: Option<&mut SideFile>,
 ) -> Result<ApplyReport> {
-    let rules = PlanRules::of_this_host(Unholdable::LeaveOut, options.restore);
+    let (volume, rules) = rules_for(target, options, side_file.is_some());
     let plan = Plan::of_image(tree, rules, cx.progress);
-    run(cx, tree, wims, target, options, plan, None)
-}
-
-/// As [`apply`], with what the host cannot hold kept in `side_file`; other names, and empty files and directories, stand for
-/// what cannot be made.
-///
-/// # Errors
-/// As [`apply`].
-pub fn apply_with_side_file(
-    cx: &Context<'_>,
-    tree: &Tree,
-    wims: &[&WimFile],
-    target: &Path,
-    options: &ApplyOptions,
-    side_file: &mut SideFile,
-) -> Result<ApplyReport> {
-    let rules = PlanRules::of_this_host(Unholdable::StandIn, options.restore);
-    let plan = Plan::of_image(tree, rules, cx.progress);
-    run(cx, tree, wims, target, options, plan, Some(side_file))
+    run_on(cx, tree, wims, (ThisHost::open(target)?, volume), options, (plan, side_file))
 }
 
 /// Extracts files and directories, with all below them, into `target`; files of the same names are replaced.
+///
+/// A `side_file` is as in [`apply`]; several extractions into one target may share one.
 ///
 /// # Errors
 /// As [`apply`]; `InvalidInput` also when two of them would get the same name.
@@ -86,29 +78,18 @@ pub fn extract(
     nodes: &[NodeId],
     target: &Path,
     options: &ApplyOptions,
+    side_file: Option<&mut SideFile>,
 ) -> Result<ApplyReport> {
-    let rules = PlanRules::of_this_host(Unholdable::LeaveOut, options.restore);
+    let (volume, rules) = rules_for(target, options, side_file.is_some());
     let plan = Plan::of_nodes(tree, nodes, options.layout, rules, cx.progress)?;
-    run(cx, tree, wims, target, options, plan, None)
+    run_on(cx, tree, wims, (ThisHost::open(target)?, volume), options, (plan, side_file))
 }
 
-/// As [`extract`], with what the host cannot hold kept as [`apply_with_side_file`] does; several extractions into one target
-/// may share a side file.
-///
-/// # Errors
-/// As [`extract`].
-pub fn extract_with_side_file(
-    cx: &Context<'_>,
-    tree: &Tree,
-    wims: &[&WimFile],
-    nodes: &[NodeId],
-    target: &Path,
-    options: &ApplyOptions,
-    side_file: &mut SideFile,
-) -> Result<ApplyReport> {
-    let rules = PlanRules::of_this_host(Unholdable::StandIn, options.restore);
-    let plan = Plan::of_nodes(tree, nodes, options.layout, rules, cx.progress)?;
-    run(cx, tree, wims, target, options, plan, Some(side_file))
+/// The NTFS volume that `target` lies on, and what a plan for it goes by. With a side file the volume is as any directory.
+fn rules_for(target: &Path, options: &ApplyOptions, has_side_file: bool) -> (Option<NtfsVolume>, PlanRules) {
+    let unholdable = if has_side_file { Unholdable::StandIn } else { Unholdable::LeaveOut };
+    let volume = NtfsVolume::of(target).filter(|_| !has_side_file);
+    (volume, PlanRules::of_this_host(unholdable, options.restore, volume))
 }
 
 /// Writes the unnamed data of a file to `out`; gives what is wrong with it when it is `damaged` and recovered all the same.
@@ -137,7 +118,8 @@ pub fn write_file_to(
     if digest.is_zero() {
         return if inode.reparse.is_some() { refuse("a link") } else { Ok(None) };
     }
-    let inputs = [find_blob(wims, &digest).map_err(|e| blame(tree, e, node))?];
+    let blobs = Blobs::of(wims);
+    let inputs = [blobs.find(&digest).map_err(|e| blame(tree, e, node))?];
     cx.progress.start(Stage::Extracting, inputs[0].size);
     let mut write = |bytes: &[u8]| {
         out.write_all(bytes).map_err(|e| {
@@ -153,55 +135,35 @@ pub fn write_file_to(
     Ok(None)
 }
 
-fn find_blob<'w>(wims: &[&'w WimFile], digest: &Sha1Digest) -> Result<BlobInput<'w>> {
-    let found = wims.iter().find_map(|wim| Some((*wim, *wim.table().find(digest)?)));
-    found.map(|(wim, entry)| BlobInput::resource(wim, entry)).ok_or_else(|| blob_not_found(digest))
-}
-
 #[cfg(unix)]
 type ThisHost = unix::UnixHost;
 #[cfg(not(unix))]
 type ThisHost = portable::PortableHost;
 
-fn run(
-    cx: &Context<'_>,
-    tree: &Tree,
-    wims: &[&WimFile],
-    target: &Path,
-    options: &ApplyOptions,
-    plan: Plan,
-    side_file: Option<&mut SideFile>,
-) -> Result<ApplyReport> {
-    let host = ThisHost::open(target)?;
-    run_on(cx, tree, wims, host, options, (plan, side_file))
-}
-
 fn run_on<H: Host>(
     cx: &Context<'_>,
     tree: &Tree,
     wims: &[&WimFile],
-    host: H,
+    (host, volume): (H, Option<NtfsVolume>),
     options: &ApplyOptions,
     (plan, side_file): (Plan, Option<&mut SideFile>),
 ) -> Result<ApplyReport> {
-    check_descriptors(tree, &plan, options.restore)?;
-    let files_of = plan.files_by_digest(tree);
-    let (mut inputs, mut total) = (Vec::with_capacity(files_of.len()), 0u64);
-    for (digest, files) in &files_of {
-        let first = files.first().map_or(tree.root(), |&file| plan.files[file].spots[0].node);
-        let input = find_blob(wims, digest).map_err(|e| blame(tree, e, first))?;
-        total = total.saturating_add(input.size);
-        inputs.push(input);
+    if volume.is_none() {
+        check_descriptors(tree, &plan, options.restore)?;
     }
-    // The order of a map is arbitrary; blobs of several WIMs at one offset are told apart by their digests.
-    inputs.sort_by_key(|input| input.digest);
-    sort_by_offset(&mut inputs);
+    let blobs = Blobs::of(wims);
+    let files_of = plan.files_by_digest(tree);
+    let first_name =
+        |files: &[usize]| files.first().map_or(tree.root(), |&file| plan.files[file].spots[0].node);
+    let wanted = files_of.iter().map(|(digest, files)| (*digest, first_name(files)));
+    let inputs = blobs.inputs(tree, wanted)?;
+    let total = inputs.iter().fold(0u64, |total, input| total.saturating_add(input.size));
     cx.progress.start(Stage::Extracting, total);
     let link_target = match options.fixed_links {
         FixedLinks::IntoTarget => Some(host.absolute_root()?),
         FixedLinks::AsStored => None,
     };
-    let mut writer = Writer::new(cx, tree, host, plan, options.restore);
+    let mut writer = Writer::new(cx, tree, host, plan, options.restore, volume);
     writer.make_directories()?;
     writer.make_empty_files()?;
     let mut damaged = Vec::new();
@@ -221,8 +183,22 @@ fn run_on<H: Host>(
         let files = files_of.get(&input.digest).map_or(&[][..], Vec::as_slice);
         recover(cx, tree, input, files, &mut writer)?;
     }
-    make_links(cx, tree, wims, &mut writer, link_target.as_deref())?;
+    complete(cx, tree, &blobs, writer, link_target.as_deref(), side_file)
+}
+
+/// Does what follows when all files are there.
+fn complete<H: Host>(
+    cx: &Context<'_>,
+    tree: &Tree,
+    blobs: &Blobs<'_>,
+    mut writer: Writer<'_, '_, H>,
+    link_target: Option<&Path>,
+    side_file: Option<&mut SideFile>,
+) -> Result<ApplyReport> {
+    make_streams(cx, tree, blobs, &mut writer)?;
+    make_links(cx, tree, blobs, &mut writer, link_target)?;
     writer.make_stand_ins()?;
+    writer.restore_files()?;
     writer.set_directory_times()?;
     if let Some(side_file) = side_file {
         side_file.record(cx, writer.made())?;
@@ -271,7 +247,7 @@ fn recover<H: Host>(
 
 /// Refuses an image whose security descriptors must be restored.
 fn check_descriptors(tree: &Tree, plan: &Plan, restore: RestoreOptions) -> Result<()> {
-    if restore.descriptors == Descriptors::Omit {
+    if restore.descriptors != Descriptors::Require {
         return Ok(());
     }
     let files = plan.files.iter().map(|file| tree.inode(file.inode));
@@ -285,26 +261,40 @@ fn check_descriptors(tree: &Tree, plan: &Plan, restore: RestoreOptions) -> Resul
     }
 }
 
-/// Makes symbolic links, when all else is there.
+/// Writes the named streams of files and directories that are there.
+fn make_streams<H: Host>(
+    cx: &Context<'_>,
+    tree: &Tree,
+    blobs: &Blobs<'_>,
+    writer: &mut Writer<'_, '_, H>,
+) -> Result<()> {
+    writer.make_empty_streams()?;
+    let streams = writer.streams_by_digest();
+    let user = |streams: &[usize], writer: &Writer<'_, '_, H>| {
+        streams.first().map_or(tree.root(), |&stream| writer.node_of_stream(stream))
+    };
+    let wanted = streams.iter().map(|(digest, streams)| (*digest, user(streams, writer)));
+    let inputs = blobs.inputs(tree, wanted)?;
+    read_blobs(cx, &inputs, |piece| {
+        let streams = streams.get(&inputs[piece.position].digest).map_or(&[][..], Vec::as_slice);
+        let bytes = piece.bytes.map_err(|e| blame(tree, e, user(streams, writer)))?;
+        writer.stream_piece(streams, (piece.start, bytes, piece.is_last))
+    })
+}
+
+/// Makes symbolic links, and reparse points where there can be such, when all else is there.
 fn make_links<H: Host>(
     cx: &Context<'_>,
     tree: &Tree,
-    wims: &[&WimFile],
+    blobs: &Blobs<'_>,
     writer: &mut Writer<'_, '_, H>,
     fixed_root: Option<&Path>,
 ) -> Result<()> {
     let mut links = Links::of(writer);
-    let mut inputs = Vec::new();
-    let digests: Vec<Sha1Digest> = links.digests().copied().collect();
-    for digest in digests {
-        let input = find_blob(wims, &digest)
-            .map_err(|error| blame(tree, error, first_link(tree, writer, links.of_blob(&digest))))?;
-        if !links.refuse_large(&digest, input.size) {
-            inputs.push(input);
-        }
-    }
-    inputs.sort_by_key(|input| input.digest);
-    sort_by_offset(&mut inputs);
+    links.make_empty(writer)?;
+    let wanted = links.digests().map(|digest| (*digest, first_link(tree, writer, links.of_blob(digest))));
+    let mut inputs = blobs.inputs(tree, wanted)?;
+    inputs.retain(|input| !links.refuse_large(&input.digest, input.size));
     let mut data = Vec::new();
     read_blobs(cx, &inputs, |piece| {
         let digest = inputs[piece.position].digest;

@@ -43,10 +43,12 @@ pub enum UnixRestore {
 /// What becomes of security descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Descriptors {
-    /// They are not restored.
+    /// They are restored where the target can hold them: on a mounted NTFS volume; what it refuses is counted.
     #[default]
+    Restore,
+    /// They are not restored.
     Omit,
-    /// An image that has some is refused, since this version cannot restore them.
+    /// They are restored; an image that has some is refused where they cannot be, and what is refused is an error.
     Require,
 }
 
@@ -132,6 +134,16 @@ pub struct LeftOut {
     pub names: u64,
     /// Files whose owner, group, mode, extended attributes or kind could not be restored, when they were to be.
     pub unix_data: u64,
+    /// Security descriptors that a mounted NTFS volume refused; those of this and the next fields are not counted elsewhere.
+    pub descriptors: u64,
+    /// Files whose attributes or times an NTFS volume did not take as they are.
+    pub attributes: u64,
+    /// 8.3 names.
+    pub short_names: u64,
+    /// Object ids.
+    pub object_ids: u64,
+    /// Files whose extended attributes could not be set.
+    pub extended_attributes: u64,
 }
 
 impl LeftOut {
@@ -141,7 +153,39 @@ impl LeftOut {
         *self != Self::default()
     }
 
+    /// The sum with another.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            named_streams: self.named_streams + other.named_streams,
+            encrypted: self.encrypted + other.encrypted,
+            reparse_points: self.reparse_points + other.reparse_points,
+            names: self.names + other.names,
+            unix_data: self.unix_data + other.unix_data,
+            descriptors: self.descriptors + other.descriptors,
+            attributes: self.attributes + other.attributes,
+            short_names: self.short_names + other.short_names,
+            object_ids: self.object_ids + other.object_ids,
+            extended_attributes: self.extended_attributes + other.extended_attributes,
+        }
+    }
+
     pub(super) fn warn(&self, cx: &Context<'_>) {
+        for (count, what) in [
+            (self.descriptors, "security descriptors"),
+            (self.attributes, "sets of attributes and times"),
+            (self.short_names, "short names"),
+            (self.object_ids, "object ids"),
+            (self.extended_attributes, "sets of extended attributes"),
+        ] {
+            if count > 0 {
+                let message = format!("{count} {what} were refused by the NTFS volume");
+                cx.progress.warn(&Error::unsupported(message).remedy(
+                    "mount it as root with ntfs-3g -o streams_interface=windows, or keep them in a side file with \
+                     --metadata",
+                ));
+            }
+        }
         for (count, what) in [
             (self.named_streams, "named data streams"),
             (self.encrypted, "encrypted files"),

@@ -66,8 +66,11 @@ struct OpenImage<'a, 'c, H: Host> {
 
 impl<'a, 'c, H: Host> OpenImage<'a, 'c, H> {
     fn begin(cx: &'a Context<'c>, tree: &'a Tree, host: H, options: &ApplyOptions) -> Result<Self> {
-        let plan =
-            Plan::of_image(tree, PlanRules::of_this_host(Unholdable::LeaveOut, options.restore), cx.progress);
+        let plan = Plan::of_image(
+            tree,
+            PlanRules::of_this_host(Unholdable::LeaveOut, options.restore, None),
+            cx.progress,
+        );
         check_descriptors(tree, &plan, options.restore)?;
         let files_of = plan.files_by_digest(tree);
         let first_name = |(digest, files): (&Sha1Digest, &Vec<usize>)| {
@@ -78,7 +81,7 @@ impl<'a, 'c, H: Host> OpenImage<'a, 'c, H> {
             FixedLinks::IntoTarget => Some(host.absolute_root()?),
             FixedLinks::AsStored => None,
         };
-        let mut writer = Writer::new(cx, tree, host, plan, options.restore);
+        let mut writer = Writer::new(cx, tree, host, plan, options.restore, None);
         let links = Links::of(&writer);
         writer.make_directories()?;
         writer.make_empty_files()?;

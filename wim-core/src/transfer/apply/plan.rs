@@ -14,6 +14,7 @@ use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
 use crate::formats::wim::tagged_items::UnixData;
 use crate::image::{Inode, InodeId, NodeId, StreamKind, Tree};
 use crate::transfer::host_name::{self, NameRules};
+use crate::transfer::ntfs_volume::{NtfsVolume, StreamsInterface, is_stream_name};
 
 /// Longest name in bytes that the file systems of Unix take.
 const MAX_HOST_NAME: usize = 255;
@@ -32,12 +33,24 @@ pub(super) struct PlannedFile {
     pub(super) spots: Vec<Spot>,
 }
 
+/// A named stream of a file or directory that is made.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedStream {
+    pub(super) spot: Spot,
+    pub(super) name: WimString,
+    /// Its blob; zeros when it is empty.
+    pub(super) digest: Sha1Digest,
+}
+
 /// What is to be made.
 pub(super) struct Plan {
     /// Directories in the order in which they are made; the first stands for the target.
     pub(super) directories: Vec<Spot>,
     pub(super) files: Vec<PlannedFile>,
+    /// Symbolic links; on an NTFS volume the files and directories that become reparse points of any kind.
     pub(super) links: Vec<Spot>,
+    /// Streams that an NTFS volume gets.
+    pub(super) streams: Vec<PlannedStream>,
     /// Devices, pipes and sockets; further names of one are not told apart.
     pub(super) special: Vec<Spot>,
     pub(super) left_out: LeftOut,
@@ -54,11 +67,19 @@ pub(super) struct PlanRules {
     pub(super) names: NameRules,
     pub(super) unholdable: Unholdable,
     pub(super) restore: RestoreOptions,
+    /// How the streams of the NTFS volume that is applied to are reached; none on other file systems, and where a side file
+    /// keeps what they cannot hold.
+    pub(super) ntfs: Option<StreamsInterface>,
 }
 
 impl PlanRules {
-    pub(super) fn of_this_host(unholdable: Unholdable, restore: RestoreOptions) -> Self {
-        Self { names: NameRules::of_this_host(), unholdable, restore }
+    pub(super) fn of_this_host(
+        unholdable: Unholdable,
+        restore: RestoreOptions,
+        volume: Option<NtfsVolume>,
+    ) -> Self {
+        let ntfs = volume.map(NtfsVolume::streams);
+        Self { names: NameRules::of_this_host(), unholdable, restore, ntfs }
     }
 }
 
@@ -74,7 +95,12 @@ pub(super) enum Unholdable {
 impl Plan {
     /// A whole image.
     pub(super) fn of_image(tree: &Tree, rules: PlanRules, progress: &dyn Progress) -> Self {
+        let unholdable = rules.unholdable;
         let mut planner = Planner::new(tree, rules, progress);
+        if unholdable == Unholdable::LeaveOut {
+            // The target's own streams have no name that reaches them.
+            planner.plan.left_out.named_streams += named_streams(tree.inode_of(tree.root())).count() as u64;
+        }
         planner.below(tree.root(), 0);
         planner.plan.is_image = true;
         planner.plan
@@ -149,6 +175,7 @@ struct Planner<'a> {
     tree: &'a Tree,
     rules: NameRules,
     restore: RestoreOptions,
+    ntfs: Option<StreamsInterface>,
     progress: &'a dyn Progress,
     plan: Plan,
     /// The target directory of each directory made for its path.
@@ -159,18 +186,19 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(tree: &'a Tree, rules: PlanRules, progress: &'a dyn Progress) -> Self {
-        let PlanRules { names: rules, unholdable, restore } = rules;
+        let PlanRules { names: rules, unholdable, restore, ntfs } = rules;
         let plan = Plan {
             directories: vec![Spot { directory: 0, node: tree.root() }],
             files: Vec::new(),
             links: Vec::new(),
+            streams: Vec::new(),
             special: Vec::new(),
             left_out: LeftOut::default(),
             is_image: false,
             names: HashMap::new(),
             unholdable,
         };
-        Self { tree, rules, restore, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
+        Self { tree, rules, restore, ntfs, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
     }
 
     /// True when a directory above `node` is one of `nodes`.
@@ -250,13 +278,11 @@ impl<'a> Planner<'a> {
         }
         let id = self.tree.node(node).inode;
         let inode = self.tree.inode(id);
-        let named =
-            inode.streams.iter().filter(|(kind, _)| matches!(kind, StreamKind::Named(_))).count() as u64;
         let is_first_name = !self.file_of.contains_key(&id);
-        if is_first_name && self.plan.unholdable == Unholdable::LeaveOut {
-            self.plan.left_out.named_streams += named;
-        }
         let spot = Spot { directory: target, node };
+        if is_first_name && self.plan.unholdable == Unholdable::LeaveOut {
+            self.streams(inode, spot);
+        }
         if inode.is_directory() {
             return Some(self.directory(node, target));
         }
@@ -266,25 +292,58 @@ impl<'a> Planner<'a> {
             return None;
         }
         match inode.reparse {
+            Some(_) if self.ntfs.is_some() => {
+                if is_first_name {
+                    self.plan.links.push(spot);
+                }
+                match inode.attributes & DIRECTORY {
+                    0 => self.file(id, spot),
+                    _ => _ = self.directory(node, target),
+                }
+            }
             Some(reparse) if matches!(reparse.tag, SYMLINK | MOUNT_POINT) => self.plan.links.push(spot),
             Some(_) if !stands_in => self.plan.left_out.reparse_points += 1,
             Some(_) if inode.attributes & DIRECTORY != 0 => _ = self.directory(node, target),
             None if !stands_in && self.is_special(inode) => self.plan.special.push(spot),
-            _ => {
-                let files = &mut self.plan.files;
-                let index = *self.file_of.entry(id).or_insert(files.len());
-                match files.get_mut(index) {
-                    Some(file) => file.spots.push(spot),
-                    None => files.push(PlannedFile { inode: id, spots: vec![spot] }),
-                }
-            }
+            _ => self.file(id, spot),
         }
         None
     }
 
+    /// Adds a name of a file.
+    fn file(&mut self, inode: InodeId, spot: Spot) {
+        let files = &mut self.plan.files;
+        let index = *self.file_of.entry(inode).or_insert(files.len());
+        match files.get_mut(index) {
+            // An NTFS volume takes a short name of the first name alone.
+            Some(file) if self.ntfs.is_some() && !self.tree.node(spot.node).short_name.is_empty() => {
+                file.spots.insert(0, spot);
+            }
+            Some(file) => file.spots.push(spot),
+            None => files.push(PlannedFile { inode, spots: vec![spot] }),
+        }
+    }
+
+    /// Adds the named streams of a file, or counts them where there is no place for them.
+    fn streams(&mut self, inode: &Inode, spot: Spot) {
+        let is_encrypted = !inode.streams.get(&StreamKind::Efs).is_zero();
+        for (name, digest) in named_streams(inode) {
+            match self.ntfs {
+                Some(StreamsInterface::Files | StreamsInterface::Attributes)
+                    if is_stream_name(name) && !is_encrypted =>
+                {
+                    self.plan.streams.push(PlannedStream { spot, name: name.clone(), digest });
+                }
+                _ => self.plan.left_out.named_streams += 1,
+            }
+        }
+    }
+
     fn is_allowed(&mut self, node: NodeId) -> bool {
         let name = &self.tree.node(node).name;
-        let is_allowed = self.rules.allow(name);
+        // Where streams are files, a colon begins the name of one.
+        let is_stream = self.ntfs == Some(StreamsInterface::Files) && name.contains(&u16::from(b':'));
+        let is_allowed = self.rules.allow(name) && !is_stream;
         if self.plan.unholdable == Unholdable::StandIn {
             let is_long = host_name::to_host(name).len() > MAX_HOST_NAME;
             if !is_allowed || is_long && self.rules == NameRules::Unix {
@@ -360,4 +419,11 @@ impl<'a> Planner<'a> {
         let ignores_case = self.rules == NameRules::Windows || cfg!(target_os = "macos");
         ignores_case && self.tree.node(a).name.eq_ignore_case(&self.tree.node(b).name)
     }
+}
+
+fn named_streams(inode: &Inode) -> impl Iterator<Item = (&WimString, Sha1Digest)> {
+    inode.streams.iter().filter_map(|(kind, digest)| match kind {
+        StreamKind::Named(name) => Some((name, digest)),
+        _ => None,
+    })
 }

@@ -165,6 +165,14 @@ impl Host for PortableHost {
         metadata.modified().ok().map(FileTime::from_system_time)
     }
 
+    fn with_path<T>(
+        &mut self,
+        (directory, name): (DirectoryId, &OsStr),
+        use_it: impl FnOnce(&Path) -> T,
+    ) -> Result<T> {
+        Ok(use_it(&self.path(directory, name)))
+    }
+
     fn set_directory_times(&mut self, directory: DirectoryId, times: Times) -> Result<()> {
         let path = &self.directories[directory as usize];
         let fails = |e| Error::io(e, "cannot set the times of", path);

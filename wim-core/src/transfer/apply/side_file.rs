@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::BufWriter;
 use std::path::Path;
 
-use super::find_blob;
+use super::blobs::Blobs;
 use super::host::{DirectoryId, Host};
 use super::plan::{Plan, Spot};
 use crate::base::atomic_file::{AtomicFile, IfExists};
@@ -63,7 +63,8 @@ impl SideFile {
     /// # Errors
     /// `NotFound` for a blob that none of `wims` has, `Corrupt` for one whose digest differs, `Io`, `Cancelled`.
     pub fn finish(mut self, cx: &Context<'_>, wims: &[&WimFile]) -> Result<()> {
-        let inputs = self.blobs.iter().map(|digest| find_blob(wims, digest));
+        let blobs = Blobs::of(wims);
+        let inputs = self.blobs.iter().map(|digest| blobs.find(digest));
         let mut inputs: Vec<BlobInput<'_>> = inputs.collect::<Result<_>>()?;
         inputs.sort_by_key(|input| input.digest);
         sort_by_offset(&mut inputs);

@@ -276,6 +276,25 @@ impl Host for UnixHost {
         Some(FileTime::from_unix(i64::try_from(stat.st_mtime).ok()?, u32::try_from(stat.st_mtime_nsec).ok()?))
     }
 
+    fn with_path<T>(
+        &mut self,
+        (directory, name): (DirectoryId, &OsStr),
+        use_it: impl FnOnce(&Path) -> T,
+    ) -> Result<T> {
+        let handle = self.handle(directory)?;
+        let name = if name.is_empty() { OsStr::new(".") } else { name };
+        #[cfg(target_os = "linux")]
+        let path = {
+            use std::os::fd::AsRawFd;
+            Path::new("/proc/self/fd").join(handle.as_raw_fd().to_string()).join(name)
+        };
+        #[cfg(not(target_os = "linux"))]
+        let path = self.path(directory, name);
+        let done = use_it(&path);
+        drop(handle);
+        Ok(done)
+    }
+
     fn set_directory_times(&mut self, directory: DirectoryId, times: Times) -> Result<()> {
         let handle = self.handle(directory)?;
         rustix::fs::futimens(&*handle, &timestamps(times))

@@ -8,12 +8,15 @@ use std::ffi::{OsStr, OsString};
 use std::io::{Seek, SeekFrom, Write};
 
 use super::host::{Host, LinkKind, NewFile, RestoredUnix};
+use super::ntfs::{At, NtfsTarget, streams_by_digest};
 use super::plan::{Plan, Spot, Unholdable};
 use super::side_file::Made;
-use super::{ApplyReport, Attributes, RestoreOptions, UnixRestore};
+use super::{ApplyReport, Attributes, LeftOut, RestoreOptions, UnixRestore};
 use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest};
 use crate::formats::wim::attributes::{DIRECTORY, SPARSE};
+use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
 use crate::image::{Inode, NodeId, StreamKind, Tree};
+use crate::transfer::ntfs_volume::NtfsVolume;
 use crate::transfer::read::BlobPiece;
 
 /// Zeros of a sparse file are left out in blocks of this many bytes.
@@ -28,6 +31,8 @@ pub(super) struct Writer<'a, 'c, H: Host> {
     /// The file that a blob in several pieces goes to.
     open: Option<H::NewFile>,
     report: ApplyReport,
+    /// The mounted NTFS volume that all goes to.
+    ntfs: Option<NtfsTarget>,
     /// The texts of the links that were made, when a side file tells of them.
     made_links: HashMap<NodeId, OsString>,
 }
@@ -39,9 +44,11 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         host: H,
         plan: Plan,
         restore: RestoreOptions,
+        volume: Option<NtfsVolume>,
     ) -> Self {
         let report = ApplyReport { left_out: plan.left_out, ..ApplyReport::default() };
-        Self { cx, tree, host, plan, restore, open: None, report, made_links: HashMap::new() }
+        let ntfs = volume.map(|volume| NtfsTarget::new(volume, restore));
+        Self { cx, tree, host, plan, restore, open: None, report, ntfs, made_links: HashMap::new() }
     }
 
     pub(super) fn make_directories(&mut self) -> Result<()> {
@@ -147,6 +154,10 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         self.report.bytes = self.report.bytes.saturating_add(size);
         let first = self.plan.files[file].spots[0];
         let first_name = self.name(first);
+        if let Some(ntfs) = &mut self.ntfs {
+            let short_name = &self.tree.node(first.node).short_name;
+            ntfs.set_short_name(&mut self.host, (first.directory, &first_name), short_name)?;
+        }
         for index in 1..self.plan.files[file].spots.len() {
             let spot = self.plan.files[file].spots[index];
             let name = self.name(spot);
@@ -173,6 +184,70 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         new.finish(self.attributes(inode), inode.times)?;
         self.report.files += 1;
         self.report.bytes = self.report.bytes.saturating_add(size);
+        Ok(())
+    }
+
+    /// The named streams by their blobs, without the empty ones.
+    pub(super) fn streams_by_digest(&self) -> HashMap<Sha1Digest, Vec<usize>> {
+        let mut streams = streams_by_digest(&self.plan.streams);
+        streams.remove(&Sha1Digest::ZERO);
+        streams
+    }
+
+    pub(super) fn node_of_stream(&self, stream: usize) -> NodeId {
+        self.plan.streams[stream].spot.node
+    }
+
+    /// Makes the named streams that have no bytes.
+    pub(super) fn make_empty_streams(&mut self) -> Result<()> {
+        let empty = streams_by_digest(&self.plan.streams).remove(&Sha1Digest::ZERO).unwrap_or_default();
+        self.stream_piece(&empty, (0, &[], true))
+    }
+
+    /// Takes a piece of the blob of these named streams: its start, its bytes, and whether it is the last.
+    pub(super) fn stream_piece(&mut self, streams: &[usize], piece: (u64, &[u8], bool)) -> Result<()> {
+        self.cx.cancel.check()?;
+        let Some(ntfs) = &mut self.ntfs else { return Ok(()) };
+        for &stream in streams {
+            let planned = &self.plan.streams[stream];
+            let name = self.plan.host_name(self.tree, planned.spot.node);
+            let at: At<'_> = (planned.spot.directory, &name);
+            let done = ntfs.stream_piece(&mut self.host, (at, &planned.name), piece);
+            done.map_err(|e| blame(self.tree, e, planned.spot.node))?;
+        }
+        Ok(())
+    }
+
+    /// True when reparse points of every kind are made as they are.
+    pub(super) fn holds_reparse_points(&self) -> bool {
+        self.ntfs.is_some()
+    }
+
+    /// Makes a reparse point of a file or directory that was made.
+    pub(super) fn make_reparse_point(&mut self, link: usize, data: &[u8]) -> Result<()> {
+        self.cx.cancel.check()?;
+        let Some(ntfs) = &mut self.ntfs else { return Ok(()) };
+        let spot = self.plan.links[link];
+        let reparse = self.tree.inode_of(spot.node).reparse.unwrap_or_default();
+        let name = self.plan.host_name(self.tree, spot.node);
+        let made = ntfs.make_reparse_point(&mut self.host, (spot.directory, &name), (reparse, data));
+        let is_link = matches!(reparse.tag, SYMLINK | MOUNT_POINT);
+        if made.map_err(|e| blame(self.tree, e, spot.node))? && is_link {
+            self.report.symbolic_links += 1;
+        }
+        Ok(())
+    }
+
+    /// Gives files what Windows keeps of them, where the target can hold it.
+    pub(super) fn restore_files(&mut self) -> Result<()> {
+        let Some(ntfs) = &mut self.ntfs else { return Ok(()) };
+        for file in &self.plan.files {
+            self.cx.cancel.check()?;
+            let (spot, inode) = (file.spots[0], self.tree.inode(file.inode));
+            let name = self.plan.host_name(self.tree, spot.node);
+            let done = ntfs.restore(&mut self.host, (spot.directory, &name), inode, self.tree.security());
+            done.map_err(|e| blame(self.tree, e, spot.node))?;
+        }
         Ok(())
     }
 
@@ -256,6 +331,16 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
                 let done = self.host.restore_unix(id, None, &unix);
                 self.note_unix(done).map_err(|e| self.blame(e, spot.node))?;
             }
+            if let Some(ntfs) = &mut self.ntfs {
+                let name =
+                    if index == 0 { OsString::new() } else { self.plan.host_name(self.tree, spot.node) };
+                let (at, tree): (At<'_>, _) = ((spot.directory, &name), self.tree);
+                let short_name = &tree.node(spot.node).short_name;
+                let done = ntfs.set_short_name(&mut self.host, at, short_name);
+                done.and_then(|()| ntfs.restore(&mut self.host, at, inode, tree.security()))
+                    .map_err(|e| blame(tree, e, spot.node))?;
+                continue;
+            }
             self.host.set_directory_times(id, times).map_err(|e| self.blame(e, spot.node))?;
         }
         Ok(())
@@ -326,7 +411,8 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
     }
 
     pub(super) fn finish(self) -> ApplyReport {
-        self.report
+        let left_out = self.ntfs.map_or_else(LeftOut::default, |ntfs| ntfs.left_out);
+        ApplyReport { left_out: self.report.left_out.plus(left_out), ..self.report }
     }
 
     fn name(&self, spot: Spot) -> OsString {

@@ -2,27 +2,29 @@
 //!
 //! Scanning is one thread's, hashing is everyone's; equal contents are found here, so that each blob is written once. Plain
 //! files, directories, hard and symbolic links are captured as wimlib does on Unix (wimcapture(1)), owners, modes, extended
-//! attributes and special files when asked for; security descriptors and named streams are not, unless a side file has them.
+//! attributes and special files when asked for. Security descriptors, named streams and all else that Windows keeps of files
+//! come from a side file, or from an NTFS volume mounted by ntfs-3g.
 //!
-//! The time of last access is not captured, since reading changes it: it is set to that of the last write, so that
+//! The time of last access is not captured from other file systems, since reading changes it: it is set to that of the last write, so that
 //! capturing twice gives the same image.
 
 mod exclude;
 mod host;
+mod ntfs;
 pub(super) mod scan;
 mod side_file;
 
 pub use exclude::{Exclusions, Verdict};
 pub use side_file::{Metadata, side_file_path};
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::base::pipeline::{Budget, Cost, map_in_order};
 use crate::base::{Context, Error, ErrorKind, FileTime, Result, Sha1Digest, Sha1Hasher, Stage};
 use crate::image::edit::Content;
 use crate::image::glob::Case;
-use crate::image::{InodeId, NodeId, Stream, StreamKind, Streams, Tree, WimPath};
+use crate::image::{InodeId, NodeId, StreamKind, Tree, WimPath};
 
 /// Bytes that are read and hashed at a time.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -38,8 +40,22 @@ pub struct CaptureOptions {
     pub links: Links,
     /// Whether owners, modes and special files are captured.
     pub unix_data: UnixData,
-    /// Whether a side file gives back what the host could not hold.
+    /// Whether a side file gives back what the host could not hold; without one, a mounted NTFS volume tells it.
     pub metadata: Metadata,
+    /// Whether security descriptors are captured, where the source has some.
+    pub descriptors: Descriptors,
+}
+
+/// What becomes of the security descriptors of a mounted NTFS volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Descriptors {
+    /// They are captured; those that cannot be read are counted in a warning.
+    #[default]
+    Capture,
+    /// They are left out.
+    Omit,
+    /// They are captured, and one that cannot be read is an error.
+    Require,
 }
 
 /// What is captured that only Unix has.
@@ -80,6 +96,7 @@ impl Default for CaptureOptions {
             links: Links::Capture,
             unix_data: UnixData::Omit,
             metadata: Metadata::Plain,
+            descriptors: Descriptors::Capture,
         }
     }
 }
@@ -130,28 +147,32 @@ pub fn capture(
     known: Option<Known<'_>>,
 ) -> Result<Captured> {
     let scanned = scan::scan(cx, source, options)?;
-    let scan::Scanned { mut tree, file: single, mut files, link_data, totals } = scanned;
+    let scan::Scanned { mut tree, file: single, mut files, data, totals } = scanned;
     if let Some(known) = known {
         take_over(&mut tree, &mut files, known);
     }
     let digests = hash_files(cx, &files)?;
-    let mut contents = Vec::new();
-    let mut listed = HashSet::new();
-    let mut by_inode: Vec<Option<(Sha1Digest, Content)>> = vec![None; tree.inode_bound()];
-    for (file, digest) in files.into_iter().zip(digests) {
-        tree.inode_mut(file.inode).streams = Streams::data(digest);
-        let inode = file.inode;
-        by_inode[inode.index()] = Some((digest, file.content()));
+    let mut by_digest: HashMap<Sha1Digest, Content> = HashMap::new();
+    let mut note = |inode: InodeId, kind: &StreamKind, digest: Sha1Digest, content: Content| {
+        let inode = tree.inode_mut(inode);
+        inode.streams = inode.streams.with(kind, digest);
+        if !digest.is_zero() {
+            by_digest.entry(digest).or_insert(content);
+        }
+    };
+    for (mut file, digest) in files.into_iter().zip(digests) {
+        let kind = std::mem::replace(&mut file.kind, StreamKind::Data);
+        note(file.inode, &kind, digest, file.content());
     }
-    for (inode, data) in link_data {
-        let digest = Sha1Digest::of(&data);
-        tree.inode_mut(inode).streams =
-            Streams::from_list(vec![Stream { kind: StreamKind::Reparse, digest }]);
-        by_inode[inode.index()] = Some((digest, Content::bytes(data)));
+    for (inode, kind, data) in data {
+        let digest = if data.is_empty() { Sha1Digest::ZERO } else { Sha1Digest::of(&data) };
+        note(inode, &kind, digest, Content::bytes(data));
     }
+    let mut contents = Vec::with_capacity(by_digest.len());
     for visit in tree.walk(tree.root()) {
-        let content = by_inode[tree.node(visit.node).inode.index()].take();
-        contents.extend(content.filter(|(digest, _)| !digest.is_zero() && listed.insert(*digest)));
+        for (_, digest) in tree.inode_of(visit.node).streams.iter() {
+            contents.extend(by_digest.remove(&digest).map(|content| (digest, content)));
+        }
     }
     side_file::restored(Captured { tree, file: single, contents, totals }, source, options)
 }
@@ -160,10 +181,14 @@ pub fn capture(
 fn take_over(tree: &mut Tree, files: &mut Vec<FoundFile>, known: Known<'_>) {
     let names = tree.names_by_inode();
     files.retain(|file| {
+        if file.kind != StreamKind::Data {
+            return true;
+        }
         let node = names.get(file.inode.index()).and_then(|names| names.first());
         let digest = node.and_then(|&node| known(&tree.path_of(node), file.size, file.last_write));
         if let Some(digest) = digest {
-            tree.inode_mut(file.inode).streams = Streams::data(digest);
+            let inode = tree.inode_mut(file.inode);
+            inode.streams = inode.streams.with(&StreamKind::Data, digest);
         }
         digest.is_none()
     });
@@ -172,6 +197,8 @@ fn take_over(tree: &mut Tree, files: &mut Vec<FoundFile>, known: Known<'_>) {
 /// A file to be hashed, as the scan saw it.
 struct FoundFile {
     inode: InodeId,
+    /// Which of the streams of the inode it is.
+    kind: StreamKind,
     path: PathBuf,
     size: u64,
     last_write: FileTime,

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use super::exclude::Verdict;
 use super::host::{self, Kind};
+use super::ntfs::{NtfsInode, NtfsSource};
 use super::{AbsoluteLinks, CaptureOptions, CaptureTotals, FoundFile, Links, UnixData};
-use crate::base::{Context, Error, Result, Stage, WimString};
+use crate::base::{Context, Error, FileTime, Result, Stage, WimString};
 use crate::formats::wim::attributes::{DIRECTORY, NORMAL};
 use crate::formats::wim::reparse::{LinkTarget, NOT_FIXED, SYMLINK};
-use crate::image::{Inode, InodeId, NodeId, Reparse, Tree, tree};
+use crate::image::{Inode, InodeId, NodeId, Reparse, StreamKind, Tree, tree};
 use crate::transfer::host_name;
 
 /// A directory, scanned.
@@ -22,8 +23,8 @@ pub(super) struct Scanned {
     /// The file, when the source is one.
     pub(super) file: Option<NodeId>,
     pub(super) files: Vec<FoundFile>,
-    /// Reparse data of symbolic links.
-    pub(super) link_data: Vec<(InodeId, Vec<u8>)>,
+    /// Reparse data of symbolic links, and streams that lie in memory.
+    pub(super) data: Vec<(InodeId, StreamKind, Vec<u8>)>,
     pub(super) totals: CaptureTotals,
 }
 
@@ -35,6 +36,8 @@ struct Scanner<'a> {
     out: Scanned,
     /// Files with several names that were met.
     links: HashMap<(u64, u64), InodeId>,
+    /// The mounted NTFS volume, when it is one and no side file speaks for it.
+    ntfs: Option<NtfsSource>,
     open: Vec<OpenDirectory>,
 }
 
@@ -63,16 +66,23 @@ pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) ->
     let first =
         OpenDirectory { path: source.to_owned(), node: tree.root(), names: Vec::new(), is_excluded: false };
     let totals = CaptureTotals { directories: metadata.is_dir().into(), ..CaptureTotals::default() };
-    let out = Scanned { tree, file: None, files: Vec::new(), link_data: Vec::new(), totals };
-    let mut scanner = Scanner { cx, options, root, out, links: HashMap::new(), open: vec![first] };
+    let out = Scanned { tree, file: None, files: Vec::new(), data: Vec::new(), totals };
+    let ntfs = match options.metadata {
+        super::Metadata::Plain => NtfsSource::of(source, options),
+        _ => None,
+    };
+    let mut scanner = Scanner { cx, options, root, out, links: HashMap::new(), ntfs, open: vec![first] };
     if metadata.is_file() {
         scanner.single_file(source, &metadata)?;
+        scanner.ntfs.iter().for_each(|ntfs| ntfs.warn(cx));
         return Ok(scanner.out);
     }
+    scanner.root()?;
     while let Some(directory) = scanner.open.pop() {
         cx.cancel.check()?;
         scanner.directory(directory)?;
     }
+    scanner.ntfs.iter().for_each(|ntfs| ntfs.warn(cx));
     Ok(scanner.out)
 }
 
@@ -81,24 +91,58 @@ impl Scanner<'_> {
     fn single_file(&mut self, source: &Path, metadata: &Metadata) -> Result<()> {
         let name = source.file_name().and_then(host_name::to_image);
         let name = name.filter(|name| tree::is_valid_name(name)).unwrap_or_else(|| "file".into());
-        let inode = self.inode(metadata, Kind::File, source)?;
-        let last_write = inode.times.last_write;
-        let node = self.out.tree.add(self.out.tree.root(), name, inode)?;
-        let inode = self.out.tree.node(node).inode;
+        // The one file that is asked for may be reached by a link.
+        let source = &self.root.clone();
+        let found = self.inode(metadata, Kind::File, source)?;
+        let found = found.ok_or_else(|| Error::unsupported("encrypted").in_file(source.display()))?;
+        let last_write = host::times(metadata).last_write;
+        let node = self.out.tree.add(self.out.tree.root(), name, found.inode)?;
+        let inode = self.named(node, Kind::File, source)?;
         self.out.totals.files += 1;
         self.out.totals.bytes += metadata.len();
         self.out.file = Some(node);
-        self.out.files.push(FoundFile { inode, path: source.to_owned(), size: metadata.len(), last_write });
+        self.file(inode, source.clone(), metadata.len(), last_write);
         Ok(())
     }
 
-    fn inode(&self, metadata: &Metadata, kind: Kind, path: &Path) -> Result<Inode> {
+    /// Gives the root what an NTFS volume knows of it.
+    fn root(&mut self) -> Result<()> {
+        let Some(ntfs) = &mut self.ntfs else { return Ok(()) };
+        let id = self.out.tree.node(self.out.tree.root()).inode;
+        let plain = self.out.tree.inode(id).clone();
+        if let Some(found) = ntfs.inode(self.cx, &mut self.out.tree, plain, Kind::Directory, &self.root)? {
+            *self.out.tree.inode_mut(id) = found.inode;
+        }
+        ntfs.streams(id, Kind::Directory, &self.root, &mut self.out.files, &mut self.out.data);
+        Ok(())
+    }
+
+    fn file(&mut self, inode: InodeId, path: PathBuf, size: u64, last_write: FileTime) {
+        self.out.files.push(FoundFile { inode, kind: StreamKind::Data, path, size, last_write });
+    }
+
+    /// Gives a name that was added, and its file, the short name and the streams that an NTFS volume knows.
+    fn named(&mut self, node: NodeId, kind: Kind, path: &Path) -> Result<InodeId> {
+        let inode = self.out.tree.node(node).inode;
+        if let Some(ntfs) = &mut self.ntfs {
+            ntfs.short_name(&mut self.out.tree, node, path)?;
+            ntfs.streams(inode, kind, path, &mut self.out.files, &mut self.out.data);
+        }
+        Ok(inode)
+    }
+
+    /// The file at `path`; none when it cannot be captured, which has been told then.
+    fn inode(&mut self, metadata: &Metadata, kind: Kind, path: &Path) -> Result<Option<NtfsInode>> {
         let tagged_items = match self.options.unix_data {
             UnixData::Capture => host::unix_items(metadata, path, self.options.links)?,
             UnixData::Omit => Box::default(),
         };
         let (attributes, times) = (host::attributes(metadata, kind), host::times(metadata));
-        Ok(Inode { attributes, times, tagged_items, ..Inode::default() })
+        let inode = Inode { attributes, times, tagged_items, ..Inode::default() };
+        match &mut self.ntfs {
+            Some(ntfs) => ntfs.inode(self.cx, &mut self.out.tree, inode, kind, path),
+            None => Ok(Some(NtfsInode { inode, reparse_data: None })),
+        }
     }
 
     fn directory(&mut self, directory: OpenDirectory) -> Result<()> {
@@ -165,30 +209,55 @@ impl Scanner<'_> {
         let identity = host::link_identity(&metadata).filter(|_| kind == Kind::File);
         if let Some(&inode) = identity.and_then(|identity| self.links.get(&identity)) {
             self.out.totals.files += 1;
-            return self.out.tree.add_name(parent.node, name, inode).map(|_| None);
+            let node = self.out.tree.add_name(parent.node, name, inode)?;
+            if let Some(ntfs) = &mut self.ntfs {
+                ntfs.short_name(&mut self.out.tree, node, &path)?;
+            }
+            return Ok(None);
         }
-        let inode = self.inode(&metadata, kind, &path)?;
+        let reached = self.reached(&path)?;
+        let Some(NtfsInode { inode, reparse_data }) = self.inode(&metadata, kind, &reached)? else {
+            self.out.totals.excluded += 1;
+            return Ok(None);
+        };
         if kind == Kind::Directory {
             self.out.totals.directories += 1;
             let node = self.out.tree.add(parent.node, name, inode)?;
+            self.named(node, kind, &reached)?;
             return Ok(Some(OpenDirectory { path, node, names, is_excluded: verdict == Verdict::Descend }));
         }
         self.out.totals.files += 1;
         if kind == Kind::Special {
             return self.out.tree.add(parent.node, name, inode).map(|_| None);
         }
+        if let Some(data) = reparse_data {
+            let node = self.out.tree.add(parent.node, name, inode)?;
+            let inode = self.named(node, kind, &reached)?;
+            self.out.data.push((inode, StreamKind::Reparse, data));
+            return Ok(None);
+        }
         if kind == Kind::Link {
             return self.link(parent.node, name, &path, inode).map(|()| None);
         }
-        let last_write = inode.times.last_write;
+        let last_write = host::times(&metadata).last_write;
         let node = self.out.tree.add(parent.node, name, inode)?;
-        let inode = self.out.tree.node(node).inode;
+        let inode = self.named(node, kind, &reached)?;
         if let Some(identity) = identity {
             self.links.insert(identity, inode);
         }
         self.out.totals.bytes += metadata.len();
-        self.out.files.push(FoundFile { inode, path, size: metadata.len(), last_write });
+        self.file(inode, path, metadata.len(), last_write);
         Ok(None)
+    }
+
+    /// The path of the file itself where links are followed and attributes are asked by paths that are not.
+    fn reached<'p>(&self, path: &'p Path) -> Result<std::borrow::Cow<'p, Path>> {
+        match (&self.ntfs, self.options.links) {
+            (Some(_), Links::Follow) => {
+                Ok(path.canonicalize().map_err(|e| Error::io(e, "cannot resolve", path))?.into())
+            }
+            _ => Ok(path.into()),
+        }
     }
 
     fn metadata(&self, path: &Path) -> Result<Metadata> {
@@ -243,7 +312,7 @@ impl Scanner<'_> {
             ..inode
         };
         let node = self.out.tree.add(directory, name, inode)?;
-        self.out.link_data.push((self.out.tree.node(node).inode, data));
+        self.out.data.push((self.out.tree.node(node).inode, StreamKind::Reparse, data));
         if let Some(rest) = fixed {
             let message =
                 format!("the absolute link now counts from the root of the image: /{}", rest.display());
