@@ -90,6 +90,15 @@ for verb in apply extract; do
   esac
 done
 
+say "the same side file from a pipe"
+quietly "$wim" optimize rich.wim --pipable
+rm -rf plain plain.wim-metadata
+quietly "$wim" apply rich.wim 1 plain --metadata
+mv plain.wim-metadata from-file
+rm -rf plain
+"$wim" apply - 1 plain --metadata <rich.wim >log 2>&1 || { cat log; fail "apply from a pipe"; }
+cmp from-file plain.wim-metadata || fail "the side files differ"
+
 mkdir mounted
 volume probe.ntfs
 if ! mounts probe.ntfs windows; then
@@ -132,5 +141,8 @@ quietly "$wim" capture mounted/extracted ours.wim --config=all.ini
 "$wim" diff rich.wim ours.wim --json >log || true
 paths=$(grep -o '"path":"[^"]*"' log | sort -u | tr '\n' ' ')
 [ -z "${paths#'"path":"/" '}" ] || fail "extracted: $paths differ"
+"$wim" apply - 1 mounted/piped <rich.wim >log 2>&1 || { cat log; fail "apply from a pipe onto a volume"; }
+quietly "$wim" capture mounted/piped ours.wim --config=all.ini
+same rich.wim ours.wim
 unmounts
 say "done"

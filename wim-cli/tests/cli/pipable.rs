@@ -20,7 +20,8 @@ fn with_input(program: &str, folder: &Path, arguments: &[&str], input: Vec<u8>) 
     Ran { code: output.status.code(), stdout: output.stdout, stderr }
 }
 
-fn apply_ours(folder: &Path, arguments: &[&str], input: &[u8]) -> Ran {
+/// Runs `wim apply -` with `input` on its standard input.
+pub(crate) fn apply_ours(folder: &Path, arguments: &[&str], input: &[u8]) -> Ran {
     with_input(env!("CARGO_BIN_EXE_wim"), folder, &[&["apply", "-"], arguments].concat(), input.to_vec())
 }
 

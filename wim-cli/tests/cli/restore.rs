@@ -51,6 +51,19 @@ fn damaged_files_are_recovered_as_far_as_they_go() {
         let recovered = read(folder, "out/dir/sub/noise.bin");
         assert_eq!(recovered.iter().zip(&noise).filter(|(a, b)| a != b).count(), 1);
         assert_eq!(read(folder, "out/a.txt"), b"hello\n");
+        if pipable {
+            // From a pipe, which is read once, the same is recovered and told.
+            let ran = crate::pipable::apply_ours(folder, &["piped", "--recover-data"], &bytes).ends_with(1);
+            assert_eq!(ran.stderr.matches("recovered as far as it goes").count(), 2, "{}", ran.stderr);
+            for name in ["a.txt", "dir/seq.txt", "dir/sub/noise.bin"] {
+                assert!(
+                    read(folder, &format!("piped/{name}")) == read(folder, &format!("out/{name}")),
+                    "{name}"
+                );
+            }
+            std::fs::remove_dir_all(folder.join("piped")).unwrap();
+            crate::pipable::apply_ours(folder, &["fails"], &bytes).ends_with(2);
+        }
         let json = wim(
             folder,
             &["extract", "bad.wim", "1", "dir/seq.txt", "--dest-dir=x", "--recover-data", "--json"],

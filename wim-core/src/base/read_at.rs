@@ -150,7 +150,8 @@ impl FileSource {
     /// # Errors
     /// `Io` when it cannot be opened, `InvalidInput` when it is a directory or a device.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::of_file(File::open(path).map_err(|e| Error::io(e, "cannot open", path))?, path)
+        let opened = super::LongPath::to(path).and_then(|way| File::open(way.path()));
+        Self::of_file(opened.map_err(|e| Error::io(e, "cannot open", path))?, path)
     }
 
     /// Opens the regular file at `path` and keeps programs that lock what they write from changing it meanwhile.

@@ -12,8 +12,7 @@ use super::part_set::PartSet;
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{
-    ApplyOptions, ApplyReport, Damaged, FixedLinks, Layout, PipedImage, RestoreOptions, SideFile, apply,
-    apply_piped,
+    ApplyOptions, ApplyReport, FixedLinks, Layout, PipedImage, RestoreOptions, SideFile, apply, apply_piped,
 };
 use crate::transfer::capture::{Metadata, side_file_path};
 use crate::transfer::read::PipedWim;
@@ -156,10 +155,7 @@ pub fn run(
     };
     match text {
         Some(text) if images::is_all(text) => {
-            if matches!(choices.metadata, Metadata::At(_)) && wim.image_count() > 1 {
-                return Err(Error::invalid_input("each image needs a side file of its own")
-                    .remedy("give --metadata without a name, so that each lies beside its directory"));
-            }
+            check_side_files(wim, choices)?;
             make_directory(target)?;
             let folders = folders(wim);
             folders.iter().map(|(image, folder)| one(*image, &target.join(folder))).collect()
@@ -181,37 +177,47 @@ pub fn run_from_stream(
     target: &Path,
     choices: &ApplyChoices,
 ) -> Result<Vec<Applied>> {
-    if choices.restore.damaged == Damaged::Recover {
-        return Err(Error::invalid_input("damaged data of a pipe cannot be recovered: it is read once")
-            .remedy("save the WIM to a file and apply that"));
-    }
     if !choices.refs.is_empty() {
         return Err(Error::invalid_input("--ref cannot go with a WIM on standard input")
             .remedy("send the other files behind the first: cat A.swm A2.swm | wim apply - TARGET"));
-    }
-    if !matches!(choices.metadata, Metadata::Plain) {
-        return Err(Error::invalid_input("--metadata cannot go with a WIM on standard input")
-            .remedy("save the WIM to a file and apply that"));
     }
     let pipe = PipedWim::open(input, "standard input", cx)?;
     let wim = pipe.start();
     let chosen = match text {
         Some(text) if images::is_all(text) => {
+            check_side_files(wim, choices)?;
             make_directory(target)?;
             folders(wim).into_iter().map(|(image, folder)| (image, target.join(folder))).collect()
         }
         text => vec![(images::choose_one(wim, text)?, target.to_owned())],
     };
     let (options, mut piped, mut total_bytes) = (options_for(wim, choices), Vec::new(), 0u64);
+    let mut side_files = Vec::new();
     for (image, target) in &chosen {
-        piped.push(PipedImage { tree: load_image(wim, *image, cx)?, target: target.clone() });
+        let tree = load_image(wim, *image, cx)?;
+        let (path, side_file) = begin_side_file(&choices.metadata, target)?.unzip();
+        side_files.push(path);
+        piped.push(PipedImage { tree, target: target.clone(), side_file });
         let described = wim.xml().images().get(image.position());
         total_bytes =
             total_bytes.saturating_add(described.and_then(|xml| xml.count("TOTALBYTES")).unwrap_or(0));
     }
-    let reports = apply_piped(cx, &piped, pipe, total_bytes, &options)?;
-    let applied = chosen.iter().zip(&reports);
-    Ok(applied.map(|((image, target), report)| Applied::new(*image, target, report)).collect())
+    let reports = apply_piped(cx, &mut piped, pipe, total_bytes, &options)?;
+    let applied = chosen.iter().zip(&reports).zip(&side_files);
+    let applied = applied.map(|(((image, target), report), side_file)| {
+        let applied = Applied::new(*image, target, report);
+        side_file.iter().fold(applied, |applied, path| applied.with_side_file(path))
+    });
+    Ok(applied.collect())
+}
+
+/// Refuses one side file for several images.
+fn check_side_files(wim: &WimFile, choices: &ApplyChoices) -> Result<()> {
+    if matches!(choices.metadata, Metadata::At(_)) && wim.image_count() > 1 {
+        return Err(Error::invalid_input("each image needs a side file of its own")
+            .remedy("give --metadata without a name, so that each lies beside its directory"));
+    }
+    Ok(())
 }
 
 fn options_for(wim: &WimFile, choices: &ApplyChoices) -> ApplyOptions {

@@ -37,7 +37,6 @@ pub mod registry;
 pub mod slipstream;
 mod source_list;
 pub mod split;
-pub mod spool;
 pub mod target;
 pub mod text_file;
 pub mod update;

@@ -14,6 +14,7 @@ pub mod pack;
 pub mod read;
 #[cfg(feature = "http")]
 pub mod remote;
+pub mod spool;
 pub mod unpack;
 pub mod verify;
 pub mod write;

@@ -499,3 +499,34 @@ fn a_missing_blob_is_named_before_anything_is_made() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("\\file"), "{error}");
 }
+
+/// A tree whose paths are longer than any that Linux takes, 4096 bytes, is captured and applied all the same.
+#[test]
+#[cfg(target_os = "linux")]
+fn trees_deeper_than_any_path_are_captured_and_applied() {
+    use wim_core::base::LongPath;
+    let folder = tempfile::tempdir().unwrap();
+    let (source, name) = (folder.path().join("source"), "deep".repeat(50));
+    let mut deep = source.clone();
+    fs::create_dir(&deep).unwrap();
+    let reach = |path: &Path| LongPath::to(path).unwrap();
+    for level in 0..300 {
+        deep.push(&name);
+        fs::create_dir(reach(&deep).path()).unwrap();
+        if level % 50 == 49 {
+            fs::write(reach(&deep.join("file")).path(), format!("at {level}")).unwrap();
+            symlink("file", reach(&deep.join("link")).path()).unwrap();
+        }
+    }
+    assert!(deep.as_os_str().len() > 60_000);
+    let options = CaptureOptions { exclusions: Exclusions::none(), ..CaptureOptions::default() };
+    let take = |source: &Path| capture(&Run::new(2).cx(), source, &options, None).unwrap();
+    let Captured { tree, contents, totals, .. } = take(&source);
+    assert_eq!((totals.directories, totals.files), (301, 12));
+    let (wim, tree) = open_first(wim_of(&tree, &contents));
+    let target = folder.path().join("target");
+    apply(&Run::new(2).cx(), &tree, &[&wim], &target, &OPTIONS, None).unwrap();
+    assert!(take(&target).tree == tree);
+    let file = target.join(deep.strip_prefix(&source).unwrap()).join("file");
+    assert_eq!(fs::read(reach(&file).path()).unwrap(), b"at 299");
+}

@@ -29,7 +29,7 @@ struct Volume {
 }
 
 impl Volume {
-    /// None, with the reason on standard error, where it cannot be had.
+    /// None, with the reason printed, where it cannot be had.
     fn mounted(streams: &str) -> Option<Self> {
         let volume = Self { folder: tempfile::tempdir().unwrap() };
         let image = volume.folder.path().join("volume.ntfs");
@@ -43,7 +43,7 @@ impl Volume {
         let option = format!("streams_interface={streams}");
         let mut mount = Command::new("ntfs-3g");
         if !is_made || !runs(mount.arg(&image).arg(volume.target()).args(["-o", &option])) {
-            eprintln!("skipped: ntfs-3g is not there or may not mount");
+            println!("skipped: ntfs-3g is not there or may not mount");
             return None;
         }
         Some(volume)

@@ -13,7 +13,7 @@ use wim_core::formats::wim::{
 };
 use wim_core::image::edit::Content;
 use wim_core::image::{Tree, store};
-use wim_core::transfer::read::PipedWim;
+use wim_core::transfer::read::{PipedWim, Tolerance};
 use wim_core::transfer::verify::verify;
 use wim_core::transfer::write::{
     CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, append, plan_parts,
@@ -110,7 +110,7 @@ fn read_stream(threads: usize, stream: &[u8], step: usize, wanted: HashSet<Sha1D
             pipe.start().read_metadata(image, 1 << 20)?;
         }
         let mut complete = HashSet::new();
-        pipe.read_blobs(cx, wanted, |piece| {
+        pipe.read_blobs(cx, (wanted, Tolerance::Whole), |piece| {
             let blob = blobs.entry(piece.digest).or_default();
             assert_eq!(blob.len() as u64, piece.start);
             blob.extend_from_slice(piece.bytes?);

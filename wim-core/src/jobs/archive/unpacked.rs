@@ -11,9 +11,9 @@ use super::{Allowance, Scratch, WimArchive, member_path};
 use crate::base::{Context, Error, Place, Result, Section, Sha1Digest, WriteAt};
 use crate::formats::cab::Cabinet;
 use crate::image::edit::Content;
-use crate::jobs::spool::{Spool, TemporaryFile};
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 use crate::transfer::read::{BlobInput, read_blobs, sort_by_offset};
+use crate::transfer::spool::{Spool, TemporaryFile};
 use crate::transfer::unpack::{MemberSink, Reach, unpack};
 
 /// Bytes gathered before they are written to the file.

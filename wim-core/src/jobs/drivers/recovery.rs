@@ -8,8 +8,8 @@ use std::path::Path;
 use crate::base::{Context, ErrorKind, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
 use crate::image::{NodeId, Tree, WimPath};
-use crate::jobs::spool::TemporaryFile;
 use crate::transfer::apply::{Damaged, write_file_to};
+use crate::transfer::spool::TemporaryFile;
 
 /// Where the recovery image lies in an image of Windows.
 const RECOVERY_IMAGE: &str = "\\Windows\\System32\\Recovery\\winre.wim";

@@ -16,11 +16,11 @@ use crate::formats::wim::WimFile;
 use crate::image::edit::{Action, Change, Content, ImageView, Overlay, Security, View};
 use crate::jobs::edited_image::{EditedImages, OpenImage, VerifyDepth, hints_of, read_back};
 use crate::jobs::rebuild::{IntegrityChoice, existing_image};
-use crate::jobs::spool::TemporaryFile;
 use crate::servicing::drivers::DriverReport;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::read::WimBlobs;
+use crate::transfer::spool::TemporaryFile;
 use crate::transfer::write::{CopyDigests, NewWim, Packing, Recompress, write};
 
 /// Whether the recovery image inside an image is serviced with it.

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock;
-use super::spool::Spool;
 use crate::base::{Architecture, Context, Error, FileTime, ImageIndex, ReadAt, Result, Sha1Digest};
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::{Content, Overlay, Resolved};
 use crate::image::{ImageCounts, Tree, load, store};
 use crate::servicing::target::ImageHints;
+use crate::transfer::spool::Spool;
 use crate::transfer::verify::{Severity, verify, verify_written};
 use crate::transfer::write::{NewImage, NewMetadata, WriteReport};
 

@@ -24,9 +24,9 @@ use crate::image::store::store;
 use crate::jobs::clock;
 use crate::jobs::open::{check_writable, load_image};
 use crate::jobs::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_image, write_file};
-use crate::jobs::spool::Spool;
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
 use crate::transfer::read::WimBlobs;
+use crate::transfer::spool::Spool;
 use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim, Packing};
 
 /// How a job edits.

@@ -1,6 +1,7 @@
 //! Where the blobs of an image that is applied are: in WIM files, or kept of a pipe.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::write::blame;
 use crate::base::{Result, Sha1Digest};
@@ -8,16 +9,53 @@ use crate::formats::wim::WimFile;
 use crate::image::edit::Content;
 use crate::image::{NodeId, Tree};
 use crate::transfer::read::{BlobInput, blob_not_found, sort_by_offset};
+use crate::transfer::spool::Spool;
 
 pub(super) struct Blobs<'w> {
     wims: &'w [&'w WimFile],
     kept: HashMap<Sha1Digest, Content>,
 }
 
+/// Blobs of a pipe that are needed when all files are there, in a temporary file.
+pub(super) struct KeptBlobs {
+    spool: Spool,
+    /// Where each begins, and its bytes.
+    places: HashMap<Sha1Digest, (u64, u64)>,
+}
+
+impl KeptBlobs {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { spool: Spool::new(folder), places: HashMap::new() }
+    }
+
+    /// Takes a piece of a blob; all pieces of one come before those of the next.
+    pub(super) fn piece(
+        &mut self,
+        (digest, size): (Sha1Digest, u64),
+        start: u64,
+        bytes: &[u8],
+    ) -> Result<()> {
+        if start == 0 {
+            self.places.insert(digest, (self.spool.length(), size));
+        }
+        self.spool.put(bytes).map(|_| ())
+    }
+
+    pub(super) fn into_contents(self) -> Result<HashMap<Sha1Digest, Content>> {
+        let content = |(digest, (start, size))| Ok((digest, self.spool.range(start, size)?));
+        self.places.into_iter().map(content).collect()
+    }
+}
+
 impl<'w> Blobs<'w> {
     /// Those of WIM files.
     pub(super) fn of(wims: &'w [&'w WimFile]) -> Self {
         Self { wims, kept: HashMap::new() }
+    }
+
+    /// Those that were kept.
+    pub(super) fn kept(kept: HashMap<Sha1Digest, Content>) -> Self {
+        Self { wims: &[], kept }
     }
 
     pub(super) fn find(&self, digest: &Sha1Digest) -> Result<BlobInput<'_>> {

@@ -229,7 +229,7 @@ fn recover<H: Host>(
     });
     let (error, what) = match found {
         Ok(None) => return Ok(()),
-        Ok(Some(damage)) => (damage, "recovered as far as it goes"),
+        Ok(Some(damage)) => (damage, RECOVERED),
         Err(error) if error.kind() == ErrorKind::Format => {
             writer.discard_open();
             (error, "nothing of it could be recovered")
@@ -237,12 +237,40 @@ fn recover<H: Host>(
         Err(error) => return Err(error),
     };
     writer.count_damaged();
-    for node in files.iter().flat_map(|&file| writer.nodes_of_file(file)) {
-        let error =
-            Error::new(error.kind(), format!("{what}: {}", error.message())).at(error.place().clone());
-        cx.progress.warn(&blame(tree, error.in_file(wim.name()), node));
-    }
+    warn_of(cx, tree, (&error.in_file(wim.name()), what), files, writer);
     Ok(())
+}
+
+/// Counts a blob that came damaged and was written as far as it went, and warns of each file that has it.
+fn warn_of_recovered<H: Host>(
+    cx: &Context<'_>,
+    tree: &Tree,
+    damage: &Error,
+    files: &[usize],
+    writer: &mut Writer<'_, '_, H>,
+) {
+    writer.count_damaged();
+    warn_of(cx, tree, (damage, RECOVERED), files, writer);
+}
+
+/// What is said of a file that is not whole.
+const RECOVERED: &str = "recovered as far as it goes";
+
+fn warn_of<H: Host>(
+    cx: &Context<'_>,
+    tree: &Tree,
+    (damage, what): (&Error, &str),
+    files: &[usize],
+    writer: &Writer<'_, '_, H>,
+) {
+    for node in files.iter().flat_map(|&file| writer.nodes_of_file(file)) {
+        let message = format!("{what}: {}", damage.message());
+        let mut error = Error::new(damage.kind(), message).at(damage.place().clone());
+        if let Some(file) = damage.file() {
+            error = error.in_file(file);
+        }
+        cx.progress.warn(&blame(tree, error, node));
+    }
 }
 
 /// Refuses an image whose security descriptors must be restored.

@@ -171,6 +171,29 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The blobs that are needed when all files are there, each with a node that wants it: those of links and named streams,
+    /// and with a side file those that lie in it.
+    pub(super) fn later_digests(&self, tree: &Tree) -> HashMap<Sha1Digest, NodeId> {
+        let links = self
+            .links
+            .iter()
+            .map(|spot| (tree.inode_of(spot.node).streams.get(&StreamKind::Reparse), spot.node));
+        let streams = self.streams.iter().map(|stream| (stream.digest, stream.spot.node));
+        let mut digests: HashMap<Sha1Digest, NodeId> = links.chain(streams).collect();
+        if self.unholdable == Unholdable::StandIn {
+            let files = self.files.iter().map(|file| &file.spots[0]);
+            for spot in self.directories.iter().chain(files).chain(&self.links) {
+                let kept =
+                    tree.inode_of(spot.node).streams.iter().filter(|(kind, _)| **kind != StreamKind::Data);
+                digests.extend(kept.map(|(_, digest)| (digest, spot.node)));
+            }
+        }
+        digests.remove(&Sha1Digest::ZERO);
+        digests
+    }
+}
+
 struct Planner<'a> {
     tree: &'a Tree,
     rules: NameRules,

@@ -62,8 +62,12 @@ impl SideFile {
     ///
     /// # Errors
     /// `NotFound` for a blob that none of `wims` has, `Corrupt` for one whose digest differs, `Io`, `Cancelled`.
-    pub fn finish(mut self, cx: &Context<'_>, wims: &[&WimFile]) -> Result<()> {
-        let blobs = Blobs::of(wims);
+    pub fn finish(self, cx: &Context<'_>, wims: &[&WimFile]) -> Result<()> {
+        self.finish_with(cx, &Blobs::of(wims))
+    }
+
+    /// As [`Self::finish`], with blobs from elsewhere.
+    pub(super) fn finish_with(mut self, cx: &Context<'_>, blobs: &Blobs<'_>) -> Result<()> {
         let inputs = self.blobs.iter().map(|digest| blobs.find(digest));
         let mut inputs: Vec<BlobInput<'_>> = inputs.collect::<Result<_>>()?;
         inputs.sort_by_key(|input| input.digest);

@@ -125,27 +125,31 @@ impl NtfsSource {
         Ok(())
     }
 
-    /// Adds the named streams of a file or directory: those that are files of the host to `files`, others to `data`.
+    /// Adds the named streams of a file or directory, whose path and the system's way to it are given: those that are files of the host to `files`, others to `data`.
     pub(super) fn streams(
         &mut self,
         inode: InodeId,
         kind: Kind,
-        path: &Path,
+        (path, way): (&Path, &Path),
         files: &mut Vec<FoundFile>,
         data: &mut Vec<(InodeId, StreamKind, Vec<u8>)>,
     ) {
-        let Ok(names) = self.volume.stream_names(path) else {
+        let Ok(names) = self.volume.stream_names(way) else {
             self.unread.streams += 1;
             return;
         };
         for name in names {
             // What looks like a symbolic link has its streams listed, and gives none.
-            let stream = self.volume.stream(path, &name).ok().filter(|_| kind != Kind::Link);
+            let stream = self.volume.stream(way, &name).ok().filter(|_| kind != Kind::Link);
             let found = match (host_name::to_image(&name).map(StreamKind::Named), stream) {
-                (Some(kind), Some(StreamData::File(path))) => {
-                    found_stream(inode, kind, path).map(|f| files.push(f))
+                (Some(kind), Some(StreamData::File(way))) => {
+                    let path = NtfsVolume::stream_path(path, &name);
+                    found_stream(inode, kind, (path, &way)).map(|file| files.push(file))
                 }
-                (Some(kind), Some(StreamData::Bytes(bytes))) => Some(data.push((inode, kind, bytes))),
+                (Some(kind), Some(StreamData::Bytes(bytes))) => {
+                    data.push((inode, kind, bytes));
+                    Some(())
+                }
                 _ => None,
             };
             self.unread.streams += u64::from(found.is_none());
@@ -186,8 +190,8 @@ impl NtfsSource {
 }
 
 /// A stream that is a file of the host; none when it cannot be looked at.
-fn found_stream(inode: InodeId, kind: StreamKind, path: PathBuf) -> Option<FoundFile> {
-    let metadata = std::fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
+fn found_stream(inode: InodeId, kind: StreamKind, (path, way): (PathBuf, &Path)) -> Option<FoundFile> {
+    let metadata = std::fs::symlink_metadata(way).ok().filter(std::fs::Metadata::is_file)?;
     let last_write = FileTime::from_system_time(metadata.modified().ok()?);
     Some(FoundFile { inode, kind, path, size: metadata.len(), last_write })
 }

@@ -4,6 +4,7 @@
 //! are never followed below the root unless asked for.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use super::exclude::Verdict;
 use super::host::{self, Kind};
 use super::ntfs::{NtfsInode, NtfsSource};
 use super::{AbsoluteLinks, CaptureOptions, CaptureTotals, FoundFile, Links, UnixData};
-use crate::base::{Context, Error, FileTime, Result, Stage, WimString};
+use crate::base::{Context, Error, FileTime, LongPath, Result, Stage, WimString};
 use crate::formats::wim::attributes::{DIRECTORY, NORMAL};
 use crate::formats::wim::reparse::{LinkTarget, NOT_FIXED, SYMLINK};
 use crate::image::{Inode, InodeId, NodeId, Reparse, StreamKind, Tree, tree};
@@ -97,7 +98,7 @@ impl Scanner<'_> {
         let found = found.ok_or_else(|| Error::unsupported("encrypted").in_file(source.display()))?;
         let last_write = host::times(metadata).last_write;
         let node = self.out.tree.add(self.out.tree.root(), name, found.inode)?;
-        let inode = self.named(node, Kind::File, source)?;
+        let inode = self.named(node, Kind::File, (source, source))?;
         self.out.totals.files += 1;
         self.out.totals.bytes += metadata.len();
         self.out.file = Some(node);
@@ -113,7 +114,7 @@ impl Scanner<'_> {
         if let Some(found) = ntfs.inode(self.cx, &mut self.out.tree, plain, Kind::Directory, &self.root)? {
             *self.out.tree.inode_mut(id) = found.inode;
         }
-        ntfs.streams(id, Kind::Directory, &self.root, &mut self.out.files, &mut self.out.data);
+        ntfs.streams(id, Kind::Directory, (&self.root, &self.root), &mut self.out.files, &mut self.out.data);
         Ok(())
     }
 
@@ -122,11 +123,11 @@ impl Scanner<'_> {
     }
 
     /// Gives a name that was added, and its file, the short name and the streams that an NTFS volume knows.
-    fn named(&mut self, node: NodeId, kind: Kind, path: &Path) -> Result<InodeId> {
+    fn named(&mut self, node: NodeId, kind: Kind, (path, way): (&Path, &Path)) -> Result<InodeId> {
         let inode = self.out.tree.node(node).inode;
         if let Some(ntfs) = &mut self.ntfs {
-            ntfs.short_name(&mut self.out.tree, node, path)?;
-            ntfs.streams(inode, kind, path, &mut self.out.files, &mut self.out.data);
+            ntfs.short_name(&mut self.out.tree, node, way)?;
+            ntfs.streams(inode, kind, (path, way), &mut self.out.files, &mut self.out.data);
         }
         Ok(inode)
     }
@@ -146,21 +147,23 @@ impl Scanner<'_> {
     }
 
     fn directory(&mut self, directory: OpenDirectory) -> Result<()> {
-        let mut entries: Vec<(WimString, PathBuf)> = Vec::new();
+        let mut entries: Vec<(WimString, OsString)> = Vec::new();
         let failed = |e| Error::io(e, "cannot list", &directory.path);
-        for entry in std::fs::read_dir(&directory.path).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let name = path.file_name().and_then(host_name::to_image).ok_or_else(|| {
+        let way = LongPath::to(&directory.path).map_err(failed)?;
+        for entry in std::fs::read_dir(way.path()).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let in_image = host_name::to_image(&name).ok_or_else(|| {
                 Error::invalid_input("the file name is not UTF-8, so that an image cannot hold it")
-                    .in_file(path.display())
+                    .in_file(directory.path.join(&name).display())
                     .remedy("rename the file")
             })?;
-            entries.push((name, path));
+            entries.push((in_image, name));
         }
         entries.sort_by(|(a, _), (b, _)| a.ntfs_cmp(b));
         let mut opened = Vec::new();
-        for (name, path) in entries {
-            if let Some(directory) = self.entry(&directory, name, path)? {
+        for (in_image, name) in entries {
+            let paths = (directory.path.join(&name), way.path().join(&name));
+            if let Some(directory) = self.entry(&directory, in_image, paths)? {
                 opened.push(directory);
             }
         }
@@ -168,12 +171,12 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Adds one entry; gives it back when it is a directory to go into.
+    /// Adds one entry, whose path and the system's way to it are given; gives it back when it is a directory to go into.
     fn entry(
         &mut self,
         parent: &OpenDirectory,
         name: WimString,
-        path: PathBuf,
+        (path, way): (PathBuf, PathBuf),
     ) -> Result<Option<OpenDirectory>> {
         let mut names = parent.names.clone();
         names.push(name.clone());
@@ -186,7 +189,7 @@ impl Scanner<'_> {
             self.out.totals.excluded += 1;
             return Ok(None);
         }
-        let metadata = self.metadata(&path)?;
+        let metadata = self.metadata(&path, &way)?;
         let kind = host::kind(&metadata);
         if verdict == Verdict::Descend && kind != Kind::Directory {
             self.out.totals.excluded += 1;
@@ -211,11 +214,13 @@ impl Scanner<'_> {
             self.out.totals.files += 1;
             let node = self.out.tree.add_name(parent.node, name, inode)?;
             if let Some(ntfs) = &mut self.ntfs {
-                ntfs.short_name(&mut self.out.tree, node, &path)?;
+                ntfs.short_name(&mut self.out.tree, node, &way)?;
             }
             return Ok(None);
         }
-        let reached = self.reached(&path)?;
+        let reached = self.reached(&way)?;
+        // A path that is good as long as the capture is.
+        let stable: &Path = if self.options.links == Links::Follow { &reached } else { &path };
         let Some(NtfsInode { inode, reparse_data }) = self.inode(&metadata, kind, &reached)? else {
             self.out.totals.excluded += 1;
             return Ok(None);
@@ -223,7 +228,7 @@ impl Scanner<'_> {
         if kind == Kind::Directory {
             self.out.totals.directories += 1;
             let node = self.out.tree.add(parent.node, name, inode)?;
-            self.named(node, kind, &reached)?;
+            self.named(node, kind, (stable, &reached))?;
             return Ok(Some(OpenDirectory { path, node, names, is_excluded: verdict == Verdict::Descend }));
         }
         self.out.totals.files += 1;
@@ -232,16 +237,16 @@ impl Scanner<'_> {
         }
         if let Some(data) = reparse_data {
             let node = self.out.tree.add(parent.node, name, inode)?;
-            let inode = self.named(node, kind, &reached)?;
+            let inode = self.named(node, kind, (stable, &reached))?;
             self.out.data.push((inode, StreamKind::Reparse, data));
             return Ok(None);
         }
         if kind == Kind::Link {
-            return self.link(parent.node, name, &path, inode).map(|()| None);
+            return self.link(parent.node, name, (&path, &way), inode).map(|()| None);
         }
         let last_write = host::times(&metadata).last_write;
         let node = self.out.tree.add(parent.node, name, inode)?;
-        let inode = self.named(node, kind, &reached)?;
+        let inode = self.named(node, kind, (stable, &reached))?;
         if let Some(identity) = identity {
             self.links.insert(identity, inode);
         }
@@ -260,10 +265,10 @@ impl Scanner<'_> {
         }
     }
 
-    fn metadata(&self, path: &Path) -> Result<Metadata> {
+    fn metadata(&self, path: &Path, way: &Path) -> Result<Metadata> {
         let failed = |e| Error::io(e, "cannot examine", path);
         if self.options.links == Links::Capture {
-            return std::fs::symlink_metadata(path).map_err(failed);
+            return std::fs::symlink_metadata(way).map_err(failed);
         }
         let metadata = std::fs::metadata(path).map_err(failed)?;
         // A followed link to a directory above itself would go on for ever.
@@ -289,8 +294,14 @@ impl Scanner<'_> {
     }
 
     /// Adds a symbolic link as the reparse point that wimlib makes of it.
-    fn link(&mut self, directory: NodeId, name: WimString, path: &Path, inode: Inode) -> Result<()> {
-        let target = std::fs::read_link(path).map_err(|e| Error::io(e, "cannot read the link", path))?;
+    fn link(
+        &mut self,
+        directory: NodeId,
+        name: WimString,
+        (path, way): (&Path, &Path),
+        inode: Inode,
+    ) -> Result<()> {
+        let target = std::fs::read_link(way).map_err(|e| Error::io(e, "cannot read the link", path))?;
         let fixed = match self.options.absolute_links {
             AbsoluteLinks::Fix => self.inside_root(&target),
             AbsoluteLinks::Keep => None,
@@ -304,7 +315,7 @@ impl Scanner<'_> {
         let data = link_target(&text, target.is_absolute())
             .to_symlink_data()
             .ok_or_else(|| cannot("the target of the link is too long for an image"))?;
-        let leads_to_directory = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        let leads_to_directory = std::fs::metadata(way).is_ok_and(|metadata| metadata.is_dir());
         let flags = if fixed.is_some() { 0 } else { NOT_FIXED };
         let inode = Inode {
             attributes: inode.attributes | if leads_to_directory { DIRECTORY } else { 0 },

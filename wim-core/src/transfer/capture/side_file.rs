@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{CaptureOptions, Captured};
-use crate::base::{Error, FileSource, FileTime, ReadAt, Result, SecurityId, Sha1Digest, WimString, hex};
+use crate::base::{
+    Error, FileSource, FileTime, LongPath, ReadAt, Result, SecurityId, Sha1Digest, WimString, hex,
+};
 use crate::formats::metadata_file::{Entry, MetadataFile, StoredBlob, unescaped};
 use crate::formats::wim::attributes::{DIRECTORY, ENCRYPTED, NORMAL, REPARSE_POINT, is_plain_directory};
 use crate::formats::wim::tagged_items;
@@ -273,7 +275,8 @@ impl<'a> Restorer<'a> {
         if file.reparse.is_some() {
             let text = entry.link.as_ref()?;
             // The text as the host has it: what was captured may count from another root.
-            let now = std::fs::read_link(self.source.join(path)).ok();
+            let now =
+                LongPath::to(&self.source.join(path)).and_then(|way| std::fs::read_link(way.path())).ok();
             let now = now.and_then(|now| host_name::to_image(now.as_os_str()));
             let is_same = now.is_some_and(|now| unescaped(text).is_some_and(|then| then == now.units()));
             return Some(if is_same { Changed::Nothing } else { Changed::Link });
@@ -286,8 +289,8 @@ impl<'a> Restorer<'a> {
                 return Some(Changed::Nothing);
             }
             // An empty directory stands for a reparse point; with something in it, it is a directory.
-            let is_empty =
-                std::fs::read_dir(self.source.join(path)).is_ok_and(|mut dir| dir.next().is_none());
+            let entries = LongPath::to(&self.source.join(path)).and_then(|way| std::fs::read_dir(way.path()));
+            let is_empty = entries.is_ok_and(|mut entries| entries.next().is_none());
             let is_stand_in = is_reparse && entry.attributes & DIRECTORY != 0;
             return is_stand_in.then_some(if is_empty { Changed::Nothing } else { Changed::Content });
         }

@@ -179,12 +179,20 @@ impl NtfsVolume {
     /// What the system gives.
     pub(super) fn stream(self, path: &Path, name: &OsStr) -> io::Result<StreamData> {
         match self.streams {
-            StreamsInterface::Files => Ok(StreamData::File(stream_path(path, name))),
+            StreamsInterface::Files => Ok(StreamData::File(Self::stream_path(path, name))),
             _ => {
                 let value = xattr::get(path, stream_attribute(name))?;
                 Ok(StreamData::Bytes(value.unwrap_or_default()))
             }
         }
+    }
+
+    /// The path of a stream of the file at `path`, where streams are files.
+    pub(super) fn stream_path(path: &Path, name: &OsStr) -> PathBuf {
+        let mut path = path.as_os_str().to_owned();
+        path.push(":");
+        path.push(name);
+        path.into()
     }
 
     /// Makes a stream with these first bytes, in the place of one that is there.
@@ -193,7 +201,7 @@ impl NtfsVolume {
     /// What the system gives.
     pub(super) fn make_stream(self, path: &Path, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
         match self.streams {
-            StreamsInterface::Files => std::fs::write(stream_path(path, name), bytes),
+            StreamsInterface::Files => std::fs::write(Self::stream_path(path, name), bytes),
             _ => xattr::set(path, stream_attribute(name), bytes),
         }
     }
@@ -204,7 +212,7 @@ impl NtfsVolume {
     /// What the system gives.
     pub(super) fn append_to_stream(path: &Path, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
         use std::io::Write;
-        std::fs::OpenOptions::new().append(true).open(stream_path(path, name))?.write_all(bytes)
+        std::fs::OpenOptions::new().append(true).open(Self::stream_path(path, name))?.write_all(bytes)
     }
 
     /// Gives the name at `path` its 8.3 name.
@@ -283,13 +291,6 @@ const SHORT_NAME: &str = "system.ntfs_dos_name";
 pub(super) fn is_stream_name(name: &[u16]) -> bool {
     let is_bad = |unit: &u16| [0, u16::from(b'/'), u16::from(b'\\'), u16::from(b':')].contains(unit);
     !name.is_empty() && name.len() <= 255 && !name.iter().any(is_bad)
-}
-
-fn stream_path(path: &Path, name: &OsStr) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(":");
-    path.push(name);
-    path.into()
 }
 
 fn stream_attribute(name: &OsStr) -> OsString {

@@ -16,8 +16,8 @@ use crate::base::{Cancel, Context, Error, ErrorKind, FileTime, Result};
 use crate::formats::cab::DosTime;
 use crate::image::edit::Content;
 use crate::jobs::archive::{Allowance, Scratch, member_path, sort_members};
-use crate::jobs::spool::Spool;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
+use crate::transfer::spool::Spool;
 
 /// Bytes that are unpacked between two looks at whether the user asked to stop.
 const BLOCK_BYTES: usize = 256 << 10;

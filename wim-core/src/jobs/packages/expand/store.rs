@@ -10,8 +10,8 @@ use super::plan::PlannedFile;
 use crate::base::{Error, FileSource, FileTime, ReadAt, Result, read_at};
 use crate::image::edit::Content;
 use crate::jobs::archive::Scratch;
-use crate::jobs::spool::Spool;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
+use crate::transfer::spool::Spool;
 
 /// Takes finished files from many threads, and gives them back to those that are made from them.
 pub(super) trait Store: Sync {

@@ -58,17 +58,43 @@ pub(super) struct Decoded {
     pub(super) start: u64,
     pub(super) is_last: bool,
     bytes: Result<PieceBytes>,
+    /// What is wrong with bytes that are there all the same.
+    damage: Option<Error>,
+    tolerance: Tolerance,
     chain: Option<Arc<DigestChain<PieceBytes>>>,
 }
 
 impl Decoded {
-    /// The bytes; an error when they could not be decoded, or the blob is complete and has another digest.
-    pub(super) fn finished(&self) -> Result<PieceBytes> {
+    /// The bytes and what is wrong with them; an error instead when they could not be decoded, or the blob is complete and has
+    /// another digest, and that is not tolerated.
+    pub(super) fn finished(&self) -> Result<(PieceBytes, Option<Error>)> {
         let bytes = self.bytes.as_ref().map_err(Error::duplicate)?;
+        let mut damage = self.damage.as_ref().map(Error::duplicate);
         if let Some(chain) = self.chain.as_ref().filter(|_| self.is_last) {
-            check_digest(self.digest, chain.digest().0)?;
+            let checked = check_digest(self.digest, chain.digest().0);
+            damage = self.tolerance.note(damage, checked)?;
         }
-        Ok(bytes.clone())
+        Ok((bytes.clone(), damage))
+    }
+}
+
+/// What becomes of damaged blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tolerance {
+    /// They are errors.
+    Whole,
+    /// Zeros stand for chunks that cannot be decoded, and what is wrong is told beside the bytes.
+    Damaged,
+}
+
+impl Tolerance {
+    /// The first damage, when damage is tolerated.
+    fn note(self, first: Option<Error>, done: Result<()>) -> Result<Option<Error>> {
+        match (self, done) {
+            (Self::Whole, Err(error)) => Err(error),
+            (Self::Damaged, Err(error)) => Ok(Some(first.unwrap_or(error))),
+            (_, Ok(())) => Ok(first),
+        }
     }
 }
 
@@ -281,11 +307,12 @@ impl Iterator for PipeItems<'_> {
 pub(super) struct PipeWorker {
     decoders: HashMap<ChunkFormat, ChunkDecoder>,
     pool: BufferPool,
+    tolerance: Tolerance,
 }
 
 impl PipeWorker {
-    pub(super) fn new(pool: BufferPool) -> Self {
-        Self { decoders: HashMap::new(), pool }
+    pub(super) fn new(pool: BufferPool, tolerance: Tolerance) -> Self {
+        Self { decoders: HashMap::new(), pool, tolerance }
     }
 
     /// The parts of an item, decoded, and what ended the stream behind them.
@@ -301,8 +328,12 @@ impl PipeWorker {
             results.push((range, self.decode(part, stored.unwrap_or(&[]), out.unwrap_or(&mut []))));
         }
         let buffer = Arc::new(buffer);
-        let decoded = |(part, (range, result)): (StoredPart, (Range<usize>, Result<()>))| {
-            let bytes = result.map(|()| PieceBytes::new(Arc::clone(&buffer), range));
+        let tolerance = self.tolerance;
+        let decoded = |(part, (range, result)): (StoredPart, (Range<usize>, Result<Option<Error>>))| {
+            let (bytes, damage) = match result {
+                Ok(damage) => (Ok(PieceBytes::new(Arc::clone(&buffer), range)), damage),
+                Err(error) => (Err(error), None),
+            };
             if let (Ok(bytes), Some((chain, number))) = (&bytes, &part.chain) {
                 chain.bring(*number, bytes.clone());
             }
@@ -312,23 +343,35 @@ impl PipeWorker {
                 start: part.start,
                 is_last: part.is_last,
                 bytes,
+                damage,
+                tolerance,
                 chain: part.chain.map(|(chain, _)| chain),
             }
         };
         (work.parts.into_iter().zip(results).map(decoded).collect(), work.stop)
     }
 
-    /// Decodes a part; that of a whole blob is checked.
-    fn decode(&mut self, part: &StoredPart, stored: &[u8], out: &mut [u8]) -> Result<()> {
+    /// Decodes a part; that of a whole blob is checked. Gives the damage that is tolerated.
+    fn decode(&mut self, part: &StoredPart, stored: &[u8], out: &mut [u8]) -> Result<Option<Error>> {
+        let mut damage = None;
         if part.blob.is_compressed() {
-            self.decode_chunks(part, stored, out)?;
+            damage = self.decode_chunks(part, stored, out)?;
         } else {
             out.copy_from_slice(stored);
         }
-        if part.chain.is_some() { Ok(()) } else { check_digest(part.blob.digest, Sha1Digest::of(out)) }
+        match part.chain {
+            Some(_) => Ok(damage),
+            None => self.tolerance.note(damage, check_digest(part.blob.digest, Sha1Digest::of(out))),
+        }
     }
 
-    fn decode_chunks(&mut self, part: &StoredPart, mut stored: &[u8], mut out: &mut [u8]) -> Result<()> {
+    fn decode_chunks(
+        &mut self,
+        part: &StoredPart,
+        mut stored: &[u8],
+        mut out: &mut [u8],
+    ) -> Result<Option<Error>> {
+        let (tolerance, mut damage) = (self.tolerance, None);
         let decoder = decoder_of(&mut self.decoders, part.format);
         let first = part.start / u64::from(part.format.chunk_size().bytes());
         let mut offset = part.offset;
@@ -337,15 +380,20 @@ impl PipeWorker {
             let (chunk, rest) = stored.split_at(stored_size as usize);
             let (target, remaining) = out.split_at_mut(size as usize);
             offset += part.format.layout().chunk_prefix_bytes();
-            decoder.decode(chunk, target).map_err(|e| {
+            let decoded = decoder.decode(chunk, target).map_err(|e| {
                 let message =
                     format!("chunk {number} of blob {} cannot be decompressed: {e}", part.blob.digest);
                 Error::format("chunk", "data", offset, message)
                     .remedy("the data is damaged; send it again from its source")
-            })?;
+            });
+            if decoded.is_err() {
+                // What was decoded before the error is no better than nothing.
+                target.fill(0);
+            }
+            damage = tolerance.note(damage, decoded)?;
             offset += u64::from(stored_size);
             (stored, out) = (rest, remaining);
         }
-        Ok(())
+        Ok(damage)
     }
 }

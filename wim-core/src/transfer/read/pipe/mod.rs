@@ -13,6 +13,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use self::input::{PipeInput, StoredBlob};
+pub use self::items::Tolerance;
 use self::items::{PipeItems, PipeWork, PipeWorker};
 use super::worker::PieceBytes;
 use crate::base::pipeline::{Budget, BufferPool, map_in_order};
@@ -42,6 +43,8 @@ pub struct PipedPiece<'p> {
     pub bytes: Result<&'p [u8]>,
     /// True for the last piece; its bytes are an error when the blob's digest differs.
     pub is_last: bool,
+    /// What is wrong with the bytes, where damage is tolerated; that of the digest comes with the last piece.
+    pub damage: Option<Error>,
 }
 
 impl<'r> PipedWim<'r> {
@@ -102,7 +105,7 @@ impl<'r> PipedWim<'r> {
     pub fn read_blobs(
         self,
         cx: &Context<'_>,
-        wanted: HashSet<Sha1Digest>,
+        (wanted, tolerance): (HashSet<Sha1Digest>, Tolerance),
         mut sink: impl FnMut(PipedPiece<'_>) -> Result<()>,
     ) -> Result<()> {
         let Self { input, start } = self;
@@ -113,7 +116,7 @@ impl<'r> PipedWim<'r> {
         let pool = BufferPool::new();
         let mut items = PipeItems::new(input, start.header(), wanted, budget.batch_bytes);
         let new_worker = || {
-            let mut worker = PipeWorker::new(pool.clone());
+            let mut worker = PipeWorker::new(pool.clone(), tolerance);
             move |work: PipeWork| Ok(worker.run(work))
         };
         let name = start.name();
@@ -125,12 +128,14 @@ impl<'r> PipedWim<'r> {
                 }
                 let bytes = piece.finished().map_err(|e| e.in_file(name));
                 failed = bytes.is_err().then_some(piece.digest);
-                let length = bytes.as_ref().map_or(0, |bytes| bytes.as_ref().len() as u64);
+                let length = bytes.as_ref().map_or(0, |(bytes, _)| bytes.as_ref().len() as u64);
                 let is_last = piece.is_last || bytes.is_err();
-                let bytes = bytes.as_ref().map(|bytes: &PieceBytes| bytes.as_ref());
+                let damage = bytes.as_ref().ok().and_then(|(_, damage)| damage.as_ref());
+                let damage = damage.map(|damage| damage.duplicate().in_file(name));
+                let bytes = bytes.as_ref().map(|(bytes, _): &(PieceBytes, _)| bytes.as_ref());
                 let bytes = bytes.map_err(Error::duplicate);
                 let (digest, size, start) = (piece.digest, piece.size, piece.start);
-                sink(PipedPiece { digest, size, start, bytes, is_last })?;
+                sink(PipedPiece { digest, size, start, bytes, is_last, damage })?;
                 cx.progress.advance(length);
             }
             stop.map_or(Ok(()), |error: Error| Err(error.in_file(name)))
