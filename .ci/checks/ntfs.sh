@@ -97,7 +97,10 @@ quietly "$wim" apply rich.wim 1 plain --metadata
 mv plain.wim-metadata from-file
 rm -rf plain
 "$wim" apply - 1 plain --metadata <rich.wim >log 2>&1 || { cat log; fail "apply from a pipe"; }
-cmp from-file plain.wim-metadata || fail "the side files differ"
+# But for the order of the blobs, which is that of their data in the one and that of their names in the other.
+cmp <(sort from-file) <(sort plain.wim-metadata) || fail "the side files differ"
+quietly "$wim" capture plain plain.wim --metadata --config=all.ini
+same rich.wim plain.wim
 
 mkdir mounted
 volume probe.ntfs
@@ -141,8 +144,35 @@ quietly "$wim" capture mounted/extracted ours.wim --config=all.ini
 "$wim" diff rich.wim ours.wim --json >log || true
 paths=$(grep -o '"path":"[^"]*"' log | sort -u | tr '\n' ' ')
 [ -z "${paths#'"path":"/" '}" ] || fail "extracted: $paths differ"
+unmounts
+# A volume has each object id once.
+volume ours.ntfs
+mounts ours.ntfs windows || fail "the volume cannot be mounted"
 "$wim" apply - 1 mounted/piped <rich.wim >log 2>&1 || { cat log; fail "apply from a pipe onto a volume"; }
 quietly "$wim" capture mounted/piped ours.wim --config=all.ini
 same rich.wim ours.wim
 unmounts
+
+say "a stream larger than the memory that may be used, from a pipe into a side file and onto a volume"
+volume ours.ntfs
+truncate -s 600M ours.ntfs
+quietly mkntfs -F -Q -q ours.ntfs
+mounts ours.ntfs windows || fail "the volume cannot be mounted"
+mkdir mounted/large
+printf data >mounted/large/file
+head -c 200000000 /dev/zero | tr '\0' 'w' >mounted/large/file:stream
+quietly "$wim" capture mounted/large large.wim --pipable --compress=XPRESS --config=all.ini
+for target in "side --metadata" mounted/again; do
+  # shellcheck disable=SC2086
+  python3 - "$wim" apply - 1 $target --memory=64M --threads=2 <<'END' || fail "a large stream to $target"
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdin=open("large.wim", "rb"), stdout=subprocess.DEVNULL)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(f"   {peak // 1024} MiB at most")
+sys.exit(status != 0 or peak > 140 * 1024)
+END
+done
+cmp mounted/large/file:stream mounted/again/file:stream || fail "the large stream differs"
+unmounts
+rm -rf ours.ntfs side side.wim-metadata
 say "done"

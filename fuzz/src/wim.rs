@@ -8,7 +8,7 @@ use wim_core::formats::metadata_file::{MetadataFile, StoredBlob};
 use wim_core::formats::security_descriptor::to_sddl;
 use wim_core::formats::wim::{BlobHeader, WimFile, WimXml};
 use wim_core::image::{load, store};
-use wim_core::transfer::read::PipedWim;
+use wim_core::transfer::read::{PipedWim, Tolerance};
 use wim_core::transfer::verify::verify;
 
 /// A WIM is verified to its end or refused; nothing panics and memory stays within a small budget.
@@ -34,15 +34,18 @@ pub fn pipe_is_read_or_refused(bytes: &[u8]) {
     let headers = bytes.windows(BlobHeader::BYTES).filter(|window| window.starts_with(&magic));
     let wanted: HashSet<_> =
         headers.filter_map(|window| BlobHeader::parse(window, 0).ok()).map(|blob| blob.digest).collect();
-    let mut input = bytes;
-    let Ok(pipe) = PipedWim::open(&mut input, "pipe", &cx) else { return };
-    for image in pipe.start().images().take(4) {
-        let _ = pipe.start().read_metadata(image, 1 << 20);
+    for tolerance in [Tolerance::Whole, Tolerance::Damaged] {
+        let mut input = bytes;
+        let Ok(pipe) = PipedWim::open(&mut input, "pipe", &cx) else { return };
+        for image in pipe.start().images().take(4) {
+            let _ = pipe.start().read_metadata(image, 1 << 20);
+        }
+        let _ = pipe.read_blobs(&cx, (wanted.clone(), tolerance), |piece| {
+            assert!(wanted.contains(&piece.digest), "a blob that nobody wanted");
+            assert!(tolerance == Tolerance::Damaged || piece.damage.is_none(), "damage was tolerated");
+            Ok(())
+        });
     }
-    let _ = pipe.read_blobs(&cx, wanted.clone(), |piece| {
-        assert!(wanted.contains(&piece.digest), "a blob that nobody wanted");
-        Ok(())
-    });
 }
 
 /// Metadata that loads is stored and loads again as the same tree.
