@@ -32,7 +32,7 @@ head -c 4000000 /dev/urandom >three/dir/noise
 quietly "$wim" capture one base.wim one --check
 quietly "$wim" append two base.wim two
 quietly "$wim" capture three other.wim other
-printf 'delete /dir/numbers\nadd three/elevens /dir/new\nrename /sevens /moved\n' >commands
+printf 'delete /dir/numbers\nadd three /dir/new\nrename /sevens /moved\n' >commands
 
 # What an image holds, whatever its place and times in the file.
 holds() { "$wim" info "$1" --json | grep -E '"(name|compression|directory_count|file_count|total_bytes|hard_link_bytes)":' | tail -n +2 | tr -d ' \n'; }
