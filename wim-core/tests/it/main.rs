@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod cab_extract;
 mod cab_real;
 mod cab_write;
 mod capture_apply;
