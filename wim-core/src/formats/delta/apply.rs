@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::header::{FileType, Flags, Header};
 use super::pe_transforms::{Layout, Reading, transform};
 use super::preprocess::Preprocess;
-use super::rift::{Entry, Rift};
+use super::rift::{Entry, MAX_PIECES, Rift};
 use super::{e8, patch_stream};
 use crate::base::{Digest, Error, Result};
 
@@ -51,6 +51,18 @@ impl Default for Claim {
     fn default() -> Self {
         Self { size: None, digest: None, max_bytes: DEFAULT_MAX_TARGET_BYTES, proof: Proof::Required }
     }
+}
+
+/// Bytes that the rift tables of a delta of so many bytes take at most while it is applied: as read, composed, inverted with
+/// what is covered already, and joined for the patch stream.
+#[must_use]
+pub fn max_table_bytes(delta_bytes: u64) -> u64 {
+    /// An entry takes two bits of the delta at least.
+    const ENTRIES_PER_BYTE: u64 = 4;
+    /// Copies of the tables that are in memory at once.
+    const COPIES: u64 = 5;
+    let entries = delta_bytes.saturating_mul(ENTRIES_PER_BYTE).min(MAX_PIECES as u64);
+    entries * COPIES * size_of::<Entry>() as u64
 }
 
 /// Rebuilds a target from its `reference`, empty for a delta that needs none.

@@ -157,7 +157,7 @@ impl Breaks {
     fn new(own: &Rift, caller: &Rift, reference_size: usize) -> Self {
         let whole = Entry { source: reference_size as i64, target: 0 };
         let entries = own.entries().iter().chain(caller.entries()).copied().chain([whole]).collect();
-        Self { entries: Rift::new(entries).entries().to_vec(), passed: 0 }
+        Self { entries: Rift::new(entries).into_entries(), passed: 0 }
     }
 
     /// The offset at `place`, and the next place where it changes.

@@ -54,7 +54,7 @@ impl<'a> Rebuild<'a> {
     /// `Limit` when one file alone needs more than the memory of `cx`.
     pub(super) fn new(plan: &'a Plan<'a>, store: &'a dyn Store, cx: &Context<'_>) -> Result<Self> {
         for (number, file) in plan.files.iter().enumerate() {
-            let cost = plan.cost(number);
+            let cost = plan.least_bytes(number);
             if cost > cx.memory_bytes() {
                 let message = format!("rebuilding it takes {cost} bytes of memory");
                 return Err(Error::limit(message)
