@@ -49,6 +49,7 @@ mod tree_round_trip;
 #[cfg(target_os = "linux")]
 mod unix_data;
 mod updates_check;
+mod updates_compressed;
 mod updates_fixture;
 mod updates_hostile;
 mod updates_plan;
