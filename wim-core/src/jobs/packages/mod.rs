@@ -172,14 +172,20 @@ impl Opening<'_> {
     }
 
     fn program(&self, source: &Arc<dyn ReadAt>, name: &str) -> Result<OpenPackage> {
-        for embedded in find_cabinets(source)?.into_iter().take(MAX_EMBEDDED) {
+        let found = find_cabinets(source)?;
+        for embedded in found.iter().take(MAX_EMBEDDED) {
             let archive = Archive::Cabinet(Cabinet::open(Arc::new(embedded.section(source)?), name)?);
             if shape_of(&archive).is_some() {
                 let package = self.archive(&archive)?;
                 return Ok(OpenPackage { container: Container::Program, ..package });
             }
         }
-        Err(no_package("a program without a package cabinet inside"))
+        Err(match found.len() {
+            0..=MAX_EMBEDDED => no_package("a program without a package cabinet inside"),
+            more => {
+                no_package(&format!("no package among the first {MAX_EMBEDDED} of {more} cabinets inside"))
+            }
+        })
     }
 
     fn package(&self, archive: &Archive, payload: Payload, container: Container) -> Result<OpenPackage> {

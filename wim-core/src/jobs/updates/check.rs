@@ -165,10 +165,10 @@ pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>
 /// The line of a package that cannot be looked into.
 ///
 /// # Errors
-/// `error` itself when it is not about a package: nothing is there, it is none, it cannot be read.
+/// `error` itself when it is not about a package: nothing is there, a folder has none in it, it cannot be read.
 fn unread_line(path: &Path, error: Error) -> Result<PackageCheck> {
-    // Nothing there, or no update package, is a slip of the user's and no answer about an update.
-    if error.kind() == ErrorKind::NotFound {
+    // A slip of the user's, and no answer about an update. A file may lack something all the same: the next part of its set, say.
+    if error.kind() == ErrorKind::NotFound && !path.is_file() {
         return Err(error);
     }
     let notes = error.remedy_text().map(str::to_owned).into_iter().collect();

@@ -291,6 +291,35 @@ pub(super) fn copy_rift(
             );
         }
     }
+    let place = |(base, size): (i64, i64), row: i64| {
+        let inside = if row <= 0 { row } else { (row - 1).wrapping_mul(size) };
+        base.wrapping_add(inside)
+    };
+    for (ours, theirs, rift) in paired_rows(reference, target, map) {
+        match rift.filter(|rift| !rift.is_empty()) {
+            Some(rift) => {
+                for entry in rift.entries() {
+                    add(place(theirs, entry.target), place(ours, entry.source));
+                }
+            }
+            None => {
+                add(theirs.0, ours.0);
+            }
+        }
+    }
+    resized_columns(transformed, reference, target, map, &mut add);
+    if is_full { Err(too_much("rows of resized tables")) } else { Ok(entries) }
+}
+
+/// File offset of the first row, and bytes of each.
+type Rows = (i64, i64);
+
+/// The GUID heap and each table that both sides have, the reference's rows first, and how rows are renumbered.
+fn paired_rows<'m>(
+    reference: &Metadata,
+    target: &Metadata,
+    map: &'m Map,
+) -> Vec<(Rows, Rows, Option<&'m Rift>)> {
     let mut ranges = Vec::new();
     let [ours, theirs] = [reference, target].map(|side| side.streams[GUID].offset);
     if ours != 0 && theirs != 0 {
@@ -307,24 +336,7 @@ pub(super) fn copy_rift(
             ranges.push((ours, theirs, map.tables.get(table)));
         }
     }
-    let place = |(base, size): (i64, i64), row: i64| {
-        let inside = if row <= 0 { row } else { (row - 1).wrapping_mul(size) };
-        base.wrapping_add(inside)
-    };
-    for (ours, theirs, rift) in &ranges {
-        match rift.filter(|rift| !rift.is_empty()) {
-            Some(rift) => {
-                for entry in rift.entries() {
-                    add(place(*theirs, entry.target), place(*ours, entry.source));
-                }
-            }
-            None => {
-                add(theirs.0, ours.0);
-            }
-        }
-    }
-    resized_columns(transformed, reference, target, map, &mut add);
-    if is_full { Err(too_much("rows of resized tables")) } else { Ok(entries) }
+    ranges
 }
 
 /// Columns whose width differs: the other bytes of a row keep together, and new high halves come from zeros. It ends when
