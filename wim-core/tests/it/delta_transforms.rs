@@ -1,7 +1,7 @@
 //! Each transform of PE references on a tiny image of its own: a rift of three stretches moves what it should, and no more.
 
 use wim_core::base::{Digest, ErrorKind};
-use wim_core::formats::delta::apply::{Claim, apply};
+use wim_core::formats::delta::apply::{Claim, apply, table_bytes};
 
 use crate::delta_writer::{BitWriter, Options, endless_map, preprocess, write_transform};
 use crate::pe_image::{AMD64, CODE, DATA, FILE_BYTES, I386, Image, OLD_BASE, OPTIONAL, managed_image};
@@ -264,6 +264,9 @@ fn maps_of_endless_tables_are_refused_before_they_fill_memory() {
     let refused = |tables: u32| {
         apply(&image.bytes, &write_transform(&image.bytes, &options(tables)), &Claim::unproved()).unwrap_err()
     };
+    // What they would take is known before they are read.
+    let needed = |tables: u32| table_bytes(&write_transform(&image.bytes, &options(tables)));
+    assert!(needed(3) > 3 << 23 && needed(0) < 1 << 16 && table_bytes(b"no delta") == 0);
     // As many entries as one table may have, in two of them, and in three.
     assert_ne!(refused(2).kind(), ErrorKind::Limit);
     let error = refused(3);

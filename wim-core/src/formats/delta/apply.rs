@@ -53,16 +53,21 @@ impl Default for Claim {
     }
 }
 
-/// Bytes that the rift tables of a delta of so many bytes take at most while it is applied: as read, composed, inverted with
-/// what is covered already, and joined for the patch stream.
+/// Bytes that the rift tables of a delta take at most while it is applied: as read, composed, inverted with what is covered
+/// already, and joined for the patch stream. 0 for what is no delta.
 #[must_use]
-pub fn max_table_bytes(delta_bytes: u64) -> u64 {
-    /// An entry takes two bits of the delta at least.
+pub fn table_bytes(delta: &[u8]) -> u64 {
+    /// An entry takes a codeword of one bit for each of its numbers at least.
     const ENTRIES_PER_BYTE: u64 = 4;
     /// Copies of the tables that are in memory at once.
     const COPIES: u64 = 5;
-    let entries = delta_bytes.saturating_mul(ENTRIES_PER_BYTE).min(MAX_PIECES as u64);
-    entries * COPIES * size_of::<Entry>() as u64
+    let Ok(header) = Header::parse(delta) else { return 0 };
+    let entries =
+        |stream: &[u8], tables: u64| (stream.len() as u64 * ENTRIES_PER_BYTE).min(tables * MAX_PIECES as u64);
+    let (patch, _) = header.patch;
+    let own = if patch_stream::has_rift(patch) { entries(patch, 1) } else { 0 };
+    // Two rifts and a map, which is bounded as one.
+    (own + entries(header.preprocess.0, 3)) * COPIES * size_of::<Entry>() as u64
 }
 
 /// Rebuilds a target from its `reference`, empty for a delta that needs none.

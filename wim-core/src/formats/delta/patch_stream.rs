@@ -45,6 +45,11 @@ pub(super) fn decode(
     Ok(decoder.out.out)
 }
 
+/// Whether a stream has a rift table of its own; raw files and most others do without.
+pub(super) fn has_rift(stream: &[u8]) -> bool {
+    BitReader::new("patch stream", stream, 0).and_then(|mut bits| bits.bit("rift")).unwrap_or(false)
+}
+
 /// The three codes of a segment.
 struct Codes {
     main: Code,

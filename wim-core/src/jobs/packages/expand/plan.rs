@@ -8,7 +8,6 @@ use crate::base::{Digest, Error, FileTime, ReadAt, Result, read_at};
 use crate::formats::cbs::cix::{
     ContainerIndex, INDEX_NAME, MAX_INDEX_BYTES, PSF_INDEX_SUFFIX, Recipe, Source, SourcePlace,
 };
-use crate::formats::delta::apply::max_table_bytes;
 use crate::jobs::archive::Allowance;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 
@@ -227,22 +226,12 @@ impl<'p> Plan<'p> {
         marked
     }
 
-    /// Bytes in memory while a file is rebuilt, at most: what it needs anyway, and the tables that its delta may hold.
-    pub(super) fn cost(&self, number: usize) -> u64 {
-        let Some(file) = self.files.get(number) else { return 0 };
-        let tables = match file.recipe {
-            Recipe::Delta(..) => max_table_bytes(file.source_bytes),
-            Recipe::Stored(_) | Recipe::Copy(_) => 0,
-        };
-        self.least_bytes(number).saturating_add(tables)
-    }
-
-    /// Bytes in memory while a file is rebuilt, without the tables of its delta, which are small unless it means harm.
+    /// Bytes in memory while a file is rebuilt, at most, without the tables that its delta holds.
     ///
     /// A delta takes its source, the basis with its transformed copy and the marks of what is code in it, and its result
     /// twice: what other files are made from is moved to where they share it, and where one reading fails the next is tried
     /// beside it. Copies and stored files are their source.
-    pub(super) fn least_bytes(&self, number: usize) -> u64 {
+    pub(super) fn cost(&self, number: usize) -> u64 {
         let Some(file) = self.files.get(number) else { return 0 };
         let basis = file.recipe.basis_file().and_then(|basis| self.files.get(basis));
         let basis_bytes = basis.map_or(0, |basis| basis.length);
