@@ -120,4 +120,17 @@ assert len(plan["links"]) == sum(1 for f in plan["files"] if f["digest"]), len(p
 print("   plan:", ", ".join(f"{len(plan[k])} {k}" for k in ("files", "links", "registry", "records")))
 assert {l["path"].rsplit("\\", 1)[0] for l in plan["links"]} == {"\\Windows\\System32", "\\Windows\\SysWOW64"}
 PY
+
+say "a torn download is one line, and the others are judged"
+head -c 400000 "${packages[0]}" >"$work/Windows6.1-KB2999226-x64.msu"
+code=0
+"$wim" package check "$work/image.wim" "$work/Windows6.1-KB2999226-x64.msu" "${packages[@]}" --json >"$work/torn.json" || code=$?
+[ "$code" = 1 ] || fail "exit code $code instead of 1"
+python3 - "$work/torn.json" <<'PY'
+import json, sys
+image, = json.load(open(sys.argv[1]))["images"]
+outcomes = [(p["kb"], p["outcome"]) for p in image["packages"]]
+print("  ", outcomes)
+assert outcomes[0] == ("KB2999226", "applicable") and outcomes[-1] == ("KB2999226", "unreadable"), outcomes
+PY
 say "all as expected"

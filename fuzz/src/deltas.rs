@@ -5,7 +5,7 @@ use wim_core::formats::cbs::cix::ContainerIndex;
 use wim_core::formats::delta::apply::{Claim, apply};
 use wim_core::formats::delta::manifest;
 
-use crate::delta_writer::{Options, preprocess, write_delta, write_transform};
+use crate::delta_writer::{BitWriter, Options, preprocess, write_delta, write_transform};
 use crate::pe_image::{AMD64, CODE, DATA, I386, Image, managed_image};
 
 /// The most bytes that a target may have here.
@@ -93,7 +93,25 @@ pub fn delta_seeds() -> Vec<Vec<u8>> {
         let options = Options { file_type, flags, preprocess, ..Options::default() };
         seeds.push(write_transform(&image.bytes, &options));
     }
+    let (file_type, flags) = ALL_FLAGS[0];
+    let options = Options { file_type, flags, preprocess: map_of_metadata(), ..Options::default() };
+    seeds.push(write_transform(&managed_image().bytes, &options));
     seeds
+}
+
+/// A preprocess stream that renumbers strings and type references of managed metadata.
+fn map_of_metadata() -> Vec<u8> {
+    let mut bits = BitWriter::new();
+    bits.put(0x100_0000, 32).put(0, 32).put(0, 32).put(1, 32).rift(&[(0, 0)]).put(0, 1).rift(&ADDRESSES);
+    bits.put(1, 1).int_format().int_format().int_format().int_format();
+    for table in 0..4 + 64 {
+        bits.rift_entries(match table {
+            0 => &[(0, 0), (3, 19)],
+            5 => &[(0, 2)],
+            _ => &[],
+        });
+    }
+    bits.finish()
 }
 
 /// Programs with tables of many kinds.

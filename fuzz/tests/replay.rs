@@ -18,7 +18,7 @@ use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
 use wim_core::transfer::pack::{PackInput, pack, plan_folders};
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing as BlobPacking, Recompress, write,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing as BlobPacking, Recompress, write,
 };
 use wim_fuzz::{cab, codecs, deltas, discs, drivers, hive, updates, wim};
 
@@ -140,7 +140,7 @@ fn small_wim(compression: Compression, layout: WimLayout) -> Vec<u8> {
         boot: None,
         integrity: Integrity::Make,
         recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     };
     let cancel = Cancel::new();
     let mut file = Vec::new();

@@ -8,11 +8,12 @@ use std::ffi::OsString;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, ValueEnum};
 use wim_core::base::{ChunkSize, Error};
 use wim_core::formats::wim::{Compression, WimLayout};
 use wim_core::jobs::Level;
 use wim_core::jobs::cab::Existing;
+use wim_core::jobs::edited_image::VerifyDepth;
 use wim_core::jobs::open::Check;
 use wim_core::jobs::rebuild::{CompressionOptions, IntegrityChoice, SolidChoice, SolidOptions, SolidSort};
 use wim_core::jobs::target::Placement;
@@ -94,6 +95,25 @@ pub(crate) fn parse_property(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("'--image-property' argument must be in the form NAME=VALUE".to_owned()),
+    }
+}
+
+/// How a written file is read back before it takes its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerifyArgument {
+    /// Structure, tables, new data, and the checksums of copied bytes.
+    Written,
+    /// All data is decoded.
+    Full,
+}
+
+impl VerifyArgument {
+    /// The depth for a job.
+    pub(crate) fn depth(self) -> VerifyDepth {
+        match self {
+            Self::Written => VerifyDepth::Written,
+            Self::Full => VerifyDepth::Full,
+        }
     }
 }
 

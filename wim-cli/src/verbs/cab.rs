@@ -12,7 +12,7 @@ use wim_core::base::{Error, ErrorKind};
 use wim_core::formats::cab::Packing;
 use wim_core::jobs::Level;
 use wim_core::jobs::cab::{
-    self as job, CabinetInfo, CreateOptions, ExtractOptions, ExtractReport, OpenOptions, Set,
+    self as job, Bound, CabinetInfo, CreateOptions, ExtractOptions, ExtractReport, OpenOptions, Set,
 };
 
 use crate::arguments::{DestinationArguments, extracted_line, parse_bytes, parse_level};
@@ -51,12 +51,16 @@ enum Action {
         destination: DestinationArguments,
         #[command(flatten)]
         opening: Opening,
+        #[command(flatten)]
+        size: SizeOption,
     },
     /// Read everything and compare checksums; exit code 1 when there is damage
     Test {
         cabinet: PathBuf,
         #[command(flatten)]
         opening: Opening,
+        #[command(flatten)]
+        size: SizeOption,
     },
     /// Make a cabinet of files, and of folders with everything below them
     ///
@@ -100,6 +104,20 @@ impl Opening {
     }
 }
 
+/// How much may come out of a cabinet.
+#[derive(Args, Clone, Copy, Debug)]
+struct SizeOption {
+    /// Unpack however much it comes to: without it more than 100 times the size of the cabinet, if over 256M, is refused
+    #[arg(long)]
+    any_size: bool,
+}
+
+impl From<SizeOption> for Bound {
+    fn from(option: SizeOption) -> Self {
+        if option.any_size { Self::None } else { Self::Sane }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Method {
     /// Not at all.
@@ -136,9 +154,10 @@ impl Arguments {
                 }
                 Ok(Outcome::Done)
             }
-            Action::Extract { cabinet, names, destination, opening } => {
+            Action::Extract { cabinet, names, destination, opening, size } => {
                 let existing = destination.existing();
-                let options = ExtractOptions { open: opening.options(), patterns: names, existing };
+                let options =
+                    ExtractOptions { open: opening.options(), patterns: names, existing, bound: size.into() };
                 let report = session.run(|cx| job::extract(cx, &cabinet, &destination.dest_dir, &options))?;
                 if session.shell.is_json() {
                     session.shell.json("cab extract", &report)?;
@@ -146,7 +165,9 @@ impl Arguments {
                 session.shell.say(&extracted_line(report.files, report.bytes, report.kept))?;
                 Ok(Outcome::Done)
             }
-            Action::Test { cabinet, opening } => test(session, &cabinet, opening.options()),
+            Action::Test { cabinet, opening, size } => {
+                test(session, &cabinet, opening.options(), size.into())
+            }
             Action::Create { cabinet, files, compress, level, window, folder_size, force } => {
                 let options = CreateOptions {
                     packing: packing(compress, level, window)?,
@@ -176,8 +197,8 @@ fn packing(method: Method, level: Level, window: u8) -> Result<Packing, Error> {
 }
 
 /// Damage is an answer; anything else that goes wrong is a failure.
-fn test(session: &Session, cabinet: &std::path::Path, options: OpenOptions) -> Verdict {
-    let (report, error) = match session.run(|cx| job::test(cx, cabinet, options)) {
+fn test(session: &Session, cabinet: &std::path::Path, options: OpenOptions, bound: Bound) -> Verdict {
+    let (report, error) = match session.run(|cx| job::test(cx, cabinet, options, bound)) {
         Ok(report) => (report, None),
         Err(e) if matches!(e.kind(), ErrorKind::Format | ErrorKind::Corrupt) => {
             (ExtractReport::default(), Some(e))

@@ -3,18 +3,16 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use wim_core::base::atomic_file::IfExists;
 use wim_core::formats::wim::ChunkFormat;
 use wim_core::image::WimPath;
 use wim_core::jobs::Level;
-use wim_core::jobs::slipstream::{
-    ImageReport, Mode, SlipstreamOptions, SlipstreamReport, VerifyDepth, slipstream,
-};
+use wim_core::jobs::slipstream::{ImageReport, Mode, SlipstreamOptions, SlipstreamReport, slipstream};
 use wim_core::servicing::drivers::{DriverOptions, DriverReport, Unsigned};
 use wim_core::transfer::write::Integrity;
 
-use crate::arguments::{CompressionChoice, parse_compression};
+use crate::arguments::{CompressionChoice, VerifyArgument, parse_compression};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 use crate::verbs::driver::{notes_text, outcome_text};
@@ -68,22 +66,13 @@ pub(crate) struct Arguments {
     nocheck: bool,
     /// How OUT.wim is read back before it takes its name
     #[arg(long, value_enum, default_value = "written")]
-    verify: Verify,
+    verify: VerifyArgument,
     /// Show what would be done, and write nothing
     #[arg(long)]
     dry_run: bool,
     /// Replace OUT.wim if it exists
     #[arg(long)]
     force: bool,
-}
-
-/// How the result is read back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Verify {
-    /// Structure, tables, new data, and the digests of copied bytes.
-    Written,
-    /// All data is decoded.
-    Full,
 }
 
 /// `HOSTPATH=IMAGEPATH`; the last `=` divides, since image paths rarely have one.
@@ -134,10 +123,7 @@ impl Arguments {
             additions: self.add,
             compress,
             integrity,
-            verify: match self.verify {
-                Verify::Written => VerifyDepth::Written,
-                Verify::Full => VerifyDepth::Full,
-            },
+            verify: self.verify.depth(),
             mode: if self.dry_run { Mode::DryRun } else { Mode::Write },
         }
     }

@@ -190,6 +190,20 @@ fn damage_is_exit_1_of_test_and_2_of_extract() {
         assert_eq!(tested["error"]["place"]["structure"], "CFDATA");
         wim(at, &["cab", "extract", name, "--dest-dir=out"]).ends_with(2);
     }
+    // A folder that claims 65,535 blocks, 2 GiB: refused for what it would come to, and on demand for what it is.
+    let mut claims = good.clone();
+    claims[40..42].copy_from_slice(&[0xFF, 0xFF]);
+    fs::write(at.join("claims.cab"), claims).unwrap();
+    let ran = wim(at, &["cab", "test", "claims.cab"]).ends_with(2);
+    assert!(
+        ran.stderr.contains("more than the 268435456") && ran.stderr.contains("--any-size"),
+        "{}",
+        ran.stderr
+    );
+    wim(at, &["cab", "test", "claims.cab", "--any-size"]).ends_with(1);
+    wim(at, &["cab", "extract", "claims.cab", "--dest-dir=claims"]).ends_with(2);
+    assert!(!at.join("claims").exists());
+
     wim(at, &["cab", "test", "src/a.txt"]).ends_with(2);
     wim(at, &["cab", "test", "missing.cab"]).ends_with(2);
 

@@ -14,6 +14,9 @@ mod bench;
 mod cab;
 mod capture;
 mod delete;
+#[path = "../../../wim-core/tests/it/delta_writer.rs"]
+#[allow(dead_code, reason = "the tests of wim-core use the rest")]
+mod delta_writer;
 mod diff;
 mod dir;
 mod dir_usage;
@@ -28,12 +31,17 @@ mod hostile;
 mod http;
 mod in_place;
 mod info;
+#[cfg(unix)]
+mod interrupted;
 mod media;
 mod metadata;
 mod mount;
 mod optimize;
 mod package;
 mod package_expand;
+#[path = "../../../wim-core/tests/it/pe_image.rs"]
+#[allow(dead_code, reason = "the tests of wim-core use the rest")]
+mod pe_image;
 mod pipable;
 mod random_trees;
 mod reg;

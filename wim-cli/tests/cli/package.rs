@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::delta_writer::{Options, write_delta};
+use crate::pe_image::wcp_dll;
 use crate::{data_folder, wim};
 
 const TOKEN: &str = "31bf3856ad364e35";
@@ -119,6 +121,98 @@ fn a_package_is_described_and_judged_against_an_image() {
     let text = wim(at, &arguments).ends_with(0).text();
     assert!(text.contains("  - KB5555555  unknown: the pieces of a package (PSF)"), "{text}");
     assert!(text.contains("1. KB1111111") && text.contains("prerequisite missing: KB4490628"), "{text}");
+}
+
+#[test]
+fn compressed_manifests_are_read_with_the_base_of_the_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    image(at);
+    package(&at.join("fits"), 1_111_111, "6.0.0.0");
+    let manifest = at.join("fits").join(format!("{COMPONENT}.manifest"));
+    let text = fs::read(&manifest).unwrap();
+    let base = b"<assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\"><registryKeys><registryKey keyName=\""
+        .to_vec();
+    let options = Options { has_digest: false, ..Options::default() };
+    let delta = write_delta(&base, &text, &options);
+    fs::write(&manifest, [b"DCM\x01".as_slice(), &delta].concat()).unwrap();
+
+    let info = wim(at, &["package", "info", "fits", "--json"]).ends_with(0).json();
+    assert_eq!(info["components"].as_array().unwrap().len(), 0);
+    assert!(info["findings"][0].as_str().unwrap().contains("--image"), "{info}");
+    let ran = wim(at, &["package", "info", "fits", "--image", "out.wim"]).ends_with(2);
+    assert!(ran.stderr.contains("the image has no base manifest"), "{}", ran.stderr);
+    let checked = wim(at, &["package", "check", "out.wim", "fits", "--json"]).ends_with(1).json();
+    let line = &checked["images"][0]["packages"][0];
+    assert_eq!(line["outcome"], "unknown", "{line}");
+
+    fs::write(at.join("wcp.dll"), wcp_dll(&base)).unwrap();
+    let store =
+        "\\Windows\\WinSxS\\amd64_microsoft-windows-servicingstack_31bf3856ad364e35_6.1.7601.17514_none_0";
+    let add = format!("wcp.dll={store}\\wcp.dll");
+    wim(at, &["slipstream", "out.wim", "-o", "based.wim", "--add", &add, "--quiet"]).ends_with(0);
+    let text =
+        wim(at, &["package", "info", "fits", "--image", "based.wim:1", "--detailed"]).ends_with(0).text();
+    assert!(text.contains(COMPONENT) && text.contains("v = REG_DWORD 0x1"), "{text}");
+    let checked =
+        wim(at, &["package", "check", "based.wim", "fits", "--dry-run", "--json"]).ends_with(0).json();
+    let line = &checked["images"][0]["packages"][0];
+    assert_eq!(
+        (&line["outcome"], &line["plan"]["components"][0]["key_form"]),
+        (&"applicable".into(), &COMPONENT.into())
+    );
+    let findings = checked["images"][0]["findings"].to_string();
+    assert!(findings.contains("differs from that of all known versions"), "{findings}");
+    let listed = wim(at, &["package", "list", "based.wim", "--json"]).ends_with(0).json();
+    assert!(listed["images"][0]["base_manifest"].as_str().unwrap().ends_with("\\wcp.dll"), "{listed}");
+}
+
+#[test]
+fn a_damaged_file_says_nothing_about_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    image(at);
+    package(&at.join("fits"), 1_111_111, "6.0.0.0");
+    wim(at, &["cab", "create", "whole.cab", "fits", "--compress=none"]).ends_with(0);
+    let mut bytes = fs::read(at.join("whole.cab")).unwrap();
+    fs::write(at.join("windows6.1-kb7777777.cab"), &bytes[..bytes.len() - 300]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(at.join("flipped.cab"), &bytes).unwrap();
+    fs::write(at.join("empty.msu"), "").unwrap();
+    // A document that is damaged in a folder, where no checksum tells.
+    package(&at.join("torn"), 3_333_333, "6.0.0.0");
+    fs::write(at.join("torn").join(format!("{COMPONENT}.manifest")), "<assembly").unwrap();
+    let line = [
+        "package",
+        "check",
+        "out.wim",
+        "windows6.1-kb7777777.cab",
+        "flipped.cab",
+        "torn",
+        "empty.msu",
+        "fits",
+    ];
+    let line: Vec<&str> = line.iter().chain(&["--json"]).copied().collect();
+    let checked = wim(at, &line).ends_with(1).json();
+    let packages = checked["images"][0]["packages"].as_array().unwrap();
+    let outcomes: Vec<(&str, &str)> = packages
+        .iter()
+        .map(|package| (package["path"].as_str().unwrap(), package["outcome"].as_str().unwrap()))
+        .collect();
+    assert_eq!(outcomes[0], ("fits", "applicable"));
+    for file in ["windows6.1-kb7777777.cab", "flipped.cab", "torn", "empty.msu"] {
+        assert!(outcomes.contains(&(file, "unreadable")), "{file}: {outcomes:?}");
+    }
+    let cut = packages.iter().find(|package| package["path"] == "windows6.1-kb7777777.cab").unwrap();
+    assert_eq!(cut["kb"], "KB7777777");
+    assert!(cut["reason"].as_str().unwrap().contains("CFDATA"), "{cut}");
+    // A file that is not there is a slip.
+    wim(at, &["package", "check", "out.wim", "gone.msu", "fits"]).ends_with(2);
+    // Nothing is left beside the image, nor anywhere else.
+    assert!(
+        !fs::read_dir(at).unwrap().any(|entry| entry.unwrap().file_name().to_string_lossy().contains("tmp"))
+    );
 }
 
 #[test]

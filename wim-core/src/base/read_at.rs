@@ -33,6 +33,16 @@ pub fn read_exact_at(source: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Result
     })
 }
 
+/// The first `most` bytes of `source`, or all when there are fewer: for telling what it is.
+///
+/// # Errors
+/// `Io`.
+pub fn read_start(source: &dyn ReadAt, most: usize) -> Result<Vec<u8>> {
+    let mut start = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX).min(most)];
+    read_exact_at(source, &mut start, 0)?;
+    Ok(start)
+}
+
 /// `bytes` bytes from `offset` of `source`, for several holders; they are in memory once.
 ///
 /// # Errors

@@ -12,7 +12,8 @@ use super::error::{Error, ErrorKind, Place, Result};
 pub struct XmlLimits {
     /// Deepest nesting of elements.
     pub depth: usize,
-    /// Most elements, texts, comments and instructions.
+    /// Most elements, texts, comments and instructions; there may be twice as many attributes. Each takes 72 bytes beside the
+    /// text.
     pub nodes: u32,
     /// Most attributes of one element; comparing them all with each other is what parsers do.
     pub attributes: usize,
@@ -41,6 +42,7 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>> {
 /// # Errors
 /// `Format` with line and column for what is not well-formed and for a DTD, `Limit` for too much of it.
 pub fn parse<'t>(text: &'t str, limits: XmlLimits, name: &str) -> Result<roxmltree::Document<'t>> {
+    check_count(text, limits, name)?;
     check_size(text, limits, name)?;
     let options =
         roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: limits.nodes, ..Default::default() };
@@ -54,6 +56,21 @@ pub fn parse<'t>(text: &'t str, limits: XmlLimits, name: &str) -> Result<roxmltr
             .at(Place::Line { line: position.row, column: position.col })
             .with_source(e)
     })
+}
+
+/// Compares the signs that nodes and attributes begin with against the limits: the parser makes room for as many of both
+/// before it reads any.
+fn check_count(text: &str, limits: XmlLimits, name: &str) -> Result<()> {
+    // An element has two tags; both signs are rare in texts.
+    let most = 2 * limits.nodes as usize;
+    for (sign, what) in [(b'<', "tags"), (b'=', "attributes")] {
+        let count = text.bytes().filter(|&byte| byte == sign).count();
+        if count > most {
+            return Err(Error::limit(format!("{name}: {count} {what}, more than the {most} allowed"))
+                .remedy("it is damaged or made to do harm; get it again from its source"));
+        }
+    }
+    Ok(())
 }
 
 /// Counts depth and attributes in one pass over the text, as a parser would see them.
@@ -123,6 +140,10 @@ mod tests {
         assert_eq!(kind("<a x='' y='' z=''/>"), Some(ErrorKind::Limit));
         assert_eq!(kind(&format!("<a>{}</a>", "<b/>".repeat(200))), Some(ErrorKind::Limit));
         assert_eq!(kind("<a><b></a>"), Some(ErrorKind::Format));
+        // What the parser would make room for, though it is all one text or one comment.
+        assert_eq!(kind(&format!("<a>{}</a>", "=".repeat(201))), Some(ErrorKind::Limit));
+        assert_eq!(kind(&format!("<a><!--{}--></a>", "<".repeat(201))), Some(ErrorKind::Limit));
+        assert_eq!(kind(&format!("<a>{}</a>", "=".repeat(200))), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::image::glob::Case;
 use crate::image::store::store;
 use crate::image::{ExistingFiles, ImageCounts, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Captured, Known, capture};
-use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim, Packing};
+use crate::transfer::write::{CopyChecksums, NewImage, NewMetadata, NewWim, Packing};
 
 /// A tree that grows, and the contents that no WIM has yet.
 pub(super) struct Assembly {
@@ -146,7 +146,7 @@ impl Assembly {
             boot: wim.boot_index(),
             integrity: integrity.resolve(Some(wim)),
             recompress: CompressionOptions::default().recompress,
-            copy_digests: CopyDigests::Drop,
+            copy_checksums: CopyChecksums::Drop,
         };
         write_target(cx, new, (wim, file, path), placement)
     }

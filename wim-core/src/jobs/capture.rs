@@ -33,7 +33,7 @@ use crate::image::store::store;
 use crate::image::{ExistingFiles, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Exclusions};
 use crate::transfer::read::{WimBlobs, blob_not_found};
-use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim};
+use crate::transfer::write::{CopyChecksums, NewImage, NewMetadata, NewWim};
 
 /// How a directory is captured, and what is said of the image.
 #[derive(Clone, Debug)]
@@ -187,7 +187,7 @@ fn run_new(
         boot: (options.boot == Boot::Yes).then(|| ImageIndex::from_position(0)),
         integrity: options.integrity.resolve(None),
         recompress: options.compression.recompress,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     };
     Ok(report(write(new)?, totals))
 }
@@ -241,7 +241,7 @@ fn run_existing(
         boot,
         integrity: options.integrity.resolve(Some(&wim)),
         recompress: options.compression.recompress,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     };
     let written = write_target(cx, new, (&wim, file, target), placement)?;
     Ok(report(written, totals))

@@ -9,7 +9,7 @@ use super::open::Check;
 use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
 use super::target::{Placement, Target, write_target};
 use crate::base::{Context, ImageIndex, Result};
-use crate::transfer::write::{CopyDigests, NewWim, Packing};
+use crate::transfer::write::{CopyChecksums, NewWim, Packing};
 
 /// Deletes the images that `text` names from the file at `path`.
 ///
@@ -41,7 +41,7 @@ pub fn run(
         boot: boot.map(ImageIndex::from_position),
         integrity: integrity.resolve(Some(&wim)),
         recompress: CompressionOptions::default().recompress,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     };
     write_target(cx, new, (&wim, file, path), placement)
 }

@@ -17,7 +17,7 @@ use super::target::{Placement, Target, is_same_file, write_target};
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Result, Stage};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
-use crate::transfer::write::{CopyDigests, NewImage, NewWim, SolidOrder};
+use crate::transfer::write::{CopyChecksums, NewImage, NewWim, SolidOrder};
 
 /// How images are exported.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ fn target_plan<'w>(
         boot: existing.and_then(WimFile::boot_index),
         integrity: options.integrity.resolve(existing),
         recompress: options.compression.recompress,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     })
 }
 

@@ -14,7 +14,7 @@ use super::rebuild::{IntegrityChoice, existing_images};
 use super::target::{Placement, Target, write_target};
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{WimFile, WimLayout, WimXml};
-use crate::transfer::write::{CopyDigests, Integrity, NewWim, Packing, Recompress, replace_xml};
+use crate::transfer::write::{CopyChecksums, Integrity, NewWim, Packing, Recompress, replace_xml};
 
 /// What is to be changed.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ fn rewritten<'w>(wim: &'w WimFile, cx: &Context<'_>) -> Result<NewWim<'w>> {
         integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
         packing: Packing::as_in(wim),
         recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     })
 }
 

@@ -10,7 +10,7 @@ use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_imag
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, Result};
 use crate::formats::wim::WimFile;
-use crate::transfer::write::{CopyDigests, NewWim, Packing};
+use crate::transfer::write::{CopyChecksums, NewWim, Packing};
 
 /// Joins the files at `parts` into a new file at `target`, replacing one that is there.
 ///
@@ -59,7 +59,7 @@ pub fn run(
         boot: None,
         integrity,
         recompress: CompressionOptions::default().recompress,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     };
     write_file(cx, new, target, IfExists::Replace)
 }

@@ -9,7 +9,7 @@ use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_imag
 use super::target::{Placement, Target, compact_in_place, not_compactible, write_target};
 use crate::base::{Context, Error, Result};
 use crate::formats::wim::WimLayout;
-use crate::transfer::write::{CopyDigests, NewWim, Recompress};
+use crate::transfer::write::{CopyChecksums, NewWim, Recompress};
 
 /// Rewrites the file at `path`, or compacts it in place.
 ///
@@ -58,7 +58,7 @@ pub fn run(
         boot: wim.boot_index(),
         integrity: integrity.resolve(Some(&wim)),
         recompress: options.recompress,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     };
     write_target(cx, new, (&wim, file, path), Placement::Rebuild)
 }

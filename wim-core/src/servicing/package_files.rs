@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::base::{Error, FileTime, Result};
 use crate::image::edit::Content;
 
@@ -36,6 +38,23 @@ impl PackageFile {
     }
 }
 
+/// The bytes of a file and their SHA-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashedBytes {
+    /// The bytes.
+    pub bytes: Arc<[u8]>,
+    /// Their digest.
+    pub sha256: [u8; 32],
+}
+
+impl HashedBytes {
+    /// Hashes `bytes`.
+    #[must_use]
+    pub fn of(bytes: Arc<[u8]>) -> Self {
+        Self { sha256: Sha256::digest(&bytes).into(), bytes }
+    }
+}
+
 /// A tree of files that holds driver packages.
 pub trait PackageFiles: Send + Sync {
     /// What messages call it: a host path, say.
@@ -59,6 +78,14 @@ pub trait PackageFiles: Send + Sync {
     /// # Errors
     /// `Limit` when it has more than `limit` bytes, else what reading gives.
     fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>>;
+
+    /// [`Self::read`] with the digest of the bytes, which sources that keep files compute once.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_hashed(&self, file: &PackageFile, limit: u64) -> Result<HashedBytes> {
+        self.read(file, limit).map(HashedBytes::of)
+    }
 
     /// The same file as the content of an image's file, to be read when it is written.
     ///

@@ -12,7 +12,7 @@ use wim_core::image::edit::Content;
 use wim_core::transfer::integrity::damaged_slices;
 use wim_core::transfer::read::{BlobInput, read_blobs, sort_by_offset};
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, WriteReport, write,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, WriteReport, write,
 };
 
 use crate::samples::{mixed_bytes, random_bytes};
@@ -67,7 +67,7 @@ pub(crate) fn new_wim<'a>(format: ChunkFormat, contents: &'a [(Sha1Digest, Conte
         boot: ImageIndex::new(1),
         integrity: Integrity::Make,
         recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Keep,
+        copy_checksums: CopyChecksums::Keep,
     }
 }
 
@@ -198,7 +198,7 @@ fn resources_in_the_wanted_form_are_copied_and_others_are_encoded_anew() {
     }
     for block in &report.copied {
         let bytes = &copy[block.offset as usize..(block.offset + block.length) as usize];
-        assert_eq!(Sha1Digest::of(bytes), block.digest);
+        assert_eq!(crc32fast::hash(bytes), block.checksum);
     }
     for (format, recompress) in [
         (lzx, Recompress::Always),

@@ -14,7 +14,7 @@ use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Stream, StreamKind, Streams, Tree, store};
 use wim_core::transfer::verify::verify;
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
 };
 
 use crate::samples::mixed_bytes;
@@ -45,7 +45,7 @@ fn wim_of(
         boot: None,
         integrity,
         recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     };
     let cancel = Cancel::new();
     let mut file = Vec::new();

@@ -1,9 +1,9 @@
 //! Each transform of PE references on a tiny image of its own: a rift of three stretches moves what it should, and no more.
 
 use wim_core::base::{Digest, ErrorKind};
-use wim_core::formats::delta::apply::{Claim, apply};
+use wim_core::formats::delta::apply::{Claim, apply, table_bytes};
 
-use crate::delta_writer::{BitWriter, Options, preprocess, write_transform};
+use crate::delta_writer::{BitWriter, Options, endless_map, preprocess, write_transform};
 use crate::pe_image::{AMD64, CODE, DATA, FILE_BYTES, I386, Image, OLD_BASE, OPTIONAL, managed_image};
 
 const NEW_BASE: u64 = 0x100_0000;
@@ -252,6 +252,28 @@ fn programs_without_any_digest_are_refused_unless_the_proof_is_waived() {
     let target = apply(&image.bytes, &delta, &Claim::unproved()).unwrap();
     let stated = Claim { digest: Some(Digest::Md5([0; 16]).of_same_kind(&target)), ..Claim::default() };
     assert_eq!(apply(&image.bytes, &delta, &stated).unwrap(), target);
+}
+
+#[test]
+fn maps_of_endless_tables_are_refused_before_they_fill_memory() {
+    let image = managed_image();
+    let options = |tables: u32| {
+        let preprocess = endless_map(tables);
+        Options { file_type: 2, flags: 0xC000, preprocess, ..Options::default() }
+    };
+    let refused = |tables: u32| {
+        apply(&image.bytes, &write_transform(&image.bytes, &options(tables)), &Claim::unproved()).unwrap_err()
+    };
+    // What they would take is known before they are read.
+    let needed = |tables: u32| table_bytes(&write_transform(&image.bytes, &options(tables)));
+    assert!(needed(3) > 3 << 23 && needed(0) < 1 << 16 && table_bytes(b"no delta") == 0);
+    // As many entries as one table may have, in two of them, and in three.
+    assert_ne!(refused(2).kind(), ErrorKind::Limit);
+    let error = refused(3);
+    assert!(
+        error.kind() == ErrorKind::Limit && error.message().contains("only 0 of 1048576 are left"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -265,6 +265,23 @@ pub(crate) fn preprocess(base: u64, stamp: u32, files: &[(i64, i64)], addresses:
     bits.finish()
 }
 
+/// A preprocess stream that ends within a map of managed metadata, whose first tables have 2^19 entries of two bits each.
+pub(crate) fn endless_map(tables: u32) -> Vec<u8> {
+    let mut bits = BitWriter::new();
+    bits.put(0, 32).put(0, 32).put(0, 32).put(0, 32).rift(&[]).put(0, 1).rift(&[]).put(1, 1);
+    for _ in 0..4 {
+        // One symbol, of one bit.
+        bits.put(1, 8).put(0, 8).put(0, 8).put(0, 4).put(0, 4);
+    }
+    for _ in 0..tables {
+        bits.number(1 << 19);
+        (0..1 << 15).for_each(|_| {
+            bits.put(0, 32);
+        });
+    }
+    bits.finish()
+}
+
 /// Largest table of places; small windows have small ones.
 const MAX_HASH_BITS: u32 = 20;
 

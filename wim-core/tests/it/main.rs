@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod cab_extract;
 mod cab_real;
 mod cab_write;
 mod capture_apply;
@@ -49,6 +50,7 @@ mod tree_round_trip;
 #[cfg(target_os = "linux")]
 mod unix_data;
 mod updates_check;
+mod updates_compressed;
 mod updates_fixture;
 mod updates_hostile;
 mod updates_plan;

@@ -18,7 +18,7 @@ use wim_core::servicing::updates::{BaseManifest, expand_manifest};
 
 use crate::delta_writer::{Options, write_delta};
 use crate::driver_image::seven;
-use crate::pe_image::{AMD64, DATA, Image};
+use crate::pe_image::wcp_dll;
 use crate::samples::{mixed_bytes, real_data};
 
 /// A package that is being made: files, members and the index.
@@ -191,9 +191,16 @@ fn progress_counts_the_bytes_and_a_full_target_is_left_alone() {
     assert!(progress.warnings()[0].contains("stray is not named"), "{:?}", progress.warnings());
     fs::remove_dir_all(folder.path().join("stray")).unwrap();
     cancel.raise();
-    let error = to_folder(&cx, &package.members(), None, &folder.path().join("other")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Cancelled);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    for name in ["other", "folders/that/are/missing"] {
+        let error = to_folder(&cx, &package.members(), None, &folder.path().join(name)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{name}");
+    }
+    // An empty target is there before and after.
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    to_folder(&cx, &package.members(), None, &empty).unwrap_err();
+    assert!(fs::read_dir(&empty).unwrap().next().is_none());
 }
 
 #[test]
@@ -346,7 +353,7 @@ fn psf_files_are_expanded_by_their_index() {
     fs::write(&path, &psf).unwrap();
     psf_to_folder(&cx, &path, &folder.path().join("inside")).unwrap();
     assert_eq!(fs::read(folder.path().join("inside/a")).unwrap(), a);
-    let report = expand(&cx, &path, &folder.path().join("by content")).unwrap();
+    let report = expand(&cx, &path, &folder.path().join("by content"), None).unwrap();
     assert_eq!(report.files, 2);
 }
 
@@ -385,7 +392,7 @@ fn real_updates_are_rebuilt_to_the_last_file() {
         ("Windows6.1-KB2883457-amd64.cab", 22, 16, 0, 6),
     ] {
         let target = scratch.path().join(name);
-        let report = expand(&cx, &folder.join(name), &target).unwrap();
+        let report = expand(&cx, &folder.join(name), &target, None).unwrap();
         println!("{name}: {report:?}");
         let counts = (report.files, report.stored, report.copies, report.deltas);
         assert_eq!(counts, (files, stored, copies, deltas), "{name}");
@@ -416,18 +423,13 @@ fn compressed_manifests_of_an_image_expand_with_its_own_base() {
     assert_eq!(Stored::of(&other), Stored::Delta);
     assert_eq!(manifest::expand(&other, Some(&base), &Default::default()).unwrap(), text);
 
-    let mut dll = Image::new(AMD64);
-    dll.directory(2, 0x2000, 0x400);
-    for (at, id, offset) in [(0, 0x266, 0x8000_0020), (0x20, 1, 0x8000_0040), (0x40, 0x409, 0x60)] {
-        dll.put(DATA + at + 14, &[1, 0]).put32(DATA + at + 16, id).put32(DATA + at + 20, offset);
-    }
-    dll.put32(DATA + 0x60, 0x2080).put32(DATA + 0x64, base.len() as u32).put(DATA + 0x80, &base);
+    let dll = wcp_dll(&base);
     let mut image = seven(wim_core::base::Architecture::Amd64);
     assert!(BaseManifest::find(&image).unwrap().is_none());
     assert_eq!(expand_manifest(&compressed, None).unwrap_err().kind(), ErrorKind::NotFound);
     let folder =
         "\\Windows\\WinSxS\\amd64_microsoft-windows-servicingstack_31bf3856ad364e35_6.2.9200.16384_none_0";
-    image.put(&format!("{folder}\\wcp.dll"), dll.bytes.clone());
+    image.put(&format!("{folder}\\wcp.dll"), dll);
     assert!(image.entry(&wim_core::image::WimPath::parse(folder).unwrap()).is_some());
     let found = BaseManifest::find(&image).unwrap().unwrap();
     assert_eq!((found.bytes.clone(), found.is_well_known), (base, false));

@@ -23,7 +23,7 @@ fn cab(members: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// A WIM of one image with files in its root, or in a folder where the name has a backslash.
-fn wim(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn wim(members: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut tree, mut contents) = (Tree::new_empty(), Vec::new());
     for (name, bytes) in members {
         let mut parent = tree.root();
@@ -104,7 +104,7 @@ fn an_msu_may_be_a_wim_and_its_package_too() {
     let expanded = |name: &str, bytes: &[u8]| {
         let (path, target) = (folder.path().join(name), folder.path().join(format!("{name}.d")));
         fs::write(&path, bytes).unwrap();
-        expand(&cx, &path, &target).map(|report| (report.files, target))
+        expand(&cx, &path, &target, None).map(|report| (report.files, target))
     };
     let check = |(count, target): (u64, std::path::PathBuf)| {
         assert_eq!(count, 2);

@@ -61,6 +61,23 @@ impl Image {
     }
 }
 
+/// An image like a servicing stack's wcp.dll: these bytes are its base manifest, the resource 1 of type 0x266.
+pub(crate) fn wcp_dll(base_manifest: &[u8]) -> Vec<u8> {
+    let mut dll = Image::new(AMD64);
+    let size = 0x80 + base_manifest.len().next_multiple_of(0x200);
+    dll.bytes.resize((DATA + size).max(FILE_BYTES), 0);
+    let section = OPTIONAL + 240 + 40;
+    dll.put32(section + 8, size as u32).put32(section + 16, size as u32);
+    dll.put32(OPTIONAL + 56, 0x2000 + size.next_multiple_of(0x1000) as u32);
+    dll.directory(2, 0x2000, size as u32);
+    for (at, id, offset) in [(0, 0x266, 0x8000_0020), (0x20, 1, 0x8000_0040), (0x40, 0x409, 0x60)] {
+        dll.put(DATA + at + 14, &[1, 0]).put32(DATA + at + 16, id).put32(DATA + at + 20, offset);
+    }
+    dll.put32(DATA + 0x60, 0x2080).put32(DATA + 0x64, base_manifest.len() as u32);
+    dll.put(DATA + 0x80, base_manifest);
+    dll.bytes
+}
+
 /// Metadata with two types that are referred to and two methods; the first method's body names the first type.
 pub(crate) fn managed_image() -> Image {
     let mut image = Image::new(I386);

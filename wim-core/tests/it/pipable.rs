@@ -16,7 +16,7 @@ use wim_core::image::{Tree, store};
 use wim_core::transfer::read::{PipedWim, Tolerance};
 use wim_core::transfer::verify::verify;
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, append, plan_parts,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, append, plan_parts,
     replace_xml, write, write_part,
 };
 
@@ -61,7 +61,7 @@ fn new_wim<'a>(
         integrity: Integrity::Omit,
         packing: Packing::Separate,
         recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     }
 }
 

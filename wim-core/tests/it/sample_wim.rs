@@ -8,7 +8,7 @@ use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, Wi
 use wim_core::image::edit::Content;
 use wim_core::image::{Tree, load, store};
 use wim_core::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
 };
 
 /// A WIM of one image, in memory.
@@ -30,7 +30,7 @@ pub(crate) fn wim_of(tree: &Tree, contents: &[(Sha1Digest, Content)]) -> Vec<u8>
         boot: None,
         integrity: Integrity::Omit,
         recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Drop,
+        copy_checksums: CopyChecksums::Drop,
     };
     let cancel = Cancel::new();
     let mut file = Vec::new();

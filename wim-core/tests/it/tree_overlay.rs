@@ -8,7 +8,7 @@ use wim_core::base::{
     Cancel, Context, Error, ErrorKind, FileTime, Recording, Result, Sha1Digest, Silent, WimString,
 };
 use wim_core::image::edit::{
-    Action, Change, Content, EffectKind, ImageView, Overlay, Resolved, Security, Times, View,
+    Action, Change, Content, EffectKind, HashedFiles, ImageView, Overlay, Resolved, Security, Times, View,
 };
 use wim_core::image::{BlobSource, Inode, NodeId, Reparse, Stream, StreamKind, Streams, Tree, WimPath};
 
@@ -330,7 +330,11 @@ fn host_files_are_hashed_and_must_not_change() {
     assert_eq!(at(&resolved.tree, "\\x").data(), Sha1Digest::of(&bytes));
     let (_, total, done) = progress.stages()[0];
     assert_eq!((total, done), (3 << 20, 3 << 20));
+    let mut hashed = HashedFiles::default();
+    overlay.clone().resolve_with(&cx, &mut hashed).unwrap();
     std::fs::write(&file, b"changed").unwrap();
+    let again = overlay.clone().resolve_with(&cx, &mut hashed).unwrap();
+    assert_eq!(again.tree, resolved.tree, "a file that was hashed for one image is not read for the next");
     let error = overlay.resolve(&cx).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("changed while"), "{error}");

@@ -363,3 +363,40 @@ fn of_several_versions_the_newest_wins_and_that_is_said() {
     assert_eq!(outcome(3).0, "not applicable");
     assert!(outcome(4).0 == "superseded" && outcome(4).1.contains("KB4490628"), "{:?}", outcome(4));
 }
+
+#[test]
+fn a_newer_version_that_does_not_apply_takes_nobodys_place() {
+    let of =
+        |version, parent, stack| TestUpdate { version, parent, stack, ..TestUpdate::new(1_111_111) }.files();
+    let fits = (CLIENT, SP1);
+    let files = [
+        of("6.1.1.1", fits, "6.0.0.0"),
+        // For something that the image does not have, and for a stack that it does not have.
+        of("6.1.1.4", ("Other-Package", SP1), "6.0.0.0"),
+        of("6.1.1.3", fits, "6.1.7601.23505"),
+        of("6.1.1.2", fits, "6.0.0.0"),
+    ];
+    let lines = |files: &[MemoryFiles]| {
+        let mut checked = check_all(&image(), files);
+        checked.sort_by_key(|one| one.package);
+        checked
+    };
+    let checked = lines(&files);
+    let labels: Vec<&str> = checked.iter().map(|one| one.judgement.outcome.label()).collect();
+    assert_eq!(labels, ["superseded", "not applicable", "prerequisite missing", "applicable"]);
+    assert!(checked[0].judgement.outcome.reason().contains("version 6.1.1.2"), "{:?}", checked[0].judgement);
+    let notes = checked[3].judgement.notes.join("\n");
+    assert!(notes.contains("6.1.1.4, which is not taken: not applicable"), "{notes}");
+    assert!(notes.contains("6.1.1.3, which is not taken: prerequisite missing"), "{notes}");
+    // With the stack at hand the newer one goes.
+    let [first, _, third, _] = files;
+    let with_stack = [first, third, TestUpdate::new(4_490_628).files()];
+    let labels: Vec<&str> = lines(&with_stack).iter().map(|one| one.judgement.outcome.label()).collect();
+    assert_eq!(labels, ["superseded", "applicable", "applicable"]);
+    // Of two that both lack it, the newer one is the one to get it for.
+    let [first, third, _] = with_stack;
+    let old = TestUpdate { stack: "6.1.7601.23505", ..TestUpdate::new(1_111_111) }.files();
+    let labels: Vec<&str> = lines(&[old, third]).iter().map(|one| one.judgement.outcome.label()).collect();
+    assert_eq!(labels, ["superseded", "prerequisite missing"]);
+    drop(first);
+}

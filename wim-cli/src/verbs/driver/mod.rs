@@ -10,12 +10,13 @@ mod text;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use wim_core::base::atomic_file::IfExists;
+use wim_core::jobs::Level;
 use wim_core::jobs::drivers::{Mode, Places, Recovery};
-use wim_core::jobs::edited_image::VerifyDepth;
 use wim_core::jobs::registry::Target;
 
+use crate::arguments::{VerifyArgument, parse_level};
 use crate::exit::Verdict;
 use crate::session::Session;
 
@@ -107,7 +108,7 @@ struct Changing {
     #[arg(long, value_name = "FOLDER")]
     media: Option<PathBuf>,
     /// Work on the medium's folder $WinPEDriver$ instead of its images: Setup loads the drivers there and installs them
-    #[arg(long, requires = "media", conflicts_with_all = ["images", "no_recovery", "verify"])]
+    #[arg(long, requires = "media", conflicts_with_all = ["images", "no_recovery", "verify", "level"])]
     media_folder: bool,
     /// Write the result here [default: change the file in place]
     #[arg(short, long, value_name = "OUT.wim", conflicts_with = "media")]
@@ -120,19 +121,13 @@ struct Changing {
     no_recovery: bool,
     /// How written files are read back before they take their names
     #[arg(long, value_enum, default_value = "written")]
-    verify: Verify,
+    verify: VerifyArgument,
+    /// How hard new data is compressed: fast, normal, max or a number on wimlib's scale
+    #[arg(long, value_parser = parse_level, default_value = "fast")]
+    level: Level,
     /// Show what would be done, and write nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-/// How the result is read back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Verify {
-    /// Structure, tables, new data, and the digests of copied bytes.
-    Written,
-    /// All data is decoded.
-    Full,
 }
 
 impl Changing {
@@ -153,10 +148,8 @@ impl Changing {
             output: self.output,
             if_exists: if self.force { IfExists::Replace } else { IfExists::Refuse },
             recovery: if self.no_recovery { Recovery::Leave } else { Recovery::Service },
-            verify: match self.verify {
-                Verify::Written => VerifyDepth::Written,
-                Verify::Full => VerifyDepth::Full,
-            },
+            verify: self.verify.depth(),
+            level: self.level,
             mode,
         }
     }

@@ -24,10 +24,11 @@ pub(super) fn run(
     dry_run: bool,
 ) -> Verdict {
     let plan = if dry_run { PlanMode::Make } else { PlanMode::Omit };
-    let options =
-        CheckOptions { target: Target::parse(image), files, branch, plan, scratch: std::env::temp_dir() };
+    let options = CheckOptions { target: Target::parse(image), files, branch, plan };
     let images = session.run(|cx| check(cx, &options))?;
-    let outcome = if images.iter().any(ImageCheck::anything_fits) { Outcome::Done } else { Outcome::No };
+    let is_answered =
+        images.iter().any(ImageCheck::anything_fits) && !images.iter().any(ImageCheck::has_unreadable);
+    let outcome = if is_answered { Outcome::Done } else { Outcome::No };
     if session.shell.is_json() {
         session.shell.json("package check", &Answer { images })?;
         return Ok(outcome);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wim_core::jobs::packages::expand::{Expanded, expand};
+use wim_core::jobs::registry::Target;
 
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -23,6 +24,9 @@ pub(crate) struct Arguments {
     /// Folder for the files
     #[arg(value_name = "DIR")]
     target: PathBuf,
+    /// Image of the Windows that the package is for: digests in compressed manifests are compared too
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -35,7 +39,8 @@ struct Answer<'a> {
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        let expanded = session.run(|cx| expand(cx, &self.package, &self.target))?;
+        let image = self.image.as_deref().map(Target::parse);
+        let expanded = session.run(|cx| expand(cx, &self.package, &self.target, image.as_ref()))?;
         if session.shell.is_json() {
             let (path, target) = (self.package.display().to_string(), self.target.display().to_string());
             session.shell.json("package expand", &Answer { path, target, expanded: &expanded })?;

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use wim_core::jobs::updates::{ComponentInfo, PackageInfo, info};
-use wim_core::servicing::updates::Branch;
+use wim_core::jobs::updates::{ComponentInfo, InfoOptions, PackageInfo, info};
 
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -12,8 +11,8 @@ use crate::session::Session;
 /// Most parents that are shown; some packages name dozens.
 const SHOWN_PARENTS: usize = 4;
 
-pub(super) fn run(session: &Session, file: &Path, branch: Branch, detailed: bool) -> Verdict {
-    let found = session.run(|cx| info(cx, file, &std::env::temp_dir(), branch))?;
+pub(super) fn run(session: &Session, file: &Path, options: &InfoOptions, detailed: bool) -> Verdict {
+    let found = session.run(|cx| info(cx, file, options))?;
     if session.shell.is_json() {
         session.shell.json("package info", &found)?;
         return Ok(Outcome::Done);

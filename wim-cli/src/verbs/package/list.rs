@@ -46,6 +46,9 @@ fn lines(image: &ImagePackages) -> String {
     if !image.languages.is_empty() {
         let _ = writeln!(text, "Languages: {}", image.languages.join(", "));
     }
+    if let Some(found_in) = &image.base_manifest {
+        let _ = writeln!(text, "Base of compressed manifests: {found_in}");
+    }
     if image.approximate {
         let _ = writeln!(text, "There is no SOFTWARE hive: states are not known");
     }

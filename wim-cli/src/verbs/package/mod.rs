@@ -8,6 +8,8 @@ mod list;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use wim_core::jobs::registry::Target;
+use wim_core::jobs::updates::InfoOptions;
 use wim_core::servicing::updates;
 
 use crate::exit::Verdict;
@@ -31,6 +33,9 @@ enum Action {
         file: PathBuf,
         #[command(flatten)]
         branch: BranchOption,
+        /// Image of the Windows that the package is for; compressed manifests are deltas of what its servicing stack holds
+        #[arg(long, value_name = "IMAGE")]
+        image: Option<String>,
         /// List every component with its files and registry values
         #[arg(long)]
         detailed: bool,
@@ -44,7 +49,8 @@ enum Action {
     },
     /// Which packages fit an image, in which order, and why the others do not
     ///
-    /// Exit code 1 when nothing fits: no package is to be installed, and none is there already.
+    /// Exit code 1 when nothing fits (no package is to be installed, and none is there already), and when a file cannot be
+    /// read: the others are judged all the same.
     Check {
         image: String,
         #[arg(required = true)]
@@ -87,7 +93,10 @@ impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         match self.action {
             Action::Expand(arguments) => arguments.run(session),
-            Action::Info { file, branch, detailed } => info::run(session, &file, branch.into(), detailed),
+            Action::Info { file, branch, image, detailed } => {
+                let image = image.as_deref().map(Target::parse);
+                info::run(session, &file, &InfoOptions { branch: branch.into(), image }, detailed)
+            }
             Action::List { image, updates } => list::run(session, &image, updates),
             Action::Check { image, files, branch, dry_run } => {
                 check::run(session, &image, files, branch.into(), dry_run)

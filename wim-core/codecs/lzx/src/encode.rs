@@ -11,7 +11,7 @@ use crate::split::Splitter;
 use crate::write_block::{BlockCodes, Kind, Lengths};
 use lz_kit::Level;
 use lz_kit::bitstream::Forward16Writer;
-use lz_kit::lz77::{HashChains, PaddedChunk, Position, RecentOffsets, SearchEffort};
+use lz_kit::lz77::{HashChains, NoiseTest, PaddedChunk, Position, RecentOffsets, SearchEffort};
 use lz_kit::parse::{lazy, lazy_from};
 use std::ops::Range;
 
@@ -24,6 +24,7 @@ const FIRST_NEAR_OPTIMAL: u32 = 35;
 #[derive(Debug)]
 pub struct Encoder {
     chunk: PaddedChunk,
+    noise: NoiseTest,
     parser: Parser,
     block: BlockMaker,
 }
@@ -41,14 +42,20 @@ impl Encoder {
     /// An encoder for chunks of at most `window` bytes.
     #[must_use]
     pub fn new(window: WindowOrder, level: Level) -> Self {
-        let chunk = PaddedChunk::new(window.bytes() as usize);
-        Self { chunk, parser: Parser::new(window, level), block: BlockMaker::new(window, level) }
+        let bytes = window.bytes() as usize;
+        Self {
+            chunk: PaddedChunk::new(bytes),
+            noise: NoiseTest::new(bytes),
+            parser: Parser::new(window, level),
+            block: BlockMaker::new(window, level),
+        }
     }
 
     /// Bytes of memory that an encoder made with the same arguments holds.
     #[must_use]
     pub fn scratch_bytes(window: WindowOrder, level: Level) -> usize {
-        let chunk = PaddedChunk::scratch_bytes(window.bytes() as usize);
+        let bytes = window.bytes() as usize;
+        let chunk = PaddedChunk::scratch_bytes(bytes) + NoiseTest::scratch_bytes(bytes);
         size_of::<Self>() + chunk + Parser::scratch_bytes(window, level) + BlockMaker::SCRATCH_BYTES
     }
 
@@ -56,7 +63,7 @@ impl Encoder {
     ///
     /// Callers pass `chunk.len() - 1` bytes: a chunk that would not shrink is stored raw.
     pub fn encode(&mut self, chunk: &[u8], out: &mut [u8]) -> Option<usize> {
-        if chunk.len() < SMALLEST_CHUNK || !self.chunk.set(chunk) {
+        if chunk.len() < SMALLEST_CHUNK || self.noise.is_noise(chunk) || !self.chunk.set(chunk) {
             return None;
         }
         e8::translate(self.chunk.bytes_mut());

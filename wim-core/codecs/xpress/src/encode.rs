@@ -13,7 +13,8 @@ use lz_kit::bitstream::Interleaved16Writer;
 use lz_kit::huffman::LengthBuilder;
 use lz_kit::huffman::codewords::assign;
 use lz_kit::lz77::{
-    BinaryTrees, HashChains, Match, MatchLimits, MatchList, PaddedChunk, RecentOffsets, SearchEffort,
+    BinaryTrees, HashChains, Match, MatchLimits, MatchList, NoiseTest, PaddedChunk, RecentOffsets,
+    SearchEffort,
 };
 use lz_kit::parse::{
     GapEdges, ItemSink, LazyRules, MAX_EDGE, PathCosts, PathFinder, PathInput, first_guess, greedy, lazy,
@@ -31,6 +32,7 @@ const FIRST_NEAR_OPTIMAL: u32 = 60;
 #[derive(Debug)]
 pub struct Encoder {
     chunk: PaddedChunk,
+    noise: NoiseTest,
     parser: Parser,
     items: Items,
     lengths: LengthBuilder,
@@ -66,7 +68,13 @@ impl Encoder {
                 effort(number * 16 / 50, number * 32 / 50),
             )))
         };
-        Self { chunk: PaddedChunk::new(max), parser, items: Items::new(max), lengths: LengthBuilder::new() }
+        Self {
+            chunk: PaddedChunk::new(max),
+            noise: NoiseTest::new(max),
+            parser,
+            items: Items::new(max),
+            lengths: LengthBuilder::new(),
+        }
     }
 
     /// Bytes of memory that an encoder made with the same arguments holds.
@@ -80,6 +88,7 @@ impl Encoder {
         };
         size_of::<Self>()
             + PaddedChunk::scratch_bytes(max)
+            + NoiseTest::scratch_bytes(max)
             + parser
             + size_of::<Item>() * (max + 1)
             + LengthBuilder::SCRATCH_BYTES
@@ -89,7 +98,10 @@ impl Encoder {
     ///
     /// Callers pass `chunk.len() - 1` bytes: a chunk that would not shrink is stored raw.
     pub fn encode(&mut self, chunk: &[u8], out: &mut [u8]) -> Option<usize> {
-        if chunk.len() < SMALLEST_CHUNK || out.len() < SMALLEST_CHUNK || !self.chunk.set(chunk) {
+        if chunk.len() < SMALLEST_CHUNK || out.len() < SMALLEST_CHUNK {
+            return None;
+        }
+        if self.noise.is_noise(chunk) || !self.chunk.set(chunk) {
             return None;
         }
         self.items.clear();

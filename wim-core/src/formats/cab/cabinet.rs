@@ -10,8 +10,8 @@ use super::folder::{Folder, Method};
 use super::header::Header;
 use super::member::{Member, Span};
 use super::source_cursor::SourceCursor;
-use crate::base::read_at::read_exact_at;
-use crate::base::{Error, Fields, Place, ReadAt, Result, code_page};
+use crate::base::read_at::read_start;
+use crate::base::{Error, ErrorKind, Fields, Place, ReadAt, Result, code_page};
 
 /// Bytes of the member table read at a time.
 const TABLE_BYTES: usize = 64 << 10;
@@ -74,6 +74,12 @@ impl Cabinet {
 
     fn first(&self) -> &Part {
         self.parts.first().expect("a cabinet is opened with one part and parts are only added")
+    }
+
+    /// Bytes of the files that the cabinets at hand lie in.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.source.size()))
     }
 
     /// Number of cabinets at hand.
@@ -170,7 +176,10 @@ impl Cabinet {
     }
 
     fn does_not_fit(&self, message: String) -> Error {
-        Error::format("CFFOLDER", "iFolder", 0, message).in_file(&self.first().name)
+        // Each of the two is sound by itself, so that no field is the wrong one.
+        Error::new(ErrorKind::Format, message)
+            .in_file(&self.first().name)
+            .remedy("put the right parts of the set into one folder, or open them one by one with --single")
     }
 
     /// A reader at the start of a folder's data.
@@ -245,7 +254,7 @@ impl Cabinet {
             member.name,
             member.end()
         );
-        Error::new(crate::base::ErrorKind::Format, message)
+        Error::new(ErrorKind::Format, message)
             .at(Place::Path(member.name.clone()))
             .in_file(self.name())
             .remedy("the cabinet is damaged; get it again from its source")
@@ -298,9 +307,7 @@ fn read_tables(
     source: &dyn ReadAt,
     encoding: &'static encoding_rs::Encoding,
 ) -> Result<(Header, Vec<Folder>, Vec<Member>)> {
-    let start_bytes = usize::try_from(source.size()).unwrap_or(usize::MAX).min(Header::MAX_BYTES);
-    let mut start = vec![0; start_bytes];
-    read_exact_at(source, &mut start, 0)?;
+    let start = read_start(source, Header::MAX_BYTES)?;
     let (header, header_bytes) = Header::parse(&start)?;
 
     let entry_bytes = Folder::BYTES + usize::from(header.folder_reserve_bytes);

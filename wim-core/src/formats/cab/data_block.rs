@@ -19,6 +19,8 @@ pub(super) struct DataBlocks<'a> {
     runs: std::slice::Iter<'a, Run>,
     /// The run being read: its cabinet, a cursor in it, and the blocks left.
     run: Option<(&'a Part, SourceCursor<'a>, u16)>,
+    /// Where the block begins that was read last, and the name of its cabinet.
+    last: (u64, &'a str),
     /// The folder's last data lie in a cabinet that is not at hand.
     ends_after: bool,
 }
@@ -36,7 +38,7 @@ pub(super) struct DataBlock<'a> {
 
 impl<'a> DataBlocks<'a> {
     pub(super) fn new(parts: &'a [Part], folder: &'a Folder) -> Self {
-        Self { parts, runs: folder.runs.iter(), run: None, ends_after: folder.ends_after }
+        Self { parts, runs: folder.runs.iter(), run: None, last: (0, ""), ends_after: folder.ends_after }
     }
 
     /// True when no block is left.
@@ -66,6 +68,7 @@ impl<'a> DataBlocks<'a> {
             let last_of_run = *left == 0;
             let offset = cursor.offset();
             let file = part.name.as_str();
+            self.last = (offset, file);
             let size =
                 read_block(cursor, part.header.data_reserve_bytes, stored).map_err(|e| e.in_file(file))?;
             if size > 0 {
@@ -79,11 +82,14 @@ impl<'a> DataBlocks<'a> {
     }
 
     fn cut_block(&self) -> Error {
+        let (offset, file) = self.last;
         if self.ends_after {
             Error::not_found("the data go on in the next cabinet of the set, which is not here")
+                .in_file(file)
+                .remedy("put all cabinets of the set into one folder")
         } else {
             let message = "the last block of the folder goes on in a cabinet that does not exist";
-            Error::format("CFDATA", "cbUncomp", 0, message)
+            Error::format("CFDATA", "cbUncomp", offset + 6, message).in_file(file)
         }
     }
 }

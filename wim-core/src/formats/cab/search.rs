@@ -8,12 +8,14 @@ use std::sync::Arc;
 use super::cabinet::Cabinet;
 use super::header::Header;
 use super::source_cursor::SourceCursor;
-use crate::base::{Fields, ReadAt, Result, Section};
+use crate::base::{Error, Fields, ReadAt, Result, Section};
 
 /// Bytes read at a time.
 const STEP_BYTES: usize = 256 << 10;
-/// Most places whose tables are read: hostile files can hold many that fail late.
-const MAX_TRIED: usize = 4096;
+/// Most places whose tables are read in vain: hostile files can hold many that fail late.
+const MAX_FAILED: usize = 4096;
+/// Most cabinets of one file: programs have a few.
+const MAX_FOUND: usize = 65_536;
 
 /// Where a cabinet lies in another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +39,9 @@ impl Embedded {
 /// The cabinets in `source`, in order; none lies inside another.
 ///
 /// # Errors
-/// `Io`.
+/// `Limit` for more places that only look like cabinets, or for more cabinets, than any program has; `Io`.
 pub fn find_cabinets(source: &Arc<dyn ReadAt>) -> Result<Vec<Embedded>> {
-    let (mut found, mut tried) = (Vec::new(), 0);
+    let (mut found, mut failed) = (Vec::new(), 0);
     let mut cursor = SourceCursor::new(&**source, 0, STEP_BYTES);
     loop {
         let offset = cursor.offset();
@@ -61,15 +63,21 @@ pub fn find_cabinets(source: &Arc<dyn ReadAt>) -> Result<Vec<Embedded>> {
         };
         let size = window.get(at..).and_then(size_of_header).unwrap_or_default();
         let embedded = Embedded { offset: offset + at as u64, size };
-        tried += 1;
         if is_cabinet(source, embedded) {
             found.push(embedded);
             cursor = SourceCursor::new(&**source, embedded.offset + size, STEP_BYTES);
         } else {
+            failed += 1;
             cursor.consume(at + 1);
         }
-        if tried == MAX_TRIED {
-            return Ok(found);
+        if failed > MAX_FAILED || found.len() > MAX_FOUND {
+            let message = format!(
+                "{failed} places that look like cabinets and are none, and {} cabinets, before {:#x}: more than any program has",
+                found.len(),
+                embedded.offset
+            );
+            return Err(Error::limit(message)
+                .remedy("if it is no trap, cut the cabinet that is meant out of the file and give that"));
         }
     }
 }

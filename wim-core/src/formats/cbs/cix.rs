@@ -4,12 +4,12 @@
 //! digest and a recipe, which is a stored source, a basis to copy, or a delta with or without a basis. The graph of bases
 //! is checked here to be without cycles; nothing is read or rebuilt.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use roxmltree::Node;
 
 use super::document::{DAMAGED, attribute, bad, child, named, required};
-use crate::base::windows_name::path_fault;
+use crate::base::windows_name::{path_clash, path_fault};
 use crate::base::xml::{self, XmlLimits};
 use crate::base::{Digest, Error, FileTime, Result};
 
@@ -19,8 +19,9 @@ pub const INDEX_NAME: &str = "_manifest_.cix.xml";
 pub const PSF_INDEX_SUFFIX: &str = ".psf.cix.xml";
 /// Largest index that is read: those of cumulative updates of Windows 10 have some tens of megabytes.
 pub const MAX_INDEX_BYTES: u64 = 128 << 20;
-/// Elements have eight levels; an update of Windows 10 has some hundred thousand files.
-const LIMITS: XmlLimits = XmlLimits { depth: 32, nodes: 8_000_000, attributes: 64 };
+/// Elements have eight levels; an update of Windows 10 has some hundred thousand files of six elements. Only the largest of
+/// those come to half a gigabyte of memory, which this is.
+const LIMITS: XmlLimits = XmlLimits { depth: 32, nodes: 2_000_000, attributes: 64 };
 
 /// What a container's sources lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,20 +295,11 @@ fn number(node: Node<'_, '_>, name: &str) -> Result<Option<u64>> {
 
 /// That no two files have the same path, and none lies below another.
 fn check_paths(nodes: &[Node<'_, '_>], files: &[IndexedFile]) -> Result<()> {
-    let lower: Vec<String> = files.iter().map(|file| file.path.to_lowercase()).collect();
-    let mut seen = HashSet::new();
-    for (path, &node) in lower.iter().zip(nodes) {
-        if !seen.insert(path.as_str()) {
-            return Err(bad(node, format!("two files have the path {path:?}")));
-        }
+    let Some(clash) = path_clash(files.iter().map(|file| file.path.as_str())) else { return Ok(()) };
+    match nodes.get(clash.second) {
+        Some(&node) => Err(bad(node, clash.message)),
+        None => Ok(()),
     }
-    for (path, &node) in lower.iter().zip(nodes) {
-        let mut parents = path.match_indices('\\').filter_map(|(at, _)| path.get(..at));
-        if let Some(parent) = parents.find(|parent| seen.contains(parent)) {
-            return Err(bad(node, format!("{path:?} lies below {parent:?}, which is a file")));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

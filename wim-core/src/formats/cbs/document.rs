@@ -7,18 +7,13 @@ use crate::base::{Error, ErrorKind, Place, Result};
 
 /// Largest document that is read: the largest known one, of 13,000 registry keys, has 3.2 MB.
 pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
-/// Real documents have about ten levels; the largest known has 120,000 nodes, event manifests of Windows 10 more.
-const LIMITS: XmlLimits = XmlLimits { depth: 100, nodes: 4_000_000, attributes: 1000 };
+/// Real documents have about ten levels; the largest known has 120,000 nodes, event manifests of Windows 10 more. The text and
+/// as many nodes and attributes take less than 256 MB.
+const LIMITS: XmlLimits = XmlLimits { depth: 100, nodes: 750_000, attributes: 1000 };
+const _: () = assert!(MAX_DOCUMENT_BYTES + 3 * 72 * (LIMITS.nodes as u64) < 256 << 20);
 
 /// What the user can do about a document that breaks its rules.
 pub(super) const DAMAGED: &str = "the package is damaged or made to do harm; get it again from its source";
-
-/// True for a manifest in one of the compressed forms of Windows 8 and later stores: `DCM`, `DCN`, `DCD`, `DCS`, `DCH`
-/// or `DCX`, and a byte 1.
-#[must_use]
-pub fn is_compressed(bytes: &[u8]) -> bool {
-    matches!(bytes, [b'D', b'C', b'M' | b'N' | b'D' | b'S' | b'H' | b'X', 1, ..])
-}
 
 /// Parses `bytes` and hands the root element, which must be `assembly`, to `read`.
 pub(super) fn read_document<T>(
@@ -30,14 +25,6 @@ pub(super) fn read_document<T>(
     if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
         let message = format!("{} bytes are more than the {MAX_DOCUMENT_BYTES} of a manifest", bytes.len());
         return Err(in_file(Error::limit(message).remedy(DAMAGED)));
-    }
-    if is_compressed(bytes) {
-        return Err(in_file(
-            Error::unsupported(
-                "a compressed manifest, a delta of the image's base manifest, is not read by this version",
-            )
-            .remedy("the files of the package can be had all the same with: wim package expand FILE DIR"),
-        ));
     }
     let text = xml::decode(bytes).map_err(in_file)?;
     let document = xml::parse(&text, LIMITS, "manifest").map_err(in_file)?;

@@ -108,8 +108,8 @@ impl ComponentManifest {
     /// Reads a manifest; `name` is what messages call the file.
     ///
     /// # Errors
-    /// `Format` for text that is no manifest, `Limit` for too much of it, `Unsupported` for a compressed one and for a
-    /// digest of an unknown algorithm.
+    /// `Format` for text that is no manifest, also for a compressed one that nobody expanded, `Limit` for too much of it,
+    /// `Unsupported` for a digest of an unknown algorithm.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         read_document(bytes, name, read_manifest)
     }

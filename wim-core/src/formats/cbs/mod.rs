@@ -19,7 +19,7 @@ mod manifest;
 mod mum;
 mod registry;
 
-pub use document::{MAX_DOCUMENT_BYTES, is_compressed};
+pub use document::MAX_DOCUMENT_BYTES;
 pub use identity::{AssemblyIdentity, AssemblyVersion, PackageId};
 pub use manifest::{
     ComponentManifest, Dependency, DependencyKind, DirectoryEntry, FileEntry, Membership, SecurityDefinition,

@@ -353,8 +353,5 @@ mod tests {
         assert!(error.starts_with("update.mum: line 7, column 1:"), "{error}");
         let error = PackageManifest::parse("x.mum", b"<a/>").unwrap_err().to_string();
         assert_eq!(error, "x.mum: line 1, column 1: the root element is <a> instead of <assembly>");
-        assert!(
-            PackageManifest::parse("x.mum", b"DCM\x01PA30").unwrap_err().to_string().contains("compressed")
-        );
     }
 }

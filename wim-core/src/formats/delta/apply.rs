@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::header::{FileType, Flags, Header};
 use super::pe_transforms::{Layout, Reading, transform};
 use super::preprocess::Preprocess;
-use super::rift::{Entry, Rift};
+use super::rift::{Entry, MAX_PIECES, Rift};
 use super::{e8, patch_stream};
 use crate::base::{Digest, Error, Result};
 
@@ -51,6 +51,23 @@ impl Default for Claim {
     fn default() -> Self {
         Self { size: None, digest: None, max_bytes: DEFAULT_MAX_TARGET_BYTES, proof: Proof::Required }
     }
+}
+
+/// Bytes that the rift tables of a delta take at most while it is applied: as read, composed, inverted with what is covered
+/// already, and joined for the patch stream. 0 for what is no delta.
+#[must_use]
+pub fn table_bytes(delta: &[u8]) -> u64 {
+    /// An entry takes a codeword of one bit for each of its numbers at least.
+    const ENTRIES_PER_BYTE: u64 = 4;
+    /// Copies of the tables that are in memory at once.
+    const COPIES: u64 = 5;
+    let Ok(header) = Header::parse(delta) else { return 0 };
+    let entries =
+        |stream: &[u8], tables: u64| (stream.len() as u64 * ENTRIES_PER_BYTE).min(tables * MAX_PIECES as u64);
+    let (patch, _) = header.patch;
+    let own = if patch_stream::has_rift(patch) { entries(patch, 1) } else { 0 };
+    // Two rifts and a map, which is bounded as one.
+    (own + entries(header.preprocess.0, 3)) * COPIES * size_of::<Entry>() as u64
 }
 
 /// Rebuilds a target from its `reference`, empty for a delta that needs none.

@@ -45,6 +45,11 @@ pub(super) fn decode(
     Ok(decoder.out.out)
 }
 
+/// Whether a stream has a rift table of its own; raw files and most others do without.
+pub(super) fn has_rift(stream: &[u8]) -> bool {
+    BitReader::new("patch stream", stream, 0).and_then(|mut bits| bits.bit("rift")).unwrap_or(false)
+}
+
 /// The three codes of a segment.
 struct Codes {
     main: Code,
@@ -157,7 +162,7 @@ impl Breaks {
     fn new(own: &Rift, caller: &Rift, reference_size: usize) -> Self {
         let whole = Entry { source: reference_size as i64, target: 0 };
         let entries = own.entries().iter().chain(caller.entries()).copied().chain([whole]).collect();
-        Self { entries: Rift::new(entries).entries().to_vec(), passed: 0 }
+        Self { entries: Rift::new(entries).into_entries(), passed: 0 }
     }
 
     /// The offset at `place`, and the next place where it changes.

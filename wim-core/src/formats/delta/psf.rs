@@ -7,6 +7,8 @@ use crate::base::{Error, Fields, ReadAt, Result};
 
 /// The start of a file.
 const MAGIC: [u8; 7] = *b"PSTREAM";
+/// Bytes by which a file is told.
+pub const MAGIC_BYTES: usize = MAGIC.len();
 /// Where the place of the embedded index stands.
 const INDEX_FIELDS_AT: usize = 40;
 const HEADER_BYTES: usize = 48;

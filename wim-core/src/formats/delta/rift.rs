@@ -10,8 +10,9 @@ use super::bits::BitReader;
 use super::huffman::Code;
 use crate::base::{Error, Result};
 
-/// Most entries of a table that is read, and pieces that a composition may have; real ones have some thousands.
-const MAX_PIECES: usize = 1 << 20;
+/// Most entries of a table that is read, of all tables of one map together, and pieces that a composition may have; real ones
+/// have some thousands.
+pub(super) const MAX_PIECES: usize = 1 << 20;
 
 /// Where a stretch of the line begins, and where that place goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,12 @@ impl Rift {
         &self.entries
     }
 
+    /// Its entries by source, without a copy.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
     /// True when it maps everything to itself for want of entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -85,14 +92,20 @@ impl Rift {
             return Ok(Self::default());
         }
         let formats = [IntFormat::read(bits)?, IntFormat::read(bits)?];
-        Self::read_entries(bits, &formats)
+        let mut left = MAX_PIECES;
+        Self::read_entries(bits, &formats, &mut left)
     }
 
-    /// The number of entries and the entries, coded with formats for sources and targets.
+    /// The number of entries and the entries, coded with formats for sources and targets; they are taken from `left`, the
+    /// number that this table and those after it may have together.
     ///
     /// # Errors
-    /// `Format` when they are cut short or use a codeword that is not there.
-    pub(super) fn read_entries(bits: &mut BitReader<'_>, formats: &[IntFormat; 2]) -> Result<Self> {
+    /// `Format` when they are cut short or use a codeword that is not there, `Limit` for more than are left.
+    pub(super) fn read_entries(
+        bits: &mut BitReader<'_>,
+        formats: &[IntFormat; 2],
+        left: &mut usize,
+    ) -> Result<Self> {
         let count = bits.size("number of rift entries")?;
         // Each entry takes a codeword of each code.
         if count > bits.bits_left() / 2 {
@@ -102,10 +115,12 @@ impl Rift {
             ));
         }
         // An entry takes two bits at least and sixteen bytes in memory.
-        if count > MAX_PIECES as u64 {
-            return Err(Error::limit(format!("a rift table of {count} entries, more than {MAX_PIECES}"))
-                .remedy("get the package again from its source"));
-        }
+        let Some(rest) = usize::try_from(count).ok().and_then(|count| left.checked_sub(count)) else {
+            let message =
+                format!("a rift table of {count} entries, where only {left} of {MAX_PIECES} are left");
+            return Err(Error::limit(message).remedy("get the package again from its source"));
+        };
+        *left = rest;
         let mut entries = Vec::new();
         let (mut source, mut offset) = (0_i64, 0_i64);
         for _ in 0..count {

@@ -14,5 +14,5 @@ pub use change::{Action, Change, Security, Times};
 pub use content::Content;
 pub use image_view::ImageView;
 pub use overlay::Overlay;
-pub use resolve::{Effect, EffectKind, Resolved};
+pub use resolve::{Effect, EffectKind, HashedFiles, Resolved};
 pub use view::{EntryInfo, View};

@@ -3,13 +3,14 @@
 //! New contents are hashed here, on all cores, since a tree names blobs by digest. An edit that puts back what was there
 //! leaves no trace: an image without real changes is told, so that its metadata resource is copied as it is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::content::Content;
 use super::overlay::{Overlay, Pending};
 use crate::base::pipeline::{Budget, Cost, map_in_order};
-use crate::base::{Context, Error, Place, Result, Sha1Digest, Sha1Hasher, Stage};
+use crate::base::{Context, Error, FileTime, Place, Result, Sha1Digest, Sha1Hasher, Stage};
 use crate::image::node::{Inode, InodeId, StreamKind};
 use crate::image::path::WimPath;
 use crate::image::tree::Tree;
@@ -29,6 +30,28 @@ pub struct Resolved {
     pub is_changed: bool,
     /// What each edit came to, in the order of the edits.
     pub effects: Vec<Effect>,
+}
+
+/// Digests of files of the host, by path, size and time of the last write; whoever writes them into a WIM finds out if they
+/// changed since.
+#[derive(Debug, Default)]
+pub struct HashedFiles(HashMap<(PathBuf, u64, FileTime), Sha1Digest>);
+
+impl HashedFiles {
+    fn key(content: &Content) -> Option<(PathBuf, u64, FileTime)> {
+        match content {
+            Content::HostFile { path, size, last_write } => Some((path.clone(), *size, *last_write)),
+            _ => None,
+        }
+    }
+
+    fn find(&self, content: &Content) -> Option<Sha1Digest> {
+        Self::key(content).and_then(|key| self.0.get(&key).copied())
+    }
+
+    fn insert(&mut self, content: &Content, digest: Sha1Digest) {
+        self.0.extend(Self::key(content).map(|key| (key, digest)));
+    }
 }
 
 /// What came of one edit.
@@ -61,10 +84,18 @@ impl Overlay {
     /// # Errors
     /// `InvalidInput` when a host file has changed since it was planned, `Io` when new content cannot be read, `Cancelled`.
     pub fn resolve(self, cx: &Context<'_>) -> Result<Resolved> {
+        self.resolve_with(cx, &mut HashedFiles::default())
+    }
+
+    /// [`Self::resolve`] for one of several images that get the same host files: those in `hashed` are not read, new ones enter.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_with(self, cx: &Context<'_>, hashed: &mut HashedFiles) -> Result<Resolved> {
         let Self { base, mut tree, mut pending, changes, .. } = self;
         // Files that a later edit removed need no hashing.
         pending.retain(|&id, _| tree.inode(id).names > 0);
-        let digests = hash_contents(cx, &tree, &pending)?;
+        let digests = hash_contents(cx, &tree, &pending, hashed)?;
         let mut contents = Vec::new();
         let mut listed = HashSet::new();
         for (digest, (&id, pending)) in digests.into_iter().zip(&pending) {
@@ -121,10 +152,15 @@ fn effect(base: &Tree, tree: &Tree, path: &WimPath) -> EffectKind {
 struct HashItem<'p> {
     content: &'p Content,
     path: WimPath,
+    /// The digest, from an earlier image.
+    known: Option<Sha1Digest>,
 }
 
 impl Cost for HashItem<'_> {
     fn cost(&self) -> u64 {
+        if self.known.is_some() {
+            return 0;
+        }
         self.content.size_bytes().unwrap_or(0).min(BUFFER_BYTES as u64)
     }
 }
@@ -133,9 +169,11 @@ impl Cost for HashItem<'_> {
 fn hash_contents(
     cx: &Context<'_>,
     tree: &Tree,
-    pending: &std::collections::BTreeMap<InodeId, Pending>,
+    pending: &BTreeMap<InodeId, Pending>,
+    hashed: &mut HashedFiles,
 ) -> Result<Vec<Sha1Digest>> {
-    let total = pending.values().filter_map(|pending| pending.content.size_bytes()).sum();
+    let new = pending.values().filter(|pending| hashed.find(&pending.content).is_none());
+    let total = new.filter_map(|pending| pending.content.size_bytes()).sum();
     cx.progress.start(Stage::Hashing, total);
     // One name of each file, for errors.
     let mut names: HashMap<InodeId, WimPath> = HashMap::new();
@@ -150,12 +188,16 @@ fn hash_contents(
     let items = pending.iter().map(|(id, pending)| HashItem {
         content: &pending.content,
         path: names.get(id).cloned().unwrap_or_default(),
+        known: hashed.find(&pending.content),
     });
     let budget = Budget::split(cx.memory_bytes(), cx.threads(), BUFFER_BYTES as u64);
-    let mut digests = Vec::with_capacity(pending.len());
+    let mut digests: Vec<Sha1Digest> = Vec::with_capacity(pending.len());
     let new_worker = || {
         let mut buffer = Vec::new();
         move |item: HashItem<'_>| {
+            if let Some(digest) = item.known {
+                return Ok(digest);
+            }
             hash(cx, item.content, &mut buffer).map_err(|e| e.or_at(Place::Path(item.path.to_string())))
         }
     };
@@ -163,6 +205,9 @@ fn hash_contents(
         digests.push(digest);
         Ok(())
     })?;
+    for (pending, digest) in pending.values().zip(&digests) {
+        hashed.insert(&pending.content, *digest);
+    }
     Ok(digests)
 }
 

@@ -32,8 +32,7 @@ impl Archive {
     /// # Errors
     /// What opening gives: `Format`, `Unsupported`, `Io`; `InvalidInput` for names in a WIM that lead out.
     pub fn open(cx: &Context<'_>, source: &Arc<dyn ReadAt>, name: &str) -> Result<Option<Self>> {
-        let mut start = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX).min(WIM_MAGIC.len())];
-        read_at::read_exact_at(&**source, &mut start, 0)?;
+        let start = read_at::read_start(&**source, WIM_MAGIC.len())?;
         if start.starts_with(&Header::SIGNATURE) {
             return Ok(Some(Self::Cabinet(Cabinet::open(Arc::clone(source), name)?)));
         }

@@ -23,6 +23,18 @@ impl Scratch {
         Self { folder: folder.to_owned(), memory_left }
     }
 
+    /// A part of the memory of `cx`, then the folder of the file at `path`, for jobs that write nothing and so have no folder
+    /// of their own: it has more room than the system's folder for temporary files, which is taken where nothing can be
+    /// made beside the file.
+    #[must_use]
+    pub fn beside(cx: &Context<'_>, path: &Path) -> Self {
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match tempfile::tempfile_in(folder) {
+            Ok(_) => Self::new(cx, folder),
+            Err(_) => Self::new(cx, &std::env::temp_dir()),
+        }
+    }
+
     /// `folder` only: for jobs that need all their memory for something else.
     #[must_use]
     pub fn on_disk(folder: &Path) -> Self {
@@ -55,5 +67,11 @@ mod tests {
             scratch.take_memory(60 << 10) && !scratch.take_memory(60 << 10) && scratch.take_memory(40 << 10)
         );
         assert!(!Scratch::on_disk(Path::new(".")).take_memory(1));
+        let folder = tempfile::tempdir().unwrap();
+        let cx = Context::new(&Silent, &cancel);
+        assert_eq!(Scratch::beside(&cx, &folder.path().join("a.msu")).folder(), folder.path());
+        assert_eq!(Scratch::beside(&cx, Path::new("a.msu")).folder(), Path::new("."));
+        let gone = folder.path().join("gone/a.msu");
+        assert_eq!(Scratch::beside(&cx, &gone).folder(), std::env::temp_dir());
     }
 }

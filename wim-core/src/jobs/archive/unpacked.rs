@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Allowance, Scratch, WimArchive, member_path};
+use crate::base::windows_name::path_clash;
 use crate::base::{Context, Error, Place, Result, Section, Sha1Digest, WriteAt};
 use crate::formats::cab::Cabinet;
 use crate::image::edit::Content;
@@ -19,22 +20,18 @@ use crate::transfer::unpack::{MemberSink, Reach, unpack};
 /// Bytes gathered before they are written to the file.
 const WRITE_BYTES: usize = 256 << 10;
 
-/// Sorts members by path, so that their order is the same whatever the archive's; refuses two of the same path.
+/// Sorts members by path, so that their order is the same whatever the archive's; refuses those of which not all can be
+/// files below one folder.
 ///
 /// # Errors
-/// `InvalidInput` with both names.
+/// `InvalidInput` with the two names that meet.
 pub fn sort_members<T>(members: &mut [(PackageFile, T)]) -> Result<()> {
     members.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
-    let mut seen = HashMap::with_capacity(members.len());
-    for (file, _) in members.iter() {
-        if let Some(before) = seen.insert(file.path.to_lowercase(), &file.path) {
-            let message =
-                format!("two of its members are {} and {before}, the same name for Windows", file.path);
-            return Err(Error::invalid_input(message)
-                .remedy("the archive is damaged or made to do harm; get it again from its source"));
-        }
+    match path_clash(members.iter().map(|(file, _)| file.path.as_str())) {
+        None => Ok(()),
+        Some(clash) => Err(Error::invalid_input(format!("of its members, {}", clash.message))
+            .remedy("the archive is damaged or made to do harm; get it again from its source")),
     }
-    Ok(())
 }
 
 /// Unpacked members of an archive.
@@ -302,9 +299,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_differ_in_case_only_are_refused() {
+    fn names_that_meet_are_refused() {
         let file = |path: &str| (PackageFile { path: path.into(), size: 0, last_write: None }, ());
         assert!(sort_members(&mut [file("b"), file("a")]).is_ok());
         assert!(sort_members(&mut [file("x\\B"), file("a"), file("X\\b")]).is_err());
+        assert!(sort_members(&mut [file("x\\B"), file("a"), file("X")]).is_err());
     }
 }

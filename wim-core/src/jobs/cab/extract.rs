@@ -1,25 +1,28 @@
 //! Members of cabinets as files below a folder, or only read and checked.
 //!
-//! What is there already is an error, kept or replaced, as the caller says. Every name is checked before the first file is
-//! written, links that lie in the way are not followed, and a file that cannot be finished is removed.
+//! What is there already is an error, kept or replaced, as the caller says. Every name, and what all comes to, is checked before
+//! the first file is written, links that lie in the way are not followed, and a file that cannot be finished is removed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::open::{OpenOptions, open};
-use crate::base::{Context, Error, Place, Result, Stage};
-use crate::formats::cab::Cabinet;
+use crate::base::windows_name::path_clash;
+use crate::base::{Cancel, Context, Error, Place, Result, Stage};
+use crate::formats::cab::{Cabinet, Member};
 use crate::image::glob::{Case, Glob};
-use crate::jobs::archive::member_path;
+use crate::jobs::archive::{Allowance, member_path};
 use crate::jobs::dir::NothingFits;
 use crate::transfer::unpack::{MemberSink, Reach, expected_bytes, unpack};
 
 /// Bytes that are worth a write of their own; fewer are gathered first.
 const WRITE_BYTES: usize = 16 << 10;
+/// Bytes of a member that repeats another which are copied before a cancel is looked for.
+const COPY_BYTES: u64 = 1 << 20;
 
 /// What becomes of files that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,48 @@ pub enum Existing {
     Keep,
 }
 
+/// How much cabinets may unpack to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bound {
+    /// What an [`Allowance`] of their size says.
+    #[default]
+    Sane,
+    /// Whatever it is.
+    None,
+}
+
+impl Bound {
+    /// Refuses cabinets whose wanted members, by their numbers, take more work or room than is sane.
+    fn check<'c>(self, reach: Reach, plans: impl Iterator<Item = (&'c Cabinet, &'c [usize])>) -> Result<()> {
+        let (mut stored, mut unpacked, mut members) = (0_u64, 0_u64, 0);
+        let mut first = None;
+        for (cabinet, wanted) in plans {
+            first.get_or_insert(cabinet.name());
+            stored = stored.saturating_add(cabinet.stored_bytes());
+            let chosen = wanted.iter().filter_map(|&number| cabinet.members().get(number));
+            let written = chosen.clone().fold(0, |sum: u64, member| sum.saturating_add(member.size));
+            // Folders may share their blocks, and members their data: the larger of what is decoded and written counts.
+            let mut folders: Vec<usize> = match reach {
+                Reach::Wanted => chosen.map(|member| member.folder).collect(),
+                Reach::WholeFolders => (0..cabinet.folders().len()).collect(),
+            };
+            folders.sort_unstable();
+            folders.dedup();
+            let folders = folders.iter().filter_map(|&folder| cabinet.folders().get(folder));
+            let decoded = folders.fold(0, |sum: u64, folder| sum.saturating_add(folder.max_bytes()));
+            unpacked = unpacked.saturating_add(written.max(decoded));
+            members += wanted.len();
+        }
+        match self {
+            Self::None => Ok(()),
+            Self::Sane => Allowance::of_file(stored).check(members, unpacked).map_err(|e| {
+                e.in_file(first.unwrap_or_default())
+                    .remedy("if it is no trap, say --any-size, or name the members that are wanted")
+            }),
+        }
+    }
+}
+
 /// Which members are extracted, and how.
 #[derive(Clone, Debug)]
 pub struct ExtractOptions {
@@ -41,6 +86,8 @@ pub struct ExtractOptions {
     pub patterns: Vec<String>,
     /// What becomes of files that exist.
     pub existing: Existing,
+    /// How much they may come to.
+    pub bound: Bound,
 }
 
 /// What was done.
@@ -57,13 +104,15 @@ pub struct ExtractReport {
 /// Reads everything in the cabinets of the file at `path`: all data blocks, checksums compared, every member whole.
 ///
 /// # Errors
-/// As [`open`] and [`unpack`].
-pub fn test(cx: &Context<'_>, path: &Path, options: OpenOptions) -> Result<ExtractReport> {
+/// As [`open`] and [`unpack`]; `Limit` for more than `bound`.
+pub fn test(cx: &Context<'_>, path: &Path, options: OpenOptions, bound: Bound) -> Result<ExtractReport> {
     let mut report = ExtractReport::default();
-    for cabinet in open(path, options)? {
-        let all: Vec<usize> = (0..cabinet.members().len()).collect();
-        cx.progress.start(Stage::Verifying, expected_bytes(&cabinet, &all));
-        unpack(cx, &cabinet, &all, Reach::WholeFolders, &Nowhere)?;
+    let cabinets = open(path, options)?;
+    let all: Vec<Vec<usize>> = cabinets.iter().map(|c| (0..c.members().len()).collect()).collect();
+    bound.check(Reach::WholeFolders, cabinets.iter().zip(all.iter().map(Vec::as_slice)))?;
+    for (cabinet, all) in cabinets.iter().zip(&all) {
+        cx.progress.start(Stage::Verifying, expected_bytes(cabinet, all));
+        unpack(cx, cabinet, all, Reach::WholeFolders, &Nowhere)?;
         report.files += all.len() as u64;
         report.bytes += cabinet.members().iter().map(|member| member.size).sum::<u64>();
     }
@@ -97,7 +146,7 @@ impl MemberSink for Nowhere {
 ///
 /// # Errors
 /// `NotFound` when nothing fits a pattern, `InvalidInput` for names that cannot be files below the target and for files that
-/// exist: nothing is written then; as [`open`] and [`unpack`]; `Io`.
+/// exist, `Limit` for more than the bound: nothing is written then; as [`open`] and [`unpack`]; `Io`.
 pub fn extract(
     cx: &Context<'_>,
     path: &Path,
@@ -106,11 +155,12 @@ pub fn extract(
 ) -> Result<ExtractReport> {
     let cabinets = open(path, options.open)?;
     let chosen = choose(&cabinets, options)?;
+    options.bound.check(Reach::Wanted, cabinets.iter().zip(chosen.iter().map(Vec::as_slice)))?;
+    let named = paths_of(&cabinets, &chosen)?;
     let mut report = ExtractReport::default();
     let mut plans = Vec::new();
-    let mut taken = HashSet::new();
-    for (cabinet, numbers) in cabinets.iter().zip(chosen) {
-        plans.push(Plan::new(cabinet, &numbers, target, options.existing, &mut taken, &mut report)?);
+    for (cabinet, paths) in cabinets.iter().zip(named) {
+        plans.push(Plan::new(cabinet, paths, target, options.existing, cx.cancel, &mut report)?);
     }
     for (cabinet, plan) in cabinets.iter().zip(plans) {
         cx.progress.start(Stage::Extracting, expected_bytes(cabinet, &plan.wanted));
@@ -152,36 +202,47 @@ fn choose(cabinets: &[Cabinet], options: &ExtractOptions) -> Result<Vec<Vec<usiz
     }
 }
 
+/// The chosen members of each cabinet with their paths, which can all be files below one folder.
+///
+/// # Errors
+/// `InvalidInput` with the names otherwise.
+fn paths_of(cabinets: &[Cabinet], chosen: &[Vec<usize>]) -> Result<Vec<Vec<(usize, String)>>> {
+    let mut named = Vec::with_capacity(cabinets.len());
+    for (cabinet, numbers) in cabinets.iter().zip(chosen) {
+        let members = numbers.iter().filter_map(|&number| Some((number, cabinet.members().get(number)?)));
+        let path = |(number, member): (usize, &Member)| Ok((number, member_path(&member.name)?));
+        let paths: Result<Vec<_>> = members.map(path).collect();
+        named.push(paths.map_err(|e| e.in_file(cabinet.name()))?);
+    }
+    let Some(clash) = path_clash(named.iter().flatten().map(|(_, path)| path.as_str())) else {
+        return Ok(named);
+    };
+    let file = cabinets.first().map_or("", Cabinet::name);
+    Err(Error::invalid_input(format!("of its members, {}", clash.message)).in_file(file).remedy(
+        "name the code page of the names with --code-page, or extract the members one by one to folders of their own",
+    ))
+}
+
 /// Where the members of one cabinet go.
 struct Plan<'c> {
     cabinet: &'c Cabinet,
     wanted: Vec<usize>,
     paths: HashMap<usize, PathBuf>,
     existing: Existing,
+    cancel: &'c Cancel,
 }
 
 impl<'c> Plan<'c> {
     fn new(
         cabinet: &'c Cabinet,
-        numbers: &[usize],
+        named: Vec<(usize, String)>,
         target: &Path,
         existing: Existing,
-        taken: &mut HashSet<String>,
+        cancel: &'c Cancel,
         report: &mut ExtractReport,
     ) -> Result<Self> {
         let (mut wanted, mut paths) = (Vec::new(), HashMap::new());
-        for &number in numbers {
-            let Some(member) = cabinet.members().get(number) else { continue };
-            let path = member_path(&member.name).map_err(|e| e.in_file(cabinet.name()))?;
-            if !taken.insert(path.to_lowercase()) {
-                let message = "two members would be the same file";
-                return Err(Error::invalid_input(message)
-                    .at(Place::Path(member.name.clone()))
-                    .in_file(cabinet.name())
-                    .remedy(
-                        "name the code page of the names with --code-page, or extract the members one by one",
-                    ));
-            }
+        for (number, path) in named {
             let host_path = path.split('\\').fold(target.to_owned(), |path, part| path.join(part));
             if fs::symlink_metadata(&host_path).is_ok() {
                 match existing {
@@ -200,7 +261,7 @@ impl<'c> Plan<'c> {
             wanted.push(number);
             paths.insert(number, host_path);
         }
-        Ok(Self { cabinet, wanted, paths, existing })
+        Ok(Self { cabinet, wanted, paths, existing, cancel })
     }
 
     /// The folders of all paths.
@@ -331,8 +392,53 @@ impl MemberSink for Plan<'_> {
     fn repeat(&self, member: usize, original: usize) -> Result<()> {
         let from = self.path(original)?;
         let mut open = self.begin(member)?;
-        let mut source = fs::File::open(from).map_err(|e| Error::io(e, "cannot open", from))?;
-        std::io::copy(&mut source, &mut open.file.file).map_err(|e| Error::io(e, "cannot copy", from))?;
-        self.finish(open)
+        let source = fs::File::open(from).map_err(|e| Error::io(e, "cannot open", from))?;
+        loop {
+            self.cancel.check()?;
+            let copied = std::io::copy(&mut (&source).take(COPY_BYTES), &mut open.file.file);
+            if copied.map_err(|e| Error::io(e, "cannot copy", from))? == 0 {
+                return self.finish(open);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::{ErrorKind, Silent};
+    use crate::formats::cab::{Attributes, DosTime, NewMember, Packing};
+    use crate::image::edit::Content;
+    use crate::transfer::pack::{PackInput, pack, plan_folders};
+
+    #[test]
+    fn a_cancel_ends_the_copy_of_a_large_member_and_leaves_nothing_of_it() {
+        let raised = Cancel::new();
+        let member = |name: &str| PackInput {
+            member: NewMember {
+                name: name.to_owned(),
+                size: 1,
+                offset: 0,
+                folder: 0,
+                modified: DosTime::default(),
+                attributes: Attributes::default(),
+            },
+            content: Content::bytes(*b"x"),
+        };
+        let mut inputs = vec![member("a"), member("b")];
+        let folders = plan_folders(&mut inputs, 1 << 20).unwrap();
+        let mut bytes = Vec::new();
+        pack(&Context::new(&Silent, &raised), &inputs, folders, Packing::Stored, &mut bytes).unwrap();
+        let cabinet = Cabinet::open(Arc::new(bytes), "t.cab").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let named = vec![(0, "a".to_owned()), (1, "b".to_owned())];
+        let mut report = ExtractReport::default();
+        let plan = Plan::new(&cabinet, named, folder.path(), Existing::Refuse, &raised, &mut report).unwrap();
+        fs::write(folder.path().join("a"), vec![1; 3 * COPY_BYTES as usize]).unwrap();
+        raised.raise();
+        assert_eq!(plan.repeat(1, 0).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(!folder.path().join("b").exists());
     }
 }

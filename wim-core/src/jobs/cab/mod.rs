@@ -9,6 +9,6 @@ mod open;
 
 pub use create::{CreateOptions, CreateReport, create};
 pub(in crate::jobs) use extract::make_folder;
-pub use extract::{Existing, ExtractOptions, ExtractReport, extract, test};
+pub use extract::{Bound, Existing, ExtractOptions, ExtractReport, extract, test};
 pub use list::{CabinetInfo, FolderInfo, MemberInfo, list};
 pub use open::{OpenOptions, Set, open};

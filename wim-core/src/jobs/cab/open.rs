@@ -38,8 +38,7 @@ pub enum Set {
 pub fn open(path: &Path, options: OpenOptions) -> Result<Vec<Cabinet>> {
     let name = path.display().to_string();
     let source: Arc<dyn ReadAt> = Arc::new(FileSource::open(path)?);
-    let mut start = vec![0; usize::try_from(source.size()).unwrap_or(4).min(4)];
-    read_at::read_exact_at(&*source, &mut start, 0).map_err(|e| e.in_file(&name))?;
+    let start = read_at::read_start(&*source, Header::SIGNATURE.len()).map_err(|e| e.in_file(&name))?;
     let mut at_start = None;
     if start == Header::SIGNATURE {
         match Cabinet::open_with_code_page(Arc::clone(&source), &name, options.code_page) {
@@ -81,7 +80,7 @@ fn join_set(path: &Path, cabinet: Cabinet, options: OpenOptions) -> Result<Cabin
                 "{} is number {} of set {}, where number {number} of set {set_id} has to be preceded",
                 neighbour.file, header.number_in_set, header.set_id
             );
-            return Err(Error::format("CFHEADER", "szCabinetPrev", 0, message)
+            return Err(Error::new(ErrorKind::Format, message)
                 .in_file(path.display())
                 .remedy("put the right part of the set beside it, or extract without its neighbours"));
         }

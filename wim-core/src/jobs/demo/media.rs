@@ -20,7 +20,7 @@ use crate::image::edit::{Content, Times};
 use crate::image::{ImageCounts, Inode, NodeId, Reparse, Stream, StreamKind, Streams, Tree, WimPath, store};
 use crate::jobs::pseudo_files::{font, program, text};
 use crate::transfer::write::{
-    CopyDigests, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, WriteReport, write,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, WriteReport, write,
 };
 
 /// When everything in the images was made: 2010-11-20 21:29:32 UTC, as Service Pack 1 was.
@@ -191,7 +191,7 @@ impl Builder {
             boot,
             integrity: Integrity::Omit,
             recompress: Recompress::WhenNeeded,
-            copy_digests: CopyDigests::Drop,
+            copy_checksums: CopyChecksums::Drop,
         };
         write(cx, wim, file)
     }

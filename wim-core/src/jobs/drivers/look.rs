@@ -32,7 +32,7 @@ use crate::servicing::drivers::store::ImageFiles;
 use crate::servicing::drivers::versions::mixed_versions;
 use crate::servicing::drivers::{self, DriverOptions, DriverReport, exported_files};
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
-use crate::servicing::package_files::{PackageFile, PackageFiles};
+use crate::servicing::package_files::{HashedBytes, PackageFile, PackageFiles};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::apply::{ApplyOptions, FixedLinks, Layout, RestoreOptions, extract};
 use crate::transfer::host_name::{NameRules, to_host};
@@ -370,6 +370,10 @@ impl PackageFiles for OnlyInf<'_> {
 
     fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
         self.source.read(file, limit)
+    }
+
+    fn read_hashed(&self, file: &PackageFile, limit: u64) -> Result<HashedBytes> {
+        self.source.read_hashed(file, limit)
     }
 
     fn content(&self, file: &PackageFile) -> Result<Content> {

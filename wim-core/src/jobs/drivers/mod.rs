@@ -191,7 +191,8 @@ struct Job {
 /// Does `work` on all images of `places`: opens all, plans and writes each, and lets all take their names at the end.
 fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWork) -> Result<WorkReport> {
     let jobs = open_all(cx, places)?;
-    let mut servicer = Servicer::new(cx, work, places.recovery, scratch.to_owned(), clock::fixed_time()?);
+    let mut servicer =
+        Servicer::new(cx, work, places.recovery, (scratch.to_owned(), places.level), clock::fixed_time()?);
     let (mut files, mut finished) = (Vec::new(), Vec::new());
     for job in &jobs {
         let ServicedWim { images, reports } = servicer.wim(&job.wim, &job.chosen)?;
@@ -273,7 +274,7 @@ fn write_beside(
     let EditedImages { images, contents, .. } = images;
     let mut file = AtomicFile::create(&job.output, job.if_exists)?;
     let sources = std::iter::once(&job.wim).chain(before.iter().map(AsRef::as_ref)).collect();
-    let new = NewWim { images, contents: &contents, sources, ..rewritten(&job.wim) };
+    let new = NewWim { images, contents: &contents, sources, ..rewritten(&job.wim, places.level) };
     let written = write(cx, new, &mut file)?;
     let source = Arc::new(FileSource::open(file.temporary_path())?);
     read_back(cx, source, &job.output.display().to_string(), &written, places.verify)?;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::service::Recovery;
 use crate::base::atomic_file::IfExists;
 use crate::base::{Error, Result};
+use crate::jobs::Level;
 use crate::jobs::edited_image::VerifyDepth;
 use crate::jobs::registry::Target;
 use crate::jobs::target::is_same_file;
@@ -33,6 +34,8 @@ pub struct Places {
     pub recovery: Recovery,
     /// How thoroughly results are read back.
     pub verify: VerifyDepth,
+    /// How hard new data is compressed.
+    pub level: Level,
     /// Plan and report only, or write.
     pub mode: Mode,
 }

@@ -13,7 +13,7 @@ use super::recovery::{RecoveryImage, is_its_own_fault};
 use super::report::{ImageFacts, ImageReport, InnerReport, RemovedDriver, WorkReport};
 use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
-use crate::image::edit::{Action, Change, Content, ImageView, Overlay, Security, View};
+use crate::image::edit::{Action, Change, Content, HashedFiles, ImageView, Overlay, Security, View};
 use crate::jobs::edited_image::{EditedImages, OpenImage, VerifyDepth, hints_of, read_back};
 use crate::jobs::rebuild::{IntegrityChoice, existing_image};
 use crate::servicing::drivers::DriverReport;
@@ -21,7 +21,7 @@ use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::read::WimBlobs;
 use crate::transfer::spool::TemporaryFile;
-use crate::transfer::write::{CopyDigests, NewWim, Packing, Recompress, write};
+use crate::transfer::write::{CopyChecksums, NewWim, Packing, Recompress, write};
 
 /// Whether the recovery image inside an image is serviced with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +88,12 @@ pub(super) struct Servicer<'s, 'c> {
     pub(super) recovery: Recovery,
     /// Where temporary files go.
     pub(super) scratch: PathBuf,
+    /// How hard new data is compressed.
+    pub(super) level: Level,
     /// The time of `SOURCE_DATE_EPOCH`.
     pub(super) fixed_time: Option<FileTime>,
     inner: HashMap<Sha1Digest, Inner>,
+    hashed: HashedFiles,
     /// What this job has written so far: the same drivers go to several files, and are compressed for the first.
     written: Vec<Arc<WimFile>>,
 }
@@ -108,10 +111,20 @@ impl<'s, 'c> Servicer<'s, 'c> {
         cx: &'s Context<'c>,
         work: &'s dyn ImageWork,
         recovery: Recovery,
-        scratch: PathBuf,
+        (scratch, level): (PathBuf, Level),
         fixed_time: Option<FileTime>,
     ) -> Self {
-        Self { cx, work, recovery, scratch, fixed_time, inner: HashMap::new(), written: Vec::new() }
+        Self {
+            cx,
+            work,
+            recovery,
+            scratch,
+            level,
+            fixed_time,
+            inner: HashMap::new(),
+            hashed: HashedFiles::default(),
+            written: Vec::new(),
+        }
     }
 
     /// Lets later files take resources of `wim`, which this job has written.
@@ -177,7 +190,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
         }
         let name = open.xml.name().map(str::to_owned);
         let edition = open.xml.edition_id().or(open.xml.flags()).map(str::to_owned);
-        let done = open.finish(self.cx, wim, overlay)?;
+        let done = open.finish(self.cx, wim, overlay, &mut self.hashed)?;
         let report = ImageReport::new(ImageFacts {
             image,
             name,
@@ -255,7 +268,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
                 let EditedImages { images, contents, .. } = images;
                 let before = self.written_like(&inside);
                 let sources = std::iter::once(&inside).chain(before.iter().map(AsRef::as_ref)).collect();
-                let new = NewWim { images, contents: &contents, sources, ..rewritten(&inside) };
+                let new = NewWim { images, contents: &contents, sources, ..rewritten(&inside, self.level) };
                 let written = write(self.cx, new, &mut file)?;
                 let source = file.into_source()?;
                 self.remember(WimFile::open(source.clone(), inside.name())?);
@@ -274,10 +287,10 @@ impl<'s, 'c> Servicer<'s, 'c> {
 }
 
 /// `wim` written anew as it is, but for its images, which the caller fills in.
-pub(super) fn rewritten(wim: &WimFile) -> NewWim<'_> {
+pub(super) fn rewritten(wim: &WimFile, level: Level) -> NewWim<'_> {
     NewWim {
         format: wim.format(),
-        level: Level::NORMAL,
+        level,
         packing: Packing::as_in(wim),
         guid: Some(wim.header().guid),
         flags: wim.header().flags,
@@ -288,6 +301,6 @@ pub(super) fn rewritten(wim: &WimFile) -> NewWim<'_> {
         boot: wim.boot_index(),
         integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
         recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Keep,
+        copy_checksums: CopyChecksums::Keep,
     }
 }

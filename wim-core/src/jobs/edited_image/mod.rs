@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::clock;
 use crate::base::{Architecture, Context, Error, FileTime, ImageIndex, ReadAt, Result, Sha1Digest};
 use crate::formats::wim::{ImageXml, WimFile};
-use crate::image::edit::{Content, Overlay, Resolved};
+use crate::image::edit::{Content, HashedFiles, Overlay, Resolved};
 use crate::image::{ImageCounts, Tree, load, store};
 use crate::servicing::target::ImageHints;
 use crate::transfer::spool::Spool;
@@ -22,7 +22,7 @@ use crate::transfer::write::{NewImage, NewMetadata, WriteReport};
 /// How thoroughly a written file is read back before it takes its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifyDepth {
-    /// Structure, tables, new blobs, and the digests of copied bytes.
+    /// Structure, tables, new blobs, and the checksums of copied bytes.
     Written,
     /// Every blob is decoded.
     Full,
@@ -87,8 +87,9 @@ impl OpenImage {
         cx: &Context<'_>,
         wim: &'w WimFile,
         overlay: Overlay,
+        hashed: &mut HashedFiles,
     ) -> Result<EditedImage<'w>> {
-        let resolved = overlay.resolve(cx).map_err(|e| self.blame(e))?;
+        let resolved = overlay.resolve_with(cx, hashed).map_err(|e| self.blame(e))?;
         for warning in &self.warnings {
             cx.progress.warn(&warning.duplicate().in_file(&self.place));
         }

@@ -4,12 +4,14 @@
 //! cabinet or WIM with `update.mum`, or an index from which its files are rebuilt (updates.md 1). Containers are told by content,
 //! not by extension. [`expand`] rebuilds the files, and what manifests mean is for [`servicing`](crate::servicing) to know.
 
+mod base_manifest;
 pub mod expand;
 mod msu;
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use base_manifest::base_manifest_of;
 pub use msu::TopPackage;
 
 use crate::base::{Context, Error, FileSource, Place, ReadAt, Result, read_at};
@@ -106,15 +108,12 @@ pub fn open_source(
     if let Some(archive) = Archive::open(cx, source, name)? {
         return opening.archive(&archive);
     }
-    let mut start = [0; 8];
-    let length = start.len().min(usize::try_from(source.size()).unwrap_or(usize::MAX));
-    let start = start.get_mut(..length).unwrap_or_default();
-    read_at::read_exact_at(&**source, start, 0)?;
-    if psf::looks_like_one(start) {
+    let start = read_at::read_start(&**source, psf::MAGIC_BYTES)?;
+    if psf::looks_like_one(&start) {
         let what = "the pieces of a package (PSF), without the cabinet that says what they are";
         return Err(Error::unsupported(what).remedy("give the .msu or the .cab that belongs to it"));
     }
-    match start {
+    match &start[..] {
         [b'M', b'Z', ..] => opening.program(source, name),
         _ => Err(no_package("neither a cabinet, nor a WIM, nor a program with one inside")),
     }
@@ -173,14 +172,20 @@ impl Opening<'_> {
     }
 
     fn program(&self, source: &Arc<dyn ReadAt>, name: &str) -> Result<OpenPackage> {
-        for embedded in find_cabinets(source)?.into_iter().take(MAX_EMBEDDED) {
+        let found = find_cabinets(source)?;
+        for embedded in found.iter().take(MAX_EMBEDDED) {
             let archive = Archive::Cabinet(Cabinet::open(Arc::new(embedded.section(source)?), name)?);
             if shape_of(&archive).is_some() {
                 let package = self.archive(&archive)?;
                 return Ok(OpenPackage { container: Container::Program, ..package });
             }
         }
-        Err(no_package("a program without a package cabinet inside"))
+        Err(match found.len() {
+            0..=MAX_EMBEDDED => no_package("a program without a package cabinet inside"),
+            more => {
+                no_package(&format!("no package among the first {MAX_EMBEDDED} of {more} cabinets inside"))
+            }
+        })
     }
 
     fn package(&self, archive: &Archive, payload: Payload, container: Container) -> Result<OpenPackage> {

@@ -27,7 +27,7 @@ use crate::jobs::rebuild::{CompressionOptions, IntegrityChoice, Written, existin
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
 use crate::transfer::read::WimBlobs;
 use crate::transfer::spool::Spool;
-use crate::transfer::write::{CopyDigests, NewImage, NewMetadata, NewWim, Packing};
+use crate::transfer::write::{CopyChecksums, NewImage, NewMetadata, NewWim, Packing};
 
 /// How a job edits.
 #[derive(Clone, Copy, Debug)]
@@ -332,7 +332,7 @@ impl WimJob<'_, '_> {
             boot: wim.boot_index(),
             integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
             recompress: CompressionOptions::default().recompress,
-            copy_digests: CopyDigests::Drop,
+            copy_checksums: CopyChecksums::Drop,
         };
         write_file(self.cx, new, &self.target.path, IfExists::Replace)
     }

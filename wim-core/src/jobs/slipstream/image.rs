@@ -8,7 +8,7 @@ use super::{Edits, SlipstreamOptions};
 use crate::base::{Context, Error, FileTime, ImageIndex, Result};
 use crate::formats::wim::WimFile;
 use crate::image::WimPath;
-use crate::image::edit::{Action, Change, Content, ImageView, Security, Times};
+use crate::image::edit::{Action, Change, Content, HashedFiles, ImageView, Security, Times};
 use crate::jobs::edited_image::{EditedImage, OpenImage, hints_of};
 use crate::servicing::drivers::{self, DriverOptions};
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
@@ -23,13 +23,14 @@ pub(super) struct ServicedImage<'w> {
     pub(super) report: ImageReport,
 }
 
-/// Plans all edits to `image` and resolves them.
+/// Plans all edits to `image` and resolves them; `hashed` goes on from image to image.
 pub(super) fn service<'w>(
     cx: &Context<'_>,
     wim: &'w WimFile,
     image: ImageIndex,
     edits: &Edits,
     options: &SlipstreamOptions,
+    hashed: &mut HashedFiles,
 ) -> Result<ServicedImage<'w>> {
     let mut open = OpenImage::load(cx, wim, image, edits.fixed_time)?;
     let blobs = WimBlobs::new(wim);
@@ -58,7 +59,7 @@ pub(super) fn service<'w>(
     for (host, path) in &options.additions {
         overlay.apply_all(added_files(host, path)?).map_err(|e| open.blame(e))?;
     }
-    let edited = open.finish(cx, wim, overlay)?;
+    let edited = open.finish(cx, wim, overlay, hashed)?;
     let facts = Facts { image, edited: &edited, target, drivers: reports, journal };
     Ok(ServicedImage { report: ImageReport::new(facts), edited })
 }

@@ -25,13 +25,14 @@ use super::open;
 use super::target::is_same_file;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Stage};
+use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Sha1Digest, Stage};
 use crate::formats::reg_file::{RegFile, UnknownLines};
 use crate::formats::wim::{ChunkFormat, WimFile};
 use crate::image::WimPath;
+use crate::image::edit::{Content, HashedFiles};
 use crate::servicing::drivers::DriverOptions;
 use crate::servicing::package_files::PackageFiles;
-use crate::transfer::write::{CopyDigests, Integrity, NewImage, NewWim, Packing, Recompress, write};
+use crate::transfer::write::{CopyChecksums, Integrity, NewImage, NewWim, Packing, Recompress, write};
 
 /// Largest registry file that is read.
 const MAX_REG_FILE_BYTES: u64 = 64 << 20;
@@ -93,9 +94,9 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
     let edits = Edits::read(cx, options)?;
     let mut images = EditedImages::new(&folder_of(&options.output));
     cx.progress.start(Stage::LoadingImages, kept.len() as u64);
-    let mut reports = Vec::new();
+    let (mut reports, mut hashed) = (Vec::new(), HashedFiles::default());
     for &image in &kept {
-        let ServicedImage { edited, report } = service(cx, &wim, image, &edits, options)?;
+        let ServicedImage { edited, report } = service(cx, &wim, image, &edits, options, &mut hashed)?;
         images.add(&wim, edited)?;
         reports.push(report);
         cx.progress.advance(1);
@@ -171,7 +172,7 @@ fn new_wim<'a>(
     options: &SlipstreamOptions,
     images: Vec<NewImage<'a>>,
     kept: &[ImageIndex],
-    contents: &'a [(crate::base::Sha1Digest, crate::image::edit::Content)],
+    contents: &'a [(Sha1Digest, Content)],
 ) -> Result<NewWim<'a>> {
     if wim.xml().is_stand_in() {
         return Err(Error::invalid_input("its XML data cannot be read, so it cannot be carried over")
@@ -193,6 +194,6 @@ fn new_wim<'a>(
         boot: boot.map(ImageIndex::from_position),
         integrity: options.integrity.unwrap_or(if has_integrity { Integrity::Make } else { Integrity::Omit }),
         recompress: Recompress::WhenNeeded,
-        copy_digests: CopyDigests::Keep,
+        copy_checksums: CopyChecksums::Keep,
     })
 }

@@ -32,8 +32,6 @@ pub struct CheckOptions {
     pub branch: Branch,
     /// Whether plans are made.
     pub plan: PlanMode,
-    /// Folder for what does not fit into memory.
-    pub scratch: PathBuf,
 }
 
 /// What the packages are to one image.
@@ -96,29 +94,45 @@ impl ImageCheck {
                 || matches!(package.outcome, Outcome::AlreadyPresent { .. } | Outcome::Superseded { .. })
         })
     }
+
+    /// True when a file is damaged, so that the answer about it is none.
+    #[must_use]
+    pub fn has_unreadable(&self) -> bool {
+        self.packages.iter().any(|package| matches!(package.outcome, Outcome::Unreadable { .. }))
+    }
 }
 
-/// Checks the packages against each image that the target names.
+/// Checks the packages against each image that the target names; what does not fit into memory goes to nameless files
+/// beside the WIM.
 ///
 /// # Errors
-/// Those of opening the WIM and the packages; `NotFound` for an image that holds no Windows.
+/// Those of opening the WIM and the packages; `NotFound` for an image that holds no Windows and for a file that is not
+/// there. A package that is damaged, or of a kind that cannot be opened, is an [`Outcome`], since it says nothing about the
+/// others.
 pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>> {
     // A plan speaks of files that are proved to be there.
     let pieces = if options.plan == PlanMode::Make { Pieces::Rebuild } else { Pieces::WhenNeeded };
-    let scratch = Scratch::new(cx, &options.scratch);
-    let (mut files, mut unreadable) = (Vec::new(), Vec::new());
+    let scratch = Scratch::beside(cx, &options.target.path);
+    let (mut opened, mut unread) = (Vec::new(), Vec::new());
     for path in &options.files {
         match open_file(cx, path, &scratch, pieces) {
-            Ok(file) => files.push(file),
-            // A kind of package that cannot be opened yet says nothing about the others.
-            Err(error) if error.kind() == ErrorKind::Unsupported => unreadable.push(unknown(path, &error)),
-            Err(error) => return Err(error),
+            Ok(file) => opened.push(file),
+            Err(error) => unread.push(unread_line(path, error)?),
         }
     }
-    let packages: Vec<UpdatePackage<'_>> =
-        files.iter().map(|file| UpdatePackage::load(&*file.files, options.branch)).collect::<Result<_>>()?;
+    let (mut files, mut packages) = (Vec::new(), Vec::new());
+    for file in &opened {
+        match UpdatePackage::load(&*file.files, options.branch) {
+            Ok(package) => {
+                files.push(file);
+                packages.push(package);
+            }
+            Err(error) => unread.push(unread_line(&file.path, error)?),
+        }
+    }
     with_images(cx, &options.target, |image| {
         let mut lines = Vec::new();
+        packages.iter_mut().for_each(|package| package.set_base_manifest(image.base.clone()));
         for one in judge_all(&packages, image.state, image.hives)? {
             cx.cancel.check()?;
             let (Some(package), Some(file)) = (packages.get(one.package), files.get(one.package)) else {
@@ -133,7 +147,7 @@ pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>
             }
             lines.push(line);
         }
-        lines.extend(unreadable.iter().cloned());
+        lines.extend(unread.iter().cloned());
         let windows = &image.state.target.windows;
         Ok(ImageCheck {
             image: image.index.number(),
@@ -149,22 +163,33 @@ pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>
 }
 
 /// The line of a package that cannot be looked into.
-fn unknown(path: &Path, error: &Error) -> PackageCheck {
+///
+/// # Errors
+/// `error` itself when it is not about a package: nothing is there, a folder has none in it, it cannot be read.
+fn unread_line(path: &Path, error: Error) -> Result<PackageCheck> {
+    // A slip of the user's, and no answer about an update. A file may lack something all the same: the next part of its set, say.
+    if error.kind() == ErrorKind::NotFound && !path.is_file() {
+        return Err(error);
+    }
+    let notes = error.remedy_text().map(str::to_owned).into_iter().collect();
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let why = error.message().to_owned();
-    PackageCheck {
+    // Its path has a line of its own.
+    let text = error.to_string();
+    let why = text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned();
+    let outcome = Outcome::of_error(error, why)?;
+    Ok(PackageCheck {
         path: path.display().to_string(),
         identity: String::new(),
         kb: Kb::find(&name).map(|kb| kb.to_string()),
         order: None,
-        reason: why.clone(),
-        outcome: Outcome::Unknown { why },
+        reason: outcome.reason(),
+        outcome,
         after: Vec::new(),
         applies: Vec::new(),
-        notes: error.remedy_text().map(str::to_owned).into_iter().collect(),
+        notes,
         plan: None,
         no_plan: None,
-    }
+    })
 }
 
 fn describe(file: &OpenFile, package: &UpdatePackage<'_>, one: &Checked) -> PackageCheck {

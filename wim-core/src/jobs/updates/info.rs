@@ -5,9 +5,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Pieces, open_file};
-use crate::base::{Context, Result};
+use crate::base::{Context, Error, Result};
 use crate::formats::cbs::{AssemblyIdentity, Comparison, Parent};
 use crate::jobs::archive::Scratch;
+use crate::jobs::packages::base_manifest_of;
+use crate::jobs::registry::Target;
 use crate::servicing::updates::{
     Branch, LoadedManifest, PackageEntry, UpdatePackage, installers_needed, kb_of, windows7,
 };
@@ -144,23 +146,40 @@ pub struct InstallerInfo {
     pub components: Vec<String>,
 }
 
-/// Reads the package at `path`; what does not fit into memory goes to a nameless file in `scratch`.
+/// What is asked of a package.
+#[derive(Clone, Debug, Default)]
+pub struct InfoOptions {
+    /// Whose top package is taken where there are two.
+    pub branch: Branch,
+    /// An image whose base manifest compressed manifests are expanded with.
+    pub image: Option<Target>,
+}
+
+/// Reads the package at `path`; what does not fit into memory goes to a nameless file beside it.
 ///
 /// # Errors
-/// What opening the file gives; manifests that cannot be read are findings.
-pub fn info(cx: &Context<'_>, path: &Path, scratch: &Path, branch: Branch) -> Result<PackageInfo> {
-    let open = open_file(cx, path, &Scratch::new(cx, scratch), Pieces::WhenNeeded)?;
-    let package = UpdatePackage::load(&*open.files, branch)?;
+/// What opening the file and the image gives; manifests that cannot be read are findings.
+pub fn info(cx: &Context<'_>, path: &Path, options: &InfoOptions) -> Result<PackageInfo> {
+    let branch = options.branch;
+    let open = open_file(cx, path, &Scratch::beside(cx, path), Pieces::WhenNeeded)?;
+    let mut package = UpdatePackage::load(&*open.files, branch)?;
     let mut findings = package.notes.clone();
+    if let Some(target) = &options.image {
+        let base = base_manifest_of(cx, target)?;
+        findings.extend(base.doubt());
+        package.set_base_manifest(Some(base));
+    }
+    let mut unread = UnreadManifests::default();
     let (mut components, mut installers) = (Vec::new(), Vec::<InstallerInfo>::new());
     for key_form in package.manifest_names() {
         cx.cancel.check()?;
         match package.manifest(key_form) {
             Ok(Some(found)) => components.push(component_info(&found)),
             Ok(None) => {}
-            Err(error) => findings.push(error.to_string()),
+            Err(error) => unread.add(error),
         }
     }
+    findings.extend(unread.into_findings());
     for component in &components {
         for installer in &component.installers {
             match installers.iter_mut().find(|known| known.installer == *installer) {
@@ -199,6 +218,28 @@ pub fn info(cx: &Context<'_>, path: &Path, scratch: &Path, branch: Branch) -> Re
         installers,
         findings,
     })
+}
+
+/// Manifests that could not be read, those for the same reason told once: a package may have thousands of them.
+#[derive(Default)]
+struct UnreadManifests(Vec<(Error, usize)>);
+
+impl UnreadManifests {
+    fn add(&mut self, error: Error) {
+        let same = |known: &Error| known.kind() == error.kind() && known.message() == error.message();
+        match self.0.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((error, 1)),
+        }
+    }
+
+    fn into_findings(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|(error, count)| {
+            let more = if count > 1 { format!(" (and {} more manifests)", count - 1) } else { String::new() };
+            let remedy = error.remedy_text().map_or_else(String::new, |remedy| format!("; {remedy}"));
+            format!("{error}{more}{remedy}")
+        })
+    }
 }
 
 fn parent_info(parent: &Parent) -> ParentInfo {

@@ -27,6 +27,8 @@ pub struct ImagePackages {
     pub languages: Vec<String>,
     /// Why it is not to be serviced now; empty when nothing is pending.
     pub pending: Vec<String>,
+    /// The wcp.dll with the base manifest that compressed manifests are deltas of; none in Windows 7.
+    pub base_manifest: Option<String>,
     /// True when there is no SOFTWARE hive, so that states are not known.
     pub approximate: bool,
     /// Its packages, sorted by name.
@@ -69,6 +71,7 @@ pub fn list(cx: &Context<'_>, target: &Target) -> Result<Vec<ImagePackages>> {
             servicing_stack: image.state.stack.map(|version| version.to_string()),
             languages: image.state.languages(),
             pending: image.state.pending.clone(),
+            base_manifest: image.base.as_ref().map(|base| base.found_in.clone()),
             approximate: image.state.is_approximate,
             packages: lines(image.state),
             findings,

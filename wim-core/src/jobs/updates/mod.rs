@@ -9,12 +9,13 @@ mod list;
 
 pub use check::{CheckOptions, ImageCheck, PackageCheck, PlanMode, check};
 pub use info::{
-    ComponentInfo, FileInfo, InstallerInfo, NamesOfPackage, PackageInfo, ParentInfo, RegistryInfo,
-    UpdateInfo, info,
+    ComponentInfo, FileInfo, InfoOptions, InstallerInfo, NamesOfPackage, PackageInfo, ParentInfo,
+    RegistryInfo, UpdateInfo, info,
 };
 pub use list::{ImagePackages, PackageLine, list};
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::archive::Scratch;
 use super::drivers::sources::PackageFolder;
@@ -27,7 +28,7 @@ use crate::image::edit::ImageView;
 use crate::jobs::registry::Target;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::PackageFiles;
-use crate::servicing::updates::ImageState;
+use crate::servicing::updates::{BaseManifest, ImageState};
 use crate::transfer::read::WimBlobs;
 
 /// A package as people have it, opened.
@@ -95,6 +96,8 @@ struct LookedAt<'a, 'v, 'h> {
     view: &'a ImageView<'v>,
     hives: &'a mut HiveSet<'h>,
     state: &'a ImageState,
+    /// What compressed manifests are deltas of; none in Windows 7.
+    base: Option<Arc<BaseManifest>>,
     warnings: Vec<String>,
 }
 
@@ -118,7 +121,13 @@ fn with_images<T>(
         let mut hives = HiveSet::new(&view, HiveOptions::default());
         let state = ImageState::read(&view, &mut hives, hints_of(&open.xml), &mut warnings)
             .map_err(|e| open.blame(e))?;
-        let warnings = open.warnings.iter().chain(&warnings).map(ToString::to_string).collect();
+        // A damaged servicing stack is a finding: only compressed manifests need it.
+        let base = BaseManifest::find(&view).unwrap_or_else(|error| {
+            warnings.push(error);
+            None
+        });
+        let warnings = open.warnings.iter().chain(&warnings).map(ToString::to_string);
+        let warnings = warnings.chain(base.as_ref().and_then(BaseManifest::doubt)).collect();
         let looked_at = LookedAt {
             index,
             name: open.xml.name().map(str::to_owned),
@@ -126,6 +135,7 @@ fn with_images<T>(
             view: &view,
             hives: &mut hives,
             state: &state,
+            base: base.map(Arc::new),
             warnings,
         };
         answers.push(work(looked_at).map_err(|e| open.blame(e))?);

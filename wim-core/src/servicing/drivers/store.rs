@@ -18,7 +18,7 @@ use crate::formats::pe::{FileVersion, PeFile};
 use crate::formats::szdd;
 use crate::image::WimPath;
 use crate::image::edit::{Action, Change, Content, Security, Times, View};
-use crate::servicing::package_files::PackageFile;
+use crate::servicing::package_files::{HashedBytes, PackageFile};
 
 /// A file of a package, read.
 #[derive(Clone, Debug)]
@@ -38,17 +38,18 @@ pub struct StagedFile {
 impl StagedFile {
     fn read(package: &Package<'_>, file: &PackageFile, path: &str, packing: &Packing) -> Result<Self> {
         let source = package.source();
-        let bytes = source.read(file, MAX_FILE).map_err(|e| e.in_file(&file.path))?;
-        let (bytes, content) = if *packing == Packing::Plain {
-            (bytes, source.content(file)?)
+        let (read, content) = if *packing == Packing::Plain {
+            let read = source.read_hashed(file, MAX_FILE).map_err(|e| e.in_file(&file.path))?;
+            (read, source.content(file)?)
         } else {
-            let bytes: Arc<[u8]> = expand(&bytes, packing, &file.path)?.into();
-            (bytes.clone(), Content::Bytes(bytes))
+            let packed = source.read(file, MAX_FILE).map_err(|e| e.in_file(&file.path))?;
+            let bytes: Arc<[u8]> = expand(&packed, packing, &file.path)?.into();
+            (HashedBytes::of(bytes.clone()), Content::Bytes(bytes))
         };
         Ok(Self {
             path: path.to_owned(),
-            sha256: Sha256::digest(&bytes).into(),
-            bytes,
+            sha256: read.sha256,
+            bytes: read.bytes,
             content,
             times: file.last_write.map(Times::all),
         })

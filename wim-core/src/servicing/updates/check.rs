@@ -1,7 +1,8 @@
 //! Several packages against one image: which go in, in which order, and why the others do not.
 //!
-//! Source: updates.md 7.1. Of several versions of one update the newest is taken; a prerequisite that is among the files
-//! counts as there once it goes first. The order is that of `windows7.rs`, then of dates; equal input gives equal order.
+//! Source: updates.md 7.1. Of several versions of one update the newest that applies is taken; a prerequisite that is
+//! among the files counts as there once it goes first. The order is that of `windows7.rs`, then of dates; equal input gives
+//! equal order.
 
 use std::cmp::Ordering;
 
@@ -46,24 +47,12 @@ pub fn check(
 ) -> Result<Vec<Checked>> {
     let mut checked = Vec::new();
     for (position, package) in packages.iter().enumerate() {
-        let judgement = match newest_twin(packages, position) {
-            Some(by) if is_for_image(package, state) => {
-                let outcome = Outcome::Superseded { by };
-                Judgement {
-                    afterwards: outcome.clone(),
-                    outcome,
-                    packages: Vec::new(),
-                    applied: Vec::new(),
-                    advised: Vec::new(),
-                    notes: Vec::new(),
-                }
-            }
-            _ => judge(package, state, hives)?,
-        };
+        let judgement = judge(package, state, hives)?;
         checked.push(Checked { package: position, order: None, judgement, after: Vec::new() });
     }
     replace_within(packages, &mut checked);
     satisfy_within(packages, &mut checked);
+    keep_newest(packages, &mut checked);
     let order = sort(packages, &checked);
     for (place, &position) in order.iter().enumerate() {
         if let Some(one) = checked.get_mut(position) {
@@ -74,27 +63,58 @@ pub fn check(
     Ok(checked)
 }
 
-fn is_for_image(package: &UpdatePackage<'_>, state: &ImageState) -> bool {
-    package.top().id.architecture.eq_ignore_ascii_case(state.target.windows.arch.name())
+/// Of several versions of one package the newest that applies is kept; what becomes of the others is said.
+///
+/// A newer one that does not apply takes nobody's place: it may be for another edition, or lack what it needs.
+fn keep_newest(packages: &[UpdatePackage<'_>], checked: &mut [Checked]) {
+    for (position, package) in packages.iter().enumerate() {
+        let Some(best) = newest_twin(packages, checked, position) else { continue };
+        let version = package.top().id.version;
+        let Some(newest) = packages.get(best) else { continue };
+        if best == position {
+            let newer = twins(packages, package).filter(|(_, twin)| twin.top().id.version > version);
+            let notes: Vec<String> = newer
+                .filter_map(|(at, twin)| {
+                    let (newer, label) = (twin.top().id.version, checked.get(at)?.judgement.outcome.label());
+                    Some(format!("{} has version {newer}, which is not taken: {label}", twin.source()))
+                })
+                .collect();
+            if let Some(one) = checked.get_mut(position) {
+                one.judgement.notes.extend(notes);
+            }
+            continue;
+        }
+        let (file, newer) = (newest.source(), newest.top().id.version);
+        let by = match newer.cmp(&version) {
+            Ordering::Equal => format!("{file}, which is the same package"),
+            Ordering::Greater => format!("{file}, which has version {newer} of the same package"),
+            // This one is newer, but does not apply as things are: its own outcome says why.
+            Ordering::Less => continue,
+        };
+        if let Some(one) = checked.get_mut(position) {
+            one.judgement.outcome = Outcome::Superseded { by };
+        }
+    }
 }
 
-/// Another file of the list that has the same package in a newer version, or in the same one and stands before.
-fn newest_twin(packages: &[UpdatePackage<'_>], position: usize) -> Option<String> {
-    let id = &packages.get(position)?.top().id;
-    let others = packages.iter().enumerate().filter(|(at, _)| *at != position);
-    let twins = others.filter(|(_, other)| other.top().id.is_same_family(id));
-    let newer = twins.filter(|(at, other)| match other.top().id.version.cmp(&id.version) {
-        Ordering::Greater => true,
-        Ordering::Equal => *at < position,
-        Ordering::Less => false,
+/// The files that have the same package in any version, this one included, with their positions.
+fn twins<'p, 'f>(
+    packages: &'p [UpdatePackage<'f>],
+    package: &'p UpdatePackage<'f>,
+) -> impl Iterator<Item = (usize, &'p UpdatePackage<'f>)> {
+    packages.iter().enumerate().filter(|(_, twin)| twin.top().id.is_same_family(&package.top().id))
+}
+
+/// Of the versions of a package that would apply, the newest that does, else the newest; of equal ones the first. None
+/// when this one would not apply.
+fn newest_twin(packages: &[UpdatePackage<'_>], checked: &[Checked], position: usize) -> Option<usize> {
+    let would_apply = |at: usize| checked.get(at).filter(|one| one.judgement.afterwards.is_to_install());
+    let package = would_apply(position).and_then(|_| packages.get(position))?;
+    let best = twins(packages, package).filter_map(|(at, twin)| {
+        let applies = would_apply(at)?.judgement.outcome.is_to_install();
+        Some((applies, twin.top().id.version, std::cmp::Reverse(at)))
     });
-    let (_, best) = newer.max_by_key(|(at, other)| (other.top().id.version, std::cmp::Reverse(*at)))?;
-    let version = best.top().id.version;
-    Some(if version == id.version {
-        format!("{}, which is the same package", best.source())
-    } else {
-        format!("{}, which has version {version} of the same package", best.source())
-    })
+    best.max().map(|(_, _, std::cmp::Reverse(at))| at)
 }
 
 /// Takes updates out that others of the list replace, as the table has it.

@@ -12,7 +12,7 @@ use super::image_state::{ImageState, PackageState};
 use super::installers::installers_needed;
 use super::package::{Kb, UpdatePackage};
 use super::windows7::{self, Need, Strength};
-use crate::base::{Architecture, Result};
+use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::cbs::{AssemblyIdentity, AssemblyVersion, ComponentManifest, PackageId};
 use crate::servicing::hive_set::HiveSet;
 
@@ -83,6 +83,11 @@ pub enum Outcome {
         /// Why.
         why: String,
     },
+    /// The file is damaged or no package at all.
+    Unreadable {
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl Outcome {
@@ -90,6 +95,27 @@ impl Outcome {
     #[must_use]
     pub fn is_to_install(&self) -> bool {
         matches!(self, Self::Applicable | Self::NeedsInstaller { .. })
+    }
+
+    /// What an error in reading a package makes of it, told as `why`: its damage is an answer about it alone, so that
+    /// other packages go on.
+    ///
+    /// # Errors
+    /// `error` itself when it says nothing about the package: cancelled, or not to be read at all.
+    pub fn of_error(error: Error, why: String) -> Result<Self> {
+        match error.kind() {
+            ErrorKind::Format | ErrorKind::Corrupt | ErrorKind::Limit | ErrorKind::InvalidInput => {
+                Ok(Self::Unreadable { why })
+            }
+            // Sound, but of a kind that is not read, or a delta of what is not at hand.
+            ErrorKind::Unsupported | ErrorKind::NotFound => Ok(Self::Unknown { why }),
+            _ => Err(error),
+        }
+    }
+
+    fn of_manifest_error(error: Error) -> Result<Self> {
+        let why = error.to_string();
+        Self::of_error(error, why)
     }
 
     /// The outcome in two words.
@@ -104,6 +130,7 @@ impl Outcome {
             Self::NeedsInstaller { .. } => "needs an installer",
             Self::PendingImage { .. } => "pending image",
             Self::Unknown { .. } => "unknown",
+            Self::Unreadable { .. } => "unreadable",
         }
     }
 
@@ -112,7 +139,10 @@ impl Outcome {
     pub fn reason(&self) -> String {
         match self {
             Self::Applicable => String::new(),
-            Self::AlreadyPresent { why } | Self::NotApplicable { why } | Self::Unknown { why } => why.clone(),
+            Self::AlreadyPresent { why }
+            | Self::NotApplicable { why }
+            | Self::Unknown { why }
+            | Self::Unreadable { why } => why.clone(),
             Self::Superseded { by } => format!("by {by}"),
             Self::PrerequisiteMissing { missing } => {
                 let texts: Vec<String> = missing.iter().map(Missing::text).collect();
@@ -179,7 +209,7 @@ impl Judgement {
 /// Judges `package` against the image.
 ///
 /// # Errors
-/// What reading the image's hives and the package's manifests gives.
+/// What reading the image's hives gives; manifests of the package that cannot be read are an [outcome](Outcome::of_error).
 pub fn judge(package: &UpdatePackage<'_>, state: &ImageState, hives: &mut HiveSet<'_>) -> Result<Judgement> {
     let id = &package.top().id;
     let early = by_architecture(id, state.target.windows.arch)
@@ -354,7 +384,10 @@ fn installable(
     for update in &evaluation.applied {
         update.drivers.iter().for_each(|inf| add("a driver".to_owned(), inf));
         for deployment in &update.deployments {
-            let deployed = package.deployed(deployment)?;
+            let deployed = match package.deployed(deployment) {
+                Ok(deployed) => deployed,
+                Err(error) => return Outcome::of_manifest_error(error),
+            };
             let Some(own) = &deployed.deployment else {
                 let why = format!("its deployment {} is not in the file", deployment.name);
                 return Ok(Outcome::Unknown { why });
@@ -364,7 +397,11 @@ fn installable(
                 if !seen.insert(component.to_string().to_lowercase()) || !is_newer(component, state, hives)? {
                     continue;
                 }
-                match package.component(component)? {
+                let found = match package.component(component) {
+                    Ok(found) => found,
+                    Err(error) => return Outcome::of_manifest_error(error),
+                };
+                match found {
                     Some(found) => {
                         let needs = component_needs(&found.manifest, state.target.windows.arch);
                         needs.into_iter().for_each(|need| add(need, &found.key_form));

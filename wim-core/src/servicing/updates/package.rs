@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::formats::cbs::{
     AssemblyIdentity, AssemblyVersion, ComponentManifest, DependencyKind, MAX_DOCUMENT_BYTES, PackageId,
     PackageManifest,
 };
+use crate::formats::delta::manifest::Stored;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
+use crate::servicing::updates::base_manifest::{BaseManifest, expand_manifest};
 use crate::servicing::updates::names::component_key_form;
 
 /// Most `.mum` files of a package; the largest rollups have a few thousand.
@@ -84,6 +87,8 @@ pub struct UpdatePackage<'f> {
     top: usize,
     /// Lower-case key form → file.
     manifests: BTreeMap<String, PackageFile>,
+    /// What compressed manifests are deltas of.
+    base: Option<Arc<BaseManifest>>,
     /// What was odd or left out.
     pub notes: Vec<String>,
 }
@@ -117,7 +122,12 @@ impl<'f> UpdatePackage<'f> {
         }
         let mut notes = Vec::new();
         let top = find_top(&packages, branch, &mut notes).map_err(|e| e.in_file(files.name()))?;
-        Ok(Self { files, packages, by_id, top, manifests, notes })
+        Ok(Self { files, packages, by_id, top, manifests, base: None, notes })
+    }
+
+    /// Expands compressed manifests with that base manifest from now on: that of the image at hand.
+    pub fn set_base_manifest(&mut self, base: Option<Arc<BaseManifest>>) {
+        self.base = base;
     }
 
     /// What messages call the source.
@@ -184,18 +194,24 @@ impl<'f> UpdatePackage<'f> {
     /// The manifest with that key form and its bytes; none when it is not in the source.
     ///
     /// # Errors
-    /// What reading and parsing it give; `Corrupt` when it is the manifest of another assembly.
+    /// What reading, [expanding](expand_manifest) and parsing it give; `Corrupt` when it is the manifest of another
+    /// assembly, which is also what a wrong base manifest would make of it.
     pub fn manifest(&self, key_form: &str) -> Result<Option<LoadedManifest>> {
         let Some(file) = self.manifests.get(key_form) else { return Ok(None) };
-        let bytes = self.files.read(file, MAX_DOCUMENT_BYTES)?;
         let name = format!("{}: {}", self.files.name(), file.path);
+        let mut bytes = self.files.read(file, MAX_DOCUMENT_BYTES)?;
+        let was_compressed = Stored::of(&bytes) != Stored::Plain;
+        if was_compressed {
+            bytes = expand_manifest(&bytes, self.base.as_deref()).map_err(|e| e.in_file(&name))?.into();
+        }
         let manifest = ComponentManifest::parse(&name, &bytes)?;
         let expected = component_key_form(&manifest.identity)?;
         if expected != key_form {
             let message = format!("it is the manifest of {expected}");
             return Err(Error::new(ErrorKind::Corrupt, message).in_file(name));
         }
-        Ok(Some(LoadedManifest { manifest, key_form: expected, path: file.path.clone(), bytes }))
+        let path = file.path.clone();
+        Ok(Some(LoadedManifest { manifest, key_form: expected, path, bytes, was_compressed }))
     }
 
     /// The manifest of an assembly; none when it is not in the source.
@@ -240,10 +256,12 @@ pub struct LoadedManifest {
     pub manifest: ComponentManifest,
     /// Its key form.
     pub key_form: String,
-    /// Its path in the source.
+    /// Its path in the source, where it may be compressed.
     pub path: String,
-    /// Its bytes.
-    pub bytes: std::sync::Arc<[u8]>,
+    /// Its bytes, expanded: a store may hold any manifest so.
+    pub bytes: Arc<[u8]>,
+    /// True when the source has it compressed.
+    pub was_compressed: bool,
 }
 
 /// What a deployment installs.

@@ -62,6 +62,8 @@ const fn version(build: u16, revision: u16) -> Option<AssemblyVersion> {
     Some(AssemblyVersion([6, 1, build, revision]))
 }
 
+// UNVERIFIED: the versions of these two stacks, which the packages themselves would settle. They count only where an image has
+// such a stack and no record of any of the articles.
 const STACK_2015: Need = Need {
     any_of: &[3_020_369, 3_177_467, 4_490_628, 4_516_655, 4_523_206, 4_531_786, 4_536_952],
     stack: version(7601, 18766),

@@ -1,6 +1,6 @@
 //! Reads back what was just written, before it takes its name.
 //!
-//! Quicker than a full verify: copied stretches are compared by the digests they had when they were read, and only blobs
+//! Quicker than a full verify: copied stretches are compared by the checksums they had when they were read, and only blobs
 //! that were encoded anew are decoded.
 
 use std::collections::HashSet;
@@ -19,7 +19,7 @@ impl Cost for CopiedBlock {
     }
 }
 
-/// Checks structure, tables, metadata, the digests of copied bytes and the blobs encoded anew of the file that `report`
+/// Checks structure, tables, metadata, the checksums of copied bytes and the blobs encoded anew of the file that `report`
 /// came from.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ fn compare_copied(cx: &Context<'_>, wim: &WimFile, blocks: &[CopiedBlock]) -> Re
         move |block: CopiedBlock| {
             buffer.resize(usize::try_from(block.length).unwrap_or(usize::MAX), 0);
             read_exact_at(&**wim.source(), &mut buffer, block.offset).map_err(|e| e.in_file(wim.name()))?;
-            if Sha1Digest::of(&buffer) != block.digest {
+            if crc32fast::hash(&buffer) != block.checksum {
                 let message =
                     format!("{} bytes at {:#x} are not what was written", block.length, block.offset);
                 return Err(Error::corrupt(message).in_file(wim.name()).remedy("check the disk"));

@@ -17,7 +17,7 @@ mod split_solid;
 
 pub use append::{Appended, append, replace_xml};
 pub use compact::compact;
-pub use copy::{CopiedBlock, CopyDigests};
+pub use copy::{CopiedBlock, CopyChecksums};
 pub use order::SolidOrder;
 pub use solid::{Packing, SolidPacking};
 pub use split::{PartContents, plan_parts, write_part};
@@ -67,8 +67,8 @@ pub struct NewWim<'a> {
     pub integrity: Integrity,
     /// What is compressed again.
     pub recompress: Recompress,
-    /// Whether digests of copied bytes are kept in the report.
-    pub copy_digests: CopyDigests,
+    /// Whether checksums of copied bytes are kept in the report.
+    pub copy_checksums: CopyChecksums,
 }
 
 /// One image of a new WIM.
@@ -130,7 +130,7 @@ pub struct WriteReport {
     pub file_bytes: u64,
     /// Digests of encoded blobs.
     pub encoded: Vec<Sha1Digest>,
-    /// Copied stretches, when [`CopyDigests::Keep`] was asked for.
+    /// Copied stretches, when [`CopyChecksums::Keep`] was asked for.
     pub copied: Vec<CopiedBlock>,
 }
 
@@ -404,7 +404,7 @@ impl Writer<'_> {
             let reference_count = plan.references.get(&digest).copied().unwrap_or(0);
             blobs.push(BlobEntry { header, part: 1, reference_count, digest });
         };
-        report.copied = copy_resources(cx, &plan.copied, wim.copy_digests, output, |position, header| {
+        report.copied = copy_resources(cx, &plan.copied, wim.copy_checksums, output, |position, header| {
             report.copied_resources += 1;
             report.copied_bytes += header.stored_size;
             add(plan.copied[position].1.digest, header);
@@ -434,7 +434,7 @@ impl Writer<'_> {
             self.report.copied_resources += 1;
             self.report.copied_bytes += group.stored_size;
         }
-        let blocks = copy_stretches(cx, &stretches, wim.copy_digests, &mut self.output)?;
+        let blocks = copy_stretches(cx, &stretches, wim.copy_checksums, &mut self.output)?;
         self.report.copied.extend(blocks);
         Ok(())
     }
@@ -462,7 +462,7 @@ impl Writer<'_> {
                 Metadata::Kept(entry) => add(entry.digest, entry.header),
                 Metadata::Copied(source, entry) => {
                     let resource = [(*source, *entry)];
-                    let blocks = copy_resources(cx, &resource, wim.copy_digests, output, |_, header| {
+                    let blocks = copy_resources(cx, &resource, wim.copy_checksums, output, |_, header| {
                         report.copied_resources += 1;
                         report.copied_bytes += header.stored_size;
                         add(entry.digest, header);

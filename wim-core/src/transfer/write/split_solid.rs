@@ -5,7 +5,7 @@
 //! does not fit any more is moved to the next part. The source is read once; nothing waits in temporary files.
 
 use super::Integrity;
-use super::copy::{CopyDigests, copy_resources};
+use super::copy::{CopyChecksums, copy_resources};
 use super::encode::encode_blobs;
 use super::output::Output;
 use super::split::{MAX_PARTS, append_part_tables, part_bytes, part_header};
@@ -59,7 +59,7 @@ pub fn split_repacked<'o>(
         Parts { cx, wim, goal, integrity, total, next_file, seen: 0, entries: Vec::new(), done: Vec::new() };
     let metadata: Vec<_> = wim.table().metadata().iter().map(|&entry| (wim, entry)).collect();
     let mut entries: Vec<BlobEntry> = wim.table().metadata().to_vec();
-    copy_resources(cx, &metadata, CopyDigests::Drop, &mut first, |position, header| {
+    copy_resources(cx, &metadata, CopyChecksums::Drop, &mut first, |position, header| {
         if let Some(entry) = entries.get_mut(position) {
             (entry.header, entry.part) = (header, 1);
         }

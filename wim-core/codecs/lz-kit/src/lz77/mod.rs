@@ -5,6 +5,7 @@ pub mod copy_match;
 mod hash_chains;
 mod match_length;
 mod match_list;
+mod noise;
 mod position;
 mod recent_offsets;
 
@@ -13,5 +14,6 @@ pub use hash_chains::{Found, HashChains, SearchEffort};
 pub use match_length::PaddedChunk;
 pub(crate) use match_length::{load_u32, match_length};
 pub use match_list::{Match, MatchEntry, MatchList, WideMatch};
+pub use noise::NoiseTest;
 pub use position::Position;
 pub use recent_offsets::RecentOffsets;

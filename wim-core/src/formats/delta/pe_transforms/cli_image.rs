@@ -4,11 +4,11 @@
 //! jlevere/msdelta and was exact on its managed files. It reads the metadata of version 1 (`#~`) only.
 
 use super::super::bits::BitReader;
-use super::super::rift::{Entry, IntFormat, Rift};
+use super::super::rift::{Entry, IntFormat, MAX_PIECES, Rift};
 use super::cli_schema::{Column, SCHEMA, Sizes};
 use super::cli_signatures::{Kind, Walker};
 use super::image::{Directory, Layout, u16_at, u32_at, u64_at};
-use super::{Work, low32};
+use super::{Work, low32, too_much};
 use crate::base::Result;
 
 /// Bytes of the tables stream before the row counts.
@@ -157,16 +157,19 @@ impl Map {
     /// The map of a preprocess stream.
     ///
     /// # Errors
-    /// `Format` when it is cut short or its codes are impossible.
+    /// `Format` when it is cut short or its codes are impossible, `Limit` when its tables have more entries together than one
+    /// may have.
     pub(in crate::formats::delta) fn read(bits: &mut BitReader<'_>) -> Result<Self> {
+        let mut left = MAX_PIECES;
         let heap_formats = [IntFormat::read(bits)?, IntFormat::read(bits)?];
         let table_formats = [IntFormat::read(bits)?, IntFormat::read(bits)?];
         let mut heaps: [Rift; 4] = Default::default();
         for (number, heap) in heaps.iter_mut().enumerate() {
             let formats = if number == GUID { &table_formats } else { &heap_formats };
-            *heap = Rift::read_entries(bits, formats)?;
+            *heap = Rift::read_entries(bits, formats, &mut left)?;
         }
-        let tables = (0..64).map(|_| Rift::read_entries(bits, &table_formats)).collect::<Result<_>>()?;
+        let tables = (0..64).map(|_| Rift::read_entries(bits, &table_formats, &mut left));
+        let tables = tables.collect::<Result<_>>()?;
         Ok(Self { heaps, tables })
     }
 
@@ -254,17 +257,24 @@ fn put_column(work: &mut Work<'_>, at: usize, width: usize, value: i64) {
 }
 
 /// What metadata adds to the copy rift: places of the window, behind a reference of that size, to places of the reference.
+///
+/// # Errors
+/// `Limit` for more entries than a table may have: rows of a few bytes would take many times the size of their file.
 pub(super) fn copy_rift(
     transformed: &[u8],
     reference: &Metadata,
     target: &Metadata,
     map: &Map,
     reference_size: usize,
-) -> Vec<Entry> {
+) -> Result<Vec<Entry>> {
     let size = reference_size as i64;
-    let mut entries = Vec::new();
+    let (mut entries, mut is_full) = (Vec::new(), false);
     let mut add = |target: i64, source: i64| {
-        entries.push(Entry { source: target.wrapping_add(size), target: source });
+        is_full = entries.len() >= MAX_PIECES;
+        if !is_full {
+            entries.push(Entry { source: target.wrapping_add(size), target: source });
+        }
+        !is_full
     };
     let identity = Rift::of(&[(0, 0)]);
     for heap in [STRINGS, USER_STRINGS, BLOB] {
@@ -281,6 +291,35 @@ pub(super) fn copy_rift(
             );
         }
     }
+    let place = |(base, size): (i64, i64), row: i64| {
+        let inside = if row <= 0 { row } else { (row - 1).wrapping_mul(size) };
+        base.wrapping_add(inside)
+    };
+    for (ours, theirs, rift) in paired_rows(reference, target, map) {
+        match rift.filter(|rift| !rift.is_empty()) {
+            Some(rift) => {
+                for entry in rift.entries() {
+                    add(place(theirs, entry.target), place(ours, entry.source));
+                }
+            }
+            None => {
+                add(theirs.0, ours.0);
+            }
+        }
+    }
+    resized_columns(transformed, reference, target, map, &mut add);
+    if is_full { Err(too_much("rows of resized tables")) } else { Ok(entries) }
+}
+
+/// File offset of the first row, and bytes of each.
+type Rows = (i64, i64);
+
+/// The GUID heap and each table that both sides have, the reference's rows first, and how rows are renumbered.
+fn paired_rows<'m>(
+    reference: &Metadata,
+    target: &Metadata,
+    map: &'m Map,
+) -> Vec<(Rows, Rows, Option<&'m Rift>)> {
     let mut ranges = Vec::new();
     let [ours, theirs] = [reference, target].map(|side| side.streams[GUID].offset);
     if ours != 0 && theirs != 0 {
@@ -297,29 +336,17 @@ pub(super) fn copy_rift(
             ranges.push((ours, theirs, map.tables.get(table)));
         }
     }
-    let place = |(base, size): (i64, i64), row: i64| {
-        let inside = if row <= 0 { row } else { (row - 1).wrapping_mul(size) };
-        base.wrapping_add(inside)
-    };
-    for (ours, theirs, rift) in &ranges {
-        match rift.filter(|rift| !rift.is_empty()) {
-            Some(rift) => {
-                rift.entries().iter().for_each(|e| add(place(*theirs, e.target), place(*ours, e.source)));
-            }
-            None => add(theirs.0, ours.0),
-        }
-    }
-    resized_columns(transformed, reference, target, map, &mut add);
-    entries
+    ranges
 }
 
-/// Columns whose width differs: the other bytes of a row keep together, and new high halves come from zeros.
+/// Columns whose width differs: the other bytes of a row keep together, and new high halves come from zeros. It ends when
+/// `add` says that there is no room.
 fn resized_columns(
     transformed: &[u8],
     reference: &Metadata,
     target: &Metadata,
     map: &Map,
-    add: &mut impl FnMut(i64, i64),
+    add: &mut impl FnMut(i64, i64) -> bool,
 ) {
     let zeros = transformed.windows(2).position(|pair| pair == [0, 0]);
     for (table, columns) in SCHEMA.iter().enumerate() {
@@ -339,13 +366,17 @@ fn resized_columns(
             for (number, &column) in columns.iter().enumerate() {
                 let (old, new) = (reference.sizes.width(column), target.sizes.width(column));
                 let is_last = number + 1 == columns.len();
+                let mut has_room = true;
                 if old < new
                     && let Some(zeros) = zeros
                 {
-                    add(y.wrapping_add(2), zeros as i64);
+                    has_room = add(y.wrapping_add(2), zeros as i64);
                 }
                 if old != new && !is_last {
-                    add(y.wrapping_add(new as i64), x.wrapping_add(old as i64));
+                    has_room = add(y.wrapping_add(new as i64), x.wrapping_add(old as i64));
+                }
+                if !has_room {
+                    return;
                 }
                 (x, y) = (x.wrapping_add(old as i64), y.wrapping_add(new as i64));
             }

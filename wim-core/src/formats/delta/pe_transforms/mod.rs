@@ -242,10 +242,10 @@ fn move_metadata(
     if flags.has(Flags::CLI_METADATA) {
         cli_image::move_columns(work, managed, map)?;
     }
-    let target = preprocess.cli_metadata.as_ref();
-    Ok(target.map_or(Vec::new(), |target| {
-        cli_image::copy_rift(&work.bytes, managed, target, map, work.bytes.len())
-    }))
+    match &preprocess.cli_metadata {
+        Some(target) => cli_image::copy_rift(&work.bytes, managed, target, map, work.bytes.len()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// From places of the window, where the target's begin behind the reference, to places of the reference: by file offset,

@@ -5,6 +5,7 @@
 //! that hide their size and links are refused or left out; programs that unpack themselves are not run.
 
 mod folder;
+mod held;
 mod zip;
 
 use std::io::Read;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use folder::PackageFolder;
 
+use self::held::HeldFiles;
 use self::zip::ZipArchiveFile;
 use crate::base::{Context, Error, FileSource, ReadAt, Result};
 use crate::formats::cab::Cabinet;
@@ -51,7 +53,7 @@ pub fn open<'c>(cx: &Context<'c>, path: &Path, scratch: &Scratch) -> Result<Box<
     }
 }
 
-/// Opens all of `paths`.
+/// Opens all of `paths`, for several images: what one reads is kept for the next, within a job's memory.
 ///
 /// # Errors
 /// As [`open`].
@@ -60,7 +62,11 @@ pub fn open_all<'c>(
     paths: &[PathBuf],
     scratch: &Scratch,
 ) -> Result<Vec<Box<dyn PackageFiles + 'c>>> {
-    paths.iter().map(|path| open(cx, path, scratch)).collect()
+    let room = cx.memory_bytes() / paths.len().max(1) as u64;
+    let open_held = |path: &PathBuf| -> Result<Box<dyn PackageFiles + 'c>> {
+        Ok(Box::new(HeldFiles::new(open(cx, path, scratch)?, room)))
+    };
+    paths.iter().map(open_held).collect()
 }
 
 /// A `.cab`, unpacked; sets that go on in other cabinets are refused by the reader, by name.

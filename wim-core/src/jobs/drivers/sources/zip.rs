@@ -253,7 +253,7 @@ mod tests {
             let message = refusal(&archive(&[(name, b"x")]));
             assert!(message.contains("the member") && message.contains("p.zip"), "{message}");
         }
-        assert!(refusal(&archive(&[("A.inf", b"x"), ("a.inf", b"y")])).contains("the same name for Windows"));
+        assert!(refusal(&archive(&[("A.inf", b"x"), ("a.inf", b"y")])).contains("the same file for Windows"));
     }
 
     #[test]

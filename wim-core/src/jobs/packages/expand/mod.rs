@@ -4,21 +4,23 @@
 //! with those that the manifests of the package state; one that differs refuses the whole package. Files are rebuilt in
 //! waves on many threads; bases wait in memory while the budget allows, else they are read back from where they went.
 
+mod new_folder;
 mod plan;
 mod rebuild;
 mod store;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 pub use store::ExpandedFiles;
 
+use self::new_folder::NewFolder;
 use self::plan::{Plan, PlannedFile, Sources, find_index};
 use self::rebuild::Rebuild;
 use self::store::{FolderStore, SpoolStore, Store};
-use super::{OpenPackage, Payload, open};
+use super::{OpenPackage, Payload, base_manifest_of, open};
 use crate::base::{Context, Error, ErrorKind, FileSource, ReadAt, Result, Stage, read_at};
 use crate::formats::cbs::ComponentManifest;
 use crate::formats::cbs::cix::{ContainerIndex, MAX_INDEX_BYTES, Recipe};
@@ -26,7 +28,9 @@ use crate::formats::delta::apply::{Claim, apply};
 use crate::formats::delta::manifest::Stored;
 use crate::formats::delta::psf;
 use crate::jobs::archive::Scratch;
+use crate::jobs::registry::Target as ImageTarget;
 use crate::servicing::package_files::{MemoryFiles, PackageFiles};
+use crate::servicing::updates::{BaseManifest, expand_manifest};
 
 /// Largest manifest that is read for its digests.
 const MAX_MANIFEST_BYTES: u64 = 64 << 20;
@@ -63,7 +67,7 @@ pub fn to_folder(
     psf: Option<Arc<dyn ReadAt>>,
     target: &Path,
 ) -> Result<Expanded> {
-    NewFolder::beside(target)?.fill(cx, &plan_of(members, psf)?)
+    fill(cx, NewFolder::beside(target)?, &plan_of(members, psf)?, None)
 }
 
 /// Expands the package whose members are `members` for planning with it; they wait in `scratch`.
@@ -78,21 +82,26 @@ pub fn to_files(
 ) -> Result<(ExpandedFiles, Expanded)> {
     let plan = plan_of(members, psf)?;
     let store = SpoolStore::new(scratch);
-    let expanded = run(cx, &plan, &store)?;
+    let expanded = run(cx, &plan, &store, None)?;
     Ok((store.into_files(members.name(), &plan.files), expanded))
 }
 
-/// Expands the package at `path`, in whatever container it comes, into `target`, as [`to_folder`] does.
+/// Expands the package at `path`, in whatever container it comes, into `target`, as [`to_folder`] does. Compressed manifests
+/// stay as they are; with an `image`, whose base manifest they are deltas of, the digests in them are compared too.
 ///
 /// # Errors
-/// What [`open`] and [`to_folder`] give.
-pub fn expand(cx: &Context<'_>, path: &Path, target: &Path) -> Result<Expanded> {
+/// What [`open`], [`base_manifest_of`] and [`to_folder`] give.
+pub fn expand(cx: &Context<'_>, path: &Path, target: &Path, image: Option<&ImageTarget>) -> Result<Expanded> {
+    let base = image.map(|image| base_manifest_of(cx, image)).transpose()?;
+    if let Some(doubt) = base.as_ref().and_then(|base| base.doubt()) {
+        cx.progress.warn(&Error::corrupt(doubt));
+    }
     if starts_as_psf(path)? {
-        return psf_to_folder(cx, path, target);
+        return fill_from_psf(cx, path, target, base.as_deref());
     }
     let target = NewFolder::beside(target)?;
     let package = open(cx, path, &Scratch::new(cx, target.parent()))?;
-    target.fill(cx, &plan_of(&package.files, psf_of(&package, path)?)?)
+    fill(cx, target, &plan_of(&package.files, psf_of(&package, path)?)?, base.as_deref())
 }
 
 /// The PSF file of the package at `path`: in the container with it, or beside it.
@@ -109,11 +118,8 @@ pub(in crate::jobs) fn psf_of(package: &OpenPackage, path: &Path) -> Result<Opti
 
 fn starts_as_psf(path: &Path) -> Result<bool> {
     let source = FileSource::open(path)?;
-    let mut start = [0; 8];
-    let length = start.len().min(usize::try_from(source.size()).unwrap_or(usize::MAX));
-    let start = start.get_mut(..length).unwrap_or_default();
-    read_at::read_exact_at(&source, start, 0).map_err(|e| e.in_file(path.display()))?;
-    Ok(psf::looks_like_one(start))
+    let start = read_at::read_start(&source, psf::MAGIC_BYTES).map_err(|e| e.in_file(path.display()))?;
+    Ok(psf::looks_like_one(&start))
 }
 
 /// The PSF file that belongs to the cabinet at `path`; none when it is not there.
@@ -130,6 +136,15 @@ fn psf_beside(path: &Path) -> Result<Option<Arc<dyn ReadAt>>> {
 /// # Errors
 /// `NotFound` when it does not; else as [`to_folder`].
 pub fn psf_to_folder(cx: &Context<'_>, path: &Path, target: &Path) -> Result<Expanded> {
+    fill_from_psf(cx, path, target, None)
+}
+
+fn fill_from_psf(
+    cx: &Context<'_>,
+    path: &Path,
+    target: &Path,
+    base: Option<&BaseManifest>,
+) -> Result<Expanded> {
     let name = path.display().to_string();
     let source: Arc<dyn ReadAt> = Arc::new(FileSource::open(path)?);
     let packed = psf::embedded_index(&*source).map_err(|e| e.in_file(&name))?.ok_or_else(|| {
@@ -142,7 +157,7 @@ pub fn psf_to_folder(cx: &Context<'_>, path: &Path, target: &Path) -> Result<Exp
     let index = ContainerIndex::parse(&name, &index)?;
     let members = MemoryFiles::new(&name);
     let plan = Plan::of_index(index, Sources::new(&members, Some(source)))?;
-    NewFolder::beside(target)?.fill(cx, &plan)
+    fill(cx, NewFolder::beside(target)?, &plan, base)
 }
 
 fn plan_of(members: &dyn PackageFiles, psf: Option<Arc<dyn ReadAt>>) -> Result<Plan<'_>> {
@@ -153,7 +168,25 @@ fn plan_of(members: &dyn PackageFiles, psf: Option<Arc<dyn ReadAt>>) -> Result<P
     }
 }
 
-fn run(cx: &Context<'_>, plan: &Plan<'_>, store: &dyn Store) -> Result<Expanded> {
+/// Rebuilds all files of a plan in a folder; they appear together.
+fn fill(
+    cx: &Context<'_>,
+    target: NewFolder,
+    plan: &Plan<'_>,
+    base: Option<&BaseManifest>,
+) -> Result<Expanded> {
+    let expanded = run(cx, plan, &FolderStore::new(target.path()), base)?;
+    cx.cancel.check()?;
+    target.commit()?;
+    Ok(expanded)
+}
+
+fn run(
+    cx: &Context<'_>,
+    plan: &Plan<'_>,
+    store: &dyn Store,
+    base: Option<&BaseManifest>,
+) -> Result<Expanded> {
     let bytes = plan.files.iter().map(|file| file.length).fold(0, u64::saturating_add);
     cx.progress.start(Stage::Extracting, bytes);
     let mut rebuild = Rebuild::new(plan, store, cx)?;
@@ -163,7 +196,7 @@ fn run(cx: &Context<'_>, plan: &Plan<'_>, store: &dyn Store) -> Result<Expanded>
     }
     // Manifests first: they state digests of the files behind them.
     rebuild.run(&plan.closure(is_manifest), cx)?;
-    let proved_by_manifests = add_proofs_of_manifests(cx, plan, store, &mut rebuild)?;
+    let proved_by_manifests = add_proofs_of_manifests(cx, plan, store, base, &mut rebuild)?;
     rebuild.run(&vec![true; plan.files.len()], cx)?;
     let count = |is_meant: fn(&Recipe) -> bool| {
         plan.files.iter().filter(|file| is_meant(&file.recipe)).count() as u64
@@ -191,19 +224,27 @@ fn add_proofs_of_manifests(
     cx: &Context<'_>,
     plan: &Plan<'_>,
     store: &dyn Store,
+    base: Option<&BaseManifest>,
     rebuild: &mut Rebuild<'_>,
 ) -> Result<u64> {
     let numbers: std::collections::HashMap<String, usize> =
         plan.files.iter().enumerate().map(|(number, file)| (file.path.to_lowercase(), number)).collect();
-    let mut proofs = 0;
+    let (mut proofs, mut left_out, mut missing) = (0, 0_usize, None);
     for file in plan.files.iter().filter(|file| is_manifest(file) && file.length <= MAX_MANIFEST_BYTES) {
         cx.cancel.check()?;
         let name = format!("{}: {}", plan.sources.name(), file.path);
-        let bytes = store.get(file)?;
+        let mut bytes = store.get(file)?;
         if Stored::of(&bytes) != Stored::Plain {
-            let message = "the manifest is compressed, so the digests in it are not compared";
-            cx.progress.warn(&Error::unsupported(message).in_file(&name));
-            continue;
+            bytes = match expand_manifest(&bytes, base) {
+                Ok(text) => text.into(),
+                // It can be expanded by itself later; the others are proved all the same.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => {
+                    missing.get_or_insert_with(|| error.in_file(&name));
+                    left_out += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.in_file(&name)),
+            };
         }
         let manifest = ComponentManifest::parse(&name, &bytes)?;
         let folder = file.path.get(..file.path.len() - MANIFEST_SUFFIX.len()).unwrap_or_default();
@@ -218,72 +259,13 @@ fn add_proofs_of_manifests(
             }
         }
     }
+    if let Some(error) = missing {
+        let message = format!("the digests in {left_out} manifests are not compared: {}", error.message());
+        cx.progress.warn(
+            &Error::new(error.kind(), message)
+                .in_file(plan.sources.name())
+                .remedy("name an image of the Windows that the package is for with --image"),
+        );
+    }
     Ok(proofs)
-}
-
-/// A folder that appears under its name only when it is complete.
-struct NewFolder {
-    temporary: tempfile::TempDir,
-    target: PathBuf,
-}
-
-impl NewFolder {
-    /// Makes the temporary neighbour of `target`.
-    fn beside(target: &Path) -> Result<Self> {
-        let Some(name) = target.file_name() else {
-            return Err(Error::invalid_input("names no folder of its own")
-                .in_file(target.display())
-                .remedy("give the name of a folder that does not exist yet"));
-        };
-        if target.exists() {
-            let cannot = |e| Error::io(e, "cannot read the folder", target);
-            if std::fs::read_dir(target).map_err(cannot)?.next().is_some() {
-                return Err(Error::invalid_input("is not empty")
-                    .in_file(target.display())
-                    .remedy("give a folder that does not exist yet"));
-            }
-        }
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(parent).map_err(|e| Error::io(e, "cannot make the folder", parent))?;
-        let prefix = format!(".{}.", name.to_string_lossy());
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".wim-tmp");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // As a plain mkdir would: the user's umask decides.
-            builder.permissions(std::fs::Permissions::from_mode(0o777));
-        }
-        let temporary =
-            builder.tempdir_in(parent).map_err(|e| Error::io(e, "cannot make a folder in", parent))?;
-        Ok(Self { temporary, target: target.to_owned() })
-    }
-
-    /// Where the target lies, and so has room.
-    fn parent(&self) -> &Path {
-        self.temporary.path().parent().unwrap_or(Path::new("."))
-    }
-
-    /// Rebuilds all files of a plan; they appear together.
-    fn fill(self, cx: &Context<'_>, plan: &Plan<'_>) -> Result<Expanded> {
-        let expanded = run(cx, plan, &FolderStore::new(self.temporary.path()))?;
-        cx.cancel.check()?;
-        self.commit()?;
-        Ok(expanded)
-    }
-
-    fn commit(self) -> Result<()> {
-        if self.target.exists() {
-            // Empty, or this fails as it should.
-            std::fs::remove_dir(&self.target).map_err(|e| Error::io(e, "cannot replace", &self.target))?;
-        }
-        let path = self.temporary.keep();
-        std::fs::rename(&path, &self.target).map_err(|e| {
-            let _ = std::fs::remove_dir_all(&path);
-            Error::io(e, "cannot rename the finished folder to", &self.target)
-        })
-    }
 }

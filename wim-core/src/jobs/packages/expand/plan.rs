@@ -226,7 +226,7 @@ impl<'p> Plan<'p> {
         marked
     }
 
-    /// Bytes in memory while a file is rebuilt, at most.
+    /// Bytes in memory while a file is rebuilt, at most, without the tables that its delta holds.
     ///
     /// A delta takes its source, the basis with its transformed copy and the marks of what is code in it, and its result
     /// twice: what other files are made from is moved to where they share it, and where one reading fails the next is tried

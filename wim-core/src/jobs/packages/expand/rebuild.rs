@@ -8,7 +8,7 @@ use super::store::Store;
 use crate::base::pipeline::{Budget, Cost, map_in_order};
 use crate::base::{Context, Digest, Error, Result};
 use crate::formats::cbs::cix::{Basis, Recipe};
-use crate::formats::delta::apply::{Claim, Proof, apply};
+use crate::formats::delta::apply::{Claim, Proof, apply, table_bytes};
 
 /// Parts of the memory budget, of which opened packages take a quarter: bases that wait, and files on their way.
 const LIVE_SHARE: u64 = 4;
@@ -127,8 +127,17 @@ impl<'a> Rebuild<'a> {
             number,
             basis: basis.and_then(|basis| self.live.get(&basis).cloned()),
             is_kept: self.users[number] > 0,
-            cost: self.plan.cost(number),
+            cost: self.plan.cost(number).saturating_add(self.table_bytes(number)),
         }
+    }
+
+    /// What the tables of a file's delta may take, for which it has to be looked at: few bytes can be many entries.
+    fn table_bytes(&self, number: usize) -> u64 {
+        let Some(file) = self.plan.files.get(number) else { return 0 };
+        let Recipe::Delta(source, _) = &file.recipe else { return 0 };
+        // One that cannot be read is told of where it is rebuilt.
+        let delta = self.plan.sources.read(source, file.source_bytes);
+        delta.map_or(0, |delta| table_bytes(&delta))
     }
 
     /// Notes a finished file: its basis has one user less, and it is kept itself while memory allows.

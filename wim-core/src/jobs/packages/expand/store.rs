@@ -101,9 +101,13 @@ impl<'s> SpoolStore<'s> {
 
 impl Store for SpoolStore<'_> {
     fn put(&self, file: &PlannedFile, bytes: &[u8]) -> Result<()> {
+        // Copied before anybody has to wait; the file takes one after the other.
+        let content = self.scratch.take_memory(file.length).then(|| Content::bytes(bytes));
         let mut inner = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let content =
-            if self.scratch.take_memory(file.length) { Content::bytes(bytes) } else { inner.0.put(bytes)? };
+        let content = match content {
+            Some(content) => content,
+            None => inner.0.put(bytes)?,
+        };
         inner.1.insert(file.path.clone(), content);
         Ok(())
     }

@@ -305,6 +305,10 @@ impl Planner<'_, '_> {
         }
         let manifest = format!("\\Windows\\WinSxS\\Manifests\\{}.manifest", found.key_form);
         self.put_file(&manifest, &found.path, None)?;
+        let note = "manifests that are compressed in the package go in expanded, as stores may have them";
+        if found.was_compressed && !self.plan.notes.iter().any(|known| known == note) {
+            self.plan.notes.push(note.to_owned());
+        }
         records::component(&mut self.plan, found, self.state, hives)?;
         let result = self.content(found, class, hives);
         result.map_err(|e| e.in_file(format!("{}: {}", self.package.source(), found.key_form)))
