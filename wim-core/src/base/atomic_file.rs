@@ -83,14 +83,22 @@ impl AtomicFile {
         self.temporary.as_file()
     }
 
+    /// Brings what was written so far to the disk, so that [`Self::commit`] has little to wait for.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn sync(&self) -> Result<()> {
+        self.file().sync_all().map_err(|e| Error::io(e, "cannot write", &self.target))
+    }
+
     /// Syncs the contents, renames the file to its target and syncs the folder.
     ///
     /// # Errors
     /// `Io` when the system fails, `InvalidInput` when the target has appeared meanwhile; the target is then unchanged
     /// and the temporary removed.
     pub fn commit(self) -> Result<()> {
+        self.sync()?;
         let Self { temporary, target, if_exists } = self;
-        temporary.as_file().sync_all().map_err(|e| Error::io(e, "cannot write", &target))?;
         let renamed = match if_exists {
             IfExists::Replace => temporary.persist(&target),
             IfExists::Refuse => temporary.persist_noclobber(&target),
@@ -112,7 +120,7 @@ impl AtomicFile {
 /// keep the old ones by.
 pub fn commit_together(files: Vec<AtomicFile>) -> Result<()> {
     for file in &files {
-        file.temporary.as_file().sync_all().map_err(|e| Error::io(e, "cannot write", &file.target))?;
+        file.sync()?;
     }
     if files.len() < 2 {
         return files.into_iter().try_for_each(AtomicFile::commit);

@@ -67,7 +67,8 @@ fn each_image<T>(
             let Some(found) = RecoveryImage::find(&tree)?.filter(|found| seen.insert(found.digest)) else {
                 continue;
             };
-            let opened = found.open(cx, &wim, &tree, image, &std::env::temp_dir());
+            let scratch = Scratch::beside(cx, &target.path);
+            let opened = found.open(cx, &wim, &tree, image, scratch.folder());
             let looked = opened.and_then(|inside| {
                 inside
                     .images()
@@ -288,7 +289,8 @@ pub fn explain_packages(
     about: &[String],
     options: &DriverOptions,
 ) -> Result<Vec<PackageReport>> {
-    let sources = sources::open_all(cx, paths, &Scratch::new(cx, &std::env::temp_dir()))?;
+    let here = paths.first().map_or(Path::new("."), PathBuf::as_path);
+    let sources = sources::open_all(cx, paths, &Scratch::beside(cx, here))?;
     let (mut windows, mut targets) = (Vec::new(), Vec::new());
     for text in about {
         let target = Target::parse(text);

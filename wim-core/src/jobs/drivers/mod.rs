@@ -31,7 +31,7 @@ use self::service::{ImagePlan, ImageWork, ServicedWim, Servicer, rewritten};
 use super::archive::Scratch;
 use super::clock;
 use super::dir::NothingFits;
-use super::edited_image::{EditedImages, folder_of, read_back};
+use super::edited_image::{EditedImages, folder_of, sync_and_read_back};
 use super::images;
 use super::open::{Check, check_writable, open};
 use super::rebuild::CompressionOptions;
@@ -276,8 +276,7 @@ fn write_beside(
     let sources = std::iter::once(&job.wim).chain(before.iter().map(AsRef::as_ref)).collect();
     let new = NewWim { images, contents: &contents, sources, ..rewritten(&job.wim, places.level) };
     let written = write(cx, new, &mut file)?;
-    let source = Arc::new(FileSource::open(file.temporary_path())?);
-    read_back(cx, source, &job.output.display().to_string(), &written, places.verify)?;
+    sync_and_read_back(cx, &file, &written, places.verify)?;
     Ok((file, written))
 }
 

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock;
-use crate::base::{Architecture, Context, Error, FileTime, ImageIndex, ReadAt, Result, Sha1Digest};
+use crate::base::atomic_file::AtomicFile;
+use crate::base::{
+    Architecture, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Sha1Digest,
+};
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::{Content, HashedFiles, Overlay, Resolved};
 use crate::image::{ImageCounts, Tree, load, store};
@@ -202,6 +205,25 @@ pub(super) fn read_back(
         }
     }
     Ok(())
+}
+
+/// [`read_back`] of a file that will be committed; the disk writes what is left while the processor checks.
+///
+/// # Errors
+/// As [`read_back`]; `Io` when the disk takes it not.
+pub(super) fn sync_and_read_back(
+    cx: &Context<'_>,
+    file: &AtomicFile,
+    written: &WriteReport,
+    depth: VerifyDepth,
+) -> Result<()> {
+    let source = Arc::new(FileSource::open(file.temporary_path())?);
+    let name = file.target().display().to_string();
+    std::thread::scope(|scope| {
+        let synced = scope.spawn(|| file.sync());
+        read_back(cx, source, &name, written, depth)?;
+        synced.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// The folder that holds `path`.

@@ -11,7 +11,6 @@ pub use super::edited_image::VerifyDepth;
 pub use report::{DroppedImage, ImageReport, SlipstreamReport, WrittenReport};
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use lz_kit::Level;
 
@@ -19,7 +18,7 @@ use self::image::{ServicedImage, service};
 use super::archive::Scratch;
 use super::clock;
 use super::drivers::sources;
-use super::edited_image::{EditedImages, folder_of, read_back};
+use super::edited_image::{EditedImages, folder_of, sync_and_read_back};
 use super::images;
 use super::open;
 use super::target::is_same_file;
@@ -105,8 +104,7 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
     if let Some(mut file) = file {
         let EditedImages { images, contents, .. } = images;
         let written = write(cx, new_wim(&wim, options, images, &kept, &contents)?, &mut file)?;
-        let source = Arc::new(FileSource::open(file.temporary_path())?);
-        read_back(cx, source, &options.output.display().to_string(), &written, options.verify)?;
+        sync_and_read_back(cx, &file, &written, options.verify)?;
         file.commit()?;
         report.written = Some(WrittenReport::new(&written));
     }
