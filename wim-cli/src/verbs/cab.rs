@@ -146,7 +146,7 @@ impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         match self.action {
             Action::List { cabinet, opening } => {
-                let cabinets = job::list(&cabinet, opening.options())?;
+                let cabinets = session.run(|cx| job::list(cx, &cabinet, opening.options()))?;
                 if session.shell.is_json() {
                     session.shell.json("cab list", &Listed { cabinets })?;
                 } else {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wim_core::base::{ErrorKind, FileSource, ReadAt, Result, Sha1Digest, Sha1Hasher};
+use wim_core::base::{Cancel, ErrorKind, FileSource, ReadAt, Result, Sha1Digest, Sha1Hasher};
 use wim_core::formats::cab::{Cabinet, Method, Span, find_cabinets};
 
 use crate::samples::real_data;
@@ -175,7 +175,7 @@ fn sets_are_joined_in_their_order_only() {
 fn embedded_cabinets_are_found() {
     let Some(root) = real_data("cab") else { return };
     let tricky: Arc<dyn ReadAt> = Arc::new(fs::read(root.join("libmspack/search_tricky1.cab")).unwrap());
-    let found = find_cabinets(&tricky).unwrap();
+    let found = find_cabinets(&tricky, &Cancel::new()).unwrap();
     println!("{found:?}");
     assert_eq!(found.len(), 1);
     // Two of them behind other things, the second across the border of two reads.
@@ -187,7 +187,7 @@ fn embedded_cabinets_are_found() {
     program.extend(&small);
     program.extend(b"signature");
     let program: Arc<dyn ReadAt> = Arc::new(program);
-    let found = find_cabinets(&program).unwrap();
+    let found = find_cabinets(&program, &Cancel::new()).unwrap();
     assert_eq!(
         found.iter().map(|f| (f.offset, f.size)).collect::<Vec<_>>(),
         [(1600, 285), (second as u64, 285)]

@@ -5,6 +5,7 @@
 
 mod cab_extract;
 mod cab_real;
+mod cab_search;
 mod cab_write;
 mod capture_apply;
 mod container;

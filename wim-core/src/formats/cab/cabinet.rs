@@ -303,7 +303,7 @@ impl FolderReader<'_> {
 }
 
 /// Header, folders and members of the cabinet at the start of `source`.
-fn read_tables(
+pub(super) fn read_tables(
     source: &dyn ReadAt,
     encoding: &'static encoding_rs::Encoding,
 ) -> Result<(Header, Vec<Folder>, Vec<Member>)> {

@@ -1,19 +1,24 @@
 //! Cabinets inside other files: self-extracting programs, and whatever else has one appended.
 //!
 //! Nothing says where such a cabinet lies, so every place with its signature is tried; what does not have the tables of a
-//! cabinet there is passed over. Programs are not parsed.
+//! cabinet there is passed over, and what is read in vain for that is bounded. Programs are not parsed.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::cabinet::Cabinet;
+use super::cabinet::read_tables;
 use super::header::Header;
 use super::source_cursor::SourceCursor;
-use crate::base::{Error, Fields, ReadAt, Result, Section};
+use crate::base::{Cancel, Error, ErrorKind, Fields, ReadAt, Result, Section, code_page};
 
 /// Bytes read at a time.
 const STEP_BYTES: usize = 256 << 10;
-/// Most places whose tables are read in vain: hostile files can hold many that fail late.
-const MAX_FAILED: usize = 4096;
+/// Bytes of tables that may be read in vain, whatever the file's size: a place that fails at once costs less than 200 KiB.
+const FREE_VAIN_BYTES: u64 = 16 << 20;
+/// What may be read in vain beyond that, in multiples of the file's size: hostile files let many headers share one long table
+/// that fails late.
+const VAIN_FACTOR: u64 = 4;
 /// Most cabinets of one file: programs have a few.
 const MAX_FOUND: usize = 65_536;
 
@@ -38,12 +43,20 @@ impl Embedded {
 
 /// The cabinets in `source`, in order; none lies inside another.
 ///
+/// Reads the source twice and its tables once; what only looks like cabinets costs a few times its size more.
+///
 /// # Errors
-/// `Limit` for more places that only look like cabinets, or for more cabinets, than any program has; `Io`.
-pub fn find_cabinets(source: &Arc<dyn ReadAt>) -> Result<Vec<Embedded>> {
-    let (mut found, mut failed) = (Vec::new(), 0);
+/// `Limit` for more that only looks like cabinets, or for more cabinets, than any program has; `Io`, `Cancelled`.
+pub fn find_cabinets(source: &Arc<dyn ReadAt>, cancel: &Cancel) -> Result<Vec<Embedded>> {
+    let mut found = Vec::new();
+    let mut trial = Trial {
+        source,
+        cancel,
+        vain_left: FREE_VAIN_BYTES.saturating_add(source.size().saturating_mul(VAIN_FACTOR)),
+    };
     let mut cursor = SourceCursor::new(&**source, 0, STEP_BYTES);
     loop {
+        cancel.check()?;
         let offset = cursor.offset();
         let window = cursor.peek(STEP_BYTES)?;
         let whole = window.len();
@@ -63,22 +76,77 @@ pub fn find_cabinets(source: &Arc<dyn ReadAt>) -> Result<Vec<Embedded>> {
         };
         let size = window.get(at..).and_then(size_of_header).unwrap_or_default();
         let embedded = Embedded { offset: offset + at as u64, size };
-        if is_cabinet(source, embedded) {
-            found.push(embedded);
-            cursor = SourceCursor::new(&**source, embedded.offset + size, STEP_BYTES);
-        } else {
-            failed += 1;
+        if !trial.is_cabinet(embedded)? {
             cursor.consume(at + 1);
+            continue;
         }
-        if failed > MAX_FAILED || found.len() > MAX_FOUND {
-            let message = format!(
-                "{failed} places that look like cabinets and are none, and {} cabinets, before {:#x}: more than any program has",
-                found.len(),
-                embedded.offset
-            );
-            return Err(Error::limit(message)
-                .remedy("if it is no trap, cut the cabinet that is meant out of the file and give that"));
+        if found.len() == MAX_FOUND {
+            let message = format!("more than {MAX_FOUND} cabinets before {:#x}", embedded.offset);
+            return Err(Error::limit(message).remedy(CUT_IT_OUT));
         }
+        found.push(embedded);
+        match usize::try_from(size).ok().and_then(|size| at.checked_add(size)).filter(|&end| end <= whole) {
+            // Small ones that lie side by side are not read anew each.
+            Some(end) => cursor.consume(end),
+            None => cursor = SourceCursor::new(&**source, embedded.offset + size, STEP_BYTES),
+        }
+    }
+}
+
+const CUT_IT_OUT: &str = "if it is no trap, cut the cabinet that is meant out of the file and give that";
+
+/// Places that may be cabinets, tried one after the other.
+struct Trial<'a> {
+    source: &'a Arc<dyn ReadAt>,
+    cancel: &'a Cancel,
+    /// Bytes that may still be read at places that are none.
+    vain_left: u64,
+}
+
+impl Trial<'_> {
+    /// Whether the tables of a cabinet are there.
+    fn is_cabinet(&mut self, embedded: Embedded) -> Result<bool> {
+        let Ok(section) = embedded.section(self.source) else { return Ok(false) };
+        let metered = Metered { section, cancel: self.cancel, left: AtomicU64::new(self.vain_left) };
+        let encoding = code_page::encoding(code_page::WESTERN).unwrap_or(encoding_rs::WINDOWS_1252);
+        let result = read_tables(&metered, encoding);
+        self.cancel.check()?;
+        let left = metered.left.into_inner();
+        match result {
+            Ok(_) => Ok(true),
+            Err(_) if left == 0 => Err(Error::limit(format!(
+                "places before {:#x} look like cabinets and are none: more than any program has",
+                embedded.offset.saturating_add(1)
+            ))
+            .remedy(CUT_IT_OUT)),
+            Err(e) if e.kind() == ErrorKind::Io => Err(e),
+            Err(_) => {
+                self.vain_left = left;
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// A place that gives no more bytes than it may.
+struct Metered<'a> {
+    section: Section<Arc<dyn ReadAt>>,
+    cancel: &'a Cancel,
+    left: AtomicU64,
+}
+
+impl ReadAt for Metered<'_> {
+    fn size(&self) -> u64 {
+        self.section.size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let after = |left: u64| Some(left.saturating_sub(buf.len() as u64));
+        let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).unwrap_or(0);
+        if self.cancel.is_raised() || before <= buf.len() as u64 {
+            return Err(io::Error::other("enough was read"));
+        }
+        self.section.read_exact_at(buf, offset)
     }
 }
 
@@ -103,8 +171,4 @@ fn may_be_header(bytes: &[u8]) -> bool {
             Err(_) => false,
         }
     }
-}
-
-fn is_cabinet(source: &Arc<dyn ReadAt>, embedded: Embedded) -> bool {
-    embedded.section(source).and_then(|section| Cabinet::open(Arc::new(section), "")).is_ok()
 }

@@ -107,7 +107,7 @@ pub struct ExtractReport {
 /// As [`open`] and [`unpack`]; `Limit` for more than `bound`.
 pub fn test(cx: &Context<'_>, path: &Path, options: OpenOptions, bound: Bound) -> Result<ExtractReport> {
     let mut report = ExtractReport::default();
-    let cabinets = open(path, options)?;
+    let cabinets = open(cx, path, options)?;
     let all: Vec<Vec<usize>> = cabinets.iter().map(|c| (0..c.members().len()).collect()).collect();
     bound.check(Reach::WholeFolders, cabinets.iter().zip(all.iter().map(Vec::as_slice)))?;
     for (cabinet, all) in cabinets.iter().zip(&all) {
@@ -153,7 +153,7 @@ pub fn extract(
     target: &Path,
     options: &ExtractOptions,
 ) -> Result<ExtractReport> {
-    let cabinets = open(path, options.open)?;
+    let cabinets = open(cx, path, options.open)?;
     let chosen = choose(&cabinets, options)?;
     options.bound.check(Reach::Wanted, cabinets.iter().zip(chosen.iter().map(Vec::as_slice)))?;
     let named = paths_of(&cabinets, &chosen)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::open::{OpenOptions, open};
-use crate::base::Result;
+use crate::base::{Context, Result};
 use crate::formats::cab::{Attributes, Cabinet, Member};
 use crate::jobs::clock::ReportTime;
 
@@ -107,6 +107,6 @@ impl CabinetInfo {
 ///
 /// # Errors
 /// As [`open`].
-pub fn list(path: &Path, options: OpenOptions) -> Result<Vec<CabinetInfo>> {
-    Ok(open(path, options)?.iter().map(CabinetInfo::of).collect())
+pub fn list(cx: &Context<'_>, path: &Path, options: OpenOptions) -> Result<Vec<CabinetInfo>> {
+    Ok(open(cx, path, options)?.iter().map(CabinetInfo::of).collect())
 }

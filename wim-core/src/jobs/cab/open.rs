@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::{Error, ErrorKind, FileSource, ReadAt, Result, code_page, read_at};
+use crate::base::{Context, Error, ErrorKind, FileSource, ReadAt, Result, code_page, read_at};
 use crate::formats::cab::{Cabinet, Header, find_cabinets};
 
 /// How cabinets are opened.
@@ -34,8 +34,8 @@ pub enum Set {
 /// The cabinets in the file at `path`: one, or those that a program holds.
 ///
 /// # Errors
-/// `NotFound`, `Io`; `InvalidInput` when there is no cabinet in it; what opening a cabinet gives.
-pub fn open(path: &Path, options: OpenOptions) -> Result<Vec<Cabinet>> {
+/// `NotFound`, `Io`, `Cancelled`; `InvalidInput` when there is no cabinet in it; what [`find_cabinets`] and opening a cabinet give.
+pub fn open(cx: &Context<'_>, path: &Path, options: OpenOptions) -> Result<Vec<Cabinet>> {
     let name = path.display().to_string();
     let source: Arc<dyn ReadAt> = Arc::new(FileSource::open(path)?);
     let start = read_at::read_start(&*source, Header::SIGNATURE.len()).map_err(|e| e.in_file(&name))?;
@@ -49,12 +49,13 @@ pub fn open(path: &Path, options: OpenOptions) -> Result<Vec<Cabinet>> {
             Err(e) => at_start = Some(e),
         }
     }
-    let found = find_cabinets(&source).map_err(|e| e.in_file(&name))?;
+    let found = find_cabinets(&source, cx.cancel).map_err(|e| e.in_file(&name))?;
     if found.is_empty() {
         let none = || Error::invalid_input("no cabinet, and none inside").in_file(&name);
         return Err(at_start.unwrap_or_else(none));
     }
     let open_one = |embedded: crate::formats::cab::Embedded| {
+        cx.cancel.check()?;
         let name = format!("{name} at {:#x}", embedded.offset);
         Cabinet::open_with_code_page(Arc::new(embedded.section(&source)?), &name, options.code_page)
     };

@@ -172,8 +172,9 @@ impl Opening<'_> {
     }
 
     fn program(&self, source: &Arc<dyn ReadAt>, name: &str) -> Result<OpenPackage> {
-        let found = find_cabinets(source)?;
+        let found = find_cabinets(source, self.cx.cancel)?;
         for embedded in found.iter().take(MAX_EMBEDDED) {
+            self.cx.cancel.check()?;
             let archive = Archive::Cabinet(Cabinet::open(Arc::new(embedded.section(source)?), name)?);
             if shape_of(&archive).is_some() {
                 let package = self.archive(&archive)?;
