@@ -76,3 +76,30 @@ fn what_comes_to_more_than_is_sane_is_refused_before_it_is_unpacked() {
     extracted(&cabinet, &target, &options(&[], Bound::Sane)).unwrap();
     assert_eq!(fs::read(target.join("a.txt")).unwrap(), vec![7; 5000]);
 }
+
+#[test]
+fn replacing_files_touches_no_other_file_whatever_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cabinet, target) = (folder.path().join("t.cab"), folder.path().join("out"));
+    // Names that look like those of files that wait to replace others.
+    let names = [".1.wim-partial", "a", "b"];
+    let members: Vec<_> = names.iter().map(|name| ((*name).to_owned(), b"new".to_vec())).collect();
+    fs::write(&cabinet, make(&members, Packing::Stored, 1 << 20, 1)).unwrap();
+    fs::create_dir(&target).unwrap();
+    for mine in ["a", ".0.wim-partial", ".2.wim-partial"] {
+        fs::write(target.join(mine), b"mine").unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(extracted(&cabinet, &target, &options(&[], Bound::Sane)).unwrap().files, 3);
+        let mut found: Vec<_> = fs::read_dir(&target)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+            .collect();
+        found.sort();
+        let expected = [(".0.wim-partial", "mine"), (".1.wim-partial", "new"), (".2.wim-partial", "mine")];
+        let expected = expected.into_iter().chain([("a", "new"), ("b", "new")]);
+        let expected: Vec<_> = expected.map(|(n, b)| (n.to_owned(), b.as_bytes().to_vec())).collect();
+        assert_eq!(found, expected);
+    }
+}

@@ -298,7 +298,7 @@ pub(in crate::jobs) fn make_folder(target: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Ends the names of files that wait to replace others.
+/// Ends the names of files that wait to replace others; the rest of such a name is made up, and exists nowhere.
 const PARTIAL_SUFFIX: &str = ".wim-partial";
 
 /// A file that is being written.
@@ -327,6 +327,17 @@ impl Drop for NewFile {
     }
 }
 
+/// A new file beside `target`, under a name that neither a user nor another member has.
+fn new_neighbour(target: &Path) -> Result<(fs::File, PathBuf)> {
+    let folder = target.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let cannot = |e: std::io::Error| Error::io(e, "cannot make a file in", folder);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(PARTIAL_SUFFIX);
+    // Made as any file is, so that the user's umask decides who may read it.
+    let made = builder.make_in(folder, |path| fs::File::create_new(path)).map_err(cannot)?;
+    made.keep().map_err(|e| cannot(e.error))
+}
+
 impl OpenFile {
     fn flush(&mut self) -> Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
@@ -348,18 +359,14 @@ impl MemberSink for Plan<'_> {
     fn begin(&self, member: usize) -> Result<OpenFile> {
         let target = self.path(member)?.clone();
         let is_replaced = self.existing == Existing::Replace && fs::symlink_metadata(&target).is_ok();
-        let (path, replaces) = if is_replaced {
+        let (file, path, replaces) = if is_replaced {
             // The old file stays until the new one is whole.
-            let beside = target.with_file_name(format!(".{member}{PARTIAL_SUFFIX}"));
-            if fs::symlink_metadata(&beside).is_ok() {
-                // A killed run left it.
-                fs::remove_file(&beside).map_err(|e| Error::io(e, "cannot remove", &beside))?;
-            }
-            (beside, Some(target))
+            let (file, path) = new_neighbour(&target)?;
+            (file, path, Some(target))
         } else {
-            (target, None)
+            let file = fs::File::create_new(&target).map_err(|e| Error::io(e, "cannot make", &target))?;
+            (file, target, None)
         };
-        let file = fs::File::create_new(&path).map_err(|e| Error::io(e, "cannot make", &path))?;
         Ok(OpenFile { member, file: NewFile { file, path, replaces, keep: false }, waiting: Vec::new() })
     }
 
