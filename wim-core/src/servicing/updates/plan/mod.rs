@@ -234,11 +234,11 @@ pub fn plan(
             planner.assembly(&own, hives)?;
             let catalog = planner.catalog_of(update)?;
             records::deployment(&mut planner.plan, &own, update, catalog, hives)?;
-            records::used_by(&mut planner.plan, &own.key_form, &own.manifest.identity)?;
+            records::used_by(&mut planner.plan, &own.key_form, &own.manifest.identity, hives)?;
             for component in &deployed.components {
                 planner.component(component, hives)?;
                 let key_form = component_key_form(component)?;
-                records::used_by(&mut planner.plan, &key_form, &own.manifest.identity)?;
+                records::used_by(&mut planner.plan, &key_form, &own.manifest.identity, hives)?;
             }
         }
     }

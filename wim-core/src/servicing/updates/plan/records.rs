@@ -26,8 +26,10 @@ const COMPONENTS: &str = "DerivedData\\Components";
 const DEPLOYMENTS: &str = "CanonicalData\\Deployments";
 const CATALOGS: &str = "CanonicalData\\Catalogs";
 const VERSIONED_INDEX: &str = "DerivedData\\VersionedIndex";
-/// Flag of an `f!` value: a plain file that the component owns. Other bits are not published, and some mark compression.
+/// Flag of an `f!` value: a plain file that the component owns. What the other bits mean is not published.
 const PLAIN_FILE: u32 = 1;
+/// The first Windows that compresses files of its store, and marks it in their flags: which bits do is not published.
+const FIRST_COMPRESSING: (u32, u32) = (6, 2);
 /// Data of an install reference that updates of measured images have most.
 const USUAL_REFERENCE_DATA: &str = "2";
 /// Most deployments that are looked through for a reference to copy.
@@ -50,17 +52,11 @@ fn set(
     data: RegValue,
 ) -> Result<()> {
     let old = hives.get(hive, key, name)?;
-    if old.as_ref() != Some(&data) {
-        push(plan, hive, key, name, data, old);
-    }
-    Ok(())
-}
-
-fn push(plan: &mut UpdatePlan, hive: HiveName, key: &str, name: &str, data: RegValue, old: Option<RegValue>) {
-    if plan.recorded.insert((hive, key.to_owned(), name.to_owned())) {
+    if old.as_ref() != Some(&data) && plan.recorded.insert((hive, key.to_owned(), name.to_owned())) {
         let action = PlannedAction::SetValue(name.to_owned(), data);
         plan.records.push(PlannedEdit { hive, key: key.to_owned(), action, old });
     }
+    Ok(())
 }
 
 /// A component or deployment of the store: identity, digest of its manifest, files.
@@ -75,33 +71,43 @@ pub(super) fn component(
     set(plan, hives, HiveName::Components, &key, "identity", RegValue::binary(identity.to_string()))?;
     let digest: [u8; 32] = Sha256::digest(&found.bytes).into();
     set(plan, hives, HiveName::Components, &key, "S256H", RegValue::binary(digest))?;
-    let before = match state.versions_in_store(identity).first() {
-        Some(&version) => {
-            let form = component_key_form(&AssemblyIdentity { version, ..identity.clone() })?;
-            Some(format!("{COMPONENTS}\\{form}"))
-        }
-        None => None,
-    };
     for file in &found.manifest.files {
         let name = file_value_name(&file.name);
-        let flags = match &before {
-            Some(before) => {
-                hives.get(HiveName::Components, before, &name)?.and_then(|value| value.as_dword())
-            }
-            None => None,
-        };
-        let data = RegValue::dword(flags.unwrap_or(PLAIN_FILE) & PLAIN_FILE | PLAIN_FILE);
-        set(plan, hives, HiveName::Components, &key, &name, data)?;
+        let flags = file_flags(identity, &name, state, hives)?;
+        set(plan, hives, HiveName::Components, &key, &name, RegValue::dword(flags))?;
     }
     Ok(())
 }
 
+/// The flags that the newest version of the component in the store has for a file, since ours is kept as that one is.
+///
+/// Where they may say that the file is compressed, which ours is not, only the one known flag is taken.
+fn file_flags(
+    identity: &AssemblyIdentity,
+    name: &str,
+    state: &ImageState,
+    hives: &mut HiveSet<'_>,
+) -> Result<u32> {
+    let windows = &state.target.windows;
+    if (windows.major, windows.minor) >= FIRST_COMPRESSING {
+        return Ok(PLAIN_FILE);
+    }
+    let Some(&version) = state.versions_in_store(identity).first() else { return Ok(PLAIN_FILE) };
+    let form = component_key_form(&AssemblyIdentity { version, ..identity.clone() })?;
+    let value = hives.get(HiveName::Components, &format!("{COMPONENTS}\\{form}"), name)?;
+    Ok(value.and_then(|value| value.as_dword()).unwrap_or(PLAIN_FILE) | PLAIN_FILE)
+}
+
 /// That a deployment uses a component.
-pub(super) fn used_by(plan: &mut UpdatePlan, component: &str, deployment: &AssemblyIdentity) -> Result<()> {
+pub(super) fn used_by(
+    plan: &mut UpdatePlan,
+    component: &str,
+    deployment: &AssemblyIdentity,
+    hives: &mut HiveSet<'_>,
+) -> Result<()> {
     let key = format!("{COMPONENTS}\\{component}");
     let name = format!("c!{}", deployment_key_form(deployment)?);
-    push(plan, HiveName::Components, &key, &name, RegValue::binary([]), None);
-    Ok(())
+    set(plan, hives, HiveName::Components, &key, &name, RegValue::binary([]))
 }
 
 /// A deployment: identity, catalog, and the references of the update that installs it.
