@@ -68,6 +68,11 @@ pub trait PackageFiles: Send + Sync {
         self.list().iter().fold(0, |sum, file| file.size.saturating_add(sum))
     }
 
+    /// Bytes that were unpacked from that archive, and from archives inside, until its files were at hand.
+    fn unpacked_bytes(&self) -> u64 {
+        0
+    }
+
     /// Whether the INF at this path of [`Self::list`] is meant as a package of its own, or only lies there.
     fn is_offered(&self, _inf: &str) -> bool {
         true

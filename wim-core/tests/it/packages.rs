@@ -3,7 +3,7 @@
 use std::fs;
 
 use wim_core::base::{Cancel, Context, ErrorKind, Sha1Digest, Silent};
-use wim_core::formats::cab::Packing;
+use wim_core::formats::cab::{Cabinet, Packing};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree};
 use wim_core::jobs::Level;
@@ -190,4 +190,26 @@ fn real_updates_are_opened() {
         }
     }
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+/// A cabinet with a member to read and one in a folder of its own that claims 160 MiB.
+fn claiming_cab(members: [(&str, &[u8]); 2], claiming: &str) -> Vec<u8> {
+    let members = members.map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
+    let mut bytes = cab_write::make(&members, Packing::Stored, 1, 1);
+    let cabinet = Cabinet::open(std::sync::Arc::new(bytes.clone()), "x").unwrap();
+    let folder = cabinet.members().iter().find(|member| member.name == claiming).unwrap().folder;
+    bytes[36 + 8 * folder + 4..][..2].copy_from_slice(&(160_u16 * 32).to_le_bytes());
+    bytes
+}
+
+#[test]
+fn an_archive_inside_may_hold_what_the_outer_one_leaves_only() {
+    let claims = |claiming| claiming_cab([("update.mum", b"<assembly/>"), ("x.bin", b"x")], claiming);
+    let inner = claims("x.bin");
+    // By itself it is no trap: what nobody wants is not unpacked.
+    assert_eq!(opened(&inner, 1 << 20).unwrap().payload, Payload::Files);
+    let outer = claiming_cab([("KB1.cab", &inner), ("WSUSSCAN.cab", b"y")], "WSUSSCAN.cab");
+    let error = opened(&outer, 1 << 20).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    assert!(error.to_string().contains("on the way to it"), "{error}");
 }

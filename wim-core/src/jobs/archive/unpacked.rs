@@ -66,7 +66,7 @@ impl UnpackedFiles {
         // Folders may share their blocks, and members their data: what is decoded counts.
         let total =
             cabinet.folders().iter().fold(0, |sum: u64, folder| sum.saturating_add(folder.max_bytes()));
-        allowance.check(members.len(), total).map_err(in_file)?;
+        allowance.take(members.len(), total).map_err(in_file)?;
         let mut places = HashMap::with_capacity(members.len());
         let mut file_bytes: u64 = 0;
         for (file, number) in &members {
@@ -109,7 +109,7 @@ impl UnpackedFiles {
             archive.members.iter().filter(|(file, _)| is_wanted(&file.path)).cloned().collect();
         sort_members(&mut members).map_err(in_file)?;
         let total = members.iter().fold(0, |sum: u64, (file, _)| sum.saturating_add(file.size));
-        allowance.check(members.len(), total).map_err(in_file)?;
+        allowance.take(members.len(), total).map_err(in_file)?;
         let mut digests: Vec<Sha1Digest> = members.iter().map(|(_, digest)| *digest).collect();
         digests.sort_unstable();
         digests.dedup();
@@ -146,6 +146,10 @@ impl PackageFiles for UnpackedFiles {
 
     fn stored_bytes(&self) -> u64 {
         self.allowance.archive_bytes()
+    }
+
+    fn unpacked_bytes(&self) -> u64 {
+        self.allowance.used_bytes()
     }
 
     fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {

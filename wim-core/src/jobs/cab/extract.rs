@@ -69,7 +69,7 @@ impl Bound {
         }
         match self {
             Self::None => Ok(()),
-            Self::Sane => Allowance::of_file(stored).check(members, unpacked).map_err(|e| {
+            Self::Sane => Allowance::of_file(stored).take(members, unpacked).map_err(|e| {
                 e.in_file(first.unwrap_or_default())
                     .remedy("if it is no trap, say --any-size, or name the members that are wanted")
             }),

@@ -190,7 +190,7 @@ impl Opening<'_> {
     }
 
     fn package(&self, archive: &Archive, payload: Payload, container: Container) -> Result<OpenPackage> {
-        let files = archive.unpack(self.cx, &|_| true, self.allowance, self.scratch)?;
+        let files = archive.unpack(self.cx, &|_| true, self.allowance.clone(), self.scratch)?;
         let name = archive.name().rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
         Ok(OpenPackage {
             container,
@@ -208,7 +208,8 @@ impl Opening<'_> {
         let names = archive.member_names();
         let skipped: Vec<String> =
             names.iter().filter(|name| msu::is_metadata(name)).map(|name| (*name).to_owned()).collect();
-        let outer = archive.unpack(self.cx, &|name| !msu::is_metadata(name), self.allowance, self.scratch)?;
+        let outer =
+            archive.unpack(self.cx, &|name| !msu::is_metadata(name), self.allowance.clone(), self.scratch)?;
         let top = msu::top_package(&outer)?;
         let file = msu::package_archive(&outer, top.as_ref())?;
         let source = outer.content(file)?.open()?.ok_or_else(|| Error::not_found("a blob in an archive"))?;

@@ -53,7 +53,7 @@ impl<'c> ZipArchiveFile<'c> {
             .map_err(|e| unreadable(&e, "cannot read the archive", path))?;
         let mut members = members_of(&archive, path).map_err(in_file)?;
         let total = members.iter().fold(0, |sum, (file, _)| file.size.saturating_add(sum));
-        Allowance::of_file(length).check(archive.len(), total).map_err(in_file)?;
+        Allowance::of_file(length).take(archive.len(), total).map_err(in_file)?;
         // Members that share their data are how small archives are made to come to petabytes.
         let hides = archive.has_duplicate_names()
             || archive

@@ -179,8 +179,9 @@ impl<'p> Plan<'p> {
     /// Refuses a plan whose files come to more than such a package can hold: an index may copy without end.
     fn within_allowance(self) -> Result<Self> {
         let total = self.files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.length));
-        let allowance = Allowance::of_file(self.sources.stored_bytes());
-        allowance.check(self.files.len(), total).map_err(|e| e.in_file(self.sources.name()))?;
+        let used = self.sources.members.unpacked_bytes();
+        let allowance = Allowance::with_used(self.sources.stored_bytes(), used);
+        allowance.take(self.files.len(), total).map_err(|e| e.in_file(self.sources.name()))?;
         Ok(self)
     }
 
