@@ -13,7 +13,7 @@ use wim_core::image::edit::{Content, View as _};
 use wim_core::jobs::archive::Scratch;
 use wim_core::jobs::packages::expand::{Expanded, expand, psf_to_folder, to_files, to_folder};
 use wim_core::jobs::packages::open;
-use wim_core::servicing::package_files::{MemoryFiles, PackageFiles};
+use wim_core::servicing::package_files::{MemoryFiles, PackageFile, PackageFiles};
 use wim_core::servicing::updates::{BaseManifest, expand_manifest};
 
 use crate::delta_writer::{Options, write_delta};
@@ -436,4 +436,67 @@ fn compressed_manifests_of_an_image_expand_with_its_own_base() {
     assert!(found.found_in.ends_with("\\wcp.dll"));
     assert_eq!(expand_manifest(&compressed, Some(&found)).unwrap(), text);
     assert_eq!(expand_manifest(&text, Some(&found)).unwrap(), text);
+}
+
+/// The files of a package, with how often each is read.
+struct Counted(MemoryFiles, std::sync::Mutex<BTreeMap<String, usize>>);
+
+impl PackageFiles for Counted {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn list(&self) -> &[PackageFile] {
+        self.0.list()
+    }
+
+    fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
+        *self.1.lock().unwrap().entry(file.path.clone()).or_default() += 1;
+        self.0.read(file, limit)
+    }
+
+    fn content(&self, file: &PackageFile) -> Result<Content> {
+        self.0.content(file)
+    }
+}
+
+#[test]
+fn every_member_is_read_once_and_the_tables_of_a_delta_count() {
+    let cancel = Cancel::new();
+    let folder = tempfile::tempdir().unwrap();
+    for threads in [1, 4] {
+        let counted = Counted(sample().members(), std::sync::Mutex::default());
+        let cx = Context::new(&Silent, &cancel).with_threads(threads);
+        to_folder(&cx, &counted, None, &folder.path().join(threads.to_string())).unwrap();
+        let reads = counted.1.into_inner().unwrap();
+        assert_eq!(reads.len(), counted.0.list().len());
+        assert!(reads.values().all(|&times| times == 1), "{reads:?}");
+    }
+    // Bytes that may be entries of tables take many times their number; the limit that holds is the one that is told.
+    let bytes = mixed_bytes(3, 1000);
+    let mut package = Package::default();
+    let options = Options { preprocess: vec![0x55; 100_000], ..Options::default() };
+    let source = package.member(&write_delta(&[], &bytes, &options), "PA30");
+    package.file("a.dll", &bytes, &source);
+    let expanded = |memory: u64, name: &str| {
+        let cx = Context::new(&Silent, &cancel).with_threads(1).with_memory(memory);
+        to_folder(&cx, &package.members(), None, &folder.path().join(name))
+    };
+    let error = expanded(8 << 20, "little").unwrap_err();
+    assert!(error.kind() == ErrorKind::Limit && error.to_string().contains("a.dll"), "{error}");
+    let remedy = error.remedy_text().unwrap();
+    let megabytes: u64 = remedy.split_once("--memory=").unwrap().1.trim_end_matches('M').parse().unwrap();
+    expanded(megabytes << 20, "enough").unwrap();
+}
+
+#[test]
+fn members_that_the_index_leaves_out_are_summed_up() {
+    let (cancel, seen) = (Cancel::new(), Recording::default());
+    let folder = tempfile::tempdir().unwrap();
+    let files = (0..25).fold(sample().members(), |files, number| files.with(&format!("odd{number}"), *b"x"));
+    let cx = Context::new(&seen, &cancel).with_threads(1);
+    to_folder(&cx, &files, None, &folder.path().join("out")).unwrap();
+    let warnings = seen.warnings();
+    assert_eq!(warnings.len(), 11, "{warnings:#?}");
+    assert!(warnings[0].contains("odd0 ") && warnings[10].contains("15 more members"), "{warnings:#?}");
 }

@@ -34,6 +34,8 @@ use crate::servicing::updates::{BaseManifest, expand_manifest};
 
 /// Largest manifest that is read for its digests.
 const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+/// Most members that are left out by name; a package may have 65,535 of them.
+const MAX_NAMED: usize = 10;
 
 /// What was rebuilt, and how it was proved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -190,10 +192,7 @@ fn run(
     let bytes = plan.files.iter().map(|file| file.length).fold(0, u64::saturating_add);
     cx.progress.start(Stage::Extracting, bytes);
     let mut rebuild = Rebuild::new(plan, store, cx)?;
-    for member in plan.left_out() {
-        let message = format!("the member {member} is not named by the index and is left out");
-        cx.progress.warn(&Error::new(ErrorKind::Format, message).in_file(plan.sources.name()));
-    }
+    warn_of_left_out(cx, plan);
     // Manifests first: they state digests of the files behind them.
     rebuild.run(&plan.closure(is_manifest), cx)?;
     let proved_by_manifests = add_proofs_of_manifests(cx, plan, store, base, &mut rebuild)?;
@@ -210,6 +209,20 @@ fn run(
         proved_by_index: if plan.has_index { plan.files.len() as u64 } else { 0 },
         proved_by_manifests,
     })
+}
+
+/// Names the first members that no file is made from, and counts the others.
+fn warn_of_left_out(cx: &Context<'_>, plan: &Plan<'_>) {
+    let left_out = plan.left_out();
+    let warn = |message: String| {
+        cx.progress.warn(&Error::new(ErrorKind::Format, message).in_file(plan.sources.name()));
+    };
+    for member in left_out.iter().take(MAX_NAMED) {
+        warn(format!("the member {member} is not named by the index and is left out"));
+    }
+    if let Some(more) = left_out.len().checked_sub(MAX_NAMED).filter(|&more| more > 0) {
+        warn(format!("{more} more members are not named by the index and are left out"));
+    }
 }
 
 /// How the name of a manifest ends.

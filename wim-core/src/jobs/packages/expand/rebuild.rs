@@ -1,5 +1,6 @@
 //! The waves of a plan, rebuilt on many threads and proved.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(super) struct Rebuild<'a> {
 struct Item {
     number: usize,
     basis: Option<Arc<[u8]>>,
+    /// Its delta, which had to be read for the cost; none for other recipes.
+    delta: Result<Option<Arc<[u8]>>>,
     /// It will be a basis.
     is_kept: bool,
     cost: u64,
@@ -51,15 +54,12 @@ struct Finished {
 
 impl<'a> Rebuild<'a> {
     /// # Errors
-    /// `Limit` when one file alone needs more than the memory of `cx`.
+    /// `Limit` when one file alone needs more than the memory of `cx`, whatever the tables of its delta add.
     pub(super) fn new(plan: &'a Plan<'a>, store: &'a dyn Store, cx: &Context<'_>) -> Result<Self> {
         for (number, file) in plan.files.iter().enumerate() {
             let cost = plan.cost(number);
             if cost > cx.memory_bytes() {
-                let message = format!("rebuilding it takes {cost} bytes of memory");
-                return Err(Error::limit(message)
-                    .in_file(format!("{}: {}", plan.sources.name(), file.path))
-                    .remedy(format!("allow more with --memory={}M", (cost >> 20) + 1)));
+                return Err(too_much(cost).in_file(format!("{}: {}", plan.sources.name(), file.path)));
             }
         }
         Ok(Self {
@@ -100,8 +100,11 @@ impl<'a> Rebuild<'a> {
         };
         for wave in &self.plan.waves {
             let is_due = |number: &&usize| marked.get(**number) == Some(&true) && !self.done[**number];
-            let items: Vec<Item> = wave.iter().filter(is_due).map(|&number| self.item(number)).collect();
+            let due: Vec<usize> = wave.iter().filter(is_due).copied().collect();
             let (plan, store, proofs) = (self.plan, self.store, std::mem::take(&mut self.proofs));
+            // Items are made, one by one as there is room for them, on the thread that takes the results.
+            let state = RefCell::new(&mut *self);
+            let items = due.into_iter().map(|number| state.borrow().item(number, cx.memory_bytes()));
             let worker = || {
                 |item: Item| {
                     let file = &plan.files[item.number];
@@ -112,7 +115,7 @@ impl<'a> Rebuild<'a> {
             };
             let mut finished = |done: Finished| {
                 cx.progress.advance(plan.files[done.number].length);
-                self.finish(done, cx.memory_bytes() / LIVE_SHARE);
+                state.borrow_mut().finish(done, cx.memory_bytes() / LIVE_SHARE);
                 Ok(())
             };
             map_in_order(cx, &budget, items, worker, &mut finished)?;
@@ -121,23 +124,19 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    fn item(&self, number: usize) -> Item {
-        let basis = self.plan.files[number].recipe.basis_file();
-        Item {
-            number,
-            basis: basis.and_then(|basis| self.live.get(&basis).cloned()),
-            is_kept: self.users[number] > 0,
-            cost: self.plan.cost(number).saturating_add(self.table_bytes(number)),
-        }
-    }
-
-    /// What the tables of a file's delta may take, for which it has to be looked at: few bytes can be many entries.
-    fn table_bytes(&self, number: usize) -> u64 {
-        let Some(file) = self.plan.files.get(number) else { return 0 };
-        let Recipe::Delta(source, _) = &file.recipe else { return 0 };
-        // One that cannot be read is told of where it is rebuilt.
-        let delta = self.plan.sources.read(source, file.source_bytes);
-        delta.map_or(0, |delta| table_bytes(&delta))
+    fn item(&self, number: usize, most_memory: u64) -> Item {
+        let file = &self.plan.files[number];
+        let basis = file.recipe.basis_file().and_then(|basis| self.live.get(&basis).cloned());
+        let mut cost = self.plan.cost(number);
+        let delta = match &file.recipe {
+            // Few bytes can be many entries of its tables: it has to be looked at.
+            Recipe::Delta(source, _) => self.plan.sources.read(source, file.source_bytes).and_then(|delta| {
+                cost = cost.saturating_add(table_bytes(&delta));
+                if cost > most_memory { Err(too_much(cost)) } else { Ok(Some(delta)) }
+            }),
+            Recipe::Stored(_) | Recipe::Copy(_) => Ok(None),
+        };
+        Item { number, basis, delta, is_kept: self.users[number] > 0, cost }
     }
 
     /// Notes a finished file: its basis has one user less, and it is kept itself while memory allows.
@@ -165,6 +164,11 @@ impl<'a> Rebuild<'a> {
     }
 }
 
+fn too_much(cost: u64) -> Error {
+    Error::limit(format!("rebuilding it takes {cost} bytes of memory or more"))
+        .remedy(format!("allow more with --memory={}M", (cost >> 20) + 1))
+}
+
 fn rebuild_one(
     plan: &Plan<'_>,
     store: &dyn Store,
@@ -173,7 +177,10 @@ fn rebuild_one(
     extra: &[Digest],
 ) -> Result<Finished> {
     let source = file.recipe.source();
-    let stored = source.map(|source| plan.sources.read(source, file.source_bytes)).transpose()?;
+    let stored = match item.delta? {
+        Some(delta) => Some(delta),
+        None => source.map(|source| plan.sources.read(source, file.source_bytes)).transpose()?,
+    };
     let basis = basis_of(plan, store, file, item.basis)?;
     if let (Some(bytes), Some(digest)) = (&stored, source.and_then(|source| source.digest))
         && !(matches!(file.recipe, Recipe::Stored(_)) && file.digest == Some(digest))
