@@ -122,6 +122,11 @@ pub struct InstalledPackage {
 }
 
 impl InstalledPackage {
+    /// One of which only the name is known.
+    fn unknown(id: PackageId) -> Self {
+        Self { id, state: None, has_manifest: false, client: None, installed_at: None }
+    }
+
     /// Whether it counts as installed; without a hive, its manifest is all there is to go by.
     #[must_use]
     pub fn is_installed(&self, state: &ImageState) -> bool {
@@ -249,13 +254,33 @@ impl ImageState {
     }
 }
 
+/// Packages that have a manifest, and those that CBS knows; what either lacks is told.
 fn read_packages(
     view: &dyn View,
     hives: &mut HiveSet<'_>,
     is_approximate: bool,
     findings: &mut Vec<String>,
 ) -> Result<Vec<InstalledPackage>> {
-    let mut found: BTreeMap<String, InstalledPackage> = BTreeMap::new();
+    let mut found = read_package_manifests(view, findings)?;
+    read_package_keys(hives, &mut found, findings)?;
+    for package in found.values() {
+        let state = package.state.filter(|state| *state != PackageState::Absent);
+        if state.is_some() && !package.has_manifest {
+            findings.push(format!("CBS knows {}, but its .mum file is not there", package.id));
+        }
+        if package.state.is_none() && !is_approximate {
+            findings.push(format!("{} has a .mum file, but CBS does not know it", package.id));
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Packages by their names in lower case.
+type PackagesByName = BTreeMap<String, InstalledPackage>;
+
+/// The packages whose manifests lie in the image; their states are not known yet.
+fn read_package_manifests(view: &dyn View, findings: &mut Vec<String>) -> Result<PackagesByName> {
+    let mut found = PackagesByName::new();
     for entry in view.list(&WimPath::parse(PACKAGES_FOLDER)?).unwrap_or_default() {
         let name = entry.name.to_text();
         let Some(text) = name.get(..name.len().saturating_sub(4)) else { continue };
@@ -264,18 +289,23 @@ fn read_packages(
         }
         match PackageId::parse(text) {
             Some(id) => {
-                let package = InstalledPackage {
-                    id,
-                    state: None,
-                    has_manifest: true,
-                    client: None,
-                    installed_at: None,
-                };
-                found.insert(text.to_lowercase(), package);
+                found.insert(
+                    text.to_lowercase(),
+                    InstalledPackage { has_manifest: true, ..InstalledPackage::unknown(id) },
+                );
             }
             None => findings.push(format!("{PACKAGES_FOLDER}\\{name} is not named as a package")),
         }
     }
+    Ok(found)
+}
+
+/// Adds what the keys of CBS say.
+fn read_package_keys(
+    hives: &mut HiveSet<'_>,
+    found: &mut PackagesByName,
+    findings: &mut Vec<String>,
+) -> Result<()> {
     let key = format!("{CBS}\\Packages");
     for name in hives.subkeys(HiveName::Software, &key)? {
         let Some(id) = PackageId::parse(&name) else {
@@ -289,27 +319,12 @@ fn read_packages(
         let state = number("CurrentState")?.map(PackageState::from_number);
         let time = number("InstallTimeHigh")?.zip(number("InstallTimeLow")?);
         let client = hives.get(HiveName::Software, &key, "InstallClient")?.and_then(|value| value.as_str());
-        let package = found.entry(name.to_lowercase()).or_insert_with(|| InstalledPackage {
-            id,
-            state: None,
-            has_manifest: false,
-            client: None,
-            installed_at: None,
-        });
+        let package = found.entry(name.to_lowercase()).or_insert_with(|| InstalledPackage::unknown(id));
         package.state = Some(state.unwrap_or(PackageState::Other));
         package.client = client;
         package.installed_at = time.map(|(high, low)| FileTime(u64::from(high) << 32 | u64::from(low)));
     }
-    for package in found.values() {
-        let state = package.state.filter(|state| *state != PackageState::Absent);
-        if state.is_some() && !package.has_manifest {
-            findings.push(format!("CBS knows {}, but its .mum file is not there", package.id));
-        }
-        if package.state.is_none() && !is_approximate {
-            findings.push(format!("{} has a .mum file, but CBS does not know it", package.id));
-        }
-    }
-    Ok(found.into_values().collect())
+    Ok(())
 }
 
 /// Key forms in the store: manifests, and the keys of COMPONENTS where that hive is there.
