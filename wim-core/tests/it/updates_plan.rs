@@ -172,8 +172,10 @@ fn what_is_not_certain_is_refused_by_name() {
         (with_registry("<registryKey keyName=\"HKEY_CURRENT_USER\\X\"/>"), "no current user"),
         (with_registry("<registryKey keyName=\"HKEY_LOCAL_MACHINE\\HARDWARE\\X\"/>"), "no hive"),
     ] {
-        let error = try_plan(&image(), &update.files()).unwrap_err().to_string();
-        assert!(error.contains(word) && error.contains("amd64_test-component_"), "{word}: {error}");
+        let error = try_plan(&image(), &update.files()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(word) && text.contains("amd64_test-component_"), "{word}: {text}");
+        assert!(error.remedy_text().is_some(), "{text}");
     }
     // Merging is work for an installer, which the judgement says already.
     let merging =

@@ -142,7 +142,10 @@ pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>
             if options.plan == PlanMode::Make && one.judgement.outcome == Outcome::Applicable {
                 match plan(package, &one.judgement, image.state, image.view, image.hives) {
                     Ok(made) => line.plan = Some(made),
-                    Err(error) => line.no_plan = Some(error.to_string()),
+                    Err(error) => {
+                        let remedy = error.remedy_text().map_or_else(String::new, |text| format!("; {text}"));
+                        line.no_plan = Some(format!("{error}{remedy}"));
+                    }
                 }
             }
             lines.push(line);

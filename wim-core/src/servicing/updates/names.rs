@@ -159,7 +159,8 @@ fn version(version: AssemblyVersion) -> Result<String> {
     let text = version.to_string();
     if text.len() > MAX_VERSION {
         let message = format!("the version {text} has more than {MAX_VERSION} characters");
-        return Err(Error::unsupported(message + ", and how the store shortens such ones is not known"));
+        return Err(Error::unsupported(message + ", and how the store shortens such ones is not known")
+            .remedy("install this package in the running Windows, or with DISM"));
     }
     Ok(text)
 }

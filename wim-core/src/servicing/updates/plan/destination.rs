@@ -7,6 +7,10 @@ use crate::base::{Architecture, Error, Result};
 use crate::image::WimPath;
 use crate::image::edit::View;
 
+/// What the user can do about a package whose meaning is not certain here.
+pub(super) const LEAVE_IT_TO_WINDOWS: &str =
+    "install this package in the running Windows, or with DISM; the others are not affected";
+
 /// For whom a component is, on the image at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bitness {
@@ -74,11 +78,16 @@ fn folder_of(name: &str, bitness: Bitness, image: Architecture) -> Result<&'stat
         }
         Some("\\Windows\\SysWOW64") if image == Architecture::X86 => Ok("\\Windows\\System32"),
         Some(folder) => Ok(folder),
-        None if known.is_some() => Err(Error::unsupported(format!(
+        None if known.is_some() => Err(uncertain(format!(
             "what $({name}) means to a 32-bit component of a 64-bit image is not known for certain"
         ))),
-        None => Err(Error::unsupported(format!("the macro $({name}) is not known"))),
+        None => Err(uncertain(format!("the macro $({name}) is not known"))),
     }
+}
+
+/// The refusal of what would be a guess.
+pub(super) fn uncertain(message: impl Into<String>) -> Error {
+    Error::unsupported(message).remedy(LEAVE_IT_TO_WINDOWS)
 }
 
 /// Splits a path into its macro and the rest; none when it does not begin with one.
@@ -97,12 +106,14 @@ pub(super) fn image_path(
     view: &dyn View,
 ) -> Result<WimPath> {
     let Some((name, rest)) = split_macro(text) else {
-        return Err(Error::unsupported(format!("the path {text:?} does not begin with a macro")));
+        return Err(uncertain(format!("the path {text:?} does not begin with a macro")));
     };
     if rest.contains("$(") {
-        return Err(Error::unsupported(format!("a macro within the path {text:?}")));
+        return Err(uncertain(format!("a macro within the path {text:?}")));
     }
-    let path = WimPath::parse(folder_of(name, bitness, image)?)?.join(rest)?;
+    let path = WimPath::parse(folder_of(name, bitness, image)?)?
+        .join(rest)
+        .map_err(|e| e.remedy("the package is damaged or made to do harm; get it again from its source"))?;
     Ok(as_spelt(&path, view))
 }
 
@@ -132,12 +143,10 @@ pub(super) fn expand_text(
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("$(") {
         let Some((name, after)) = after.split_once(')') else {
-            return Err(Error::unsupported(format!("a macro without an end in {text:?}")));
+            return Err(uncertain(format!("a macro without an end in {text:?}")));
         };
         let drive = system_drive.ok_or_else(|| {
-            Error::unsupported(format!(
-                "{text:?} needs the name of the system drive, which the image does not tell"
-            ))
+            uncertain(format!("{text:?} needs the name of the system drive, which the image does not tell"))
         })?;
         let folder = folder_of(name, bitness, image)?;
         expanded.push_str(before);
@@ -195,7 +204,11 @@ mod tests {
         );
         assert_eq!(refused("$(runtime.drivers)", Bitness::Wow).kind(), ErrorKind::Unsupported);
         for text in ["a\\b", "C:\\a", "", "$(runtime.windows", "$(runtime.windows)\\$(runtime.inf)"] {
-            assert_eq!(refused(text, Bitness::Native).kind(), ErrorKind::Unsupported, "{text}");
+            let error = refused(text, Bitness::Native);
+            assert!(
+                error.kind() == ErrorKind::Unsupported && error.remedy_text().is_some(),
+                "{text}: {error}"
+            );
         }
         for text in ["$(runtime.windows)\\..\\x", "$(runtime.windows)\\a:b", "$(runtime.windows)/../../x"] {
             assert_eq!(refused(text, Bitness::Native).kind(), ErrorKind::InvalidInput, "{text}");

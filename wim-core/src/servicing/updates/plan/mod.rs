@@ -19,7 +19,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use self::destination::{Bitness, as_spelt, image_path};
+use self::destination::{Bitness, LEAVE_IT_TO_WINDOWS, as_spelt, image_path};
 use self::values::ValueContext;
 use super::image_state::ImageState;
 use super::judge::{Judgement, Outcome};
@@ -37,6 +37,9 @@ use crate::servicing::hive_set::{HiveName, HiveSet};
 const MAX_CATALOG_BYTES: u64 = 64 << 20;
 /// Folder of catalogs that Windows verifies signatures with.
 const CATALOG_ROOT: &str = "\\Windows\\System32\\CatRoot\\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
+
+/// What the user can do about a package that lacks a part of itself.
+const INCOMPLETE: &str = "the package is incomplete; get it again from its source";
 
 /// What a component becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -229,7 +232,7 @@ pub fn plan(
             let deployed = package.deployed(deployment)?;
             let Some(own) = deployed.deployment else {
                 let message = format!("its deployment {} is not in the package", deployment.name);
-                return Err(Error::not_found(message).in_file(package.source()));
+                return Err(Error::not_found(message).in_file(package.source()).remedy(INCOMPLETE));
             };
             planner.assembly(&own, hives)?;
             let catalog = planner.catalog_of(update)?;
@@ -276,7 +279,7 @@ impl Planner<'_, '_> {
             None => {
                 let message =
                     format!("its component {} {} is not in the package", identity.name, identity.version);
-                Err(Error::not_found(message).in_file(self.package.source()))
+                Err(Error::not_found(message).in_file(self.package.source()).remedy(INCOMPLETE))
             }
         }
     }
@@ -347,7 +350,8 @@ impl Planner<'_, '_> {
         for key in &manifest.registry_keys {
             for (hive, path) in values::places(key, context, hives)? {
                 if !hives.has(hive) {
-                    return Err(Error::not_found(format!("the image has no {} hive", hive.label())));
+                    let message = format!("the image has no {} hive", hive.label());
+                    return Err(Error::not_found(message).remedy(LEAVE_IT_TO_WINDOWS));
                 }
                 if !hives.key_exists(hive, &path)? {
                     self.plan.registry.push(PlannedEdit {
@@ -385,7 +389,8 @@ impl Planner<'_, '_> {
             let path = image_path(place, bitness, image, self.view)?;
             let there = self.view.entry(&path);
             if there.as_ref().is_some_and(crate::image::edit::EntryInfo::is_directory) {
-                return Err(Error::invalid_input(format!("{path} of the image is a directory, not a file")));
+                let message = format!("{path} of the image is a directory, not a file");
+                return Err(Error::invalid_input(message).remedy(LEAVE_IT_TO_WINDOWS));
             }
             self.plan.links.push(PlannedLink {
                 path,

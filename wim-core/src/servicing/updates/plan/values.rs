@@ -3,7 +3,7 @@
 //! Source: updates.md 4.3; "Registry Keys Affected by WOW64" of the Windows documentation for which keys 32-bit programs of a
 //! 64-bit Windows share. What is not certain is refused by name.
 
-use super::destination::{Bitness, expand_text};
+use super::destination::{Bitness, expand_text, uncertain};
 use crate::base::hex;
 use crate::base::{Architecture, Error, Result};
 use crate::formats::cbs::{RegistryKeyEntry, RegistryValueEntry};
@@ -74,7 +74,7 @@ pub(super) fn places(
     hives: &mut HiveSet<'_>,
 ) -> Result<Vec<(HiveName, String)>> {
     if key.path.contains("$(") {
-        return Err(Error::unsupported(format!("a macro in the registry key {}", key.path)));
+        return Err(uncertain(format!("a macro in the registry key {}", key.path)));
     }
     let mut places = registry::resolve(hives, &key.path, &PathMap::default())?;
     if context.bitness == Bitness::Wow {
@@ -106,7 +106,7 @@ fn for_32_bit(path: &str) -> Result<String> {
         if SHARED_CLASSES.iter().any(|shared| is_below(rest, shared)) {
             return Ok(path.to_owned());
         }
-        return Err(Error::unsupported(format!(
+        return Err(uncertain(format!(
             "whether SOFTWARE\\{path} of a 32-bit component is shared is not known for certain"
         )));
     }
@@ -121,12 +121,13 @@ fn for_32_bit(path: &str) -> Result<String> {
 pub(super) fn data(value: &RegistryValueEntry, context: ValueContext<'_>) -> Result<RegValue> {
     if let Some(hint) = value.operation_hint.as_deref().filter(|hint| !hint.eq_ignore_ascii_case("replace")) {
         let message = format!("the registry value {:?} is to be merged ({hint}), not replaced", value.name);
-        return Err(Error::unsupported(message));
+        return Err(uncertain(message));
     }
     let raw = value.data.as_deref().unwrap_or("");
     let bad = || {
         let message = format!("{raw:?} is no {} of the registry value {:?}", value.kind, value.name);
         Error::new(crate::base::ErrorKind::Format, message)
+            .remedy("the package is damaged or made to do harm; get it again from its source")
     };
     let expand = |text: &str| expand_text(text, context.bitness, context.image, context.system_drive);
     match value.kind.to_ascii_uppercase().as_str() {
@@ -141,7 +142,7 @@ pub(super) fn data(value: &RegistryValueEntry, context: ValueContext<'_>) -> Res
         "REG_QWORD" => number(raw).map(RegValue::qword).ok_or_else(bad),
         "REG_BINARY" => hex::decode(raw.trim()).map(RegValue::binary).ok_or_else(bad),
         "REG_NONE" => Ok(RegValue::new(reg_type::NONE, hex::decode(raw.trim()).ok_or_else(bad)?)),
-        kind => Err(Error::unsupported(format!("the type {kind:?} of the registry value {:?}", value.name))),
+        kind => Err(uncertain(format!("the type {kind:?} of the registry value {:?}", value.name))),
     }
 }
 
