@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use roxmltree::Node;
 
-use super::document::{DAMAGED, attribute, bad, child, named, required};
+use super::document::{DAMAGED, attribute, bad, child, is_modest, named, required};
 use crate::base::windows_name::{path_clash, path_fault};
 use crate::base::xml::{self, XmlLimits};
 use crate::base::{Digest, Error, FileTime, Result};
@@ -17,11 +17,11 @@ use crate::base::{Digest, Error, FileTime, Result};
 pub const INDEX_NAME: &str = "_manifest_.cix.xml";
 /// How the name of an index beside a PSF file ends.
 pub const PSF_INDEX_SUFFIX: &str = ".psf.cix.xml";
-/// Largest index that is read: those of cumulative updates of Windows 10 have some tens of megabytes.
-pub const MAX_INDEX_BYTES: u64 = 128 << 20;
-/// Elements have eight levels; an update of Windows 10 has some hundred thousand files of six elements. Only the largest of
-/// those come to half a gigabyte of memory, which this is.
-const LIMITS: XmlLimits = XmlLimits { depth: 32, nodes: 2_000_000, attributes: 64 };
+/// Largest index that is read: those of Windows 7 have less than one megabyte, of cumulative updates of Windows 10 some tens.
+pub const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// Elements have eight levels; a file takes six of them, so that this is enough for 120,000 files.
+const LIMITS: XmlLimits = XmlLimits { depth: 32, nodes: 750_000, attributes: 64 };
+const _: () = assert!(is_modest(MAX_INDEX_BYTES, LIMITS));
 
 /// What a container's sources lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -393,6 +393,13 @@ mod tests {
         let below = index(&[file(1, "a\\b", RAW), file(2, "A", RAW)]);
         let same_id = index(&[file(1, "a", RAW), file(1, "b", RAW)]);
         assert!(twice.is_err() && below.is_err() && same_id.is_err());
+    }
+
+    #[test]
+    fn more_elements_than_any_index_has_are_refused() {
+        let text = format!("<Container type=\"CAB\">{}</Container>", "<a/>".repeat(1_000_000));
+        let error = ContainerIndex::parse("x", text.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
     }
 
     #[test]

@@ -10,7 +10,13 @@ pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 /// Real documents have about ten levels; the largest known has 120,000 nodes, event manifests of Windows 10 more. The text and
 /// as many nodes and attributes take less than 256 MB.
 const LIMITS: XmlLimits = XmlLimits { depth: 100, nodes: 750_000, attributes: 1000 };
-const _: () = assert!(MAX_DOCUMENT_BYTES + 3 * 72 * (LIMITS.nodes as u64) < 256 << 20);
+const _: () = assert!(is_modest(MAX_DOCUMENT_BYTES, LIMITS));
+
+/// True when a text of so many bytes takes less than 256 MB with all nodes and attributes that its limits allow: parsing is
+/// outside of what the user allows for buffers.
+pub(super) const fn is_modest(text_bytes: u64, limits: XmlLimits) -> bool {
+    text_bytes + 3 * 72 * (limits.nodes as u64) < 256 << 20
+}
 
 /// What the user can do about a document that breaks its rules.
 pub(super) const DAMAGED: &str = "the package is damaged or made to do harm; get it again from its source";
