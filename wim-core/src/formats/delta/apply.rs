@@ -112,7 +112,8 @@ pub fn apply(reference: &[u8], delta: &[u8], claim: &Claim) -> Result<Vec<u8>> {
         drop(window);
         if header.flags.has(Flags::E8) {
             // UNVERIFIED for what is no i386 program: without translation first, then with it.
-            if !e8::is_i386_program(&target) && is_proved(&target) {
+            let is_i386_program = Layout::parse(&target).is_some_and(|layout| layout.has_i386_code(&target));
+            if !is_i386_program && is_proved(&target) {
                 return Ok(target);
             }
             e8::undo(&mut target);

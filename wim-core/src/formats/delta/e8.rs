@@ -1,14 +1,10 @@
 //! The translation of x86 calls, undone in the target of a delta that asks for it.
 //!
 //! It is LZX's (codecs A3.6) over the whole target, with the target's length as its translation size; only for programs
-//! that have i386 code. Deciding that is done here, since nothing else of the target is ever looked at.
+//! that have i386 code, which [`Layout`](super::pe_transforms::Layout) tells.
 
 /// The last bytes of a target, which are never translated.
 const UNTOUCHED_BYTES: usize = 10;
-const MACHINE_I386: u16 = 0x14C;
-const PE32: u16 = 0x10B;
-/// Flag of the CLR header: the image has no native code.
-const IL_ONLY: u8 = 1;
 
 /// Turns absolute call targets back into relative ones.
 pub(super) fn undo(target: &mut [u8]) {
@@ -31,30 +27,6 @@ pub(super) fn undo(target: &mut [u8]) {
         }
         at += 5;
     }
-}
-
-/// True for a PE32 file for i386 that has native code.
-pub(super) fn is_i386_program(bytes: &[u8]) -> bool {
-    let u16_at = |at: usize| bytes.get(at..)?.first_chunk().map(|b| u16::from_le_bytes(*b));
-    let u32_at = |at: usize| bytes.get(at..)?.first_chunk().map(|b| u32::from_le_bytes(*b) as usize);
-    let find = || {
-        let pe = u32_at(0x3C)?;
-        let is_pe = bytes.starts_with(b"MZ") && bytes.get(pe..)?.starts_with(b"PE\0\0");
-        (is_pe && u16_at(pe + 4)? == MACHINE_I386 && u16_at(pe + 24)? == PE32).then_some(pe)
-    };
-    let clr_flags = |pe: usize| {
-        let clr = u32_at(pe + 24 + 96 + 14 * 8).filter(|&rva| rva != 0 && u32_at(pe + 24 + 92) > Some(14))?;
-        let sections = pe + 24 + usize::from(u16_at(pe + 20)?);
-        let count = usize::from(u16_at(pe + 6)?);
-        (0..count).find_map(|number| {
-            let section = sections + 40 * number;
-            let (address, raw) = (u32_at(section + 12)?, u32_at(section + 20)?);
-            let size = u32_at(section + 8)?.max(u32_at(section + 16)?);
-            let inside = clr.checked_sub(address).filter(|&inside| inside < size)?;
-            bytes.get(raw.checked_add(inside)?.checked_add(16)?).copied()
-        })
-    };
-    find().is_some_and(|pe| clr_flags(pe).is_none_or(|flags| flags & IL_ONLY == 0))
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ const MACHINE_I386: u16 = 0x14C;
 /// File header's machine number of amd64.
 const MACHINE_AMD64: u16 = 0x8664;
 
+/// Flag of the CLR header: the image has no native code.
+const IL_ONLY: u8 = 1;
+
 /// Section flag: its bytes may be run.
 const MEM_EXECUTE: u32 = 0x2000_0000;
 
@@ -211,6 +214,15 @@ impl Layout {
         self.lock_prefix_table(bytes).is_some()
     }
 
+    /// True for a 32-bit image for i386 that has native code.
+    pub(in crate::formats::delta) fn has_i386_code(&self, bytes: &[u8]) -> bool {
+        let clr_flags = || {
+            let (clr, _) = self.directory_in_file(Directory::ComDescriptor)?;
+            bytes.get(clr.checked_add(16)?).copied()
+        };
+        self.is_i386() && !self.is_pe32_plus && clr_flags().is_none_or(|flags| flags & IL_ONLY == 0)
+    }
+
     /// True for an i386 image (a kernel driver's, say) whose addresses do not fit into a signed word.
     pub(in crate::formats::delta) fn is_i386_above_2_gib(&self) -> bool {
         self.is_i386() && self.image_base >= 1 << 31
@@ -220,5 +232,44 @@ impl Layout {
     pub(super) fn lock_prefix_table(&self, bytes: &[u8]) -> Option<u32> {
         let (at, _) = self.directory_in_file(Directory::LoadConfiguration).filter(|_| self.is_i386())?;
         u32_at(bytes, at.checked_add(0x20)?).filter(|&table| table != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Headers of one section at 0x1000, which is the file from 0x200 on, with a CLR header at its start.
+    fn image(machine: u16, magic: u16, clr_flags: Option<u8>) -> Vec<u8> {
+        let mut bytes = vec![0; 0x400];
+        let mut put = |at: usize, data: &[u8]| bytes[at..at + data.len()].copy_from_slice(data);
+        put(0, b"MZ");
+        put(0x3C, &[0x40]);
+        put(0x40, b"PE\0\0");
+        put(0x44, &machine.to_le_bytes());
+        put(0x46, &[1]);
+        put(0x54, &0xE0_u16.to_le_bytes());
+        put(0x58, &magic.to_le_bytes());
+        put(0x58 + 92, &[16]);
+        if let Some(flags) = clr_flags {
+            put(0x58 + 96 + 14 * 8, &0x1000_u32.to_le_bytes());
+            put(0x200 + 16, &[flags]);
+        }
+        let section = 0x58 + 0xE0;
+        for (at, value) in [(8, 0x200_u32), (12, 0x1000), (16, 0x200), (20, 0x200)] {
+            put(section + at, &value.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn only_native_code_for_i386_is_told_as_such() {
+        let has_code = |bytes: &[u8]| Layout::parse(bytes).is_some_and(|layout| layout.has_i386_code(bytes));
+        assert!(has_code(&image(MACHINE_I386, 0x10B, None)));
+        assert!(has_code(&image(MACHINE_I386, 0x10B, Some(2))));
+        assert!(!has_code(&image(MACHINE_I386, 0x10B, Some(1))));
+        assert!(!has_code(&image(MACHINE_AMD64, 0x10B, None)));
+        assert!(!has_code(&image(MACHINE_I386, 0x20B, None)));
+        assert!(!has_code(b"MZ no program"));
     }
 }
