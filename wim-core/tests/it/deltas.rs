@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use wim_core::base::{Digest, ErrorKind};
 use wim_core::formats::delta::apply::{Claim, apply};
-use wim_core::formats::delta::manifest::{self, BASE_MANIFEST_SHA256, Stored};
+use wim_core::formats::delta::manifest::{self, BASE_MANIFEST_SHA256, StoreForm};
 
 use crate::delta_writer::{Options, write_delta};
 use crate::samples::{mixed_bytes, random_bytes, real_data};
@@ -118,7 +118,7 @@ fn real_manifests_of_a_component_store_expand() {
             continue;
         }
         let bytes = fs::read(&path).unwrap();
-        assert_eq!(Stored::of(&bytes), Stored::Manifest);
+        assert_eq!(StoreForm::of(&bytes), StoreForm::Manifest);
         let manifest = manifest::expand(&bytes, Some(&base), &Claim::default()).unwrap();
         check_manifest(&path, &manifest);
         assert!(

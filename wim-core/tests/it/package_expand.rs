@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use wim_core::base::{Cancel, Context, Digest, ErrorKind, Recording, Result, Sha1Digest, Silent, Stage};
 use wim_core::formats::cbs::cix::ContainerIndex;
-use wim_core::formats::delta::manifest::{self, Stored};
+use wim_core::formats::delta::manifest::{self, StoreForm};
 use wim_core::image::edit::{Content, View as _};
 use wim_core::jobs::archive::Scratch;
 use wim_core::jobs::packages::expand::{Expanded, expand, psf_to_folder, to_files, to_folder};
@@ -420,7 +420,7 @@ fn compressed_manifests_of_an_image_expand_with_its_own_base() {
     assert_eq!(expand_manifest(&null, None).unwrap(), text);
     let other =
         [b"DCD\x01\0\0\0\0\0\0\0\0".as_slice(), &write_delta(&base, &text, &Options::default())].concat();
-    assert_eq!(Stored::of(&other), Stored::Delta);
+    assert_eq!(StoreForm::of(&other), StoreForm::Delta);
     assert_eq!(manifest::expand(&other, Some(&base), &Default::default()).unwrap(), text);
 
     let dll = wcp_dll(&base);

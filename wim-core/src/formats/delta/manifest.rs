@@ -18,7 +18,7 @@ pub const BASE_MANIFEST_SHA256: Digest = Digest::Sha256([
 
 /// How a file of a component store is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
+pub enum StoreForm {
     /// As it is.
     Plain,
     /// A delta of the base manifest.
@@ -35,7 +35,7 @@ pub enum Stored {
     Unknown,
 }
 
-impl Stored {
+impl StoreForm {
     /// Looks at the first four bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
@@ -68,7 +68,7 @@ impl Stored {
 /// `InvalidInput` when a basis is needed and none is given, `Unsupported` for DCH and DCX, by name, `Format` for damaged
 /// blocks, `Limit` and `Corrupt` against `claim`, else what [`apply`] gives.
 pub fn expand(bytes: &[u8], basis: Option<&[u8]>, claim: &Claim) -> Result<Vec<u8>> {
-    let stored = Stored::of(bytes);
+    let stored = StoreForm::of(bytes);
     let delta = bytes.get(stored.header_bytes()..).unwrap_or(&[]);
     let needed = |what: &str| {
         basis.ok_or_else(|| {
@@ -81,13 +81,13 @@ pub fn expand(bytes: &[u8], basis: Option<&[u8]>, claim: &Claim) -> Result<Vec<u
             .remedy("expand the file with Windows' own tools"))
     };
     match stored {
-        Stored::Plain => Ok(bytes.to_vec()),
-        Stored::Manifest => apply(needed("the base manifest of wcp.dll")?, delta, claim),
-        Stored::NullDelta => apply(&[], delta, claim),
-        Stored::Delta => apply(needed("another version of itself")?, delta, claim),
-        Stored::Lzms => expand_blocks(bytes, claim),
-        Stored::HeaderOnly => refused("a DCH file (a header without data)"),
-        Stored::Unknown => refused("a DCX file (of unknown make)"),
+        StoreForm::Plain => Ok(bytes.to_vec()),
+        StoreForm::Manifest => apply(needed("the base manifest of wcp.dll")?, delta, claim),
+        StoreForm::NullDelta => apply(&[], delta, claim),
+        StoreForm::Delta => apply(needed("another version of itself")?, delta, claim),
+        StoreForm::Lzms => expand_blocks(bytes, claim),
+        StoreForm::HeaderOnly => refused("a DCH file (a header without data)"),
+        StoreForm::Unknown => refused("a DCX file (of unknown make)"),
     }
 }
 

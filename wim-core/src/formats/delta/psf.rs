@@ -13,7 +13,7 @@ pub const MAGIC_BYTES: usize = MAGIC.len();
 const INDEX_FIELDS_AT: usize = 40;
 const HEADER_BYTES: usize = 48;
 /// Largest embedded index, packed; those of cumulative updates have some megabytes.
-const MAX_INDEX_BYTES: u32 = 64 << 20;
+const MAX_PACKED_INDEX_BYTES: u32 = 64 << 20;
 
 /// True when `bytes` begin as a PSF file does.
 #[must_use]
@@ -41,7 +41,7 @@ pub fn embedded_index(source: &dyn ReadAt) -> Result<Option<Vec<u8>>> {
     if length == 0 {
         return Ok(None);
     }
-    if length > MAX_INDEX_BYTES || u64::from(offset) + u64::from(length) > source.size() {
+    if length > MAX_PACKED_INDEX_BYTES || u64::from(offset) + u64::from(length) > source.size() {
         let message =
             format!("{length} bytes at {offset:#x} do not lie in a file of {} bytes", source.size());
         return Err(fields.error_before("index length", 4, message));

@@ -7,7 +7,7 @@
 use crate::base::{Error, ErrorKind, Result};
 use crate::formats::cbs::{AssemblyVersion, MAX_DOCUMENT_BYTES};
 use crate::formats::delta::apply::Claim;
-use crate::formats::delta::manifest::{self, BASE_MANIFEST_RESOURCE, BASE_MANIFEST_SHA256, Stored};
+use crate::formats::delta::manifest::{self, BASE_MANIFEST_RESOURCE, BASE_MANIFEST_SHA256, StoreForm};
 use crate::formats::pe::PeFile;
 use crate::image::WimPath;
 use crate::image::edit::View;
@@ -90,16 +90,16 @@ impl BaseManifest {
 pub fn expand_manifest(bytes: &[u8], base: Option<&BaseManifest>) -> Result<Vec<u8>> {
     let claim = Claim { max_bytes: MAX_DOCUMENT_BYTES, ..Claim::default() };
     let expanded = |base: &BaseManifest| manifest::expand(bytes, Some(&base.bytes), &claim);
-    match (Stored::of(bytes), base) {
-        (Stored::Manifest | Stored::Delta, None) => {
+    match (StoreForm::of(bytes), base) {
+        (StoreForm::Manifest | StoreForm::Delta, None) => {
             Err(Error::not_found("the manifest is compressed as a delta of the base manifest, which is not at hand")
                 .remedy(
                     "name an image of the Windows that the package is for: wim package info FILE --image install.wim:1",
                 ))
         }
-        (Stored::Manifest, Some(base)) => expanded(base),
+        (StoreForm::Manifest, Some(base)) => expanded(base),
         // Nothing says which version it is a delta of; a digest in it tells whether it is this one.
-        (Stored::Delta, Some(base)) => match expanded(base) {
+        (StoreForm::Delta, Some(base)) => match expanded(base) {
             Err(error) if matches!(error.kind(), ErrorKind::Format | ErrorKind::Corrupt) => {
                 let message = "the manifest (DCD) is a delta of another version of itself, which is not at hand";
                 Err(Error::unsupported(message)

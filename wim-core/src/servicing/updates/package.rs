@@ -12,7 +12,7 @@ use crate::formats::cbs::{
     AssemblyIdentity, AssemblyVersion, ComponentManifest, DependencyKind, MAX_DOCUMENT_BYTES, PackageId,
     PackageManifest,
 };
-use crate::formats::delta::manifest::Stored;
+use crate::formats::delta::manifest::StoreForm;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 use crate::servicing::updates::base_manifest::{BaseManifest, expand_manifest};
 use crate::servicing::updates::names::component_key_form;
@@ -200,7 +200,7 @@ impl<'f> UpdatePackage<'f> {
         let Some(file) = self.manifests.get(key_form) else { return Ok(None) };
         let name = format!("{}: {}", self.files.name(), file.path);
         let mut bytes = self.files.read(file, MAX_DOCUMENT_BYTES)?;
-        let was_compressed = Stored::of(&bytes) != Stored::Plain;
+        let was_compressed = StoreForm::of(&bytes) != StoreForm::Plain;
         if was_compressed {
             bytes = expand_manifest(&bytes, self.base.as_deref()).map_err(|e| e.in_file(&name))?.into();
         }

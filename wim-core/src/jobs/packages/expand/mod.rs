@@ -25,7 +25,7 @@ use crate::base::{Context, Error, ErrorKind, FileSource, ReadAt, Result, Stage, 
 use crate::formats::cbs::ComponentManifest;
 use crate::formats::cbs::cix::{ContainerIndex, MAX_INDEX_BYTES, Recipe};
 use crate::formats::delta::apply::{Claim, apply};
-use crate::formats::delta::manifest::Stored;
+use crate::formats::delta::manifest::StoreForm;
 use crate::formats::delta::psf;
 use crate::jobs::archive::Scratch;
 use crate::jobs::registry::Target as ImageTarget;
@@ -247,7 +247,7 @@ fn add_proofs_of_manifests(
         cx.cancel.check()?;
         let name = format!("{}: {}", plan.sources.name(), file.path);
         let mut bytes = store.get(file)?;
-        if Stored::of(&bytes) != Stored::Plain {
+        if StoreForm::of(&bytes) != StoreForm::Plain {
             bytes = match expand_manifest(&bytes, base) {
                 Ok(text) => text.into(),
                 // It can be expanded by itself later; the others are proved all the same.
