@@ -413,14 +413,22 @@ impl Planner<'_> {
     }
 }
 
-/// The record of a value that was so already.
+/// The record of a value that was so already: no edit, or for a list one that put the strings there that were wanted.
 fn kept_edit(kept: &KeptValue) -> ManifestEdit {
+    let new = ManifestValue::from(&kept.data);
+    let old = match kept.data.as_multi_sz().filter(|_| !kept.wanted.is_empty()) {
+        Some(mut rest) => {
+            rest.retain(|text| !kept.wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text)));
+            ManifestValue::from(&RegValue::multi_sz(&rest))
+        }
+        None => new.clone(),
+    };
     ManifestEdit {
         hive: kept.hive.label().to_owned(),
         key: kept.key.clone(),
         value: Some(kept.value.clone()),
-        old: None,
-        new: Some(ManifestValue { kind: kept.data.kind, data: hex::encode(&kept.data.data) }),
+        old: Some(old),
+        new: Some(new),
     }
 }
 
@@ -437,12 +445,11 @@ fn cancel_out(edits: &[Edit]) -> bool {
 }
 
 fn manifest_edit(edit: &Edit) -> ManifestEdit {
-    let value = |data: &RegValue| ManifestValue { kind: data.kind, data: hex::encode(&data.data) };
     ManifestEdit {
         hive: edit.hive.label().to_owned(),
         key: edit.key.clone(),
         value: edit.value.clone(),
-        old: edit.old.as_ref().map(value),
-        new: edit.new.as_ref().map(value),
+        old: edit.old.as_ref().map(ManifestValue::from),
+        new: edit.new.as_ref().map(ManifestValue::from),
     }
 }
