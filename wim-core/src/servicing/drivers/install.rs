@@ -24,7 +24,7 @@ use super::store::{self, ImageFiles, Staged};
 use super::trust;
 use super::winpe::{self, Loaded};
 use crate::base::hex;
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Cancel, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::ParseOptions;
 use crate::image::edit::{Change, View};
@@ -46,13 +46,14 @@ pub struct DriverPlan {
 /// Registry edits are made through `hives`, under a savepoint per package.
 ///
 /// # Errors
-/// What reading the image's manifest or hives gives; a package that cannot be added is reported, not an error.
+/// What reading the image's manifest or hives gives, `Cancelled`; a package that cannot be added is reported, not an error.
 pub fn plan(
     sources: &[&dyn PackageFiles],
     view: &dyn View,
     hives: &mut HiveSet<'_>,
     target: &ImageTarget,
     options: &DriverOptions,
+    cancel: &Cancel,
 ) -> Result<DriverPlan> {
     let parse = ParseOptions { language: target.language, code_page: options.code_page };
     let mut packages = Vec::new();
@@ -60,6 +61,7 @@ pub fn plan(
     for &source in sources {
         let index = SourceIndex::new(source);
         for path in find_infs(source) {
+            cancel.check()?;
             match Package::open_indexed(source, &index, &path, parse) {
                 Ok(package) => packages.push(package),
                 Err(e) => reports.push(unreadable(source, path, &e)),
@@ -82,6 +84,7 @@ pub fn plan(
     };
     let loaded = planner.manifest.clone();
     for package in &packages {
+        cancel.check()?;
         reports.extend(planner.add(package, hives)?);
     }
     if planner.manifest != loaded {
