@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wim_core::base::{Architecture, Place};
+use wim_core::base::{Architecture, Cancel, Place};
 use wim_core::formats::catalog::Catalog;
 use wim_core::formats::inf::install::install;
 use wim_core::formats::inf::models::models_for;
@@ -75,7 +75,8 @@ pub fn package_is_planned_or_refused(bytes: &[u8]) {
             assert!(!finding.text.is_empty());
         }
     }
-    let plan = plan_media(&[&files], &TARGETS, &DriverOptions::default()).expect("reports, not errors");
+    let plan = plan_media(&[&files], &TARGETS, &DriverOptions::default(), &Cancel::new())
+        .expect("reports, not errors");
     for file in &plan.files {
         assert!(file.path.starts_with("$WinPEDriver$\\") && !file.path.contains(".."), "{}", file.path);
     }

@@ -373,6 +373,26 @@ fn a_package_is_explained_for_versions_and_for_images() {
 }
 
 #[test]
+fn a_file_that_is_no_inf_keeps_no_other_from_being_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = SEVEN.path().join("driver");
+    for entry in std::fs::read_dir(driver).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    std::fs::write(folder.path().join("zzz.inf"), "nothing of an INF\n").unwrap();
+    let all = wim(folder.path(), &["driver", "info", ".", "--json"]).ends_with(0).json();
+    assert_eq!(array(&all["packages"]).len(), 1);
+    assert!(all["warnings"][0].as_str().unwrap().contains("zzz.inf"), "{all}");
+    let ran = wim(folder.path(), &["driver", "info", "."]).ends_with(0);
+    assert!(ran.text().contains("zzz.inf"), "{}", ran.text());
+    // Alone it is an error.
+    wim(folder.path(), &["driver", "info", "zzz.inf"]).ends_with(2);
+}
+
+#[test]
 fn images_are_checked_for_what_a_machine_needs() {
     let folder = SEVEN.path();
     let image = format!("{INSTALL}:1");

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wim_core::base::{Architecture, Error, Result, Sha1Digest, WimString};
+use wim_core::base::{Architecture, Cancel, Error, Result, Sha1Digest, WimString};
 use wim_core::formats::hive::{CreateOptions, Hive, HiveVersion, RegValue};
 use wim_core::image::WimPath;
 use wim_core::image::edit::{Action, Change, Content, EntryInfo, Times, View};
@@ -139,7 +139,7 @@ impl MemoryImage {
         let target = self.target();
         let (plan, changes) = {
             let mut hives = HiveSet::new(self, HiveOptions::default());
-            let plan = plan(packages, self, &mut hives, &target, options).unwrap();
+            let plan = plan(packages, self, &mut hives, &target, options, &Cancel::new()).unwrap();
             let (changes, _) = hives.finish().unwrap();
             (plan, changes)
         };

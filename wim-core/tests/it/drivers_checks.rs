@@ -11,6 +11,7 @@ use crate::driver_image::{MemoryImage, eleven, pe, program, seven, ten, unsigned
 use crate::driver_packages::{TNET, TSTOR, TUSB3, text, tnet, tstor, tusb3};
 use crate::samples::real_data;
 use wim_core::base::Architecture::{Amd64, X86};
+use wim_core::base::Cancel;
 use wim_core::formats::hive::RegValue;
 use wim_core::formats::inf::{NoIncludes, ParseOptions};
 use wim_core::servicing::drivers::info::parse_windows;
@@ -348,7 +349,8 @@ fn the_media_folder_holds_one_version_of_what_setup_can_use() {
     let media =
         TNET.replace("{4d36e972-e325-11ce-bfc1-08002be10318}", "{4d36e96c-e325-11ce-bfc1-08002be10318}");
     let sound = tnet().with("tnet.inf", media.into_bytes());
-    let plan = plan_media(&[&tstor(), &newer, &sound, &tnet()], &targets, &unsigned_too()).unwrap();
+    let plan =
+        plan_media(&[&tstor(), &newer, &sound, &tnet()], &targets, &unsigned_too(), &Cancel::new()).unwrap();
     let outcomes: Vec<&MediaOutcome> = plan.reports.iter().map(|report| &report.outcome).collect();
     assert!(
         matches!(outcomes[0], MediaOutcome::Skipped { reason } if reason.contains("2.0.0.0")),
@@ -365,7 +367,7 @@ fn the_media_folder_holds_one_version_of_what_setup_can_use() {
     }
     assert_eq!(paths.len(), 3 + 3);
     // Signatures count as they do in an image.
-    let plan = plan_media(&[&tstor()], &targets, &DriverOptions::default()).unwrap();
+    let plan = plan_media(&[&tstor()], &targets, &DriverOptions::default(), &Cancel::new()).unwrap();
     let MediaOutcome::Placed { windows, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
     assert_eq!(windows, &["x86 6.1.7601"]);
 }

@@ -7,6 +7,8 @@ use crate::driver_packages::{TSTOR, tstor};
 use wim_core::base::Architecture::Amd64;
 use wim_core::base::ErrorKind;
 use wim_core::formats::hive::RegValue;
+use wim_core::formats::inf::models::models_for;
+use wim_core::formats::inf::{Inf, ParseOptions};
 use wim_core::servicing::drivers::{DriverOptions, Outcome};
 use wim_core::servicing::hive_set::HiveName::System;
 use wim_core::servicing::package_files::MemoryFiles;
@@ -47,6 +49,44 @@ fn strings_that_expand_without_end_are_refused() {
     assert_eq!(*kind, ErrorKind::Limit);
     assert!(reason.contains("tstor.inf") && reason.contains("64 MiB"), "{reason}");
     assert!(image == untouched);
+}
+
+/// Sections of a Windows INF that expand to gigabytes, and one that is as small as they are.
+const BIG: &str = "\\Windows\\inf\\big.inf";
+
+#[test]
+fn what_one_package_includes_without_end_harms_no_other() {
+    let lines: String = (0..3_000).map(|n| format!("HKR,Parameters,V{n},,%A%\n")).collect();
+    let names = "par,".repeat(30);
+    let text = format!(
+        "[Version]\nSignature=\"$Windows NT$\"\n[S]\nAddReg={names}\n[T]\nAddReg=small\n[small]\nHKR,,Small,,%B%\n[par]\n{lines}[Strings]\nB=\"b\"\nA=\"{}\"\n",
+        "x".repeat(4090)
+    );
+    let including =
+        |section: &str| with_inf(TSTOR.replace("[I]\n", &format!("[I]\nInclude=big.inf\nNeeds={section}\n")));
+    let mut image = seven(Amd64);
+    image.put(BIG, text.into_bytes());
+    let plan = image.add(&[&including("S"), &including("T")], &unsigned_too());
+    let Outcome::Refused { kind, reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert_eq!(*kind, ErrorKind::Limit);
+    assert!(reason.contains("big.inf") && reason.contains("64 MiB"), "{reason}");
+    assert!(matches!(plan.reports[1].outcome, Outcome::Added(_)), "{:?}", plan.reports[1]);
+}
+
+#[test]
+fn reading_an_inf_again_and_again_uses_nothing_up() {
+    let devices: String = (0..5_000).map(|n| format!("%Long%=I,PCI\\VEN_1234&DEV_{n:04X}\n")).collect();
+    let inf = TSTOR.replace("[M.NTamd64.6.1]\n", &format!("[M.NTamd64.6.1]\n{devices}"))
+        + &format!("Long=\"{}\"\n", "x".repeat(4000));
+    let inf = Inf::parse("big.inf", inf.as_bytes(), ParseOptions::default()).unwrap();
+    let target = seven(Amd64).target().windows;
+    for _ in 0..5 {
+        assert_eq!(models_for(&inf, &target).unwrap().models.len(), 5_001);
+    }
+    assert!(!inf.is_exhausted());
+    // What is odd is counted to a limit, wherever it is.
+    let odd = Inf::parse("odd.inf", "text\n".repeat(9_000).as_bytes(), ParseOptions::default()).unwrap();
+    assert!(odd.findings().len() <= 200, "{}", odd.findings().len());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use wim_core::formats::hive::RegValue;
 use wim_core::servicing::drivers::manifest::Manifest;
 use wim_core::servicing::drivers::{exported_files, find};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
+use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
 use wim_core::servicing::package_files::MemoryFiles;
 
 /// Files and all registry values: what an image is, whatever its hives look like inside.
@@ -46,19 +47,40 @@ fn newer() -> MemoryFiles {
         .with("x64/tstor.sys", program(Amd64, [2, 0, 0, 0]))
 }
 
+/// The class key of storage drivers, below a control set.
+const CLASS: &str = "ControlSet001\\Control\\Class\\{4D36E97B-E325-11CE-BFC1-08002BE10318}";
+
+/// A fourth and a fifth: both name the service `shared`, put the same filter into their class, and write a value if it is not
+/// there. Only the first sets the service's start type over another's.
+fn sharer(name: &str, device: &str, flags: &str, own_filter: &str) -> MemoryFiles {
+    let lines = format!(
+        "HKR,\"Shared\",Once,0x00010003,{}\nHKLM,\"SYSTEM\\CurrentControlSet\\{}\",UpperFilters,0x00010008,sharedflt,{own_filter}\n[E]",
+        device.len(),
+        CLASS.strip_prefix("ControlSet001\\").unwrap(),
+    );
+    let inf = TSTOR
+        .replace("tstor.inf", name)
+        .replace("DEV_0001", device)
+        .replace("AddService=tstor,0x2", &format!("AddService=shared,{flags}"))
+        .replace("[E]", &lines);
+    MemoryFiles::new(name).with(name, inf.into_bytes()).with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
+}
+
 fn image() -> MemoryImage {
     let mut image = seven(Amd64);
     image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
     image
 }
 
-fn packages() -> [(&'static str, MemoryFiles); 5] {
+fn packages() -> [(&'static str, MemoryFiles); 7] {
     [
         ("tstor.inf", tstor()),
         ("tsib.inf", sibling()),
         ("tnewer.inf", newer()),
         ("tnet.inf", tnet()),
         ("TUSB3.INF", tusb3()),
+        ("tshare1.inf", sharer("tshare1.inf", "DEV_0004", "0x2", "oneflt")),
+        ("tshare2.inf", sharer("tshare2.inf", "DEV_00005", "0x12", "twoflt")),
     ]
 }
 
@@ -92,6 +114,59 @@ fn what_two_drivers_share_stays_until_the_last_goes() {
     );
     image.remove_drivers(&["tsib.inf"]).unwrap();
     assert_eq!(content(&image), before);
+}
+
+#[test]
+fn filters_kept_flags_and_values_of_two_drivers_stay_until_the_last_goes() {
+    let mut image = image();
+    let before = content(&image);
+    let [.., (_, one), (_, two)] = packages();
+    image.add_one(&one);
+    image.add_one(&two);
+    let service = "ControlSet001\\Services\\shared";
+    let filters = |image: &MemoryImage| image.value(System, CLASS, "UpperFilters");
+    assert_eq!(filters(&image), Some(RegValue::multi_sz(&["sharedflt", "oneflt", "twoflt"])));
+    assert_eq!(image.remove_drivers(&["tshare1.inf"]).unwrap(), Vec::<String>::new());
+    assert_eq!(image.value(System, service, "Start"), Some(RegValue::dword(0)));
+    assert_eq!(image.value(System, &format!("{service}\\Shared"), "Once"), Some(RegValue::dword(8)));
+    assert_eq!(filters(&image), Some(RegValue::multi_sz(&["sharedflt", "twoflt"])));
+    assert_eq!(image.remove_drivers(&["tshare2.inf"]).unwrap(), Vec::<String>::new());
+    assert_eq!(content(&image), before);
+}
+
+#[test]
+fn an_absent_device_path_and_an_empty_list_come_back_as_they_were() {
+    let mut image = image();
+    let changes = {
+        let mut hives = HiveSet::new(&image, HiveOptions::default());
+        let key = "Microsoft\\Windows\\CurrentVersion";
+        hives.delete_value(Software, key, "DevicePath", "test").unwrap();
+        hives.set(System, CLASS, "UpperFilters", RegValue::new(7, [0, 0]), "test").unwrap();
+        hives.finish().unwrap().0
+    };
+    image.apply(&changes);
+    let before = content(&image);
+    let [.., (_, one), (_, two)] = packages();
+    for order in [["tshare1.inf", "tshare2.inf"], ["tshare2.inf", "tshare1.inf"]] {
+        image.add_one(&one);
+        image.add_one(&two);
+        for name in order {
+            image.remove_drivers(&[name]).unwrap();
+        }
+        assert_eq!(content(&image), before, "{order:?}");
+    }
+}
+
+#[test]
+fn a_value_that_is_no_list_is_left_and_named() {
+    let mut image = image();
+    let text = RegValue::expand_sz("oldflt");
+    image.edit(&[(System, CLASS, "UpperFilters", text.clone())]);
+    let [.., (_, one), _] = packages();
+    let plan = image.add_one(&one);
+    let findings = &plan.reports[0].findings;
+    assert!(findings.iter().any(|f| f.contains("UpperFilters") && f.contains("sharedflt")), "{findings:?}");
+    assert_eq!(image.value(System, CLASS, "UpperFilters"), Some(text));
 }
 
 #[test]
@@ -173,9 +248,9 @@ proptest! {
     /// Any set of packages, added in any order and removed in any order, leaves the image as it was.
     #[test]
     fn any_order_of_adding_and_removing_leaves_nothing(
-        added in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),
-        removed in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),
-        count in 1_usize..=5,
+        added in Just(vec![0_usize, 1, 2, 3, 4, 5, 6]).prop_shuffle(),
+        removed in Just(vec![0_usize, 1, 2, 3, 4, 5, 6]).prop_shuffle(),
+        count in 1_usize..=7,
         at_once in any::<bool>(),
     ) {
         let all = packages();

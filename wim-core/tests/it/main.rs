@@ -43,6 +43,7 @@ mod rich_tree;
 mod sample_wim;
 mod samples;
 mod side_file;
+mod signed_catalogs;
 mod solid;
 mod tree_load;
 mod tree_overlay;

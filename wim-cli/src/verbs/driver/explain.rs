@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 use wim_core::jobs::drivers::{PackageReport, explain_packages, is_taken};
 use wim_core::servicing::drivers::info::{Applicability, DriverInfo};
 
@@ -20,7 +19,8 @@ use crate::session::Session;
 ///
 /// Exit status: 0 when a package applies to something asked about, 1 when none does, 2 failed.
 ///
-/// With --json: packages: the facts of the INF, applicability for each Windows, images (image, applicability, verdict).
+/// With --json: packages: the facts of the INF, applicability for each Windows, images (image, applicability, verdict);
+/// warnings: files called .inf that cannot be read.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// An .inf file, a folder with all below it, a .zip or a .cab
@@ -33,25 +33,22 @@ pub(super) struct Arguments {
     how: How,
 }
 
-#[derive(Serialize)]
-struct Answer {
-    packages: Vec<PackageReport>,
-}
-
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
         let options = self.how.options()?;
-        let packages = session.run(|cx| explain_packages(cx, &self.packages, &self.about, &options))?;
+        let explained = session.run(|cx| explain_packages(cx, &self.packages, &self.about, &options))?;
         let is_good = |package: &PackageReport| {
             package.info.applicability.iter().any(|one| one.applies)
                 || package.images.iter().any(|image| is_taken(&image.verdict.outcome))
         };
-        let applies = packages.iter().any(is_good);
+        let applies = explained.packages.iter().any(is_good);
         if session.shell.is_json() {
-            session.shell.json("driver info", &Answer { packages })?;
+            session.shell.json("driver info", &explained)?;
         } else {
             let mut text = String::new();
-            packages.iter().for_each(|package| package_text(&mut text, package, !self.about.is_empty()));
+            let in_detail = !self.about.is_empty();
+            explained.packages.iter().for_each(|package| package_text(&mut text, package, in_detail));
+            notes_text(&mut text, &explained.warnings, "");
             session.shell.answer(&text)?;
         }
         Ok(if applies { Outcome::Done } else { Outcome::No })

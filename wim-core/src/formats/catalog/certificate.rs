@@ -1,6 +1,9 @@
 //! X.509 certificates, as far as a signature's origin is described with them.
 //!
-//! RFC 5280 describes the format. Names are given as their common name; extensions other than the key usages are passed over.
+//! RFC 5280 describes the format. Names are given as their common name; of extensions the key
+//! usages and the right to sign others are read.
+
+use sha2::{Digest, Sha256};
 
 use super::DigestKind;
 use super::der::{
@@ -24,6 +27,10 @@ pub struct Certificate {
     pub not_after: String,
     /// Extended key usages, as dotted numbers.
     pub key_usages: Vec<String>,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub key_sha256: [u8; 32],
+    /// True when it may sign other certificates.
+    pub is_authority: bool,
     /// What its signature is made with; none for algorithms not known here, MD5 among them.
     pub digest: Option<DigestKind>,
     pub(super) serial: Vec<u8>,
@@ -35,6 +42,7 @@ pub struct Certificate {
     signature: Vec<u8>,
 }
 
+const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
 const RSA: &str = "1.2.840.113549.1.1.1";
 
@@ -53,7 +61,8 @@ impl Certificate {
         let mut validity = f.enter("validity", SEQUENCE)?;
         let (not_before, not_after) = (validity.any("notBefore")?, validity.any("notAfter")?);
         let subject = f.expect("subject", SEQUENCE)?;
-        let mut key = f.enter("subjectPublicKeyInfo", SEQUENCE)?;
+        let key_info = f.expect("subjectPublicKeyInfo", SEQUENCE)?;
+        let mut key = f.inside(key_info);
         let (mut modulus, mut exponent) = (Vec::new(), Vec::new());
         if key.algorithm("algorithm")? == RSA {
             let offset = key.offset();
@@ -62,11 +71,11 @@ impl Certificate {
             modulus = rsa.expect("modulus", INTEGER)?.content.to_vec();
             exponent = rsa.expect("publicExponent", INTEGER)?.content.to_vec();
         }
-        let mut key_usages = Vec::new();
+        let mut extensions = Extensions::default();
         while !f.is_empty() {
             let element = f.any("extensions")?;
             if element.tag == context(3) {
-                key_usages = extended_key_usages(f.inside(element))?;
+                extensions = read_extensions(f.inside(element))?;
             }
         }
         Ok(Self {
@@ -75,7 +84,9 @@ impl Certificate {
             issuer: name(f.inside(issuer)),
             not_before: der::time_text(&not_before).unwrap_or_default(),
             not_after: der::time_text(&not_after).unwrap_or_default(),
-            key_usages,
+            key_usages: extensions.key_usages,
+            key_sha256: Sha256::digest(key_info.whole).into(),
+            is_authority: extensions.is_authority,
             digest: DigestKind::from_oid(&algorithm),
             serial,
             subject_der: subject.whole.to_vec(),
@@ -104,6 +115,18 @@ impl Certificate {
         rsa::is_signed(&self.modulus, &self.exponent, signature, kind, digest)
     }
 
+    /// True when a key that stands in no certificate signed it.
+    pub(super) fn is_signed_with(&self, modulus: &[u8], exponent: &[u8]) -> bool {
+        self.digest.is_some_and(|kind| {
+            rsa::is_signed(modulus, exponent, &self.signature, kind, &kind.of(&[&self.signed]))
+        })
+    }
+
+    /// True when this is its key.
+    pub(super) fn has_key(&self, modulus: &[u8], exponent: &[u8]) -> bool {
+        rsa::strip(&self.modulus) == modulus && rsa::strip(&self.exponent) == exponent
+    }
+
     /// SHA-1 of the certificate: its thumbprint.
     #[must_use]
     pub fn thumbprint(&self) -> Vec<u8> {
@@ -118,24 +141,38 @@ fn bit_string<'a>(r: &mut Reader<'a>, field: &'static str) -> Result<&'a [u8]> {
     Ok(element.content.get(1..).unwrap_or(&[]))
 }
 
-fn extended_key_usages(mut extensions: Reader<'_>) -> Result<Vec<String>> {
-    let mut usages = Vec::new();
+#[derive(Default)]
+struct Extensions {
+    key_usages: Vec<String>,
+    is_authority: bool,
+}
+
+fn read_extensions(mut extensions: Reader<'_>) -> Result<Extensions> {
+    const BOOLEAN: u8 = 0x01;
+    let mut found = Extensions::default();
     let mut list = extensions.enter("extensions", SEQUENCE)?;
     while !list.is_empty() {
         let mut extension = list.enter("extension", SEQUENCE)?;
-        if extension.oid("extnID")? != EXTENDED_KEY_USAGE {
+        let id = extension.oid("extnID")?;
+        if ![EXTENDED_KEY_USAGE, BASIC_CONSTRAINTS].contains(&id.as_str()) {
             continue;
         }
         while let Ok(element) = extension.any("extnValue") {
-            if element.tag == OCTET_STRING {
-                let mut ids = extension.inside(element).enter("ExtKeyUsageSyntax", SEQUENCE)?;
-                while ids.peek() == Some(OBJECT_IDENTIFIER) {
-                    usages.push(ids.oid("KeyPurposeId")?);
-                }
+            if element.tag != OCTET_STRING {
+                continue;
+            }
+            let mut value = extension.inside(element).enter("extnValue", SEQUENCE)?;
+            if id == BASIC_CONSTRAINTS {
+                let flag = value.optional("cA", BOOLEAN)?;
+                found.is_authority = flag.is_some_and(|flag| flag.content.iter().any(|&byte| byte != 0));
+                continue;
+            }
+            while value.peek() == Some(OBJECT_IDENTIFIER) {
+                found.key_usages.push(value.oid("KeyPurposeId")?);
             }
         }
     }
-    Ok(usages)
+    Ok(found)
 }
 
 /// The common name of a distinguished name, else its organisational unit (as old roots have), else its organisation.

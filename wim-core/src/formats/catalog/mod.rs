@@ -1,11 +1,12 @@
 //! Catalog files: signed lists of digests that vouch for the files of a driver package.
 //!
 //! A catalog is a PKCS#7 `SignedData` (RFC 5652 describes the successor) around Microsoft's certificate trust list; drivers.md 7.1
-//! has its fields. Signatures and the chain inside the file are checked; no trust store is shipped, so nothing here says that
-//! a root is to be trusted.
+//! has its fields. The signature and the chain inside the file are checked, and whether it ends in a root of Microsoft's; other roots
+//! are not known here, and revocation and dates are not looked at.
 
 mod certificate;
 mod der;
+mod microsoft;
 mod rsa;
 mod signed_data;
 mod trust_list;
@@ -71,6 +72,14 @@ impl DigestKind {
     }
 }
 
+fn check_size(bytes: &[u8]) -> Result<()> {
+    if bytes.len() <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(Error::limit(format!("{} bytes, more than a catalog can have", bytes.len()))
+        .remedy("use the vendor's own package"))
+}
+
 /// A catalog.
 #[derive(Clone, Debug)]
 pub struct Catalog {
@@ -81,16 +90,24 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Parses a catalog.
+    /// Parses a catalog and checks its signature.
     ///
     /// # Errors
-    /// `Format` with the offset when it is none or is damaged, `Limit` when it is larger than [`MAX_BYTES`].
+    /// `Format` with the offset when it is none or is damaged, `Limit` when it is larger than [`MAX_BYTES`] or has more signers or
+    /// certificates than any vendor's.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        if bytes.len() > MAX_BYTES {
-            return Err(Error::limit(format!("{} bytes, more than a catalog can have", bytes.len())));
-        }
+        check_size(bytes)?;
         let signed = SignedData::parse(bytes)?;
         let list = TrustList::parse(signed.content(bytes))?;
         Ok(Self { list, signed })
+    }
+
+    /// The list of a catalog alone, whoever signed it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], but for the signature.
+    pub fn parse_list(bytes: &[u8]) -> Result<TrustList> {
+        check_size(bytes)?;
+        TrustList::parse(signed_data::content_of(bytes)?)
     }
 }

@@ -7,8 +7,10 @@ use super::DigestKind;
 
 /// Longest modulus in bytes; Microsoft's roots have 4096 bits.
 const MAX_MODULUS: usize = 512;
-/// Longest exponent in bytes; 65537 is usual.
+/// Longest exponent in bytes.
 const MAX_EXPONENT: usize = 4;
+/// Largest exponent, which is the usual one; larger ones cost time and gain nothing.
+const LARGEST_EXPONENT: u32 = 65537;
 
 /// The start of a `DigestInfo`, up to the digest.
 fn digest_info(kind: DigestKind) -> &'static [u8] {
@@ -52,6 +54,9 @@ pub(super) fn is_signed(
         return false;
     }
     let exponent = exponent.iter().fold(0_u32, |e, &byte| e << 8 | u32::from(byte));
+    if !(3..=LARGEST_EXPONENT).contains(&exponent) || exponent & 1 == 0 {
+        return false;
+    }
     let n = Number::from_be(modulus, modulus.len());
     let s = Number::from_be(signature, modulus.len());
     if !s.is_below(&n) {
@@ -69,7 +74,8 @@ pub(super) fn is_signed(
     s.power(exponent, &n) == Number::from_be(&expected, modulus.len())
 }
 
-fn strip(bytes: &[u8]) -> &[u8] {
+/// A number without zeros in front.
+pub(super) fn strip(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
     bytes.get(zeros..).unwrap_or(&[])
 }
@@ -167,6 +173,21 @@ mod tests {
                 }
             }
             assert_eq!(wide(base).power(exponent, &wide(n)).0[0], u64::try_from(expected).unwrap());
+        }
+    }
+
+    #[test]
+    fn exponents_beyond_the_usual_sign_nothing() {
+        // With an exponent of 1 every padded digest is its own signature.
+        let digest = [7; 20];
+        let modulus = [0xFF; 64];
+        let mut signature = vec![0, 1];
+        signature.resize(64 - 36, 0xFF);
+        signature.push(0);
+        signature.extend(digest_info(DigestKind::Sha1));
+        signature.extend(digest);
+        for exponent in [&[1][..], &[2], &[1, 0, 3], &[0xFF; 4]] {
+            assert!(!is_signed(&modulus, exponent, &signature, DigestKind::Sha1, &digest), "{exponent:?}");
         }
     }
 

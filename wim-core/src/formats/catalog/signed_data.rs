@@ -1,17 +1,25 @@
 //! The signature around a catalog: who signed, when, and whether it holds.
 //!
 //! RFC 2315 (PKCS #7) and RFC 5652 describe `SignedData`. The content of Microsoft's lists stands there without an octet string
-//! around it, and only its inside is digested. The chain is followed through the certificates in the file alone.
+//! around it, and only its inside is digested. The chain is followed through the certificates in the file alone, and only the
+//! first signer is checked, since Windows goes by that one.
 
 use super::DigestKind;
 use super::certificate::Certificate;
-use super::der::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE, SET, context};
-use crate::base::Result;
+use super::der::{self, Element, INTEGER, OCTET_STRING, Reader, SEQUENCE, SET, context};
+use super::microsoft;
+use crate::base::{Error, Place, Result};
 
 /// Longest chain of certificates that is followed.
 const MAX_CHAIN: usize = 10;
-/// Most certificates that are read from one file.
+/// Most certificates that one file may have; the most seen are eight.
 const MAX_CERTIFICATES: usize = 100;
+/// Most signers that one file may have; those of Windows and of vendors have one.
+const MAX_SIGNERS: usize = 8;
+/// Most signatures of certificates that are checked to find a chain; each takes milliseconds.
+const MAX_CHAIN_CHECKS: usize = 32;
+/// What to do about a catalog beyond these limits.
+const NO_VENDOR: &str = "no catalog of a vendor has as many; use the vendor's own package";
 
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
 const TRUST_LIST: &str = "1.3.6.1.4.1.311.10.1";
@@ -36,6 +44,8 @@ pub enum SignatureCheck {
 pub struct Signer {
     /// Certificates from the signer's up to the last one in the file; each was signed by the next.
     pub chain: Vec<Certificate>,
+    /// Name of the root of Microsoft's in which the chain ends; none when it ends elsewhere, or the file does not show where.
+    pub root: Option<&'static str>,
     /// Whether the signature holds.
     pub check: SignatureCheck,
     /// How the content was digested.
@@ -47,8 +57,8 @@ pub struct Signer {
 /// A signed content.
 #[derive(Clone, Debug)]
 pub struct SignedData {
-    /// Those who signed; the first is the one that counts.
-    pub signers: Vec<Signer>,
+    /// Who signed: the first of those who did, which is the one that counts.
+    pub signer: Option<Signer>,
     /// All certificates in the file.
     pub certificates: Vec<Certificate>,
     /// Where the content lies: from, to.
@@ -56,38 +66,36 @@ pub struct SignedData {
 }
 
 impl SignedData {
-    /// Parses a file and checks its signatures.
+    /// Parses a file and checks its signature.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
-        let mut outer = Reader::new("catalog", bytes, 0).enter("ContentInfo", SEQUENCE)?;
-        if outer.oid("contentType")? != SIGNED_DATA {
-            return Err(outer.error("contentType", "is not signed data, so this is no catalog"));
-        }
-        let mut f = outer.enter("content", context(0))?.enter("SignedData", SEQUENCE)?;
-        f.expect("version", INTEGER)?;
-        f.expect("digestAlgorithms", SET)?;
-        let mut info = f.enter("contentInfo", SEQUENCE)?;
-        if info.oid("contentType")? != TRUST_LIST {
-            return Err(info.error("contentType", "is no certificate trust list, so this is no catalog"));
-        }
-        let list = info.enter("content", context(0))?.expect("certificate trust list", SEQUENCE)?;
+        let (mut f, list) = enter(bytes)?;
         let mut certificates = Vec::new();
         if let Some(set) = f.optional("certificates", context(0))? {
             let mut set = f.inside(set);
-            while !set.is_empty() && certificates.len() < MAX_CERTIFICATES {
+            while !set.is_empty() {
                 let offset = set.offset();
                 let element = set.any("certificate")?;
-                if element.tag == SEQUENCE {
-                    certificates.push(Certificate::parse(element.whole, offset)?);
+                if element.tag != SEQUENCE {
+                    continue;
                 }
+                if certificates.len() == MAX_CERTIFICATES {
+                    return Err(too_many(&set, "certificates", MAX_CERTIFICATES));
+                }
+                certificates.push(Certificate::parse(element.whole, offset)?);
             }
         }
         f.optional("crls", context(1))?;
-        let mut signers = Vec::new();
         let mut infos = f.enter("signerInfos", SET)?;
+        let mut all = Vec::new();
         while !infos.is_empty() {
-            signers.push(signer(infos.enter("signerInfo", SEQUENCE)?, list.content, &certificates)?);
+            if all.len() == MAX_SIGNERS {
+                return Err(too_many(&infos, "signerInfos", MAX_SIGNERS));
+            }
+            all.push(infos.enter("signerInfo", SEQUENCE)?);
         }
-        Ok(Self { signers, certificates, content: (list.offset, list.offset + list.content.len()) })
+        let first = all.into_iter().next();
+        let signer = first.map(|info| signer(info, list.content, &certificates)).transpose()?;
+        Ok(Self { signer, certificates, content: (list.offset, list.offset + list.content.len()) })
     }
 
     /// The content's bytes in `bytes` (the file that was parsed), and their offset.
@@ -98,8 +106,37 @@ impl SignedData {
     /// The signer that counts.
     #[must_use]
     pub fn signer(&self) -> Option<&Signer> {
-        self.signers.first()
+        self.signer.as_ref()
     }
+}
+
+/// What is behind the content of the signed data in `bytes`, and the content: the list, without its tag and length.
+fn enter(bytes: &[u8]) -> Result<(Reader<'_>, Element<'_>)> {
+    let mut outer = Reader::new("catalog", bytes, 0).enter("ContentInfo", SEQUENCE)?;
+    if outer.oid("contentType")? != SIGNED_DATA {
+        return Err(outer.error("contentType", "is not signed data, so this is no catalog"));
+    }
+    let mut f = outer.enter("content", context(0))?.enter("SignedData", SEQUENCE)?;
+    f.expect("version", INTEGER)?;
+    f.expect("digestAlgorithms", SET)?;
+    let mut info = f.enter("contentInfo", SEQUENCE)?;
+    if info.oid("contentType")? != TRUST_LIST {
+        return Err(info.error("contentType", "is no certificate trust list, so this is no catalog"));
+    }
+    let list = info.enter("content", context(0))?.expect("certificate trust list", SEQUENCE)?;
+    Ok((f, list))
+}
+
+/// The list in a file, whoever signed it: its bytes without tag and length, and where they lie.
+pub(super) fn content_of(bytes: &[u8]) -> Result<(&[u8], usize)> {
+    let (_, list) = enter(bytes)?;
+    Ok((list.content, list.offset))
+}
+
+fn too_many(r: &Reader<'_>, field: &'static str, most: usize) -> Error {
+    Error::limit(format!("more than {most} of them"))
+        .at(Place::Field { structure: "catalog", field, offset: r.offset() as u64 })
+        .remedy(NO_VENDOR)
 }
 
 /// What signed attributes say.
@@ -148,17 +185,22 @@ fn signer(mut f: Reader<'_>, content: &[u8], certificates: &[Certificate]) -> Re
         }
     };
     let chain = certificate.map(|certificate| chain(certificate, certificates)).unwrap_or_default();
-    Ok(Signer { chain, check, digest, time_stamp })
+    let root = microsoft::root_of(&chain);
+    Ok(Signer { chain, root, check, digest, time_stamp })
 }
 
 /// The certificates from `leaf` up, each signed by the next.
 fn chain(leaf: &Certificate, certificates: &[Certificate]) -> Vec<Certificate> {
     let mut chain = vec![leaf.clone()];
+    let mut checks = 0;
     while let Some(last) = chain.last()
         && !last.is_self_issued()
         && chain.len() < MAX_CHAIN
     {
-        let next = certificates.iter().find(|c| c.subject_der == last.issuer_der && last.is_signed_by(c));
+        let next = certificates.iter().filter(|c| c.subject_der == last.issuer_der).find(|c| {
+            checks += 1;
+            checks <= MAX_CHAIN_CHECKS && last.is_signed_by(c)
+        });
         match next {
             Some(next) => chain.push(next.clone()),
             None => break,

@@ -27,6 +27,17 @@ pub const DEFAULT_FEATURE_SCORE: u8 = 0xFF;
 pub trait IncludedInfs {
     /// The INF of that file name; none when there is none.
     fn open(&self, name: &str) -> Option<Arc<Inf>>;
+
+    /// A package begins to read them: what others read before does not count.
+    fn begin_work(&self) {}
+
+    /// Refuses a package for which one of them [`Inf::is_exhausted`], since what it includes was then read in part.
+    ///
+    /// # Errors
+    /// `Limit`.
+    fn check_work(&self) -> crate::base::Result<()> {
+        Ok(())
+    }
 }
 
 /// No INFs to include.

@@ -10,7 +10,7 @@ pub const MAX_LINES: u32 = 100_000;
 /// Most fields in one INF; bounds what a file of nothing but commas costs.
 pub const MAX_FIELDS: usize = 2_000_000;
 /// Most findings kept for one INF.
-const MAX_FINDINGS: usize = 200;
+pub(super) const MAX_FINDINGS: usize = 200;
 
 /// A place in an INF, both numbers counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

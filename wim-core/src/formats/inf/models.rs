@@ -102,9 +102,12 @@ pub fn models_for(inf: &Inf, target: &TargetWindows) -> Result<Models> {
 
 /// [`models_for`] with a say in what sections without an architecture are for.
 ///
+/// It is the first that is read of an INF for one Windows, so the work that it may make counts from here.
+///
 /// # Errors
 /// As [`models_for`].
 pub fn models_with(inf: &Inf, target: &TargetWindows, undecorated: Undecorated) -> Result<Models> {
+    inf.begin_work();
     let mut found = Models::default();
     let mut ids = 0;
     for line in manufacturers(inf) {

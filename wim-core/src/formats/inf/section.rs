@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::directory;
 use super::encoding::{self, Encoding};
-use super::lexer::{self, Entry, Field, Item, Position};
+use super::lexer::{self, Entry, Field, Item, MAX_FINDINGS, Position};
 use super::strings::{ENGLISH_US, Strings};
 use crate::base::{Error, ErrorKind, Place, Result};
 
 /// Most bytes an INF may have; the largest seen has 2.4 MB.
 pub const MAX_BYTES: usize = 16 << 20;
-/// Most work that reading one INF may make, in bytes of expanded text with a share for each field.
+/// Most work that reading one INF for one Windows may make, in bytes of expanded text with a share for each field.
 ///
 /// A short token can stand for a long text in a million places, and one section can be named by thousands of others. The
 /// largest driver seen needs a hundredth of this for one Windows.
@@ -75,7 +75,7 @@ pub struct Inf {
     by_name: HashMap<String, usize>,
     strings: Strings,
     findings: Vec<Error>,
-    /// How much of [`MAX_WORK`] is used up.
+    /// How much of [`MAX_WORK`] is used up since [`Self::begin_work`].
     work: AtomicU64,
 }
 
@@ -134,7 +134,9 @@ impl Inf {
     }
 
     fn find(&mut self, position: Position, message: &str) {
-        self.findings.push(self.error(position, message));
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(self.error(position, message));
+        }
     }
 
     /// An error at a place of this INF.
@@ -202,6 +204,11 @@ impl Inf {
             self.strings.expand(text, self.language, &|id| directory::registry_path(id), &mut |_| {});
         self.work.fetch_add(FIELD_WORK + expanded.len() as u64, Ordering::Relaxed);
         expanded
+    }
+
+    /// Starts counting anew: the INF is read for another purpose, another Windows or another package that includes it.
+    pub fn begin_work(&self) {
+        self.work.store(0, Ordering::Relaxed);
     }
 
     /// True when reading it has made more work than any driver's INF does; fields then stay as they are written, and readers stop.

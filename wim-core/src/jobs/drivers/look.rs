@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::recovery::{RecoveryImage, is_its_own_fault};
 use super::service::Recovery;
 use super::sources;
-use crate::base::{Context, Error, ImageIndex, Result, WimString};
+use crate::base::{Cancel, Context, Error, ErrorKind, ImageIndex, Result, WimString};
 use crate::formats::inf::{NoIncludes, ParseOptions, TargetWindows};
 use crate::formats::wim::WimFile;
 use crate::image::edit::{Content, ImageView};
@@ -243,6 +243,15 @@ pub(super) fn is_named(driver: &ListedDriver, name: &str) -> bool {
         .any(|own| own.eq_ignore_ascii_case(name))
 }
 
+/// What packages are.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The packages.
+    pub packages: Vec<PackageReport>,
+    /// Files called `.inf` that are none, or cannot be read.
+    pub warnings: Vec<String>,
+}
+
 /// What a package is, and what an image would say to it.
 #[derive(Clone, Debug, Serialize)]
 pub struct PackageReport {
@@ -282,13 +291,14 @@ const USUAL: [&str; 10] = [
 /// behind a colon.
 ///
 /// # Errors
-/// What opening packages and images gives, `NotFound` when there is no package.
+/// What opening packages and images gives, `NotFound` when there is no package, what is wrong with an INF when none can be
+/// read; others that cannot are told of.
 pub fn explain_packages(
     cx: &Context<'_>,
     paths: &[PathBuf],
     about: &[String],
     options: &DriverOptions,
-) -> Result<Vec<PackageReport>> {
+) -> Result<Explanation> {
     let here = paths.first().map_or(Path::new("."), PathBuf::as_path);
     let sources = sources::open_all(cx, paths, &Scratch::beside(cx, here))?;
     let (mut windows, mut targets) = (Vec::new(), Vec::new());
@@ -306,14 +316,22 @@ pub fn explain_packages(
         windows = USUAL.iter().map(|name| parse_windows(name)).collect::<Result<_>>()?;
     }
     let parse = ParseOptions { code_page: options.code_page, ..ParseOptions::default() };
-    let mut reports = Vec::new();
+    let (mut reports, mut odd) = (Vec::new(), Vec::new());
     for source in &sources {
         for inf in find_infs(source.as_ref()) {
-            let package =
-                Package::open(source.as_ref(), &inf, parse).map_err(|e| e.in_file(source.name()))?;
-            reports
-                .push(PackageReport { info: explain(&package, &windows, &NoIncludes), images: Vec::new() });
+            cx.cancel.check()?;
+            match Package::open(source.as_ref(), &inf, parse) {
+                Ok(package) => reports.push(PackageReport {
+                    info: explain(&package, &windows, &NoIncludes),
+                    images: Vec::new(),
+                }),
+                Err(e) if !is_of_the_inf(e.kind()) => return Err(e.in_file(source.name())),
+                Err(e) => odd.push(e.in_file(source.name())),
+            }
         }
+    }
+    if let Some(e) = odd.pop_if(|_| reports.is_empty()) {
+        return Err(e);
     }
     if reports.is_empty() {
         return Err(Error::not_found("there is no driver package: no .inf file")
@@ -324,11 +342,22 @@ pub fn explain_packages(
         for report in &mut reports {
             let source = sources.iter().find(|source| source.name() == report.info.source);
             let Some(source) = source else { continue };
-            report.images.push(judge(&look, place.clone(), source.as_ref(), &report.info.inf, options)?);
+            report.images.push(judge(
+                &look,
+                place.clone(),
+                source.as_ref(),
+                &report.info.inf,
+                (options, cx.cancel),
+            )?);
         }
         Ok(())
     })?;
-    Ok(reports)
+    Ok(Explanation { packages: reports, warnings: odd.iter().map(ToString::to_string).collect() })
+}
+
+/// True for what is wrong with one INF, and no reason to leave the others unexplained.
+const fn is_of_the_inf(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Format | ErrorKind::Limit | ErrorKind::Unsupported | ErrorKind::InvalidInput)
 }
 
 /// How one package applies to an image, and what adding it would come to; nothing is kept of that.
@@ -337,7 +366,7 @@ fn judge(
     image: String,
     source: &dyn PackageFiles,
     inf: &str,
-    options: &DriverOptions,
+    (options, cancel): (&DriverOptions, &Cancel),
 ) -> Result<ImageVerdict> {
     let parse = ParseOptions { language: look.target.language, code_page: options.code_page };
     let package = Package::open(source, inf, parse)?;
@@ -345,7 +374,7 @@ fn judge(
     let info = explain(&package, &[look.target.windows], &includes);
     let only = OnlyInf { source, inf };
     let mut hives = HiveSet::new(look.view, HiveOptions::default());
-    let plan = drivers::plan(&[&only], look.view, &mut hives, &look.target, options)?;
+    let plan = drivers::plan(&[&only], look.view, &mut hives, &look.target, options, cancel)?;
     let verdict = plan.reports.into_iter().next();
     let verdict = verdict.ok_or_else(|| Error::not_found(format!("{inf} is not in {}", source.name())))?;
     Ok(ImageVerdict { image, applicability: info.applicability.into_iter().next(), verdict })

@@ -117,7 +117,7 @@ pub fn media_folder(
             let windows = windows_of(cx, &targets)?;
             let sources = sources::open_all(cx, packages, &Scratch::on_disk(medium))?;
             let sources: Vec<&dyn PackageFiles> = sources.iter().map(AsRef::as_ref).collect();
-            let plan = plan_media(&sources, &windows, options)?;
+            let plan = plan_media(&sources, &windows, options, cx.cancel)?;
             folder.add(cx, &plan.reports, &plan.files, &mut report)?;
             report.packages = plan.reports;
         }

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use look::{
-    CheckReport, ExportedDriver, ImageVerdict, ListReport, PackageReport, check, explain_packages, export,
-    list,
+    CheckReport, Explanation, ExportedDriver, ImageVerdict, ListReport, PackageReport, check,
+    explain_packages, export, list,
 };
 pub use media_folder::{MediaFolderReport, MediaFolderWork, media_folder};
 pub use places::{Mode, Places, wims_of_medium};
@@ -39,7 +39,7 @@ use super::registry::Target;
 use super::target::is_same_file;
 use crate::base::atomic_file::{AtomicFile, IfExists, commit_together};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt};
+use crate::base::{Cancel, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt};
 use crate::formats::wim::WimFile;
 use crate::image::edit::View;
 use crate::servicing::drivers::list::{Which, list as list_drivers};
@@ -54,7 +54,7 @@ use crate::transfer::write::{NewWim, WriteReport, write};
 ///
 /// # Errors
 /// What opening packages and images gives, before anything is written; a package that cannot be added is reported, not an
-/// error. All files are then as they were.
+/// error. All files are then as they were: nothing that happens after they have taken their names is an error.
 pub fn add(
     cx: &Context<'_>,
     places: &Places,
@@ -70,16 +70,26 @@ pub fn add(
                 .remedy("give the folder that holds the driver's .inf file, or one above it"));
         }
     }
-    let mut report = service(cx, places, &scratch, &Adding { sources, options })?;
+    let mut report = service(cx, places, &scratch, &Adding { sources, options, cancel: cx.cancel })?;
     if places.mode == Mode::Write && report.changed {
         let written = report
             .files
             .iter()
             .map(|file| Target { path: file.output.clone().into(), image: Some("all".into()) });
-        let listed = list(cx, &written.collect::<Vec<_>>(), Recovery::Leave, Which::ThirdParty)?;
-        report.warnings.extend(look::mixed_versions_of(&listed));
+        let listed = list(cx, &written.collect::<Vec<_>>(), Recovery::Leave, Which::ThirdParty);
+        report.warnings.extend(versions_of_written(listed));
     }
     Ok(report)
+}
+
+/// What is to be said of the drivers in files that have taken their names: whatever happens now, the command is done.
+fn versions_of_written(listed: Result<Vec<ListReport>>) -> Vec<String> {
+    match listed {
+        Ok(listed) => look::mixed_versions_of(&listed),
+        Err(e) => vec![format!(
+            "all files are written; whether their images have a driver in different versions is not known: {e}"
+        )],
+    }
 }
 
 /// Removes the drivers that `names` mean from the images of `places` that have them; a name that no image knows is warned of.
@@ -94,6 +104,7 @@ pub fn remove(cx: &Context<'_>, places: &Places, names: &[String]) -> Result<Wor
 struct Adding<'o> {
     sources: Vec<Box<dyn PackageFiles + 'o>>,
     options: &'o DriverOptions,
+    cancel: &'o Cancel,
 }
 
 impl ImageWork for Adding<'_> {
@@ -106,7 +117,7 @@ impl ImageWork for Adding<'_> {
     ) -> Result<ImagePlan> {
         let sources: Vec<&dyn PackageFiles> = self.sources.iter().map(AsRef::as_ref).collect();
         let options = DriverOptions { time: Some(time), ..self.options.clone() };
-        let plan = drivers::plan(&sources, view, hives, target, &options)?;
+        let plan = drivers::plan(&sources, view, hives, target, &options, self.cancel)?;
         Ok(ImagePlan { changes: plan.changes, drivers: plan.reports, ..ImagePlan::default() })
     }
 
@@ -295,4 +306,16 @@ fn copy_beside(cx: &Context<'_>, job: &Job) -> Result<AtomicFile> {
         at += length as u64;
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_after_the_files_are_written_is_a_warning() {
+        let said = versions_of_written(Err(Error::cancelled()));
+        assert!(said.len() == 1 && said[0].starts_with("all files are written"), "{said:?}");
+        assert!(versions_of_written(Ok(Vec::new())).is_empty());
+    }
 }

@@ -46,7 +46,7 @@ pub(super) fn service<'w>(
         let sources: Vec<&dyn PackageFiles> = edits.drivers.iter().map(AsRef::as_ref).collect();
         let time = options.driver_options.time.or(Some(open.time));
         let driver_options = DriverOptions { time, ..options.driver_options.clone() };
-        let plan = drivers::plan(&sources, &view, &mut hives, &found, &driver_options);
+        let plan = drivers::plan(&sources, &view, &mut hives, &found, &driver_options, cx.cancel);
         let plan = plan.map_err(|e| open.blame(e))?;
         overlay.apply_all(plan.changes).map_err(|e| open.blame(e))?;
         (target, reports) = (Some(found), plan.reports);

@@ -24,7 +24,7 @@ use super::store::{self, ImageFiles, Staged};
 use super::trust;
 use super::winpe::{self, Loaded};
 use crate::base::hex;
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Cancel, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::ParseOptions;
 use crate::image::edit::{Change, View};
@@ -46,13 +46,14 @@ pub struct DriverPlan {
 /// Registry edits are made through `hives`, under a savepoint per package.
 ///
 /// # Errors
-/// What reading the image's manifest or hives gives; a package that cannot be added is reported, not an error.
+/// What reading the image's manifest or hives gives, `Cancelled`; a package that cannot be added is reported, not an error.
 pub fn plan(
     sources: &[&dyn PackageFiles],
     view: &dyn View,
     hives: &mut HiveSet<'_>,
     target: &ImageTarget,
     options: &DriverOptions,
+    cancel: &Cancel,
 ) -> Result<DriverPlan> {
     let parse = ParseOptions { language: target.language, code_page: options.code_page };
     let mut packages = Vec::new();
@@ -60,6 +61,7 @@ pub fn plan(
     for &source in sources {
         let index = SourceIndex::new(source);
         for path in find_infs(source) {
+            cancel.check()?;
             match Package::open_indexed(source, &index, &path, parse) {
                 Ok(package) => packages.push(package),
                 Err(e) => reports.push(unreadable(source, path, &e)),
@@ -82,6 +84,7 @@ pub fn plan(
     };
     let loaded = planner.manifest.clone();
     for package in &packages {
+        cancel.check()?;
         reports.extend(planner.add(package, hives)?);
     }
     if planner.manifest != loaded {
@@ -413,14 +416,22 @@ impl Planner<'_> {
     }
 }
 
-/// The record of a value that was so already.
+/// The record of a value that was so already: no edit, or for a list one that put the strings there that were wanted.
 fn kept_edit(kept: &KeptValue) -> ManifestEdit {
+    let new = ManifestValue::from(&kept.data);
+    let old = match kept.data.as_multi_sz().filter(|_| !kept.wanted.is_empty()) {
+        Some(mut rest) => {
+            rest.retain(|text| !kept.wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text)));
+            ManifestValue::from(&RegValue::multi_sz(&rest))
+        }
+        None => new.clone(),
+    };
     ManifestEdit {
         hive: kept.hive.label().to_owned(),
         key: kept.key.clone(),
         value: Some(kept.value.clone()),
-        old: None,
-        new: Some(ManifestValue { kind: kept.data.kind, data: hex::encode(&kept.data.data) }),
+        old: Some(old),
+        new: Some(new),
     }
 }
 
@@ -437,12 +448,11 @@ fn cancel_out(edits: &[Edit]) -> bool {
 }
 
 fn manifest_edit(edit: &Edit) -> ManifestEdit {
-    let value = |data: &RegValue| ManifestValue { kind: data.kind, data: hex::encode(&data.data) };
     ManifestEdit {
         hive: edit.hive.label().to_owned(),
         key: edit.key.clone(),
         value: edit.value.clone(),
-        old: edit.old.as_ref().map(value),
-        new: edit.new.as_ref().map(value),
+        old: edit.old.as_ref().map(ManifestValue::from),
+        new: edit.new.as_ref().map(ManifestValue::from),
     }
 }

@@ -20,7 +20,7 @@ pub(super) const DEVICE_PATH_PREFIX: &str = "%SystemRoot%\\Drivers";
 /// Where the device path is, and what it is on a fresh Windows.
 const CURRENT_VERSION: &str = "Microsoft\\Windows\\CurrentVersion";
 pub(super) const DEVICE_PATH: &str = "DevicePath";
-const DEFAULT_DEVICE_PATH: &str = "%SystemRoot%\\inf";
+pub(super) const DEFAULT_DEVICE_PATH: &str = "%SystemRoot%\\inf";
 /// Longest device path in characters. UNVERIFIED: no limit is documented; this is what fits the buffers seen.
 const MAX_DEVICE_PATH: usize = 4000;
 

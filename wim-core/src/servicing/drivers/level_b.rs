@@ -460,7 +460,7 @@ fn names_of(model: &Model, strings: &mut BTreeMap<String, String>) -> [(&'static
 const fn signer_score(status: SignatureStatus) -> u32 {
     match status {
         SignatureStatus::Whql | SignatureStatus::Attested => 0x0D00_0005,
-        SignatureStatus::Authenticode => 0x0F00_0000,
+        SignatureStatus::Authenticode | SignatureStatus::ChainNotVerified => 0x0F00_0000,
         _ => 0x8000_0000,
     }
 }

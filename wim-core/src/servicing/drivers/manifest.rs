@@ -7,7 +7,10 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::list_edits;
+use crate::base::hex;
 use crate::base::{Error, ErrorKind, Result};
+use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::image::edit::View;
 
@@ -170,6 +173,19 @@ pub struct ManifestValue {
     pub data: String,
 }
 
+impl ManifestValue {
+    /// The value; none when the digits are no bytes, as when somebody edited the manifest.
+    pub(super) fn decode(&self) -> Option<RegValue> {
+        hex::decode(&self.data).map(|data| RegValue::new(self.kind, data))
+    }
+}
+
+impl From<&RegValue> for ManifestValue {
+    fn from(value: &RegValue) -> Self {
+        Self { kind: value.kind, data: hex::encode(&value.data) }
+    }
+}
+
 impl Default for Manifest {
     fn default() -> Self {
         Self { schema_version: SCHEMA_VERSION, drivers: Vec::new(), start_scripts: Vec::new() }
@@ -234,7 +250,8 @@ impl Manifest {
     }
 
     /// What a driver has to record beside its own edits: values that were so already because of another driver (`kept`), as
-    /// edits from that value to itself, and keys that another driver made and these edits lie below.
+    /// edits from that value to itself; strings of lists that another driver put there, as edits that put them there; and
+    /// keys that another driver made and these edits lie below.
     #[must_use]
     pub fn shared_edits(&self, own: &[ManifestEdit], kept: &[ManifestEdit]) -> Vec<ManifestEdit> {
         let others = || self.drivers.iter().flat_map(|entry| &entry.registry);
@@ -256,8 +273,10 @@ impl Manifest {
             }
         }
         let of_others: HashSet<EditKey> = others().map(ManifestEdit::about).collect();
-        for edit in kept {
-            if of_others.contains(&edit.about()) && known.insert(edit.about()) {
+        for edit in kept.iter().filter(|edit| of_others.contains(&edit.about())) {
+            if !list_edits::added_by(edit).is_empty() {
+                shared.extend(list_edits::shared_with(edit, &self.drivers));
+            } else if known.insert(edit.about()) {
                 shared.push(ManifestEdit { old: edit.new.clone(), ..edit.clone() });
             }
         }

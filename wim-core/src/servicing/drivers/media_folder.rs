@@ -14,7 +14,7 @@ use super::policy::{self, HardwareMatch};
 use super::select::{self, NotSelected};
 use super::signature;
 use super::store::{self, Staged, StagedFile, refusal};
-use crate::base::{Error, ErrorKind, FileTime, Result};
+use crate::base::{Cancel, Error, ErrorKind, FileTime, Result};
 use crate::formats::inf::strings::ENGLISH_US;
 use crate::formats::inf::{DriverVer, NoIncludes, ParseOptions, TargetWindows};
 use crate::image::edit::Content;
@@ -89,17 +89,19 @@ pub struct MediaPlan {
 /// Plans `$WinPEDriver$` for a medium that installs `targets`.
 ///
 /// # Errors
-/// None by itself; a package that cannot be used is reported.
+/// `Cancelled`; a package that cannot be used is reported.
 pub fn plan_media(
     sources: &[&dyn PackageFiles],
     targets: &[TargetWindows],
     options: &DriverOptions,
+    cancel: &Cancel,
 ) -> Result<MediaPlan> {
     let parse = ParseOptions { language: ENGLISH_US, code_page: options.code_page };
     let (mut plan, mut packages) = (MediaPlan::default(), Vec::new());
     for &source in sources {
         let index = SourceIndex::new(source);
         for path in find_infs(source) {
+            cancel.check()?;
             match Package::open_indexed(source, &index, &path, parse) {
                 Ok(package) => packages.push(package),
                 Err(e) => plan.reports.push(MediaReport {
@@ -111,10 +113,18 @@ pub fn plan_media(
             }
         }
     }
+    // One look at all packages for each Windows, not for each package.
+    let hardware_for = |target| {
+        let ids = options.hardware.as_ref()?;
+        Some(HardwareMatch::new(ids, &packages, target, options.undecorated))
+    };
+    let jobs = targets.iter().map(|target| TargetJob { target, hardware: hardware_for(target) });
+    let jobs: Vec<TargetJob<'_>> = jobs.collect();
     let mut chosen: Vec<(usize, Vec<StagedFile>, Vec<String>)> = Vec::new();
     let mut outcomes: BTreeMap<usize, MediaOutcome> = BTreeMap::new();
     for (index, package) in packages.iter().enumerate() {
-        match choose(package, &packages, targets, options) {
+        cancel.check()?;
+        match choose(package, &jobs, options) {
             Ok((files, windows)) => chosen.push((index, files, windows)),
             Err(NotSelected::NotForThis(reason, _)) => {
                 outcomes.insert(index, MediaOutcome::Skipped { reason });
@@ -151,6 +161,13 @@ pub fn plan_media(
     Ok(plan)
 }
 
+/// A Windows that the medium installs.
+struct TargetJob<'a> {
+    target: &'a TargetWindows,
+    /// Which packages its machine needs; all when none.
+    hardware: Option<HardwareMatch<'a>>,
+}
+
 fn refused(e: &Error) -> MediaOutcome {
     MediaOutcome::Refused {
         kind: e.kind(),
@@ -162,15 +179,14 @@ fn refused(e: &Error) -> MediaOutcome {
 /// The files that a package needs for all targets it is for, and the names of those.
 fn choose(
     package: &Package<'_>,
-    packages: &[Package<'_>],
-    targets: &[TargetWindows],
+    jobs: &[TargetJob<'_>],
     options: &DriverOptions,
 ) -> Result<(Vec<StagedFile>, Vec<String>), NotSelected> {
     let (mut files, mut windows, mut first_reason) = (BTreeMap::new(), Vec::new(), None);
-    for target in targets {
-        match choose_for(package, packages, target, options) {
+    for job in jobs {
+        match choose_for(package, job, options) {
             Ok(staged) => {
-                windows.push(target.to_string());
+                windows.push(job.target.to_string());
                 files.extend(staged.files.into_iter().map(|file| (file.path.to_lowercase(), file)));
             }
             // What is wrong for one Windows must not keep out what is right for another.
@@ -190,19 +206,17 @@ fn choose(
 
 fn choose_for(
     package: &Package<'_>,
-    packages: &[Package<'_>],
-    target: &TargetWindows,
+    job: &TargetJob<'_>,
     options: &DriverOptions,
 ) -> Result<Staged, NotSelected> {
+    let target = job.target;
     let version = package.version();
     let by_name = version.class.as_deref().and_then(boot::class_by_name);
     let guid = version.class_guid.clone().or_else(|| by_name.map(|class| class.guid.to_owned()));
     let selection =
         select::select_with(package, target, &NoIncludes, guid.unwrap_or_default(), options.undecorated)?;
-    let hardware = options.hardware.as_ref();
-    let hardware = hardware.map(|ids| HardwareMatch::new(ids, packages, target, options.undecorated));
     let unwanted = policy::winpe_verdict(&selection, options.winpe_classes)
-        .or_else(|| hardware.and_then(|hardware| hardware.verdict(package, &selection)));
+        .or_else(|| job.hardware.as_ref()?.verdict(package, &selection));
     if let Some(reason) = unwanted {
         return Err(NotSelected::NotForThis(reason, Vec::new()));
     }

@@ -19,6 +19,7 @@ pub mod lint;
 pub mod lint_package;
 mod lint_store;
 pub mod list;
+mod list_edits;
 pub mod manifest;
 pub mod media_folder;
 mod options;

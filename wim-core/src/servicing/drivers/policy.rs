@@ -11,7 +11,7 @@ use super::options::{DriverOptions, Undecorated, Unsigned, WinPeClasses};
 use super::package::Package;
 use super::select::Selection;
 use super::sha2_updates;
-use super::signature::SignatureReport;
+use super::signature::{SignatureReport, SignatureStatus};
 use super::store::{ImageFiles, refusal};
 use crate::base::{Architecture, Error, Result};
 use crate::formats::inf::{Service, TargetWindows, models};
@@ -40,6 +40,8 @@ pub(super) fn signature_verdict(
             report.label(),
             windows.arch
         ));
+    } else if let Some(doubt) = doubt_about(report) {
+        findings.push(format!("{}: {reason}; {doubt}", report.label()));
     }
     if !report.needs_sha2 || windows.version() > (6, 1) {
         return Ok(None);
@@ -63,6 +65,17 @@ pub(super) fn signature_verdict(
         ),
     }
     Ok(None)
+}
+
+/// What is to be said of a signature that is accepted although it is in doubt.
+const fn doubt_about(report: &SignatureReport) -> Option<&'static str> {
+    match report.status {
+        SignatureStatus::ChainNotVerified => Some("Windows loads it if it knows the root of that chain"),
+        SignatureStatus::CatalogInvalid | SignatureStatus::NotCovered => {
+            Some("Windows loads it all the same, but something changed what was signed")
+        }
+        _ => None,
+    }
 }
 
 /// `*IfType` of wireless adapters.

@@ -52,6 +52,8 @@ pub struct KeptValue {
     pub value: String,
     /// What it is.
     pub data: RegValue,
+    /// Of a list, the strings that were to be in it.
+    pub wanted: Vec<String>,
 }
 
 /// Services\<name>: NOCLOBBER flags of AddService.
@@ -116,13 +118,35 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
     pub fn set(&mut self, hive: HiveName, key: &str, value: &str, data: RegValue) -> Result<()> {
         let present = self.hives.get(hive, key, value)?;
         if present.as_ref() == Some(&data) {
-            self.kept.push(KeptValue { hive, key: key.to_owned(), value: value.to_owned(), data });
+            self.keep(hive, key, value, data);
             return Ok(());
         }
         if self.overwrite == Overwrite::OnlyMissing && present.is_some() {
             return Ok(());
         }
+        if data.kind == reg_type::MULTI_SZ
+            && let (Some(present), Some(wanted)) = (present, data.as_multi_sz())
+        {
+            self.keep_strings(hive, key, value, present, &wanted);
+        }
         self.hives.set(hive, key, value, data, &self.reason)
+    }
+
+    /// Notes a value that this package relies on and found.
+    fn keep(&mut self, hive: HiveName, key: &str, value: &str, data: RegValue) {
+        let is_list = data.kind == reg_type::MULTI_SZ;
+        let wanted = if is_list { data.as_multi_sz().unwrap_or_default() } else { Vec::new() };
+        self.kept.push(KeptValue { hive, key: key.to_owned(), value: value.to_owned(), data, wanted });
+    }
+
+    /// Notes those of the strings `wanted` that are in a list already.
+    fn keep_strings(&mut self, hive: HiveName, key: &str, value: &str, data: RegValue, wanted: &[String]) {
+        let mut found = data.as_multi_sz().unwrap_or_default();
+        found.retain(|text| wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text)));
+        if !found.is_empty() && data.kind == reg_type::MULTI_SZ {
+            let (key, value) = (key.to_owned(), value.to_owned());
+            self.kept.push(KeptValue { hive, key, value, data, wanted: found });
+        }
     }
 
     /// Appends `text` to a list of `separator`-separated paths, once; `default` is the list where there is none.
@@ -246,7 +270,17 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
     /// What editing the hive gives.
     pub fn append(&mut self, hive: HiveName, key: &str, value: &str, texts: &[String]) -> Result<()> {
         let present = self.hives.get(hive, key, value)?;
-        let mut list = present.as_ref().and_then(RegValue::as_multi_sz).unwrap_or_default();
+        let Some(mut list) = present.as_ref().map_or(Some(Vec::new()), RegValue::as_multi_sz) else {
+            self.findings.push(format!(
+                "{}\\{key}, value {value:?}, is no list of strings and stays; {} is not added to it",
+                hive.label(),
+                texts.join(", ")
+            ));
+            return Ok(());
+        };
+        if let Some(present) = present {
+            self.keep_strings(hive, key, value, present, texts);
+        }
         let before = list.len();
         for text in texts {
             if !list.iter().any(|other| other.eq_ignore_ascii_case(text)) {
@@ -303,7 +337,8 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
 
     /// Sets a value of the SYSTEM hive, unless it is there and `kept` (a NOCLOBBER flag).
     fn set_kept(&mut self, key: &str, value: &str, kept: bool, data: RegValue) -> Result<()> {
-        if kept && self.hives.get(HiveName::System, key, value)?.is_some() {
+        if kept && let Some(present) = self.hives.get(HiveName::System, key, value)? {
+            self.keep(HiveName::System, key, value, present);
             return Ok(());
         }
         self.set(HiveName::System, key, value, data)
@@ -366,14 +401,13 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
         match &line.action {
             RegAction::CreateKey => self.hives.create_key(hive, key, &reason),
             RegAction::Set { kind, data, condition } => {
-                let present = self.hives.get(hive, key, value)?.is_some();
-                let wanted = match condition {
-                    SetCondition::Always => true,
-                    SetCondition::IfAbsent => !present,
-                    SetCondition::IfPresent => present,
-                };
-                if !wanted {
-                    return Ok(());
+                match (condition, self.hives.get(hive, key, value)?) {
+                    (SetCondition::IfAbsent, Some(present)) => {
+                        self.keep(hive, key, value, present);
+                        return Ok(());
+                    }
+                    (SetCondition::IfPresent, None) => return Ok(()),
+                    _ => {}
                 }
                 let data = self.data_of(*kind, data);
                 self.set(hive, key, value, data)

@@ -9,16 +9,16 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use super::database::{self, OEM_INF_MAP, UPDATE_DATE};
-use super::level_a::{DEVICE_PATH, DEVICE_PATH_PREFIX, FOLDER, REPLACED_FOLDER};
+use super::level_a::{FOLDER, REPLACED_FOLDER};
 use super::level_b;
+use super::list_edits::{self, ListShape};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
-use super::registry_lines::OWNERS;
 use super::remove_staged;
 use super::store::ImageFiles;
 use super::winpe;
 use crate::base::hex;
 use crate::base::{Error, Result};
-use crate::formats::hive::{RegValue, reg_type};
+use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::image::edit::{Change, View};
 use crate::servicing::hive_set::{HiveName, HiveSet};
@@ -242,10 +242,10 @@ impl Removal<'_> {
                 None => hives.delete_value(hive, key, value, reason),
             };
         }
-        match present.as_ref().map_or(Others::NoList, |present| others_strings(present, edit, entry)) {
-            Others::Left(rest) => return hives.set(hive, key, value, rest, reason),
-            Others::None => return hives.delete_value(hive, key, value, reason),
-            Others::NoList => {}
+        if let Some(present) = &present
+            && remove_strings(entry, edit, (hive, value, present), others, hives, reason)?
+        {
+            return Ok(());
         }
         if let Some(next) = later(entry, others, |other| other.registry.iter().any(|o| o.is_about(edit))) {
             if let Some(heir) = next.registry.iter_mut().find(|o| o.is_about(edit))
@@ -255,8 +255,8 @@ impl Removal<'_> {
             }
             return Ok(());
         }
-        if present.as_ref().map(to_manifest) == edit.new {
-            return match edit.old.as_ref().and_then(from_manifest) {
+        if present.as_ref().map(ManifestValue::from) == edit.new {
+            return match edit.old.as_ref().and_then(ManifestValue::decode) {
                 Some(old) => hives.set(hive, key, value, old, reason),
                 None => hives.delete_value(hive, key, value, reason),
             };
@@ -328,7 +328,7 @@ fn map_without(
         }
         return Some(RegValue::binary(rest));
     }
-    let before = edit.old.as_ref().and_then(from_manifest);
+    let before = edit.old.as_ref().and_then(ManifestValue::decode);
     let bits = |map: &[u8]| map.iter().rev().skip_while(|byte| **byte == 0).copied().collect::<Vec<_>>();
     let is_as_before = bits(&rest) == bits(before.as_ref().map_or(&[], |value| &value.data));
     if is_as_before { before } else { Some(RegValue::binary(rest)) }
@@ -388,57 +388,33 @@ fn hand_over_file(
     Ok(true)
 }
 
-/// What a value holds beside the strings of one driver.
-enum Others {
-    /// It is no list.
-    NoList,
-    /// Nothing: the value goes.
-    None,
-    /// These.
-    Left(RegValue),
-}
-
-impl Others {
-    fn of(strings: &[String]) -> Self {
-        if strings.is_empty() { Self::None } else { Self::Left(RegValue::multi_sz(strings)) }
-    }
-}
-
-/// What is left of a list value without the driver's own strings.
-fn others_strings(present: &RegValue, edit: &ManifestEdit, entry: &ManifestEntry) -> Others {
-    if edit.value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(DEVICE_PATH)) {
-        let folder = entry.folder.rsplit('\\').next().unwrap_or_default();
-        let own = format!("{DEVICE_PATH_PREFIX}\\{folder}");
-        let Some(text) = present.as_str() else { return Others::NoList };
-        let rest: Vec<&str> =
-            text.split(';').filter(|part| !part.trim().eq_ignore_ascii_case(&own)).collect();
-        let mut value = RegValue::expand_sz(&rest.join(";"));
-        value.kind = present.kind;
-        return Others::Left(value);
-    }
-    let Some(mut rest) = present.as_multi_sz() else { return Others::NoList };
-    if let Some(published) = &entry.published
-        && edit.value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(OWNERS))
-    {
-        rest.retain(|owner| !owner.eq_ignore_ascii_case(published));
-        return Others::of(&rest);
-    }
-    let strings = |value: &Option<ManifestValue>| {
-        let value = value.as_ref().and_then(from_manifest);
-        value.filter(|v| v.kind == reg_type::MULTI_SZ).and_then(|v| v.as_multi_sz())
+/// Takes a driver's own strings out of the list `present`; what was there before comes back exactly when nothing else is left.
+/// False when it is no list.
+fn remove_strings(
+    entry: &ManifestEntry,
+    edit: &ManifestEdit,
+    (hive, value, present): (HiveName, &str, &RegValue),
+    others: &mut Manifest,
+    hives: &mut HiveSet<'_>,
+    reason: &str,
+) -> Result<bool> {
+    let Some(shape) = ListShape::of(edit) else { return Ok(false) };
+    let Some(mut rest) = shape.strings_in(Some(present)) else { return Ok(false) };
+    let going = list_edits::going(edit, entry, others);
+    list_edits::hand_over(shape, edit, entry, &going, others);
+    let before = rest.len();
+    rest.retain(|text| !list_edits::has(&going, text));
+    let old = edit.old.as_ref().and_then(ManifestValue::decode);
+    let is_as_before = shape.strings_in(old.as_ref()).is_some_and(|old| list_edits::are_same(&rest, &old));
+    let left = match old {
+        old if is_as_before => old,
+        _ if rest.len() == before => return Ok(true),
+        _ if rest.is_empty() => None,
+        _ => Some(shape.value(&rest, present)),
     };
-    let old = if edit.old.is_some() { strings(&edit.old) } else { Some(Vec::new()) };
-    let (Some(new), Some(old)) = (strings(&edit.new), old) else { return Others::NoList };
-    let has = |list: &[String], text: &String| list.iter().any(|other| other.eq_ignore_ascii_case(text));
-    rest.retain(|text| has(&old, text) || !has(&new, text));
-    Others::of(&rest)
-}
-
-fn to_manifest(value: &RegValue) -> ManifestValue {
-    ManifestValue { kind: value.kind, data: hex::encode(&value.data) }
-}
-
-/// None when the manifest's digits are no bytes, as when somebody edited it.
-fn from_manifest(value: &ManifestValue) -> Option<RegValue> {
-    hex::decode(&value.data).map(|data| RegValue::new(value.kind, data))
+    match left {
+        Some(left) => hives.set(hive, &edit.key, value, left, reason)?,
+        None => hives.delete_value(hive, &edit.key, value, reason)?,
+    }
+    Ok(true)
 }

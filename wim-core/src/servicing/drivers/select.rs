@@ -124,6 +124,16 @@ impl IncludedInfs for ImageInfs<'_> {
         self.opened.borrow_mut().insert(key, inf.clone());
         inf
     }
+
+    fn begin_work(&self) {
+        self.opened.borrow().values().flatten().for_each(|inf| inf.begin_work());
+    }
+
+    fn check_work(&self) -> Result<()> {
+        let remedy = "it includes more of this INF of Windows than any driver does; do not use it";
+        let opened = self.opened.borrow();
+        opened.values().flatten().try_for_each(|inf| inf.check_work().map_err(|e| e.remedy(remedy)))
+    }
 }
 
 /// Chooses what of `package` is for `target`.
@@ -152,6 +162,7 @@ pub fn select_with(
 ) -> Result<Selection, NotSelected> {
     let inf = package.inf();
     let models = models::models_with(inf, target, undecorated)?;
+    includes.begin_work();
     if models.models.is_empty() {
         return Err(nothing_for(inf, &models, target));
     }
@@ -184,6 +195,7 @@ pub fn select_with(
     }
     let files = find_files(package, &installs, target.arch, &mut findings)?;
     inf.check_work()?;
+    includes.check_work()?;
     // One finding for all sections that include the same missing INF.
     let mut said = HashSet::new();
     findings.retain(|e| said.insert(e.message().to_owned()));
@@ -207,6 +219,7 @@ fn read_installs(
     let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
     for model in &models.models {
         inf.check_work()?;
+        includes.check_work()?;
         let key = model.install_section.to_lowercase();
         let index = *by_name.entry(key).or_insert_with(|| {
             match install::install(inf, &model.install_section, target, includes) {

@@ -1,7 +1,7 @@
 //! Who vouches for a package: its catalog, checked against every file of the package.
 //!
-//! Source: drivers.md 7. What is checked is said, and no more: the signature and the chain inside the catalog are verified, but
-//! no trust store is shipped, so whether the chain's end is to be trusted is left to Windows.
+//! Source: drivers.md 7. What is checked is said, and no more: the signature, the chain inside the catalog, and whether it ends in a
+//! root of Microsoft's. Roots of vendors' certificates are not shipped; whether such a chain is to be trusted is left to Windows.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::store::{Staged, StagedFile};
 use crate::base::{Architecture, Sha1Hasher};
-use crate::formats::catalog::{Catalog, Certificate, DigestKind, SignatureCheck};
+use crate::formats::catalog::{Catalog, Certificate, DigestKind, SignatureCheck, Signer};
 use crate::formats::inf::TargetWindows;
 use crate::formats::pe::PeFile;
 
@@ -27,8 +27,11 @@ pub enum SignatureStatus {
     Whql,
     /// Signed by Microsoft on the vendor's word: for Windows 10 and later.
     Attested,
-    /// Signed by the vendor.
+    /// Signed under a root of Microsoft's, but not as a tested driver.
     Authenticode,
+    /// Signed, and the signature holds, but whether the signer's certificate is to be trusted cannot be told: no root of
+    /// Microsoft's stands at the end of its chain, whatever the certificate calls itself.
+    ChainNotVerified,
     /// Signed for tests: loads only where test signing is on.
     Test,
     /// The catalog is damaged, or its signature does not hold.
@@ -83,12 +86,16 @@ impl SignatureReport {
         }
     }
 
-    /// True when Windows of that architecture would load the driver as it is, as far as the catalog tells.
+    /// True when Windows of that architecture would load the driver as it is, as far as the catalog tells. Vendors' certificates,
+    /// cross-signed by Microsoft, are good for Windows before 10 only.
     #[must_use]
     pub fn is_accepted(&self, target: &TargetWindows) -> bool {
         match self.status {
             SignatureStatus::Whql | SignatureStatus::Authenticode => true,
             SignatureStatus::Attested => target.version() >= (10, 0),
+            SignatureStatus::ChainNotVerified => {
+                target.arch == Architecture::X86 || target.version() < (10, 0)
+            }
             _ => target.arch == Architecture::X86,
         }
     }
@@ -96,8 +103,8 @@ impl SignatureReport {
     /// True when somebody signed all of the package and the signature holds, whoever that is.
     #[must_use]
     pub fn is_signed(&self) -> bool {
-        use SignatureStatus::{Attested, Authenticode, Test, Whql};
-        matches!(self.status, Whql | Attested | Authenticode | Test)
+        use SignatureStatus::{Attested, Authenticode, ChainNotVerified, Test, Whql};
+        matches!(self.status, Whql | Attested | Authenticode | ChainNotVerified | Test)
     }
 
     /// The status as a word or two for people.
@@ -107,6 +114,7 @@ impl SignatureReport {
             SignatureStatus::Whql => "WHQL",
             SignatureStatus::Attested => "attested",
             SignatureStatus::Authenticode => "Authenticode",
+            SignatureStatus::ChainNotVerified => "signed, chain not verified",
             SignatureStatus::Test => "test-signed",
             SignatureStatus::CatalogInvalid => "invalid catalog",
             SignatureStatus::NotCovered => "not covered by its catalog",
@@ -164,7 +172,7 @@ fn describe(catalog: &Catalog, target: &TargetWindows) -> SignatureReport {
         (SignatureCheck::Invalid(what) | SignatureCheck::Unknown(what), _) => {
             (SignatureStatus::CatalogInvalid, Some(what.clone()))
         }
-        (SignatureCheck::Valid, Some(leaf)) => (kind_of(leaf, &signer.chain), None),
+        (SignatureCheck::Valid, Some(leaf)) => kind_of(leaf, signer),
         (SignatureCheck::Valid, None) => (SignatureStatus::CatalogInvalid, None),
     };
     let mut report = SignatureReport::new(status, reason);
@@ -186,23 +194,29 @@ fn describe(catalog: &Catalog, target: &TargetWindows) -> SignatureReport {
     report
 }
 
-fn kind_of(leaf: &Certificate, chain: &[Certificate]) -> SignatureStatus {
+/// What a signature that holds is worth, and why it is not more.
+fn kind_of(leaf: &Certificate, signer: &Signer) -> (SignatureStatus, Option<String>) {
     let has = |usage: &str| leaf.key_usages.iter().any(|known| known == usage);
-    let names = chain.iter().flat_map(|certificate| [&certificate.subject, &certificate.issuer]);
+    let names = signer.chain.iter().flat_map(|certificate| [&certificate.subject, &certificate.issuer]);
     let is_test =
         leaf.is_self_issued() || names.clone().any(|name| name.to_lowercase().contains("wdktestcert"));
     let says_test = names.clone().any(|name| name.contains("Test Root") || name.contains("Test CA"));
-    if is_test || says_test {
+    let is_for_code = [WHQL, ATTESTED, CODE_SIGNING].into_iter().any(has) || leaf.key_usages.is_empty();
+    let status = if is_test || says_test {
         SignatureStatus::Test
+    } else if !is_for_code {
+        SignatureStatus::CatalogInvalid
+    } else if signer.root.is_none() {
+        let reason = format!("the chain of its signer, {}, ends in no root of Microsoft's", leaf.subject);
+        return (SignatureStatus::ChainNotVerified, Some(reason));
     } else if has(ATTESTED) {
         SignatureStatus::Attested
     } else if has(WHQL) {
         SignatureStatus::Whql
-    } else if has(CODE_SIGNING) || leaf.key_usages.is_empty() {
-        SignatureStatus::Authenticode
     } else {
-        SignatureStatus::CatalogInvalid
-    }
+        SignatureStatus::Authenticode
+    };
+    (status, None)
 }
 
 /// Whether the catalog's `OSAttr` or `OS` names the version of `target`.
@@ -243,8 +257,8 @@ fn with_signed_line_ends(file: &StagedFile, known: &HashSet<&[u8]>) -> Option<Ve
 #[must_use]
 pub fn restore_line_ends(staged: Staged, restored: &mut Vec<String>) -> Staged {
     let catalog = staged.catalog.as_ref().and_then(|name| staged.file(name));
-    let Some(catalog) = catalog.and_then(|file| Catalog::parse(&file.bytes).ok()) else { return staged };
-    let known: HashSet<&[u8]> = catalog.list.members.iter().map(|member| member.digest.as_slice()).collect();
+    let Some(list) = catalog.and_then(|file| Catalog::parse_list(&file.bytes).ok()) else { return staged };
+    let known: HashSet<&[u8]> = list.members.iter().map(|member| member.digest.as_slice()).collect();
     let mut changed = Vec::new();
     for (index, file) in staged.files.iter().enumerate() {
         if !is_covered(file, &known)

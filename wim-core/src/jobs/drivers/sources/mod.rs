@@ -53,7 +53,8 @@ pub fn open<'c>(cx: &Context<'c>, path: &Path, scratch: &Scratch) -> Result<Box<
     }
 }
 
-/// Opens all of `paths`, for several images: what one reads is kept for the next, within a job's memory.
+/// Opens all of `paths`, for several images: what one reads is kept for the next, within a quarter of a job's memory: the
+/// rest is for what is read and written meanwhile.
 ///
 /// # Errors
 /// As [`open`].
@@ -62,7 +63,8 @@ pub fn open_all<'c>(
     paths: &[PathBuf],
     scratch: &Scratch,
 ) -> Result<Vec<Box<dyn PackageFiles + 'c>>> {
-    let room = cx.memory_bytes() / paths.len().max(1) as u64;
+    const SHARE: u64 = 4;
+    let room = cx.memory_bytes() / SHARE / paths.len().max(1) as u64;
     let open_held = |path: &PathBuf| -> Result<Box<dyn PackageFiles + 'c>> {
         Ok(Box::new(HeldFiles::new(open(cx, path, scratch)?, room)))
     };

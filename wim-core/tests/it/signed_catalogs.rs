@@ -1,0 +1,260 @@
+//! Catalogs signed by a key that was made for these tests: what an own certificate is worth, and what too many signers are.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use sha2::{Digest, Sha256};
+
+use crate::driver_image::{program, seven, ten, unsigned_too};
+use crate::driver_packages::{TSTOR, tstor};
+use wim_core::base::Architecture::{Amd64, X86};
+use wim_core::base::ErrorKind;
+use wim_core::formats::catalog::{Catalog, SignatureCheck};
+use wim_core::servicing::drivers::signature::SignatureStatus;
+use wim_core::servicing::drivers::{DriverOptions, Outcome};
+use wim_core::servicing::hive_set::HiveName::System;
+
+/// 512 bits, the least that is taken: this key guards nothing.
+const MODULUS: &str = "b10b686b8962e95e191aecff26d47de99b3e01689cd3b965e86aed7a1055a24d\
+                       59039fa7112a08fb3eec068f9cab98415eb053a4fc9a65917959282508e24cc9";
+const PRIVATE: &str = "40960ccdce1ccb4d8c930a0a3abc2202eaa340184dbddf5091ed101d0b8071e8\
+                       724be7bf6e28250b381f0bc1d2388cbf28275206247d7f29865b60b637f7f1d1";
+
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const OCTETS: u8 = 0x04;
+const WHQL: &str = "1.3.6.1.4.1.311.10.3.5";
+
+fn bytes(digits: &str) -> Vec<u8> {
+    digits
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// One element of DER.
+fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+    [&[tag, 0x84][..], &length, &content].concat()
+}
+
+fn oid(text: &str) -> Vec<u8> {
+    let mut numbers = text.split('.').map(|part| part.parse::<u32>().unwrap());
+    let first = numbers.next().unwrap() * 40 + numbers.next().unwrap();
+    let mut out = vec![u8::try_from(first).unwrap()];
+    for number in numbers {
+        let groups: Vec<u8> = (0..5).rev().map(|n| u8::try_from(number >> (7 * n) & 0x7F).unwrap()).collect();
+        let used = groups.iter().position(|&group| group != 0).unwrap_or(4);
+        out.extend(groups[used..4].iter().map(|group| group | 0x80));
+        out.push(groups[4]);
+    }
+    tlv(0x06, &[&out])
+}
+
+fn algorithm(id: &str) -> Vec<u8> {
+    tlv(SEQUENCE, &[&oid(id), &[5, 0]])
+}
+
+const SHA256: &str = "2.16.840.1.101.3.4.2.1";
+const SHA256_RSA: &str = "1.2.840.113549.1.1.11";
+
+/// 512-bit numbers, the least significant part first.
+type Number = [u64; 8];
+
+fn number(bytes: &[u8]) -> Number {
+    let mut number = [0; 8];
+    for (n, &byte) in bytes.iter().rev().enumerate() {
+        number[n / 8] |= u64::from(byte) << (8 * (n % 8));
+    }
+    number
+}
+
+fn times(a: &Number, b: &Number, n: &Number) -> Number {
+    let mut product = [0_u64; 8];
+    let add = |to: &mut Number, what: Number| {
+        let mut carry = false;
+        for (to, what) in to.iter_mut().zip(what) {
+            let (sum, over) = to.overflowing_add(what);
+            let (sum, more) = sum.overflowing_add(u64::from(carry));
+            (*to, carry) = (sum, over || more);
+        }
+        if carry || to.iter().rev().ge(n.iter().rev()) {
+            let mut borrow = false;
+            for (to, n) in to.iter_mut().zip(n) {
+                let (rest, under) = to.overflowing_sub(*n);
+                let (rest, more) = rest.overflowing_sub(u64::from(borrow));
+                (*to, borrow) = (rest, under || more);
+            }
+        }
+    };
+    for bit in (0..512).rev() {
+        let double = product;
+        add(&mut product, double);
+        if b[bit / 64] >> (bit % 64) & 1 == 1 {
+            add(&mut product, *a);
+        }
+    }
+    product
+}
+
+/// The signature of `content` with the key of these tests.
+fn sign(content: &[u8]) -> Vec<u8> {
+    let info = [&bytes("3031300d060960864801650304020105000420")[..], &Sha256::digest(content)].concat();
+    let padded = [&[0, 1][..], &vec![0xFF; 64 - 3 - info.len()], &[0], &info].concat();
+    let (base, n, exponent) = (number(&padded), number(&bytes(MODULUS)), number(&bytes(PRIVATE)));
+    let mut result = number(&[1]);
+    for bit in (0..512).rev() {
+        result = times(&result, &result, &n);
+        if exponent[bit / 64] >> (bit % 64) & 1 == 1 {
+            result = times(&result, &base, &n);
+        }
+    }
+    result.iter().rev().flat_map(|part| part.to_be_bytes()).collect()
+}
+
+fn name(text: &str) -> Vec<u8> {
+    let pair = tlv(SEQUENCE, &[&oid("2.5.4.3"), &tlv(0x0C, &[text.as_bytes()])]);
+    tlv(SEQUENCE, &[&tlv(SET, &[&pair])])
+}
+
+/// A certificate for `subject`, signed as `issuer`; all have the same key.
+fn certificate(subject: &str, issuer: &str, usage: &str) -> Vec<u8> {
+    let modulus = [&[0][..], &bytes(MODULUS)].concat();
+    let key = tlv(SEQUENCE, &[&tlv(2, &[&modulus]), &tlv(2, &[&[1, 0, 1]])]);
+    let key = tlv(SEQUENCE, &[&algorithm("1.2.840.113549.1.1.1"), &tlv(3, &[&[0], &key])]);
+    let usages = tlv(OCTETS, &[&tlv(SEQUENCE, &[&oid(usage)])]);
+    let authority = tlv(OCTETS, &[&tlv(SEQUENCE, &[&[1, 1, 0xFF]])]);
+    let extensions = tlv(
+        SEQUENCE,
+        &[&tlv(SEQUENCE, &[&oid("2.5.29.37"), &usages]), &tlv(SEQUENCE, &[&oid("2.5.29.19"), &authority])],
+    );
+    let validity = tlv(SEQUENCE, &[&tlv(0x17, &[b"200101000000Z"]), &tlv(0x17, &[b"400101000000Z"])]);
+    let signed = tlv(
+        SEQUENCE,
+        &[
+            &tlv(0xA0, &[&[2, 1, 2]]),
+            &tlv(2, &[subject.as_bytes()]),
+            &algorithm(SHA256_RSA),
+            &name(issuer),
+            &validity,
+            &name(subject),
+            &key,
+            &tlv(0xA3, &[&extensions]),
+        ],
+    );
+    let signature = sign(&signed);
+    tlv(SEQUENCE, &[&signed, &algorithm(SHA256_RSA), &tlv(3, &[&[0], &signature])])
+}
+
+/// A catalog for `files` that the owner of the first certificate signed, with its signer named `signers` times.
+fn catalog(files: &[&[u8]], signer: (&str, &str), certificates: &[Vec<u8>], signers: usize) -> Vec<u8> {
+    let entry = |file: &&[u8]| {
+        let digest = Sha256::digest(file);
+        let flat = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.2.1.25")]);
+        let info = tlv(SEQUENCE, &[&algorithm(SHA256), &tlv(OCTETS, &[&digest])]);
+        let value = tlv(SET, &[&tlv(SEQUENCE, &[&flat, &info])]);
+        let attribute = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.2.1.4"), &value]);
+        tlv(SEQUENCE, &[&tlv(OCTETS, &[&digest]), &tlv(SET, &[&attribute])])
+    };
+    let list = [
+        tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.12.1.1")]),
+        tlv(OCTETS, &[&[7; 16]]),
+        tlv(0x17, &[b"200101000000Z"]),
+        algorithm("1.3.6.1.4.1.311.12.1.3"),
+        tlv(SEQUENCE, &[&files.iter().flat_map(entry).collect::<Vec<u8>>()]),
+    ]
+    .concat();
+    let (subject, issuer) = signer;
+    let info = tlv(
+        SEQUENCE,
+        &[
+            &[2, 1, 1],
+            &tlv(SEQUENCE, &[&name(issuer), &tlv(2, &[subject.as_bytes()])]),
+            &algorithm(SHA256),
+            &algorithm("1.2.840.113549.1.1.1"),
+            &tlv(OCTETS, &[&sign(&list)]),
+        ],
+    );
+    let content = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.10.1"), &tlv(0xA0, &[&tlv(SEQUENCE, &[&list])])]);
+    let signed = tlv(
+        SEQUENCE,
+        &[
+            &[2, 1, 1],
+            &tlv(SET, &[&algorithm(SHA256)]),
+            &content,
+            &tlv(0xA0, &[&certificates.concat()]),
+            &tlv(SET, &[&info.repeat(signers)]),
+        ],
+    );
+    tlv(SEQUENCE, &[&oid("1.2.840.113549.1.7.2"), &tlv(0xA0, &[&signed])])
+}
+
+#[test]
+fn one_signer_of_eight_is_checked_and_more_are_refused() {
+    let certificates = [certificate("Leaf", "Own Root", WHQL), certificate("Own Root", "Own Root", WHQL)];
+    let of =
+        |certificates: &[Vec<u8>], signers| catalog(&[b"x"], ("Leaf", "Own Root"), certificates, signers);
+    let sound = Catalog::parse(&of(&certificates, 8)).unwrap();
+    let signer = sound.signed.signer().unwrap();
+    assert_eq!(signer.check, SignatureCheck::Valid);
+    assert_eq!((signer.chain.len(), signer.root), (2, None));
+    assert_eq!(sound.list.members.len(), 1);
+    let many = certificates[0].repeat(101);
+    for (bytes, what) in [(of(&certificates, 9), "signerInfos"), (of(&[many], 1), "certificates")] {
+        let e = Catalog::parse(&bytes).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Limit);
+        assert!(e.to_string().contains(what) && e.remedy_text().is_some(), "{e}");
+        // The list alone needs no signature.
+        assert_eq!(Catalog::parse_list(&bytes).unwrap().members.len(), 1);
+    }
+}
+
+#[test]
+fn an_own_certificate_is_not_microsofts_whatever_it_says() {
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let certificates = [
+        certificate(
+            "Microsoft Windows Hardware Compatibility Publisher",
+            "Microsoft Root Certificate Authority",
+            WHQL,
+        ),
+        certificate("Microsoft Root Certificate Authority", "Microsoft Root Certificate Authority", WHQL),
+    ];
+    let signer =
+        ("Microsoft Windows Hardware Compatibility Publisher", "Microsoft Root Certificate Authority");
+    let x86 = program(X86, [1, 2, 3, 4]);
+    let signed = catalog(&[TSTOR.as_bytes(), &sys, &x86], signer, &certificates, 1);
+    let package = tstor().with("tstor.cat", signed);
+    let mut image = ten(Amd64);
+    let untouched = image.clone();
+    let plan = image.add(&[&package], &DriverOptions::default());
+    let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert!(reason.contains("ends in no root of Microsoft's"), "{reason}");
+    assert_eq!(plan.reports[0].signature.as_ref().unwrap().status, SignatureStatus::ChainNotVerified);
+    assert!(image == untouched);
+    // Forced, it gets no score of Microsoft's.
+    image.add(&[&package], &unsigned_too());
+    let packages = "DriverDatabase\\DriverPackages";
+    let scores: Vec<_> = image
+        .subkeys(System, packages)
+        .iter()
+        .filter_map(|name| image.value(System, &format!("{packages}\\{name}"), "SignerScore"))
+        .collect();
+    assert!(scores.iter().all(|score| score.data != 0x0D00_0005_u32.to_le_bytes()), "{scores:?}");
+    // Windows before 10 takes cross-signed drivers of vendors, which look the same from here.
+    let plan = seven(Amd64).add(&[&package], &DriverOptions::default());
+    assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
+    let findings = &plan.reports[0].findings;
+    assert!(findings.iter().any(|f| f.contains("signed, chain not verified")), "{findings:?}");
+}
+
+#[test]
+fn a_changed_file_is_named_on_x86_too() {
+    let certificates = [certificate("Leaf", "Own Root", WHQL)];
+    let signed = catalog(&[TSTOR.as_bytes()], ("Leaf", "Own Root"), &certificates, 1);
+    let plan = seven(X86).add(&[&tstor().with("tstor.cat", signed)], &DriverOptions::default());
+    assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
+    let findings = &plan.reports[0].findings;
+    assert!(findings.iter().any(|f| f.contains("not covered by its catalog")), "{findings:?}");
+}
