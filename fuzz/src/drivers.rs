@@ -183,7 +183,7 @@ mod tests {
         let signed = der(0x30, &[&one, &der(0x31, &[&sha1]), &info, &der(0x31, &[])]);
         let file = der(0x30, &[&signed_data, &der(0xA0, &[&signed])]);
         let catalog = Catalog::parse(&file).unwrap();
-        assert_eq!((catalog.list.members.len(), catalog.signed.signers.len()), (1, 0));
+        assert!(catalog.list.members.len() == 1 && catalog.signed.signer().is_none());
         for at in 0..file.len() {
             catalog_is_read_or_refused(&file[..at]);
             for byte in [0, 1, 2, 4, 6, 0x17, 0x1F, 0x30, 0x31, 0x7F, 0x80, 0x82, 0x84, 0xA0, 0xFF] {

@@ -58,7 +58,7 @@ pub struct Signer {
 #[derive(Clone, Debug)]
 pub struct SignedData {
     /// Who signed: the first of those who did, which is the one that counts.
-    pub signer: Option<Signer>,
+    signer: Option<Signer>,
     /// All certificates in the file.
     pub certificates: Vec<Certificate>,
     /// Where the content lies: from, to.
