@@ -240,7 +240,9 @@ fn already_exists(target: &Path) -> Error {
     Error::invalid_input("already exists").in_file(target.display()).remedy("use --force to replace it")
 }
 
-fn folder_of(target: &Path) -> PathBuf {
+/// The folder that holds `target`; the current one for a bare name.
+#[must_use]
+pub fn folder_of(target: &Path) -> PathBuf {
     match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),

@@ -215,6 +215,15 @@ impl Error {
     pub fn remedy_text(&self) -> Option<&str> {
         self.0.remedy.as_deref()
     }
+
+    /// The error as one text, with the remedy behind it: for reports that have no line of their own for that.
+    #[must_use]
+    pub fn text_with_remedy(&self) -> String {
+        match self.remedy_text() {
+            Some(remedy) => format!("{self}; {remedy}"),
+            None => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Place {

@@ -85,6 +85,7 @@ mod tests {
         assert!(Allowance::of_file(u64::MAX).take(9, u64::MAX).is_err());
         assert!(Allowance::of_file(1 << 30).take(300_000, 9).is_err());
     }
+
     #[test]
     fn archives_inside_share_what_is_left() {
         let outer = Allowance::of_file(1000);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::Context;
+use crate::base::atomic_file::folder_of;
 
 /// Part of the memory budget that members may take: decoding and what is made of the members share the rest.
 const MEMORY_SHARE: u64 = 4;
@@ -28,9 +29,9 @@ impl Scratch {
     /// made beside the file.
     #[must_use]
     pub fn beside(cx: &Context<'_>, path: &Path) -> Self {
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        match tempfile::tempfile_in(folder) {
-            Ok(_) => Self::new(cx, folder),
+        let folder = folder_of(path);
+        match tempfile::tempfile_in(&folder) {
+            Ok(_) => Self::new(cx, &folder),
             Err(_) => Self::new(cx, &std::env::temp_dir()),
         }
     }

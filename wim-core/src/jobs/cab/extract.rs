@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::open::{OpenOptions, open};
+use crate::base::atomic_file::folder_of;
 use crate::base::windows_name::path_clash;
 use crate::base::{Cancel, Context, Error, Place, Result, Stage};
 use crate::formats::cab::{Cabinet, Member};
@@ -329,12 +330,12 @@ impl Drop for NewFile {
 
 /// A new file beside `target`, under a name that neither a user nor another member has.
 fn new_neighbour(target: &Path) -> Result<(fs::File, PathBuf)> {
-    let folder = target.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let cannot = |e: std::io::Error| Error::io(e, "cannot make a file in", folder);
+    let folder = folder_of(target);
+    let cannot = |e: std::io::Error| Error::io(e, "cannot make a file in", &folder);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(PARTIAL_SUFFIX);
     // Made as any file is, so that the user's umask decides who may read it.
-    let made = builder.make_in(folder, |path| fs::File::create_new(path)).map_err(cannot)?;
+    let made = builder.make_in(&folder, |path| fs::File::create_new(path)).map_err(cannot)?;
     made.keep().map_err(|e| cannot(e.error))
 }
 

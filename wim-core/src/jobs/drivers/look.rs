@@ -347,7 +347,8 @@ pub fn explain_packages(
                 place.clone(),
                 source.as_ref(),
                 &report.info.inf,
-                (options, cx.cancel),
+                options,
+                cx.cancel,
             )?);
         }
         Ok(())
@@ -366,7 +367,8 @@ fn judge(
     image: String,
     source: &dyn PackageFiles,
     inf: &str,
-    (options, cancel): (&DriverOptions, &Cancel),
+    options: &DriverOptions,
+    cancel: &Cancel,
 ) -> Result<ImageVerdict> {
     let parse = ParseOptions { language: look.target.language, code_page: options.code_page };
     let package = Package::open(source, inf, parse)?;

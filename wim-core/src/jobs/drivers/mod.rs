@@ -31,13 +31,13 @@ use self::service::{ImagePlan, ImageWork, ServicedWim, Servicer, rewritten};
 use super::archive::Scratch;
 use super::clock;
 use super::dir::NothingFits;
-use super::edited_image::{EditedImages, folder_of, sync_and_read_back};
+use super::edited_image::{EditedImages, sync_and_read_back};
 use super::images;
 use super::open::{Check, check_writable, open};
 use super::rebuild::CompressionOptions;
 use super::registry::Target;
 use super::target::is_same_file;
-use crate::base::atomic_file::{AtomicFile, IfExists, commit_together};
+use crate::base::atomic_file::{AtomicFile, IfExists, commit_together, folder_of};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Cancel, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt};
 use crate::formats::wim::WimFile;
@@ -202,8 +202,7 @@ struct Job {
 /// Does `work` on all images of `places`: opens all, plans and writes each, and lets all take their names at the end.
 fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWork) -> Result<WorkReport> {
     let jobs = open_all(cx, places)?;
-    let mut servicer =
-        Servicer::new(cx, work, places.recovery, (scratch.to_owned(), places.level), clock::fixed_time()?);
+    let mut servicer = Servicer::new(cx, work, places, scratch.to_owned(), clock::fixed_time()?);
     let (mut files, mut finished) = (Vec::new(), Vec::new());
     for job in &jobs {
         let ServicedWim { images, reports } = servicer.wim(&job.wim, &job.chosen)?;

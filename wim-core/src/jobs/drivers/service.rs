@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use lz_kit::Level;
 
+use super::places::Places;
 use super::recovery::{RecoveryImage, is_its_own_fault};
 use super::report::{ImageFacts, ImageReport, InnerReport, RemovedDriver, WorkReport};
 use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
@@ -110,16 +111,16 @@ impl<'s, 'c> Servicer<'s, 'c> {
     pub(super) fn new(
         cx: &'s Context<'c>,
         work: &'s dyn ImageWork,
-        recovery: Recovery,
-        (scratch, level): (PathBuf, Level),
+        places: &Places,
+        scratch: PathBuf,
         fixed_time: Option<FileTime>,
     ) -> Self {
         Self {
             cx,
             work,
-            recovery,
+            recovery: places.recovery,
             scratch,
-            level,
+            level: places.level,
             fixed_time,
             inner: HashMap::new(),
             hashed: HashedFiles::default(),

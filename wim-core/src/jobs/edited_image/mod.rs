@@ -6,7 +6,7 @@
 pub mod changes;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::clock;
@@ -224,12 +224,4 @@ pub(super) fn sync_and_read_back(
         read_back(cx, source, &name, written, depth)?;
         synced.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-/// The folder that holds `path`.
-pub(super) fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }

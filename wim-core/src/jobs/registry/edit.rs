@@ -13,7 +13,7 @@ use super::check::FindingRecord;
 use super::hive_place::KeyPaths;
 use super::target::{Opening, Registry, Source, Target, limit_bytes};
 use super::view::{HostHive, read_host};
-use crate::base::atomic_file::{AtomicFile, IfExists};
+use crate::base::atomic_file::{AtomicFile, IfExists, folder_of};
 use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::hive::Damage;
 use crate::formats::reg_file::{RegFile, UnknownLines};
@@ -254,8 +254,7 @@ impl WimJob<'_, '_> {
         opening: &Opening,
         work: &mut dyn FnMut(&mut Registry<'_>) -> Result<()>,
     ) -> Result<()> {
-        let folder = self.target.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut spool = Spool::new(folder.unwrap_or(Path::new(".")));
+        let mut spool = Spool::new(&folder_of(&self.target.path));
         for &image in images {
             self.cx.cancel.check()?;
             let tree = Arc::new(load_image(self.wim, image, self.cx)?);

@@ -142,10 +142,7 @@ pub fn check(cx: &Context<'_>, options: &CheckOptions) -> Result<Vec<ImageCheck>
             if options.plan == PlanMode::Make && one.judgement.outcome == Outcome::Applicable {
                 match plan(package, &one.judgement, image.state, image.view, image.hives) {
                     Ok(made) => line.plan = Some(made),
-                    Err(error) => {
-                        let remedy = error.remedy_text().map_or_else(String::new, |text| format!("; {text}"));
-                        line.no_plan = Some(format!("{error}{remedy}"));
-                    }
+                    Err(error) => line.no_plan = Some(error.text_with_remedy()),
                 }
             }
             lines.push(line);

@@ -5,8 +5,8 @@
 //! attributes and special files when asked for. Security descriptors, named streams and all else that Windows keeps of files
 //! come from a side file, or from an NTFS volume mounted by ntfs-3g.
 //!
-//! The time of last access is not captured from other file systems, since reading changes it: it is set to that of the last write, so that
-//! capturing twice gives the same image.
+//! The time of last access is not captured from other file systems, since reading changes it: it is set to that of the last
+//! write, so that capturing twice gives the same image.
 
 mod exclude;
 mod host;

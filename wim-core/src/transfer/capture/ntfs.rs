@@ -125,7 +125,8 @@ impl NtfsSource {
         Ok(())
     }
 
-    /// Adds the named streams of a file or directory, whose path and the system's way to it are given: those that are files of the host to `files`, others to `data`.
+    /// Adds the named streams of a file or directory, whose path and the system's way to it are given: those that are files of
+    /// the host to `files`, others to `data`.
     pub(super) fn streams(
         &mut self,
         inode: InodeId,

@@ -2,7 +2,7 @@
 //!
 //! Compressed files, pictures and films in an image are such, and a parser would search all of a chunk to find that it must be
 //! stored raw. The test is cheap beside any parser and errs to the side of parsing: what it calls noise could have become
-//! smaller by less than a code's own description. It knows nothing of delta matches, so thorough LZMS levels do not ask it.
+//! smaller by less than a code's own description. It knows nothing of delta matches, so LZMS does not ask it.
 
 use crate::huffman::{BIT, entropy_cost};
 
@@ -10,7 +10,8 @@ use crate::huffman::{BIT, entropy_cost};
 const SMALLEST_CHUNK: usize = 8192;
 /// Bytes that tell, before all are counted, that most chunks are no noise.
 const FIRST_BYTES: usize = 4096;
-/// The test, with its table of positions.
+
+/// The test, with its table of words.
 #[derive(Debug)]
 pub struct NoiseTest {
     /// Four bytes of the chunk each, at the place that their hash names.
@@ -19,7 +20,7 @@ pub struct NoiseTest {
     max_chunk_bytes: usize,
 }
 
-/// As many entries as positions that enter.
+/// At most as many entries as positions that enter, in a power of two.
 const fn hash_bits(max_chunk_bytes: usize) -> u32 {
     let entered = max_chunk_bytes / 4;
     if entered < 1 << 8 { 8 } else { entered.ilog2() }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::atomic_file::folder_of;
 use crate::base::{Error, FileTime, Result};
 use crate::image::edit::Content;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
@@ -43,12 +44,8 @@ impl PackageFolder {
     /// # Errors
     /// As [`Self::scan`].
     pub fn of_inf(inf: &Path) -> Result<Self> {
-        let folder = match inf.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
         let name = inf.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        Ok(Self { inf: Some(name), ..Self::scan(folder)? })
+        Ok(Self { inf: Some(name), ..Self::scan(&folder_of(inf))? })
     }
 
     fn host_path(&self, file: &PackageFile) -> PathBuf {

@@ -42,6 +42,10 @@ impl PackageFiles for HeldFiles<'_> {
         self.source.stored_bytes()
     }
 
+    fn unpacked_bytes(&self) -> u64 {
+        self.source.unpacked_bytes()
+    }
+
     fn is_offered(&self, inf: &str) -> bool {
         self.source.is_offered(inf)
     }

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::base::atomic_file::folder_of;
 use crate::base::{Error, Result};
 
 /// The folder on its way.
@@ -36,10 +37,7 @@ impl NewFolder {
                     .remedy("give a folder that does not exist yet"));
             }
         }
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = &folder_of(target);
         let made = MadeParents::make(parent)?;
         let prefix = format!(".{}.", name.to_string_lossy());
         let mut builder = tempfile::Builder::new();

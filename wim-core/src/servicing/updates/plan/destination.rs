@@ -11,6 +11,9 @@ use crate::image::edit::View;
 pub(super) const LEAVE_IT_TO_WINDOWS: &str =
     "install this package in the running Windows, or with DISM; the others are not affected";
 
+/// What the user can do about a package that breaks its own rules.
+pub(super) const DAMAGED: &str = "the package is damaged or made to do harm; get it again from its source";
+
 /// For whom a component is, on the image at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bitness {
@@ -111,9 +114,7 @@ pub(super) fn image_path(
     if rest.contains("$(") {
         return Err(uncertain(format!("a macro within the path {text:?}")));
     }
-    let path = WimPath::parse(folder_of(name, bitness, image)?)?
-        .join(rest)
-        .map_err(|e| e.remedy("the package is damaged or made to do harm; get it again from its source"))?;
+    let path = WimPath::parse(folder_of(name, bitness, image)?)?.join(rest).map_err(|e| e.remedy(DAMAGED))?;
     Ok(as_spelt(&path, view))
 }
 

@@ -3,7 +3,7 @@
 //! Source: updates.md 4.3; "Registry Keys Affected by WOW64" of the Windows documentation for which keys 32-bit programs of a
 //! 64-bit Windows share. What is not certain is refused by name.
 
-use super::destination::{Bitness, expand_text, uncertain};
+use super::destination::{Bitness, DAMAGED, expand_text, uncertain};
 use crate::base::hex;
 use crate::base::{Architecture, Error, Result};
 use crate::formats::cbs::{RegistryKeyEntry, RegistryValueEntry};
@@ -126,8 +126,7 @@ pub(super) fn data(value: &RegistryValueEntry, context: ValueContext<'_>) -> Res
     let raw = value.data.as_deref().unwrap_or("");
     let bad = || {
         let message = format!("{raw:?} is no {} of the registry value {:?}", value.kind, value.name);
-        Error::new(crate::base::ErrorKind::Format, message)
-            .remedy("the package is damaged or made to do harm; get it again from its source")
+        Error::new(crate::base::ErrorKind::Format, message).remedy(DAMAGED)
     };
     let expand = |text: &str| expand_text(text, context.bitness, context.image, context.system_drive);
     match value.kind.to_ascii_uppercase().as_str() {
