@@ -31,8 +31,9 @@ use crate::servicing::drivers::select::ImageInfs;
 use crate::servicing::drivers::store::ImageFiles;
 use crate::servicing::drivers::versions::mixed_versions;
 use crate::servicing::drivers::{self, DriverOptions, DriverReport, exported_files};
+use crate::servicing::file_digests::FileDigests;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
-use crate::servicing::package_files::{HashedBytes, PackageFile, PackageFiles};
+use crate::servicing::package_files::{PackageFile, PackageFiles};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::apply::{ApplyOptions, FixedLinks, Layout, RestoreOptions, extract};
 use crate::transfer::host_name::{NameRules, to_host};
@@ -405,8 +406,12 @@ impl PackageFiles for OnlyInf<'_> {
         self.source.read(file, limit)
     }
 
-    fn read_hashed(&self, file: &PackageFile, limit: u64) -> Result<HashedBytes> {
-        self.source.read_hashed(file, limit)
+    fn digests(&self, file: &PackageFile, limit: u64) -> Result<FileDigests> {
+        self.source.digests(file, limit)
+    }
+
+    fn keep(&self, bytes: Vec<u8>, digests: &FileDigests) -> Result<Content> {
+        self.source.keep(bytes, digests)
     }
 
     fn content(&self, file: &PackageFile) -> Result<Content> {
