@@ -291,7 +291,7 @@ fn write_beside(
     let sources = std::iter::once(&job.wim).chain(before.iter().map(AsRef::as_ref)).collect();
     let new = NewWim { images, contents: &contents, sources, ..rewritten(&job.wim, places.level) };
     let written = write(cx, new, &mut file)?;
-    sync_and_read_back(cx, &file, &written, places.verify)?;
+    sync_and_read_back(cx, &mut file, &written, places.verify)?;
     Ok((file, written))
 }
 
