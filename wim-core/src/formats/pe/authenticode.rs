@@ -28,11 +28,10 @@ impl PeFile<'_> {
         let (table, size) = self.certificate_table().unwrap_or((0, 0));
         let (table, size) = (u64::from(table), u64::from(size));
         let end = if size == 0 { file_bytes } else { table.min(file_bytes) };
-        let mut ranges = vec![0..checksum];
-        match self.certificate_directory_offset() {
-            Some(entry) => ranges.extend([checksum + 4..entry as u64, entry as u64 + 8..end]),
-            None => ranges.push(checksum + 4..end),
-        }
+        let mut ranges = match self.certificate_directory_offset() {
+            Some(entry) => vec![0..checksum, checksum + 4..entry as u64, entry as u64 + 8..end],
+            None => vec![0..checksum, checksum + 4..end],
+        };
         if ranges.iter().any(|range| range.start > range.end || range.end > file_bytes) {
             return None;
         }
