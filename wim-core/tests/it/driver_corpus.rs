@@ -167,7 +167,7 @@ fn odd_files_of_packages_are_answered_as_their_names_say() {
             ("good", Ok(_)) => {}
             ("bad", Err((kind, _))) => assert!(*kind != ErrorKind::Unsupported, "{name}: {answer:?}"),
             ("unsupported", Err((kind, _))) => {
-                assert_eq!(*kind, ErrorKind::Unsupported, "{name}: {answer:?}")
+                assert_eq!(*kind, ErrorKind::Unsupported, "{name}: {answer:?}");
             }
             _ => panic!("{name}: {answer:?}"),
         }
