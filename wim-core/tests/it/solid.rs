@@ -300,7 +300,7 @@ fn a_source_that_is_not_what_it_was_ends_the_job() {
 /// Splits in memory.
 fn split(wim: &WimFile, goal: PartGoal, integrity: Integrity) -> Result<Vec<Vec<u8>>> {
     #[derive(Clone, Default)]
-    struct Shared(std::sync::Arc<Mutex<Vec<u8>>>);
+    struct Shared(Arc<Mutex<Vec<u8>>>);
     impl ReadAt for Shared {
         fn size(&self) -> u64 {
             self.0.lock().unwrap().len() as u64

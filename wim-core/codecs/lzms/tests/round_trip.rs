@@ -73,6 +73,23 @@ fn an_encoder_tells_how_far_it_is_and_stops_when_told() {
     round_trip(&mut encoder, &chunk[..LONG]).unwrap();
 }
 
+/// Chunks above 16 MiB have trees with packed links.
+#[test]
+fn a_long_chunk_comes_back() {
+    let code = pseudo_code(300_000, 9);
+    let mut chunk = code.clone();
+    chunk.resize(17 << 20, 7);
+    chunk.extend_from_slice(&code);
+    let mut encoder = Encoder::new(chunk.len(), Level::from_number(1));
+    let mut stream = vec![0; chunk.len()];
+    let alone = encoder.encode(&code, &mut stream).unwrap();
+    let size = encoder.encode(&chunk, &mut stream).unwrap();
+    assert!(size < alone + alone / 10, "what was said before is found again: {size}, alone {alone}");
+    let mut out = vec![0; chunk.len()];
+    Decoder::new().decode(&stream[..size], &mut out).unwrap();
+    assert!(out == chunk);
+}
+
 #[test]
 fn a_decoder_stops_inside_a_chunk_when_told() {
     let chunk = pseudo_code(5 << 20, 8);
