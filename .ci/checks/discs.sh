@@ -140,6 +140,17 @@ echo "$count volumes of six revisions, ten media and three sizes of blocks open"
 say "discs of the test data"
 if [ -d "$data/iso" ]; then
   same=0 ours_only=0 refused=0
+  # What 7-Zip does otherwise, disc by disc: links and moved directories of Rock Ridge, which it leaves as the disc stores them, and
+  # volumes of UDF that it does not open. Anything else that differs is a fault.
+  otherwise() {
+    case $(basename "$1" .xz) in
+      iso_rockridge_ce.iso) echo "symbolic links become empty files" ;;
+      iso_rockridge_rr_moved.iso) echo "deep directories stay in rr_moved" ;;
+      udf-bdr-2.60-nero.img | udf-cd-mkudfiso-20100208.img | udf-hdd-macosx-2.60-4096.img | udf-hdd-mkudffs-1.3-5.img | \
+        udf-hdd-mkudffs-1.3-7.img | udf-hdd-udfclient-0.7.5.img) echo "the volume is not opened" ;;
+      *) return 1 ;;
+    esac
+  }
   while IFS= read -r file; do
     xz -dc "$file" >"$work/data.iso"
     if ! "$wim" media ls "$work/data.iso" >/dev/null 2>"$work/log"; then
@@ -159,11 +170,12 @@ if [ -d "$data/iso" ]; then
       same=$((same + 1))
     else
       ours_only=$((ours_only + 1))
-      echo "   7-Zip has something else: $(basename "$file")"
+      reason=$(otherwise "$file") || fail "$file: other files than 7-Zip has"
+      echo "   $(basename "$file"): by 7-Zip $reason"
     fi
   done < <(find "$data/iso" -name '*.xz' | LC_ALL=C sort)
   [ "$same" -ge 15 ] || fail "only $same discs come out as 7-Zip has them"
-  echo "$same discs come out as 7-Zip has them, $ours_only are read by us or differ, $refused are refused with their sector"
+  echo "$same discs come out as 7-Zip has them, $ours_only where it is known to do otherwise, $refused are refused with their sector"
 else
   echo "skipped: no discs at $data/iso"
 fi

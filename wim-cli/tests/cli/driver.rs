@@ -431,6 +431,96 @@ fn versions_that_differ_between_boot_and_install_images_are_warned_of() {
     assert!(all.contains("1.4.7.17 in medium/sources/boot.wim"), "{all}");
 }
 
+/// A dry run once said nothing of it: the lists were compared after the files had taken their names.
+#[test]
+fn a_dry_run_tells_of_versions_that_would_differ() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    add(folder, &[&format!("{BOOT}:1")]).ends_with(0);
+    let inf = String::from_utf8(bytes(folder, "driver/demonvme.inf")).unwrap();
+    std::fs::write(
+        folder.join("driver/demonvme.inf"),
+        inf.replace("06/21/2017,1.4.7.17", "06/21/2018,1.5.0.0"),
+    )
+    .unwrap();
+    let before = [BOOT, INSTALL].map(|file| bytes(folder, file));
+    // The image with the older one is not even serviced.
+    let words = [&format!("{BOOT}:2"), &format!("{INSTALL}:1"), "--no-recovery", "--dry-run", "--json"];
+    let report = add(folder, &words).ends_with(0).json();
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("1.4.7.17 in medium/sources/boot.wim: image 1"), "{report}");
+    assert!(warnings.contains("1.5.0.0 in medium/sources/boot.wim: image 2"), "{warnings}");
+    assert!(before == [BOOT, INSTALL].map(|file| bytes(folder, file)));
+}
+
+/// Who signed a package that Windows itself staged is known to its driver database alone.
+#[test]
+fn the_list_tells_who_signed_what_windows_staged() {
+    let medium = medium("10", "amd64");
+    let folder = medium.path();
+    let add_signed = |signer: &str| {
+        add(folder, &[&format!("{BOOT}:1")]).ends_with(0);
+        let listed = wim(folder, &["driver", "list", &format!("{BOOT}:1"), "--json"]).ends_with(0).json();
+        let store = listed["images"][0]["drivers"][0]["folder"].as_str().unwrap().to_owned();
+        let key =
+            format!("HKLM\\SYSTEM\\DriverDatabase\\DriverPackages\\{}", store.rsplit('\\').next().unwrap());
+        wim(folder, &["reg", "set", &format!("{BOOT}:1"), &key, "SignerName", signer]).ends_with(0);
+        // As Windows leaves it: without the list of what was added here.
+        wim(folder, &["update", BOOT, "1", "--command=delete /Windows/inf/wim.drivers.json"]).ends_with(0);
+    };
+    add_signed("Test Publisher");
+    let listed = wim(folder, &["driver", "list", &format!("{BOOT}:1"), "--json"]).ends_with(0).json();
+    let driver = &listed["images"][0]["drivers"][0];
+    assert_eq!(
+        (&driver["published"], &driver["added_here"]),
+        (&"oem0.inf".into(), &false.into()),
+        "{driver}"
+    );
+    assert_eq!(driver["signer"], "Test Publisher", "{driver}");
+    let text = wim(folder, &["driver", "list", &format!("{BOOT}:1")]).ends_with(0);
+    assert!(text.text().contains("Test Publisher"), "{}", text.text());
+}
+
+/// 48 MiB of packages under 16 MiB of memory once took 48 MiB more than packages of a few bytes.
+#[test]
+#[cfg(target_os = "linux")]
+fn packages_larger_than_the_memory_are_planned_within_it() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let peak = |packages: &str| {
+        let words = ["driver", "add", BOOT, "--dry-run", "--force-unsigned", "--memory=16M", "--threads=1"];
+        let words = [&words[..], &["-d", packages]].concat();
+        let mut child = crate::command(env!("CARGO_BIN_EXE_wim"), folder, &words)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut peak = 0;
+        loop {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+            peak = peak.max(number.unwrap_or(0));
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success());
+                return peak;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    };
+    let (inf, sys) = (bytes(folder, "driver/demonvme.inf"), bytes(folder, "driver/x64/demonvme.sys"));
+    for (packages, size) in [("small", 0), ("large", 8 << 20)] {
+        let noise = noise(size);
+        for n in 0..6 {
+            let package = folder.join(packages).join(n.to_string());
+            std::fs::create_dir_all(package.join("x64")).unwrap();
+            std::fs::write(package.join("demonvme.inf"), &inf).unwrap();
+            std::fs::write(package.join("x64/demonvme.sys"), [&sys, &noise[..], &[n]].concat()).unwrap();
+        }
+    }
+    let (small, large) = (peak("small"), peak("large"));
+    assert!(large < small + (12 << 10), "{large} KiB for 48 MiB of packages, {small} KiB for small ones");
+}
+
 /// All files below a folder with their bytes, by path.
 fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);

@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::error::{Error, Result};
 use super::read_at::{ReadAt, WriteAt};
+use super::write_behind::WriteBehind;
 
 /// What to do when the target exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub struct AtomicFile {
     temporary: NamedTempFile,
     target: PathBuf,
     if_exists: IfExists,
+    behind: WriteBehind,
 }
 
 impl AtomicFile {
@@ -62,7 +64,7 @@ impl AtomicFile {
         }
         let temporary =
             builder.tempfile_in(&folder).map_err(|e| Error::io(e, "cannot create a file in", &folder))?;
-        Ok(Self { temporary, target, if_exists })
+        Ok(Self { temporary, target, if_exists, behind: WriteBehind::default() })
     }
 
     /// Where the file will appear.
@@ -87,8 +89,11 @@ impl AtomicFile {
     ///
     /// # Errors
     /// `Io`.
-    pub fn sync(&self) -> Result<()> {
-        self.file().sync_all().map_err(|e| Error::io(e, "cannot write", &self.target))
+    pub fn sync(&mut self) -> Result<()> {
+        self.behind
+            .finish()
+            .and_then(|()| self.file().sync_all())
+            .map_err(|e| Error::io(e, "cannot write", &self.target))
     }
 
     /// Syncs the contents, renames the file to its target and syncs the folder.
@@ -96,9 +101,9 @@ impl AtomicFile {
     /// # Errors
     /// `Io` when the system fails, `InvalidInput` when the target has appeared meanwhile; the target is then unchanged
     /// and the temporary removed.
-    pub fn commit(self) -> Result<()> {
+    pub fn commit(mut self) -> Result<()> {
         self.sync()?;
-        let Self { temporary, target, if_exists } = self;
+        let Self { temporary, target, if_exists, .. } = self;
         let renamed = match if_exists {
             IfExists::Replace => temporary.persist(&target),
             IfExists::Refuse => temporary.persist_noclobber(&target),
@@ -118,8 +123,8 @@ impl AtomicFile {
 /// # Errors
 /// As [`AtomicFile::commit`]; the message names the targets that stay new because the file system has no hard links to
 /// keep the old ones by.
-pub fn commit_together(files: Vec<AtomicFile>) -> Result<()> {
-    for file in &files {
+pub fn commit_together(mut files: Vec<AtomicFile>) -> Result<()> {
+    for file in &mut files {
         file.sync()?;
     }
     if files.len() < 2 {
@@ -199,7 +204,9 @@ impl Renamed {
 
 impl Write for AtomicFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.temporary.as_file_mut().write(buf)
+        let written = self.temporary.as_file_mut().write(buf)?;
+        self.behind.written(self.temporary.as_file(), written);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -211,7 +218,9 @@ impl WriteAt for AtomicFile {
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let file = self.temporary.as_file_mut();
         file.seek(SeekFrom::Start(offset))?;
-        file.write_all(bytes)
+        file.write_all(bytes)?;
+        self.behind.written(self.temporary.as_file(), bytes.len());
+        Ok(())
     }
 
     fn set_length(&mut self, bytes: u64) -> io::Result<()> {

@@ -28,6 +28,7 @@ pub mod units;
 pub mod upcase;
 pub mod utf16;
 pub mod windows_name;
+mod write_behind;
 pub mod xml;
 
 pub use architecture::Architecture;

@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use super::file_digests::FileDigests;
 use crate::base::{Error, FileTime, Result};
 use crate::image::edit::Content;
 
@@ -35,23 +34,6 @@ impl PackageFile {
         Err(Error::limit(message)
             .in_file(format!("{package}: {}", self.path))
             .remedy("no real package has such a file there; get the package again from its source"))
-    }
-}
-
-/// The bytes of a file and their SHA-256.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HashedBytes {
-    /// The bytes.
-    pub bytes: Arc<[u8]>,
-    /// Their digest.
-    pub sha256: [u8; 32],
-}
-
-impl HashedBytes {
-    /// Hashes `bytes`.
-    #[must_use]
-    pub fn of(bytes: Arc<[u8]>) -> Self {
-        Self { sha256: Sha256::digest(&bytes).into(), bytes }
     }
 }
 
@@ -84,12 +66,22 @@ pub trait PackageFiles: Send + Sync {
     /// `Limit` when it has more than `limit` bytes, else what reading gives.
     fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>>;
 
-    /// [`Self::read`] with the digest of the bytes, which sources that keep files compute once.
+    /// What a file of [`Self::list`] is known by, taken without holding it; sources that are asked again and again keep it.
     ///
     /// # Errors
     /// As [`Self::read`].
-    fn read_hashed(&self, file: &PackageFile, limit: u64) -> Result<HashedBytes> {
-        self.read(file, limit).map(HashedBytes::of)
+    fn digests(&self, file: &PackageFile, limit: u64) -> Result<FileDigests> {
+        file.check_size(limit, self.name())?;
+        let source = self.content(file)?.open()?;
+        FileDigests::of(&*source.ok_or_else(|| Error::not_found("a package's file is no blob of an image"))?)
+    }
+
+    /// Keeps bytes that were made of files of this source until an image is written; in memory, where it has no better place.
+    ///
+    /// # Errors
+    /// What writing to that place gives.
+    fn keep(&self, bytes: Vec<u8>, _digests: &FileDigests) -> Result<Content> {
+        Ok(Content::bytes(bytes))
     }
 
     /// The same file as the content of an image's file, to be read when it is written.

@@ -256,7 +256,12 @@ proptest! {
             match edit {
                 Edit::Remove(at) => pick(at).into_iter().for_each(|node| new.tree.remove(node)),
                 Edit::Data(at, byte) => {
-                    let Some(node) = pick(at).filter(|&node| new.tree.inode_of(node).reparse.is_none()) else { continue };
+                    // All streams of an encrypted file are inside its encrypted data.
+                    let is_plain = |node: &NodeId| {
+                        let inode = new.tree.inode_of(*node);
+                        inode.reparse.is_none() && inode.streams.get(&StreamKind::Efs).is_zero()
+                    };
+                    let Some(node) = pick(at).filter(is_plain) else { continue };
                     new.stream(node, "edited", &[byte; 3]);
                 }
                 Edit::Move(at, byte) => {

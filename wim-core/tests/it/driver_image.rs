@@ -65,6 +65,13 @@ impl MemoryImage {
                 Action::PutFile { content: Content::Bytes(bytes), .. } => {
                     self.put_path(&change.path, bytes.clone());
                 }
+                Action::PutFile { content: Content::Blob(digest), .. } => {
+                    let same = |(_, content): &Entry| {
+                        content.as_ref().filter(|(_, own)| own == digest).map(|(bytes, _)| bytes.clone())
+                    };
+                    let bytes = self.entries.values().find_map(same).expect("a blob of the image");
+                    self.put_path(&change.path, bytes);
+                }
                 Action::PutFile { content, .. } => panic!("content {content:?} of {}", change.path),
                 Action::MakeDirectory { .. } => self.make_directory(&change.path),
                 Action::Remove => {

@@ -4,14 +4,19 @@
 
 use crate::driver_image::{eleven, program, seven, ten, unsigned_too};
 use crate::driver_packages::{TSTOR, tstor};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wim_core::base::Architecture::Amd64;
-use wim_core::base::ErrorKind;
+use wim_core::base::{Cancel, ErrorKind, ReadAt, Result};
 use wim_core::formats::hive::RegValue;
 use wim_core::formats::inf::models::models_for;
 use wim_core::formats::inf::{Inf, ParseOptions};
-use wim_core::servicing::drivers::{DriverOptions, Outcome};
+use wim_core::image::edit::{Action, Content};
+use wim_core::servicing::drivers::media_folder::plan_media;
+use wim_core::servicing::drivers::{DriverOptions, Outcome, plan};
 use wim_core::servicing::hive_set::HiveName::System;
-use wim_core::servicing::package_files::MemoryFiles;
+use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
+use wim_core::servicing::package_files::{MemoryFiles, PackageFile, PackageFiles};
 
 fn with_inf(inf: String) -> MemoryFiles {
     tstor().with("tstor.inf", inf.into_bytes())
@@ -189,4 +194,68 @@ fn damage_to_the_database_is_survived() {
     let plan = full.add(&[&tstor()], &unsigned_too());
     assert!(matches!(&plan.reports[0].outcome, Outcome::Refused { kind: ErrorKind::Limit, .. }), "{plan:?}");
     assert!(full == untouched);
+}
+
+/// Files that are asked for in pieces; it knows the largest piece.
+struct Pieces(MemoryFiles, Arc<AtomicUsize>);
+
+struct Piece(Arc<[u8]>, Arc<AtomicUsize>);
+
+impl ReadAt for Piece {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.1.fetch_max(buf.len(), Ordering::Relaxed);
+        self.0.read_exact_at(buf, offset)
+    }
+}
+
+impl PackageFiles for Pieces {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn list(&self) -> &[PackageFile] {
+        self.0.list()
+    }
+
+    fn read(&self, file: &PackageFile, limit: u64) -> Result<Arc<[u8]>> {
+        self.1.fetch_max(usize::try_from(file.size).unwrap(), Ordering::Relaxed);
+        self.0.read(file, limit)
+    }
+
+    fn content(&self, file: &PackageFile) -> Result<Content> {
+        let piece = Piece(self.0.read(file, u64::MAX)?, Arc::clone(&self.1));
+        Ok(Content::Source(Arc::new(piece)))
+    }
+}
+
+/// Planning once held every file of every package, whatever the memory it was given.
+#[test]
+fn no_large_file_is_held_while_packages_are_planned() {
+    const LARGE: usize = 8 << 20;
+    let mut driver = program(Amd64, [1, 2, 3, 4]);
+    driver.resize(LARGE, 7);
+    let largest = Arc::new(AtomicUsize::new(0));
+    let package = Pieces(tstor().with("x64/tstor.sys", driver), Arc::clone(&largest));
+    for image in [seven(Amd64), eleven(Amd64)] {
+        let target = image.target();
+        let mut hives = HiveSet::new(&image, HiveOptions::default());
+        let plan = plan(&[&package], &image, &mut hives, &target, &unsigned_too(), &Cancel::new()).unwrap();
+        assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
+        let (mut planned, mut held) = (0, 0);
+        for change in &plan.changes {
+            let Action::PutFile { content, .. } = &change.action else { continue };
+            planned += content.size_bytes().unwrap();
+            held += if let Content::Bytes(bytes) = content { bytes.len() } else { 0 };
+        }
+        // The package's copy and the one that Windows runs; the list of what was added.
+        assert!(planned > 2 * LARGE as u64 && held < 64 << 10, "{planned} {held}");
+    }
+    let plan = plan_media(&[&package], &[seven(Amd64).target().windows], &unsigned_too(), &Cancel::new());
+    assert_eq!(plan.unwrap().files.len(), 3);
+    let largest = largest.load(Ordering::Relaxed);
+    assert!(largest <= 1 << 20, "{largest} bytes were asked for at once");
 }

@@ -16,6 +16,7 @@ mod deltas;
 mod diff;
 mod disc_writer;
 mod discs;
+mod driver_corpus;
 mod driver_image;
 mod driver_packages;
 mod drivers_checks;

@@ -22,7 +22,7 @@ const PRIVATE: &str = "40960ccdce1ccb4d8c930a0a3abc2202eaa340184dbddf5091ed101d0
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const OCTETS: u8 = 0x04;
-const WHQL: &str = "1.3.6.1.4.1.311.10.3.5";
+pub(crate) const WHQL: &str = "1.3.6.1.4.1.311.10.3.5";
 
 fn bytes(digits: &str) -> Vec<u8> {
     digits
@@ -119,7 +119,7 @@ fn name(text: &str) -> Vec<u8> {
 }
 
 /// A certificate for `subject`, signed as `issuer`; all have the same key.
-fn certificate(subject: &str, issuer: &str, usage: &str) -> Vec<u8> {
+pub(crate) fn certificate(subject: &str, issuer: &str, usage: &str) -> Vec<u8> {
     let modulus = [&[0][..], &bytes(MODULUS)].concat();
     let key = tlv(SEQUENCE, &[&tlv(2, &[&modulus]), &tlv(2, &[&[1, 0, 1]])]);
     let key = tlv(SEQUENCE, &[&algorithm("1.2.840.113549.1.1.1"), &tlv(3, &[&[0], &key])]);
@@ -148,14 +148,37 @@ fn certificate(subject: &str, issuer: &str, usage: &str) -> Vec<u8> {
 }
 
 /// A catalog for `files` that the owner of the first certificate signed, with its signer named `signers` times.
-fn catalog(files: &[&[u8]], signer: (&str, &str), certificates: &[Vec<u8>], signers: usize) -> Vec<u8> {
-    let entry = |file: &&[u8]| {
+pub(crate) fn catalog(
+    files: &[&[u8]],
+    signer: (&str, &str),
+    certificates: &[Vec<u8>],
+    signers: usize,
+) -> Vec<u8> {
+    let files: Vec<(&[u8], Option<&str>)> = files.iter().map(|&file| (file, None)).collect();
+    catalog_for(&files, signer, certificates, signers)
+}
+
+/// [`catalog`] for files with the versions of Windows that each is signed for.
+fn catalog_for(
+    files: &[(&[u8], Option<&str>)],
+    signer: (&str, &str),
+    certificates: &[Vec<u8>],
+    signers: usize,
+) -> Vec<u8> {
+    let versions = |list: &str| {
+        let name: Vec<u8> = "OSAttr".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let list: Vec<u8> = list.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+        let pair = tlv(SEQUENCE, &[&tlv(0x1E, &[&name]), &[2, 1, 0], &tlv(OCTETS, &[&list])]);
+        tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.12.2.1"), &tlv(SET, &[&pair])])
+    };
+    let entry = |(file, list): &(&[u8], Option<&str>)| {
         let digest = Sha256::digest(file);
         let flat = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.2.1.25")]);
         let info = tlv(SEQUENCE, &[&algorithm(SHA256), &tlv(OCTETS, &[&digest])]);
         let value = tlv(SET, &[&tlv(SEQUENCE, &[&flat, &info])]);
         let attribute = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.2.1.4"), &value]);
-        tlv(SEQUENCE, &[&tlv(OCTETS, &[&digest]), &tlv(SET, &[&attribute])])
+        let list = list.map(versions).unwrap_or_default();
+        tlv(SEQUENCE, &[&tlv(OCTETS, &[&digest]), &tlv(SET, &[&attribute, &list])])
     };
     let list = [
         tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.12.1.1")]),
@@ -247,6 +270,19 @@ fn an_own_certificate_is_not_microsofts_whatever_it_says() {
     assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
     let findings = &plan.reports[0].findings;
     assert!(findings.iter().any(|f| f.contains("signed, chain not verified")), "{findings:?}");
+    // drivers.md 7.3: told, and no reason to refuse; a signature inside, or none at all, makes nothing of it.
+    let bare = "tstor.sys starts with the boot loader and has no signature inside";
+    assert!(findings.iter().any(|f| f.starts_with(bare)), "{findings:?}");
+    let plan = seven(Amd64).add(&[&tstor()], &unsigned_too());
+    assert!(!plan.reports[0].findings.iter().any(|f| f.starts_with(bare)), "{plan:?}");
+    let mut sealed = sys.clone();
+    sealed[0x98 + 96 + 32..][..8].copy_from_slice(&[0, 4, 0, 0, 8, 0, 0, 0]);
+    sealed.extend([8, 0, 0, 0, 0, 2, 2, 0]);
+    let signed = catalog(&[TSTOR.as_bytes(), &sealed], signer, &certificates, 1);
+    let package = tstor().with("x64/tstor.sys", sealed).with("tstor.cat", signed);
+    let plan = seven(Amd64).add(&[&package], &DriverOptions::default());
+    assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
+    assert!(!plan.reports[0].findings.iter().any(|f| f.starts_with(bare)), "{plan:?}");
 }
 
 #[test]
@@ -257,4 +293,21 @@ fn a_changed_file_is_named_on_x86_too() {
     assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
     let findings = &plan.reports[0].findings;
     assert!(findings.iter().any(|f| f.contains("not covered by its catalog")), "{findings:?}");
+}
+
+#[test]
+fn the_versions_of_windows_are_those_of_every_file() {
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let certificates = [certificate("Leaf", "Own Root", WHQL)];
+    let fits = |inf: Option<&str>, driver: Option<&str>| {
+        let files = [(TSTOR.as_bytes(), inf), (&sys[..], driver), (&b"another package's"[..], Some("2:6.1"))];
+        let package = tstor().with("tstor.cat", catalog_for(&files, ("Leaf", "Own Root"), &certificates, 1));
+        let plan = seven(Amd64).add(&[&package], &DriverOptions::default());
+        plan.reports[0].signature.clone().unwrap().os_attribute_fits
+    };
+    assert_eq!(fits(None, None), None);
+    assert_eq!(fits(Some("2:6.1,2:6.2"), Some("2:6.x")), Some(true));
+    assert_eq!(fits(Some("2:6.1"), None), Some(true));
+    // Once one file's list was taken for all.
+    assert_eq!(fits(Some("2:6.1"), Some("2:10.0")), Some(false));
 }

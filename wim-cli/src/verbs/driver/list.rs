@@ -81,6 +81,7 @@ fn driver_text(text: &mut String, driver: &ListedDriver, with_ids: bool) {
     let _ = writeln!(text, "  Version            : {}", or_dash(&driver.version));
     let _ = writeln!(text, "  Boot Critical      : {}", yes_no(driver.boot_critical));
     let _ = writeln!(text, "  Catalog            : {}", or_dash(&driver.catalog));
+    let _ = writeln!(text, "  Signer             : {}", or_dash(&driver.signer));
     let _ = writeln!(text, "  Architecture       : {}", or_dash(&driver.arch));
     let _ = writeln!(text, "  Folder             : {}", or_dash(&driver.folder));
     if with_ids {

@@ -13,6 +13,9 @@ pub(super) const BMP_STRING: u8 = 0x1E;
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
 
+/// What to do about a file that breaks the rules of its structures.
+const DAMAGED: &str = "the catalog is damaged; get the package again from its vendor";
+
 /// The tag of context-specific constructed element `n`.
 pub(super) const fn context(n: u8) -> u8 {
     0xA0 | n
@@ -54,7 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn error(&self, field: &'static str, message: impl Into<String>) -> Error {
-        Error::format(self.what, field, self.offset as u64, message)
+        Error::format(self.what, field, self.offset as u64, message).remedy(DAMAGED)
     }
 
     /// The tag of the next element; none at the end.

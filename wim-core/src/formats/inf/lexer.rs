@@ -11,6 +11,8 @@ pub const MAX_LINES: u32 = 100_000;
 pub const MAX_FIELDS: usize = 2_000_000;
 /// Most findings kept for one INF.
 pub(super) const MAX_FINDINGS: usize = 200;
+/// What to do about a file beyond the limits: the largest known INF has a quarter of each.
+pub(super) const NO_DRIVER: &str = "no driver's INF has as many; do not use it";
 
 /// A place in an INF, both numbers counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -77,7 +79,7 @@ pub fn lex(text: &str) -> Result<Lexed> {
         if number > MAX_LINES {
             return Err(Error::limit(format!("more than {MAX_LINES} lines"))
                 .at(Place::Line { line: number, column: 0 })
-                .remedy("this is no driver INF; the largest known has a quarter of that"));
+                .remedy(NO_DRIVER));
         }
         lexer.line(line, number)?;
     }
@@ -250,9 +252,9 @@ impl Lexer {
     fn finish_field(&mut self, pending: &mut Pending, line: u32) -> Result<()> {
         self.fields += 1;
         if self.fields > MAX_FIELDS {
-            return Err(
-                Error::limit(format!("more than {MAX_FIELDS} fields")).at(Place::Line { line, column: 0 })
-            );
+            return Err(Error::limit(format!("more than {MAX_FIELDS} fields"))
+                .at(Place::Line { line, column: 0 })
+                .remedy(NO_DRIVER));
         }
         pending.trim();
         pending.entry.values.push(std::mem::take(&mut pending.field));

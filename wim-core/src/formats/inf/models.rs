@@ -3,7 +3,7 @@
 //! Source: drivers.md 1.4 and 1.5. It chooses sections for one Windows at a time and never merges architectures.
 
 use super::decoration::{self, Mismatch, TargetWindows, Undecorated};
-use super::lexer::{Field, Position};
+use super::lexer::{Field, NO_DRIVER, Position};
 use super::section::Inf;
 use crate::base::{Error, Result};
 
@@ -126,7 +126,7 @@ pub fn models_with(inf: &Inf, target: &TargetWindows, undecorated: Undecorated) 
                 ids += model.ids.len();
                 if ids > MAX_IDS {
                     let e = Error::limit(format!("more than {MAX_IDS} device ids"));
-                    return Err(e.at(entry.position.into()).in_file(inf.name()));
+                    return Err(e.at(entry.position.into()).in_file(inf.name()).remedy(NO_DRIVER));
                 }
                 found.models.push(model);
             }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::directory;
 use super::encoding::{self, Encoding};
-use super::lexer::{self, Entry, Field, Item, MAX_FINDINGS, Position};
+use super::lexer::{self, Entry, Field, Item, MAX_FINDINGS, NO_DRIVER, Position};
 use super::strings::{ENGLISH_US, Strings};
 use crate::base::{Error, ErrorKind, Place, Result};
 
@@ -21,6 +21,9 @@ pub const MAX_BYTES: usize = 16 << 20;
 pub const MAX_WORK: u64 = 64 << 20;
 /// What expanding a field costs beside its text.
 const FIELD_WORK: u64 = 16;
+/// What to do about an INF that contradicts itself: nobody may change it, since its catalog vouches for its bytes.
+const FAULTY: &str =
+    "use another version of the vendor's package: an INF that is mended by hand loses its signature";
 /// Most characters in a section name.
 pub const MAX_SECTION_NAME: usize = 255;
 
@@ -87,7 +90,8 @@ impl Inf {
     pub fn parse(name: &str, bytes: &[u8], options: ParseOptions) -> Result<Self> {
         if bytes.len() > MAX_BYTES {
             return Err(Error::limit(format!("{} bytes, more than an INF can have (16 MiB)", bytes.len()))
-                .in_file(name));
+                .in_file(name)
+                .remedy(NO_DRIVER));
         }
         let (text, encoding) = encoding::decode(bytes, options.code_page);
         let lexed = lexer::lex(&text).map_err(|e| e.in_file(name))?;
@@ -143,7 +147,7 @@ impl Inf {
     #[must_use]
     pub fn error(&self, position: Position, message: impl Into<String>) -> Error {
         let place = if position.line == 0 { Place::Nowhere } else { position.into() };
-        Error::new(ErrorKind::Format, message).at(place).in_file(&self.name)
+        Error::new(ErrorKind::Format, message).at(place).in_file(&self.name).remedy(FAULTY)
     }
 
     /// What the file is called.
@@ -226,7 +230,7 @@ impl Inf {
             return Ok(());
         }
         let message = format!("its sections and strings expand to more than {} MiB", MAX_WORK >> 20);
-        Err(Error::limit(message).in_file(&self.name).remedy("no driver's INF does this; do not use it"))
+        Err(Error::limit(message).in_file(&self.name).remedy(NO_DRIVER))
     }
 
     /// The tokens of a field that no `[Strings]` section defines.

@@ -94,6 +94,9 @@ pub struct Version {
     pub position: Position,
 }
 
+/// What to do about a file that is called `.inf` and is something else.
+const NOT_FOR_WINDOWS: &str = "leave this file out: it installs nothing on Windows";
+
 impl Version {
     /// Reads the section.
     ///
@@ -102,15 +105,14 @@ impl Version {
     pub fn read(inf: &Inf) -> Result<Self, Error> {
         let section = inf.section("Version").ok_or_else(|| {
             inf.error(Position::default(), "no [Version] section, so this is no INF of Windows")
+                .remedy(NOT_FOR_WINDOWS)
         })?;
         let text = |key: &str| section.value(key).map(|field| inf.expand(field).into_owned());
         let signature = text("Signature").unwrap_or_default();
         if !["$windows nt$", "$chicago$"].contains(&signature.trim().to_ascii_lowercase().as_str()) {
             let at = section.value("Signature").map_or(section.position, |field| field.position);
-            return Err(inf.error(
-                at,
-                format!("signature {signature:?} is neither \"$Windows NT$\" nor \"$Chicago$\""),
-            ));
+            let message = format!("signature {signature:?} is neither \"$Windows NT$\" nor \"$Chicago$\"");
+            return Err(inf.error(at, message).remedy(NOT_FOR_WINDOWS));
         }
         let driver_ver = section
             .with_key("DriverVer")

@@ -13,8 +13,8 @@ use crate::base::extents::{SECTOR_LENGTH, at_sector};
 use crate::base::utf16::is_file_name;
 use crate::base::{Fields, FileTime, Result, WimString};
 
-/// Most bytes of a directory, which is in memory as a whole: some 300,000 names.
-pub(super) const MAX_DIRECTORY_BYTES: u64 = 16 << 20;
+/// Most bytes of a directory, which is in memory as a whole: some two million names.
+pub(super) const MAX_DIRECTORY_BYTES: u64 = 128 << 20;
 /// Most extents of a file: sixteen million gigabytes.
 const MAX_EXTENTS: usize = 1 << 22;
 

@@ -155,7 +155,7 @@ impl Volume {
     /// What is in a directory, in the order in which it is stored.
     ///
     /// # Errors
-    /// `Format` when it is none or contradicts itself, `Limit` for one of more than 16 MiB.
+    /// `Format` when it is none or contradicts itself, `Limit` for one of more than 128 MiB.
     pub fn directory(&self, record: &Record) -> Result<Vec<Record>> {
         let (bytes, offset) = self.directory_bytes(record)?;
         directory::parse(&bytes, offset, self.names, self.susp.as_ref())

@@ -1,38 +1,73 @@
 //! The digest by which signatures and catalogs know a program: its bytes without what a signature changes.
 //!
 //! Microsoft's "Windows Authenticode Portable Executable Signature Format" describes it. Checksum, the directory entry of the
-//! certificate table and the table itself are left out; data behind the table counts again.
+//! certificate table and the table itself are left out; data behind the table counts again. Nothing is digested here.
+
+use std::ops::Range;
 
 use super::PeFile;
 
 /// Signers pad what they digest to whole blocks of this size.
-const PADDING: usize = 8;
+const PADDING: u64 = 8;
 
-impl<'a> PeFile<'a> {
-    /// The pieces of the file that are digested, in order; none when the headers lie about where the pieces are.
+/// What of a program is digested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedBytes {
+    /// Ranges of the file, in order and apart from each other.
+    pub ranges: Vec<Range<u64>>,
+    /// Zeros that are digested behind them.
+    pub padding_bytes: u64,
+}
+
+impl PeFile<'_> {
+    /// The parts that are digested of this file, which has `file_bytes` bytes; its headers are enough to tell. None when the headers
+    /// lie about where the parts are.
     #[must_use]
-    pub fn authenticode_pieces(&self) -> Option<Vec<&'a [u8]>> {
-        const ZEROS: [u8; PADDING] = [0; PADDING];
-        let checksum = self.checksum_offset();
-        let mut pieces = vec![self.bytes.get(..checksum)?];
+    pub fn signed_bytes(&self, file_bytes: u64) -> Option<SignedBytes> {
+        let checksum = self.checksum_offset() as u64;
         let (table, size) = self.certificate_table().unwrap_or((0, 0));
-        let end = if size == 0 { self.bytes.len() } else { (table as usize).min(self.bytes.len()) };
-        match self.certificate_directory_offset() {
-            Some(entry) => {
-                pieces.push(self.bytes.get(checksum + 4..entry)?);
-                pieces.push(self.bytes.get(entry + 8..end)?);
-            }
-            None => pieces.push(self.bytes.get(checksum + 4..end)?),
+        let (table, size) = (u64::from(table), u64::from(size));
+        let end = if size == 0 { file_bytes } else { table.min(file_bytes) };
+        let mut ranges = match self.certificate_directory_offset() {
+            Some(entry) => vec![0..checksum, checksum + 4..entry as u64, entry as u64 + 8..end],
+            None => vec![0..checksum, checksum + 4..end],
+        };
+        if ranges.iter().any(|range| range.start > range.end || range.end > file_bytes) {
+            return None;
         }
+        let mut padding_bytes = 0;
         if size == 0 {
-            let rest = self.bytes.len() % PADDING;
-            if rest != 0 {
-                pieces.push(ZEROS.get(rest..)?);
-            }
+            padding_bytes = file_bytes.next_multiple_of(PADDING) - file_bytes;
         } else {
-            let after = (table as usize).checked_add(size as usize)?;
-            pieces.push(self.bytes.get(after..).unwrap_or(&[]));
+            ranges.push((table + size).min(file_bytes)..file_bytes);
         }
-        Some(pieces)
+        Some(SignedBytes { ranges, padding_bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::program;
+    use super::*;
+
+    #[test]
+    fn checksum_and_certificates_are_left_out() {
+        let mut bytes = program(0x8664, [1, 2, 3, 4]);
+        let (checksum, directory) = (0x98 + 64, 0x98 + 96 + 32);
+        let of = |bytes: &[u8], size: u64| PeFile::parse(bytes).unwrap().signed_bytes(size);
+        let plain = of(&bytes, 0x403).unwrap();
+        assert_eq!(plain.ranges, [0..checksum, checksum + 4..directory, directory + 8..0x403]);
+        assert_eq!(plain.padding_bytes, 5);
+        let at = usize::try_from(directory).unwrap();
+        bytes[at..at + 4].copy_from_slice(&0x400_u32.to_le_bytes());
+        bytes[at + 4..at + 8].copy_from_slice(&0x10_u32.to_le_bytes());
+        let signed = of(&bytes, 0x418).unwrap();
+        assert_eq!(signed.ranges[2..], [directory + 8..0x400, 0x410..0x418]);
+        assert_eq!(signed.padding_bytes, 0);
+        // A table that is said to lie before its own entry, and one that ends behind the file.
+        bytes[at + 1] = 0;
+        assert_eq!(of(&bytes, 0x418), None);
+        bytes[at + 1] = 4;
+        assert_eq!(of(&bytes, 0x408).unwrap().ranges[3], 0x408..0x408);
     }
 }

@@ -5,6 +5,8 @@
 
 mod authenticode;
 
+pub use authenticode::SignedBytes;
+
 use crate::base::{Architecture, Fields, Result};
 
 /// A file version, most significant part first.
@@ -216,7 +218,7 @@ mod tests {
     use super::*;
 
     /// A PE file of one section that holds a version resource.
-    fn program(machine: u16, version: FileVersion) -> Vec<u8> {
+    pub(super) fn program(machine: u16, version: FileVersion) -> Vec<u8> {
         let mut b = vec![0_u8; 0x400];
         let mut put = |at: usize, data: &[u8]| b[at..at + data.len()].copy_from_slice(data);
         put(0, b"MZ");

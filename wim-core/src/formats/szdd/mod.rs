@@ -9,6 +9,9 @@ use crate::base::{Error, Fields, Result};
 
 /// Largest expanded file.
 pub const MAX_EXPANDED: u64 = 512 << 20;
+/// What to do about a compressed file that cannot be read here.
+pub const EXPAND_IT: &str =
+    "expand it with the expand command of Windows, and put the file itself where the compressed one lies";
 
 const SZDD: [u8; 8] = *b"SZDD\x88\xF0\x27\x33";
 const SZ_QBASIC: [u8; 8] = *b"SZ \x88\xF0\x27\x33\xD1";
@@ -38,9 +41,12 @@ pub fn compressed_name(path: &str) -> String {
 /// `Unsupported` for a cabinet, `Format` for anything else that is not SZDD or KWAJ or is cut short, `Limit` for more than
 /// [`MAX_EXPANDED`] bytes.
 pub fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
+    expand_any(bytes).map_err(|e| if e.remedy_text().is_some() { e } else { e.remedy(EXPAND_IT) })
+}
+
+fn expand_any(bytes: &[u8]) -> Result<Vec<u8>> {
     if bytes.starts_with(&CABINET) {
-        return Err(Error::unsupported("it is a cabinet, which cannot be read here")
-            .remedy("unpack it with a cabinet tool beside the INF and try again"));
+        return Err(Error::unsupported("it is a cabinet, which cannot be read here"));
     }
     if bytes.starts_with(&kwaj::SIGNATURE) {
         return kwaj::expand(bytes);

@@ -12,8 +12,8 @@ use crate::base::extents::at_sector;
 use crate::base::utf16::is_file_name;
 use crate::base::{Fields, Result, WimString};
 
-/// Most bytes of a directory, which is in memory as a whole: some 300,000 names.
-pub(super) const MAX_DIRECTORY_BYTES: u64 = 16 << 20;
+/// Most bytes of a directory, which is in memory as a whole: some two million names.
+pub(super) const MAX_DIRECTORY_BYTES: u64 = 128 << 20;
 
 const STRUCTURE: &str = "UDF file identifier";
 const HIDDEN: u8 = 0x01;

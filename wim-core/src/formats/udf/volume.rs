@@ -108,7 +108,7 @@ impl Volume {
     /// The names in a directory, in the order in which they are stored.
     ///
     /// # Errors
-    /// `Format` when it is none or contradicts itself, `Limit` for one of more than 16 MiB.
+    /// `Format` when it is none or contradicts itself, `Limit` for one of more than 128 MiB.
     pub fn directory(&self, place: IcbPlace) -> Result<Vec<Name>> {
         let file = self.file(place)?;
         let offset = file.descriptors.offset;

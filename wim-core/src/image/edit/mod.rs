@@ -15,4 +15,4 @@ pub use content::Content;
 pub use image_view::ImageView;
 pub use overlay::Overlay;
 pub use resolve::{Effect, EffectKind, HashedFiles, Resolved};
-pub use view::{EntryInfo, View};
+pub use view::{EntryInfo, View, as_spelt};

@@ -31,6 +31,18 @@ impl EntryInfo {
     }
 }
 
+/// `path` with every name that exists spelt as the image spells it.
+#[must_use]
+pub fn as_spelt(path: &WimPath, view: &dyn View) -> WimPath {
+    path.components().iter().fold(WimPath::root(), |above, name| {
+        let next = above.child(name.clone());
+        match view.entry(&next) {
+            Some(entry) => above.child(entry.name),
+            None => next,
+        }
+    })
+}
+
 /// An image as it is with all edits so far. Look-ups ignore case, as Windows does.
 ///
 /// Servicing is tested against views made of plain lists; it needs no WIM.

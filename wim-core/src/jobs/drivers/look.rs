@@ -23,7 +23,7 @@ use crate::jobs::open::{Check, load_image, open};
 use crate::jobs::registry::Target;
 use crate::servicing::drivers::info::{Applicability, DriverInfo, explain, parse_windows};
 use crate::servicing::drivers::lint::{LintFinding, Severity, lint_image};
-use crate::servicing::drivers::list::{ListedDriver, Which, list as list_drivers};
+use crate::servicing::drivers::list::{ListedDriver, Which, find_signers, list as list_drivers};
 use crate::servicing::drivers::manifest::Manifest;
 use crate::servicing::drivers::package::{Package, find_infs};
 use crate::servicing::drivers::profiles::{self, Profile, ProfileReport, Verdict};
@@ -31,19 +31,21 @@ use crate::servicing::drivers::select::ImageInfs;
 use crate::servicing::drivers::store::ImageFiles;
 use crate::servicing::drivers::versions::mixed_versions;
 use crate::servicing::drivers::{self, DriverOptions, DriverReport, exported_files};
+use crate::servicing::file_digests::FileDigests;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
-use crate::servicing::package_files::{HashedBytes, PackageFile, PackageFiles};
+use crate::servicing::package_files::{PackageFile, PackageFiles};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::apply::{ApplyOptions, FixedLinks, Layout, RestoreOptions, extract};
 use crate::transfer::host_name::{NameRules, to_host};
 use crate::transfer::read::WimBlobs;
 
 /// An image of Windows, looked into.
-struct Look<'l> {
+struct Look<'l, 'h> {
     wim: &'l WimFile,
     image: ImageIndex,
     tree: &'l Tree,
     view: &'l ImageView<'l>,
+    hives: &'h mut HiveSet<'l>,
     target: ImageTarget,
     warnings: Vec<String>,
 }
@@ -54,7 +56,7 @@ fn each_image<T>(
     cx: &Context<'_>,
     targets: &[Target],
     recovery: Recovery,
-    mut look: impl FnMut(Look<'_>) -> Result<T>,
+    mut look: impl FnMut(Look<'_, '_>) -> Result<T>,
 ) -> Result<Vec<T>> {
     let (mut answers, mut seen) = (Vec::new(), HashSet::new());
     for target in targets {
@@ -89,7 +91,7 @@ fn look_into<T>(
     wim: &WimFile,
     image: ImageIndex,
     answers: &mut Vec<T>,
-    look: &mut impl FnMut(Look<'_>) -> Result<T>,
+    look: &mut impl FnMut(Look<'_, '_>) -> Result<T>,
 ) -> Result<Arc<Tree>> {
     let place = format!("{}: image {image}", wim.name());
     let tree = Arc::new(load_image(wim, image, cx)?);
@@ -101,7 +103,7 @@ fn look_into<T>(
     let hints = xml.map(hints_of).unwrap_or_default();
     let found = find_target(&view, &mut hives, hints, &mut warnings).map_err(|e| e.in_file(&place))?;
     let warnings = warnings.iter().map(ToString::to_string).collect();
-    let opened = Look { wim, image, tree: &tree, view: &view, target: found, warnings };
+    let opened = Look { wim, image, tree: &tree, view: &view, hives: &mut hives, target: found, warnings };
     answers.push(look(opened).map_err(|e| e.in_file(&place))?);
     Ok(Arc::clone(&tree))
 }
@@ -156,13 +158,15 @@ pub fn list(
 ) -> Result<Vec<ListReport>> {
     let mut reports = each_image(cx, targets, recovery, |look| {
         let xml = look.wim.xml().images().get(look.image.position());
+        let mut drivers = list_drivers(look.view, look.target.windows.arch, which)?;
+        find_signers(&mut drivers, look.hives)?;
         Ok(ListReport {
             path: look.wim.name().to_owned(),
             index: look.image.number(),
             name: xml.and_then(|xml| xml.name().map(str::to_owned)),
             windows: look.target.windows.to_string(),
             winpe: look.target.is_winpe,
-            drivers: list_drivers(look.view, look.target.windows.arch, which)?,
+            drivers,
             warnings: look.warnings,
         })
     })?;
@@ -175,7 +179,7 @@ pub fn list(
 
 /// One text for each driver that the images of `reports` have in different versions: a boot image that starts one driver and
 /// an installed Windows that starts another are hard to tell apart when something fails.
-pub(super) fn mixed_versions_of(reports: &[ListReport]) -> Vec<String> {
+fn mixed_versions_of(reports: &[ListReport]) -> Vec<String> {
     let name = |report: &ListReport| format!("{}: image {}", report.path, report.index);
     let images: Vec<(String, &[ListedDriver])> =
         reports.iter().map(|report| (name(report), report.drivers.as_slice())).collect();
@@ -216,11 +220,10 @@ impl CheckReport {
 pub fn check(cx: &Context<'_>, targets: &[Target], profiles: &[Profile]) -> Result<Vec<CheckReport>> {
     each_image(cx, targets, Recovery::Leave, |look| {
         let files = ImageFiles::new(look.view);
-        let mut hives = HiveSet::new(look.view, HiveOptions::default());
-        let findings = lint_image(&files, &mut hives, &look.target)?;
+        let findings = lint_image(&files, look.hives, &look.target)?;
         let profiles = profiles
             .iter()
-            .map(|&profile| profiles::check(profile, &files, &mut hives, &look.target))
+            .map(|&profile| profiles::check(profile, &files, look.hives, &look.target))
             .collect::<Result<_>>()?;
         let xml = look.wim.xml().images().get(look.image.position());
         Ok(CheckReport {
@@ -337,19 +340,13 @@ pub fn explain_packages(
         return Err(Error::not_found("there is no driver package: no .inf file")
             .remedy("give the folder that holds the driver's .inf file, or one above it"));
     }
-    each_image(cx, &targets, Recovery::Leave, |look| {
-        let place = format!("{}: image {}", look.wim.name(), look.image);
+    each_image(cx, &targets, Recovery::Leave, |mut look| {
+        let includes = ImageInfs::new(look.view, look.target.language);
         for report in &mut reports {
             let source = sources.iter().find(|source| source.name() == report.info.source);
             let Some(source) = source else { continue };
-            report.images.push(judge(
-                &look,
-                place.clone(),
-                source.as_ref(),
-                &report.info.inf,
-                options,
-                cx.cancel,
-            )?);
+            let only = OnlyInf { source: source.as_ref(), inf: &report.info.inf };
+            report.images.push(judge(&mut look, &only, &includes, options, cx.cancel)?);
         }
         Ok(())
     })?;
@@ -363,22 +360,22 @@ const fn is_of_the_inf(kind: ErrorKind) -> bool {
 
 /// How one package applies to an image, and what adding it would come to; nothing is kept of that.
 fn judge(
-    look: &Look<'_>,
-    image: String,
-    source: &dyn PackageFiles,
-    inf: &str,
+    look: &mut Look<'_, '_>,
+    only: &OnlyInf<'_>,
+    includes: &ImageInfs<'_>,
     options: &DriverOptions,
     cancel: &Cancel,
 ) -> Result<ImageVerdict> {
     let parse = ParseOptions { language: look.target.language, code_page: options.code_page };
-    let package = Package::open(source, inf, parse)?;
-    let includes = ImageInfs::new(look.view, look.target.language);
-    let info = explain(&package, &[look.target.windows], &includes);
-    let only = OnlyInf { source, inf };
-    let mut hives = HiveSet::new(look.view, HiveOptions::default());
-    let plan = drivers::plan(&[&only], look.view, &mut hives, &look.target, options, cancel)?;
-    let verdict = plan.reports.into_iter().next();
-    let verdict = verdict.ok_or_else(|| Error::not_found(format!("{inf} is not in {}", source.name())))?;
+    let package = Package::open(only.source, only.inf, parse)?;
+    let info = explain(&package, &[look.target.windows], includes);
+    let before = look.hives.savepoint();
+    let plan = drivers::plan(&[only], look.view, look.hives, &look.target, options, cancel);
+    look.hives.roll_back(before)?;
+    let verdict = plan?.reports.into_iter().next();
+    let verdict =
+        verdict.ok_or_else(|| Error::not_found(format!("{} is not in {}", only.inf, only.source.name())))?;
+    let image = format!("{}: image {}", look.wim.name(), look.image);
     Ok(ImageVerdict { image, applicability: info.applicability.into_iter().next(), verdict })
 }
 
@@ -405,8 +402,12 @@ impl PackageFiles for OnlyInf<'_> {
         self.source.read(file, limit)
     }
 
-    fn read_hashed(&self, file: &PackageFile, limit: u64) -> Result<HashedBytes> {
-        self.source.read_hashed(file, limit)
+    fn digests(&self, file: &PackageFile, limit: u64) -> Result<FileDigests> {
+        self.source.digests(file, limit)
+    }
+
+    fn keep(&self, bytes: Vec<u8>, digests: &FileDigests) -> Result<Content> {
+        self.source.keep(bytes, digests)
     }
 
     fn content(&self, file: &PackageFile) -> Result<Content> {

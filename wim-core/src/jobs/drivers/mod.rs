@@ -39,11 +39,14 @@ use super::registry::Target;
 use super::target::is_same_file;
 use crate::base::atomic_file::{AtomicFile, IfExists, commit_together, folder_of};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Cancel, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt};
+use crate::base::{
+    Architecture, Cancel, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt,
+};
 use crate::formats::wim::WimFile;
 use crate::image::edit::View;
-use crate::servicing::drivers::list::{Which, list as list_drivers};
+use crate::servicing::drivers::list::{ListedDriver, Which, list as list_drivers};
 use crate::servicing::drivers::manifest::Manifest;
+use crate::servicing::drivers::versions::mixed_versions;
 use crate::servicing::drivers::{self, DriverOptions};
 use crate::servicing::hive_set::HiveSet;
 use crate::servicing::package_files::PackageFiles;
@@ -70,26 +73,8 @@ pub fn add(
                 .remedy("give the folder that holds the driver's .inf file, or one above it"));
         }
     }
-    let mut report = service(cx, places, &scratch, &Adding { sources, options, cancel: cx.cancel })?;
-    if places.mode == Mode::Write && report.changed {
-        let written = report
-            .files
-            .iter()
-            .map(|file| Target { path: file.output.clone().into(), image: Some("all".into()) });
-        let listed = list(cx, &written.collect::<Vec<_>>(), Recovery::Leave, Which::ThirdParty);
-        report.warnings.extend(versions_of_written(listed));
-    }
-    Ok(report)
-}
-
-/// What is to be said of the drivers in files that have taken their names: whatever happens now, the command is done.
-fn versions_of_written(listed: Result<Vec<ListReport>>) -> Vec<String> {
-    match listed {
-        Ok(listed) => look::mixed_versions_of(&listed),
-        Err(e) => vec![format!(
-            "all files are written; whether their images have a driver in different versions is not known: {e}"
-        )],
-    }
+    let adding = Adding { sources, options, cancel: cx.cancel, seen: RefCell::default() };
+    service(cx, places, &scratch, &adding)
 }
 
 /// Removes the drivers that `names` mean from the images of `places` that have them; a name that no image knows is warned of.
@@ -105,6 +90,8 @@ struct Adding<'o> {
     sources: Vec<Box<dyn PackageFiles + 'o>>,
     options: &'o DriverOptions,
     cancel: &'o Cancel,
+    /// The drivers of all images, as they will be, by the image's name.
+    seen: RefCell<Vec<(String, Vec<ListedDriver>)>>,
 }
 
 impl ImageWork for Adding<'_> {
@@ -121,7 +108,25 @@ impl ImageWork for Adding<'_> {
         Ok(ImagePlan { changes: plan.changes, drivers: plan.reports, ..ImagePlan::default() })
     }
 
-    fn conclude(&self, _: &mut WorkReport) -> Result<()> {
+    fn looks_back(&self) -> bool {
+        true
+    }
+
+    fn look_back(&self, name: String, view: &dyn View, arch: Architecture) -> Result<()> {
+        let drivers = list_drivers(view, arch, Which::ThirdParty)?;
+        self.seen.borrow_mut().push((name, drivers));
+        Ok(())
+    }
+
+    /// A boot image that starts one driver and an installed Windows that starts another are hard to tell apart when something
+    /// fails; of what is there already nothing is said.
+    fn conclude(&self, report: &mut WorkReport) -> Result<()> {
+        if report.changed {
+            let seen = self.seen.borrow();
+            let images: Vec<(String, &[ListedDriver])> =
+                seen.iter().map(|(name, drivers)| (name.clone(), drivers.as_slice())).collect();
+            report.warnings.extend(mixed_versions(&images));
+        }
         Ok(())
     }
 }
@@ -286,7 +291,7 @@ fn write_beside(
     let sources = std::iter::once(&job.wim).chain(before.iter().map(AsRef::as_ref)).collect();
     let new = NewWim { images, contents: &contents, sources, ..rewritten(&job.wim, places.level) };
     let written = write(cx, new, &mut file)?;
-    sync_and_read_back(cx, &file, &written, places.verify)?;
+    sync_and_read_back(cx, &mut file, &written, places.verify)?;
     Ok((file, written))
 }
 
@@ -305,16 +310,4 @@ fn copy_beside(cx: &Context<'_>, job: &Job) -> Result<AtomicFile> {
         at += length as u64;
     }
     Ok(file)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_happens_after_the_files_are_written_is_a_warning() {
-        let said = versions_of_written(Err(Error::cancelled()));
-        assert!(said.len() == 1 && said[0].starts_with("all files are written"), "{said:?}");
-        assert!(versions_of_written(Ok(Vec::new())).is_empty());
-    }
 }

@@ -12,10 +12,11 @@ use lz_kit::Level;
 use super::places::Places;
 use super::recovery::{RecoveryImage, is_its_own_fault};
 use super::report::{ImageFacts, ImageReport, InnerReport, RemovedDriver, WorkReport};
-use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::base::{Architecture, Context, Error, ErrorKind, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
 use crate::image::edit::{Action, Change, Content, HashedFiles, ImageView, Overlay, Security, View};
 use crate::jobs::edited_image::{EditedImages, OpenImage, VerifyDepth, hints_of, read_back};
+use crate::jobs::open::load_image;
 use crate::jobs::rebuild::{IntegrityChoice, existing_image};
 use crate::servicing::drivers::DriverReport;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
@@ -46,6 +47,19 @@ pub(super) trait ImageWork {
         target: &ImageTarget,
         time: FileTime,
     ) -> Result<ImagePlan>;
+
+    /// Whether [`Self::look_back`] is wanted.
+    fn looks_back(&self) -> bool {
+        false
+    }
+
+    /// Looks at an image as it will be, or at one that is left as it is; `name` is what people are told of it.
+    ///
+    /// # Errors
+    /// What reading it gives.
+    fn look_back(&self, _name: String, _view: &dyn View, _arch: Architecture) -> Result<()> {
+        Ok(())
+    }
 
     /// Looks at all that was planned before any file takes its name.
     ///
@@ -161,6 +175,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
                 reports.push(report);
             } else {
                 edited.images.push(existing_image(wim, image, self.cx)?);
+                self.look_at_another(wim, image, depth)?;
             }
         }
         Ok(ServicedWim { images: is_changed.then_some(edited), reports })
@@ -185,6 +200,10 @@ impl<'s, 'c> Servicer<'s, 'c> {
         let mut overlay = open.overlay();
         let changes = plan.changes.into_iter().chain(hive_changes);
         overlay.apply_all(changes).map_err(|e| open.blame(e))?;
+        if depth == Depth::Outer && self.work.looks_back() {
+            let looked = self.work.look_back(name_of(wim, image), &overlay.view(&blobs), target.windows.arch);
+            looked.map_err(|e| open.blame(e))?;
+        }
         let mut inner = None;
         if depth == Depth::Outer && self.recovery == Recovery::Service {
             inner = self.recovery_image(wim, image, &view, &mut overlay, &mut open.warnings)?;
@@ -206,6 +225,27 @@ impl<'s, 'c> Servicer<'s, 'c> {
         });
         edited.add(wim, done)?;
         Ok(report)
+    }
+
+    /// Looks at an image that is left as it is. One that is no Windows, or whose hives cannot be read, is passed over: nothing was
+    /// asked of it.
+    fn look_at_another(&self, wim: &WimFile, image: ImageIndex, depth: Depth) -> Result<()> {
+        if depth == Depth::Inner || !self.work.looks_back() {
+            return Ok(());
+        }
+        let look = || {
+            let tree = load_image(wim, image, self.cx)?;
+            let blobs = WimBlobs::new(wim);
+            let view = ImageView::new(&tree, &blobs);
+            let mut hives = HiveSet::new(&view, HiveOptions::default());
+            let hints = wim.xml().images().get(image.position()).map(hints_of).unwrap_or_default();
+            let target = find_target(&view, &mut hives, hints, &mut Vec::new())?;
+            self.work.look_back(name_of(wim, image), &view, target.windows.arch)
+        };
+        match look() {
+            Err(e) if e.kind() == ErrorKind::Cancelled => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Services the recovery image inside an image, if there is one, and puts it back.
@@ -285,6 +325,11 @@ impl<'s, 'c> Servicer<'s, 'c> {
         };
         Ok(Inner { content, report })
     }
+}
+
+/// What people are told of an image.
+fn name_of(wim: &WimFile, image: ImageIndex) -> String {
+    format!("{}: image {image}", wim.name())
 }
 
 /// `wim` written anew as it is, but for its images, which the caller fills in.

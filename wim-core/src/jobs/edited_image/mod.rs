@@ -213,7 +213,7 @@ pub(super) fn read_back(
 /// As [`read_back`]; `Io` when the disk takes it not.
 pub(super) fn sync_and_read_back(
     cx: &Context<'_>,
-    file: &AtomicFile,
+    file: &mut AtomicFile,
     written: &WriteReport,
     depth: VerifyDepth,
 ) -> Result<()> {

@@ -104,7 +104,7 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
     if let Some(mut file) = file {
         let EditedImages { images, contents, .. } = images;
         let written = write(cx, new_wim(&wim, options, images, &kept, &contents)?, &mut file)?;
-        sync_and_read_back(cx, &file, &written, options.verify)?;
+        sync_and_read_back(cx, &mut file, &written, options.verify)?;
         file.commit()?;
         report.written = Some(WrittenReport::new(&written));
     }

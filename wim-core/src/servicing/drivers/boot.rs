@@ -3,6 +3,7 @@
 //! Source: drivers.md 1.12 and 2.2. It decides and names; what is written is `level_a`'s affair.
 
 use crate::base::Result;
+use crate::formats::inf::version::EXTENSION_CLASS;
 use crate::servicing::hive_set::{HiveName, HiveSet};
 
 /// What to do about the start type of drivers for the disk that Windows boots from.
@@ -44,15 +45,20 @@ const fn class(name: &'static str, guid: &'static str, boot_critical: bool, for_
     DeviceClass { name, guid, boot_critical, for_setup }
 }
 
+/// Storage controllers.
+pub const SCSI_ADAPTER: &str = "{4D36E97B-E325-11CE-BFC1-08002BE10318}";
+/// USB hosts and hubs.
+pub const USB: &str = "{36FC9E60-C465-11CF-8056-444553540000}";
+
 /// The classes of drivers.md 1.12 and those that Windows 10 21H2 marks as boot-critical.
 ///
 /// On that Windows the class property says so for exactly these, and `SYSTEM\DriverDatabase` holds packages of these classes and of
 /// Extension and no others. Windows 7 has no such property: UNVERIFIED there beyond SCSIAdapter, System and HIDClass.
 pub const CLASSES: [DeviceClass; 43] = [
-    class("SCSIAdapter", "{4D36E97B-E325-11CE-BFC1-08002BE10318}", true, true),
+    class("SCSIAdapter", SCSI_ADAPTER, true, true),
     class("hdc", "{4D36E96A-E325-11CE-BFC1-08002BE10318}", true, true),
     class("System", "{4D36E97D-E325-11CE-BFC1-08002BE10318}", true, true),
-    class("USB", "{36FC9E60-C465-11CF-8056-444553540000}", true, true),
+    class("USB", USB, true, true),
     class("HIDClass", "{745A17A0-74D3-11D0-B6FE-00A0C90F57DA}", true, true),
     class("Keyboard", "{4D36E96B-E325-11CE-BFC1-08002BE10318}", true, true),
     class("Mouse", "{4D36E96F-E325-11CE-BFC1-08002BE10318}", true, true),
@@ -81,7 +87,7 @@ pub const CLASSES: [DeviceClass; 43] = [
     class("Memory", "{5099944A-F6B9-4057-A056-8C550228544C}", true, true),
     class("SecurityDevices", "{D94EE5D8-D189-4994-83D2-F68D7D41B0E6}", true, false),
     class("Firmware", "{F2E7DD72-6468-4E36-B6F1-6488F42C1B52}", true, false),
-    class("Extension", "{E2F84CE7-8EFA-411C-AA69-97454CA4CB57}", false, false),
+    class("Extension", EXTENSION_CLASS, false, false),
     class("Net", "{4D36E972-E325-11CE-BFC1-08002BE10318}", false, true),
     class("Display", "{4D36E968-E325-11CE-BFC1-08002BE10318}", false, false),
     class("MEDIA", "{4D36E96C-E325-11CE-BFC1-08002BE10318}", false, false),

@@ -25,7 +25,9 @@ pub const FILE_REPOSITORY: &str = "\\Windows\\System32\\DriverStore\\FileReposit
 pub(super) const INF_FOLDER: &str = "\\Windows\\INF";
 pub(super) const CATALOG_FOLDER: &str =
     "\\Windows\\System32\\CatRoot\\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
-/// Greatest number of an `oemN.inf`.
+/// Files that Windows guards for drivers, in SOFTWARE: one key for each.
+pub(super) const LOCKDOWN: &str = "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles";
+/// Greatest number of an `oemN.inf` that is given out.
 const MAX_NUMBER: u32 = 9999;
 
 /// What decides which hive's database gets a package.
@@ -48,12 +50,12 @@ pub fn hive_of(hives: &mut HiveSet<'_>, kind: PackageKind) -> HiveName {
     }
 }
 
-/// The number in `oemN.inf`.
+/// The number in `oemN.inf`. More than six digits are no number: a map of them all would be too large.
 #[must_use]
 pub fn number_of(published: &str) -> Option<u32> {
     let lower = published.to_ascii_lowercase();
     let digits = lower.strip_prefix("oem")?.strip_suffix(".inf")?;
-    (!digits.is_empty() && digits.len() <= 4 && digits.bytes().all(|b| b.is_ascii_digit()))
+    (!digits.is_empty() && digits.len() <= 6 && digits.bytes().all(|b| b.is_ascii_digit()))
         .then(|| digits.parse().ok())
         .flatten()
 }
@@ -307,8 +309,7 @@ mod tests {
     /// The vectors of drivers.md 5.4, the first of them from a real Windows.
     #[test]
     fn versions_of_packages() {
-        const SCSI: &str = "{4D36E97B-E325-11CE-BFC1-08002BE10318}";
-        const USB: &str = "{36FC9E60-C465-11CF-8056-444553540000}";
+        use super::super::boot::{SCSI_ADAPTER as SCSI, USB};
         let head = [0x00, 0xFF, 0x09, 0x00, 0x00, 0x00, 0x00, 0x00];
         let scsi =
             [0x7B, 0xE9, 0x36, 0x4D, 0x25, 0xE3, 0xCE, 0x11, 0xBF, 0xC1, 0x08, 0x00, 0x2B, 0xE1, 0x03, 0x18];

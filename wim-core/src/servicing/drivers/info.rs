@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::boot;
 use super::lint_package::lint_package;
 use super::package::Package;
+use super::policy;
 use super::select::{self, NotSelected, Selection};
 use super::signature::{self, SignatureReport};
-use super::store::{self, Staged};
+use super::staged::{self, Staged};
 use crate::base::{Architecture, Error, Result};
 use crate::formats::inf::{Directory, IncludedInfs, TargetWindows, models};
 
@@ -152,8 +153,7 @@ pub fn parse_windows(text: &str) -> Result<TargetWindows> {
 pub fn explain(package: &Package<'_>, targets: &[TargetWindows], includes: &dyn IncludedInfs) -> DriverInfo {
     let version = package.version();
     let inf = package.inf();
-    let by_name = version.class.as_deref().and_then(boot::class_by_name);
-    let guid = version.class_guid.clone().or_else(|| by_name.map(|class| class.guid.to_owned()));
+    let guid = select::own_class_guid(version).map(str::to_owned);
     let mut decorations: Vec<String> =
         models::manufacturers(inf).into_iter().flat_map(|line| line.decorations).collect();
     decorations.sort_by_key(|text| text.to_lowercase());
@@ -216,11 +216,15 @@ fn applicability(
         Err(NotSelected::Refused(e)) => result.refuse(&e),
         Ok(selection) => {
             result.fill(&selection, target);
-            match Staged::read(package, &selection, target.arch) {
+            let staged = Staged::new(package, &selection, target.arch)
+                .and_then(|staged| signature::restore_line_ends(staged, package.source(), &mut Vec::new()));
+            match staged {
                 Ok(staged) => {
-                    let staged = signature::restore_line_ends(staged, &mut Vec::new());
-                    result.signature = Some(signature::check(&staged, target));
-                    match store::check_machines(&selection, &staged, target.arch) {
+                    let report = signature::check(&staged, target);
+                    let rules = (target, &report);
+                    result.findings.extend(policy::boot_files_without_signature(&selection, &staged, rules));
+                    result.signature = Some(report);
+                    match staged::check_machines(&selection, &staged, target.arch) {
                         Ok(()) => result.applies = true,
                         Err(e) => result.refuse(&e),
                     }

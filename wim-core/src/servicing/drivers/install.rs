@@ -20,7 +20,8 @@ use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
 use super::signature::{self, SignatureReport};
-use super::store::{self, ImageFiles, Staged};
+use super::staged::{self, Staged};
+use super::store::{self, ImageFiles};
 use super::trust;
 use super::winpe::{self, Loaded};
 use crate::base::hex;
@@ -87,6 +88,8 @@ pub fn plan(
         cancel.check()?;
         reports.extend(planner.add(package, hives)?);
     }
+    // What was cancelled within the last package looks like a refusal of it.
+    cancel.check()?;
     if planner.manifest != loaded {
         planner.store_manifest()?;
     }
@@ -158,6 +161,8 @@ impl Planner<'_> {
                 findings.extend(selection.findings.iter().map(ToString::to_string));
                 let windows = &self.target.windows;
                 let report = signature::check(&staged, windows);
+                let bare = policy::boot_files_without_signature(&selection, &staged, (windows, &report));
+                findings.extend(bare);
                 let rules = (windows, self.options);
                 let verdict =
                     policy::signature_verdict(&selection, &report, &self.image, hives, rules, &mut findings)?;
@@ -216,20 +221,23 @@ impl Planner<'_> {
             return Err(NotSelected::NotForThis(reason, Vec::new()));
         }
         if windows.version() < (6, 0) {
-            return Err(NotSelected::Refused(Error::unsupported(format!(
-                "Windows {}.{}: drivers can be added from Windows Vista on",
-                windows.major, windows.minor
-            ))));
+            return Err(NotSelected::Refused(
+                Error::unsupported(format!(
+                    "Windows {}.{}: drivers can be added from Windows Vista on",
+                    windows.major, windows.minor
+                ))
+                .remedy("integrate it on that Windows itself; images of Vista and later are serviced here"),
+            ));
         }
-        let mut staged = Staged::read(package, &selection, windows.arch)?;
+        let mut staged = Staged::new(package, &selection, windows.arch)?;
         if self.options.line_ends == LineEnds::RestoreSigned {
             let mut restored = Vec::new();
-            staged = signature::restore_line_ends(staged, &mut restored);
+            staged = signature::restore_line_ends(staged, package.source(), &mut restored)?;
             findings.extend(restored.iter().map(|path| {
                 format!("{path}: its line ends had been changed; they are again those that its catalog signs")
             }));
         }
-        store::check_machines(&selection, &staged, windows.arch)?;
+        staged::check_machines(&selection, &staged, windows.arch)?;
         Ok((selection, staged))
     }
 
@@ -279,12 +287,12 @@ impl Planner<'_> {
             hives.roll_back(hives_before)?;
         }
         let edits: Vec<ManifestEdit> = hives.journal().iter().skip(edits_before).map(manifest_edit).collect();
-        let unchanged = edits.is_empty() && self.image.changes_since(&files_before) == 0;
+        let unchanged = edits.is_empty() && self.image.changes_since(files_before) == 0;
         findings.extend(done.findings.iter().cloned());
         if unchanged && known {
             return Ok(Outcome::AlreadyPresent { folder: done.added.folder });
         }
-        let made = self.image.made_since(&files_before);
+        let made = self.image.made_since(files_before);
         let signer = signature.filter(|report| report.is_signed()).and_then(|report| report.signer.clone());
         self.record(job, &done, edits, Extras { start_lines, made, signer });
         Ok(Outcome::Added(done.added))

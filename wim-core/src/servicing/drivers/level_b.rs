@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::database::{
-    self, CATALOG_FOLDER, FILE_REPOSITORY, INF_FOLDER, OEM_INF_MAP, PackageKind, ROOT, UPDATE_DATE,
+    self, CATALOG_FOLDER, FILE_REPOSITORY, INF_FOLDER, LOCKDOWN, OEM_INF_MAP, PackageKind, ROOT, UPDATE_DATE,
 };
 use super::level_a;
 use super::place::{Done, Job};
@@ -25,8 +25,6 @@ use crate::servicing::hive_set::{HiveName, HiveSet};
 
 /// Directory id of the package's own folder.
 const DRIVER_STORE: u32 = 13;
-/// Where Windows looks before it lets anybody replace a driver's file.
-const LOCKDOWN: &str = "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles";
 /// `StatusFlags` that most packages of a real hive have.
 const STATUS_FLAGS: u32 = 0x12;
 /// First build of Windows 11: real packages of Windows 10 21H2 have neither `FileSize` nor `ManifestHash`.
@@ -306,7 +304,7 @@ impl LevelB<'_, '_> {
         set("Version", RegValue::binary(value))?;
         set("ImportDate", RegValue::binary(self.time().0.to_le_bytes()))?;
         if (self.job.target.major, self.job.target.build) >= (10, WINDOWS_11) {
-            let size = self.job.staged.files.iter().map(|file| file.bytes.len() as u64).sum();
+            let size = self.job.staged.files.iter().map(|file| file.digests.size).sum();
             set("FileSize", RegValue::qword(size))?;
             set("ManifestHash", RegValue::qword(u64::MAX))?;
         }

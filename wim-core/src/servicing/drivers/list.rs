@@ -10,14 +10,12 @@ use serde::Serialize;
 use super::boot;
 use super::database::{self, FILE_REPOSITORY, INF_FOLDER};
 use super::manifest::{Manifest, ManifestEntry};
+use super::package::MAX_INF;
 use crate::base::{Architecture, Result, Sha1Digest};
 use crate::formats::inf::{Inf, ParseOptions, Version};
 use crate::image::WimPath;
 use crate::image::edit::{EntryInfo, View};
 use crate::servicing::hive_set::HiveSet;
-
-/// Largest INF that is read.
-const MAX_INF: u64 = 16 << 20;
 
 /// Which drivers are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -112,7 +110,7 @@ pub fn list(view: &dyn View, arch: Architecture, which: Which) -> Result<Vec<Lis
         (
             driver.inbox,
             // Those that Windows has not taken into its store come last.
-            driver.published.as_deref().map_or(u64::MAX, |name| u64::from(number_of(name))),
+            driver.published.as_deref().and_then(database::number_of).unwrap_or(u32::MAX),
             driver.inf.to_lowercase(),
             driver.folder.clone(),
         )
@@ -138,11 +136,6 @@ pub fn find_signers(drivers: &mut [ListedDriver], hives: &mut HiveSet<'_>) -> Re
     Ok(())
 }
 
-/// `12` of `oem12.inf`.
-fn number_of(name: &str) -> u32 {
-    name.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(u32::MAX)
-}
-
 fn key(entry: &EntryInfo) -> (u64, Sha1Digest) {
     (entry.size, entry.digest)
 }
@@ -152,9 +145,7 @@ fn published_infs(view: &dyn View) -> Result<HashMap<(u64, Sha1Digest), Vec<Stri
     let mut found: HashMap<_, Vec<String>> = HashMap::new();
     for entry in view.list(&WimPath::parse(INF_FOLDER)?).unwrap_or_default() {
         let name = entry.name.to_text();
-        let lower = name.to_lowercase();
-        let digits = lower.strip_prefix("oem").and_then(|rest| rest.strip_suffix(".inf"));
-        if digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())) {
+        if database::number_of(&name).is_some() {
             found.entry(key(&entry)).or_default().push(name);
         }
     }
@@ -239,6 +230,5 @@ mod tests {
             assert_eq!((parsed.inf.as_str(), parsed.arch.as_str()), ("nvme.inf", "amd64"));
         }
         assert_eq!(StoreName::parse("nvme_amd64"), None);
-        assert_eq!(number_of("oem12.inf"), 12);
     }
 }

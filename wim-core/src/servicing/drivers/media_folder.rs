@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::boot;
 use super::options::{DriverOptions, LineEnds, Unsigned};
 use super::package::{Package, SourceIndex, find_infs};
 use super::policy::{self, HardwareMatch};
 use super::select::{self, NotSelected};
 use super::signature;
-use super::store::{self, Staged, StagedFile, refusal};
+use super::staged::{self, Staged, StagedFile};
+use super::store::refusal;
 use crate::base::{Cancel, Error, ErrorKind, FileTime, Result};
 use crate::formats::inf::strings::ENGLISH_US;
 use crate::formats::inf::{DriverVer, NoIncludes, ParseOptions, TargetWindows};
@@ -134,6 +134,8 @@ pub fn plan_media(
             }
         }
     }
+    // What was cancelled within the last package looks like a refusal of it.
+    cancel.check()?;
     let newest = newest_of_each(&packages, &chosen);
     for (index, files, windows) in chosen {
         let Some(package) = packages.get(index) else { continue };
@@ -210,21 +212,18 @@ fn choose_for(
     options: &DriverOptions,
 ) -> Result<Staged, NotSelected> {
     let target = job.target;
-    let version = package.version();
-    let by_name = version.class.as_deref().and_then(boot::class_by_name);
-    let guid = version.class_guid.clone().or_else(|| by_name.map(|class| class.guid.to_owned()));
-    let selection =
-        select::select_with(package, target, &NoIncludes, guid.unwrap_or_default(), options.undecorated)?;
+    let guid = select::own_class_guid(package.version()).unwrap_or_default().to_owned();
+    let selection = select::select_with(package, target, &NoIncludes, guid, options.undecorated)?;
     let unwanted = policy::winpe_verdict(&selection, options.winpe_classes)
         .or_else(|| job.hardware.as_ref()?.verdict(package, &selection));
     if let Some(reason) = unwanted {
         return Err(NotSelected::NotForThis(reason, Vec::new()));
     }
-    let mut staged = Staged::read(package, &selection, target.arch)?;
+    let mut staged = Staged::new(package, &selection, target.arch)?;
     if options.line_ends == LineEnds::RestoreSigned {
-        staged = signature::restore_line_ends(staged, &mut Vec::new());
+        staged = signature::restore_line_ends(staged, package.source(), &mut Vec::new())?;
     }
-    store::check_machines(&selection, &staged, target.arch)?;
+    staged::check_machines(&selection, &staged, target.arch)?;
     let report = signature::check(&staged, target);
     if options.unsigned == Unsigned::Refuse && !report.is_accepted(target) {
         let reason = report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()));
@@ -276,7 +275,7 @@ fn place(package: &Package<'_>, files: Vec<StagedFile>, plan: &mut MediaPlan) ->
     let folder = format!("{FOLDER}\\{stem}_{}", staged.hash(8));
     plan.files.extend(staged.files.into_iter().map(|file| MediaFile {
         path: format!("{folder}\\{}", file.path),
-        size: file.bytes.len() as u64,
+        size: file.digests.size,
         last_write: file.times.map(|times| times.last_write),
         content: file.content,
     }));

@@ -1,7 +1,7 @@
 //! Driver packages put into images with no Windows.
 //!
 //! drivers.md 3 has the means and where they are known from. A package is read ([`package`]), what of it applies is chosen
-//! ([`select`]), its files are checked and named ([`store`]), what Windows needs to boot is told apart ([`boot`]), and
+//! ([`select`]), its files are checked and known by digests ([`staged`]), an image takes them ([`store`]), what Windows needs to boot is told apart ([`boot`]), and
 //! `install` puts it into an image seen through a `View` and a `HiveSet`; it returns `Change`s and never touches a WIM.
 //! Files of a package are never changed, which would break its signature; only line ends that something changed after signing
 //! are given back.
@@ -34,6 +34,7 @@ pub mod report;
 pub mod select;
 pub mod sha2_updates;
 pub mod signature;
+pub mod staged;
 pub mod store;
 mod trust;
 pub mod versions;

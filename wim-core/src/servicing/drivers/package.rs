@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::{Architecture, Error, Result};
-use crate::formats::inf::{FileCopy, Inf, ParseOptions, Version, files};
+use crate::formats::inf::{FileCopy, Inf, ParseOptions, Version, files, section};
 use crate::formats::szdd;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 
 /// Largest file of a package that is read.
 pub const MAX_FILE: u64 = 512 << 20;
-/// Largest INF.
-const MAX_INF: u64 = 16 << 20;
+/// Largest INF that is read, of a package or of an image.
+pub const MAX_INF: u64 = section::MAX_BYTES as u64;
 
 /// The paths of the INFs of a tree, sorted; what is no driver INF by its name is left out.
 #[must_use]
@@ -106,7 +106,11 @@ impl<'a> Package<'a> {
     ) -> Result<Self> {
         let by_path = index.clone();
         let file = by_path.0.get(&inf_path.to_lowercase()).and_then(|&index| source.list().get(index));
-        let file = file.ok_or_else(|| Error::not_found(format!("{inf_path} is not in {}", source.name())))?;
+        let file = file.ok_or_else(|| {
+            Error::not_found(format!("{inf_path} is not there"))
+                .in_file(source.name())
+                .remedy("give the folder that holds the driver's .inf file")
+        })?;
         let inf_bytes = source.read(file, MAX_INF).map_err(|e| e.in_file(&file.path))?;
         let inf = Inf::parse(&file.path, &inf_bytes, options)?;
         let version = Version::read(&inf)?;
@@ -225,6 +229,7 @@ impl<'a> Package<'a> {
         }
         Err(Error::not_found(format!("{stored_path} is not in the package"))
             .at(copy.position.into())
-            .in_file(self.inf.name()))
+            .in_file(self.inf.name())
+            .remedy("use the complete package of the vendor, with its files where the INF expects them"))
     }
 }

@@ -6,11 +6,12 @@
 use super::boot::BootCritical;
 use super::manifest::{Manifest, ManifestFile};
 use super::options::DriverOptions;
-use super::package::Package;
+use super::package::{MAX_FILE, Package};
 use super::registry_lines::{KeptValue, RegistryWriter, start_type};
 use super::report::{Added, How, ServiceReport};
 use super::select::{SelectedFile, Selection};
-use super::store::{ImageFiles, Put, Staged, StagedFile, file_version};
+use super::staged::{Staged, StagedFile};
+use super::store::{ImageFiles, Put, file_version};
 use crate::base::Result;
 use crate::base::hex;
 use crate::formats::hive::RegValue;
@@ -124,27 +125,25 @@ impl Job<'_, '_> {
         let Some(file) = self.staged.file(&selected.source.stored_path) else { return Ok(None) };
         let path = image.spelled(&format!("\\{folder}\\{name}"))?;
         let mut replaced_copy = None;
-        match image.read(&path)? {
-            Some(present) => {
-                let is_ours = self.manifest.owns_file(&path.to_string(), &hex::encode(&file.sha256));
-                if present == file.bytes && is_ours {
-                    // Another driver put the same file there; it goes when the last of them goes.
-                    done.files.push(manifest_file(&path, file, Some(file.sha256), None));
-                }
-                if self.completing || present == file.bytes {
-                    return Ok(Some(file.path.clone()));
-                }
-                if let Some(why) = self.stays(copy, &path, &present, file) {
-                    done.findings.push(why);
-                    return Ok(Some(file.path.clone()));
-                }
-                let copy_path = replaced_folder.child(name.as_str());
-                let reason = format!("{}: the file it replaces", self.reason());
-                image.put_bytes(&copy_path, present, &reason)?;
-                replaced_copy = Some(copy_path.to_string());
+        if image.is_file(&path)? {
+            let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
+            if is_same && self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256)) {
+                // Another driver put the same file there; it goes when the last of them goes.
+                done.files.push(manifest_file(&path, file, Some(sha256), None));
             }
-            None if copy.flags & FileCopy::REPLACE_ONLY != 0 => return Ok(None),
-            None => {}
+            if self.completing || is_same {
+                return Ok(Some(file.path.clone()));
+            }
+            if let Some(why) = self.stays(copy, &path, image, file)? {
+                done.findings.push(why);
+                return Ok(Some(file.path.clone()));
+            }
+            let copy_path = replaced_folder.child(name.as_str());
+            let reason = format!("{}: the file it replaces", self.reason());
+            image.copy(&path, &copy_path, &reason)?;
+            replaced_copy = Some(copy_path.to_string());
+        } else if copy.flags & FileCopy::REPLACE_ONLY != 0 {
+            return Ok(None);
         }
         let put = image.put(&path, file, &format!("{}: {}", self.reason(), what(name)))?;
         if let Put::Written { replaced } = put {
@@ -155,16 +154,24 @@ impl Job<'_, '_> {
     }
 
     /// Why a file that is there is not replaced, if it is not.
-    fn stays(&self, copy: &FileCopy, path: &WimPath, present: &[u8], file: &StagedFile) -> Option<String> {
+    fn stays(
+        &self,
+        copy: &FileCopy,
+        path: &WimPath,
+        image: &ImageFiles<'_>,
+        file: &StagedFile,
+    ) -> Result<Option<String>> {
         if copy.flags & FileCopy::NO_OVERWRITE != 0 {
-            return Some(format!("{path} is there and stays: its INF says so"));
+            return Ok(Some(format!("{path} is there and stays: its INF says so")));
         }
-        let (old, new) = file_version(present).zip(file_version(&file.bytes))?;
-        if old <= new || self.options.force {
-            return None;
-        }
+        let old = image.read(path)?.and_then(|bytes| file_version(&bytes));
+        let new = file_version(&file.read(MAX_FILE)?);
+        let Some((old, new)) = old.zip(new).filter(|(old, new)| old > new && !self.options.force) else {
+            return Ok(None);
+        };
         let text = |v: [u16; 4]| v.map(|part| part.to_string()).join(".");
-        Some(format!("{path} is there in version {} and stays; the package has {}", text(old), text(new)))
+        let (old, new) = (text(old), text(new));
+        Ok(Some(format!("{path} is there in version {old} and stays; the package has {new}")))
     }
 
     /// Writes its services and their framework versions.
@@ -241,7 +248,7 @@ fn manifest_file(
 ) -> ManifestFile {
     ManifestFile {
         path: path.to_string(),
-        sha256: hex::encode(&file.sha256),
+        sha256: hex::encode(&file.digests.sha256),
         replaced_sha256: replaced.map(|digest| hex::encode(&digest)),
         replaced_copy,
     }

@@ -11,6 +11,7 @@ use super::framework::{self, KmdfVersion};
 use super::sha2_updates;
 use super::store::{ImageFiles, file_version};
 use crate::base::{Error, Result};
+use crate::servicing::cbs;
 use crate::servicing::hive_set::{HiveName, HiveSet};
 use crate::servicing::target::{ImageTarget, StoreGeneration};
 
@@ -143,11 +144,8 @@ struct Checker<'c, 'i, 'v> {
     checks: Vec<Check>,
 }
 
-/// Class GUIDs.
-const USB: &str = "{36FC9E60-C465-11CF-8056-444553540000}";
 /// Host controller drivers that came with Windows 7, all of USB 2 or older.
 const OLD_HOSTS: [&str; 4] = ["usbehci", "usbohci", "usbuhci", "usbhub"];
-const CBS_PACKAGES: &str = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\Packages";
 
 impl Checker<'_, '_, '_> {
     fn note(&mut self, what: &str, state: CheckState, found: impl Into<String>, remedy: Option<&str>) {
@@ -257,24 +255,13 @@ impl Checker<'_, '_, '_> {
 
     /// True when an update's package is installed, permanent or superseded.
     fn has_update(&mut self, number: &str) -> Result<bool> {
-        const PRESENT: [u32; 3] = [0x70, 0x80, 0x50];
-        let wanted = format!("package_for_{number}~").to_lowercase();
-        for name in self.hives.subkeys(HiveName::Software, CBS_PACKAGES)? {
-            if name.to_lowercase().starts_with(&wanted) {
-                let key = format!("{CBS_PACKAGES}\\{name}");
-                let state = self.hives.get(HiveName::Software, &key, "CurrentState")?;
-                if state.and_then(|value| value.as_dword()).is_some_and(|state| PRESENT.contains(&state)) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
+        Ok(cbs::has_one_of(self.hives, &[number])? == Some(true))
     }
 
     fn usb3(&mut self) -> Result<()> {
         self.service_pack();
         let usb = |binding: &Binding| {
-            binding.class_guid.as_deref().is_some_and(|guid| guid.eq_ignore_ascii_case(USB))
+            binding.class_guid.as_deref().is_some_and(|guid| guid.eq_ignore_ascii_case(boot::USB))
                 && !binding
                     .service
                     .as_deref()
@@ -422,7 +409,8 @@ impl Checker<'_, '_, '_> {
         })?;
         let remedy = "add Intel's RST VMD driver (iaStorVD) for this Windows, to boot.wim too";
         self.driver("Volume Management Device", &vmd, Boots::Yes, remedy)?;
-        if self.target.generation == StoreGeneration::Modern && !boot::is_boot_critical_in(self.hives, SCSI)?
+        if self.target.generation == StoreGeneration::Modern
+            && !boot::is_boot_critical_in(self.hives, boot::SCSI_ADAPTER)?
         {
             let text = "the image does not count storage controllers as needed to boot";
             self.note("device class", CheckState::Warning, text, Some("check the image's class properties"));
@@ -430,8 +418,6 @@ impl Checker<'_, '_, '_> {
         Ok(())
     }
 }
-
-const SCSI: &str = "{4D36E97B-E325-11CE-BFC1-08002BE10318}";
 
 /// Whether Windows may have to boot from the devices of a check.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -159,10 +159,10 @@ impl Removal<'_> {
             }
             match &file.replaced_copy {
                 Some(copy) => {
-                    if let Some(original) = self.image.read(&WimPath::parse(copy)?)? {
-                        let reason = format!("{reason}: the file it had replaced");
-                        self.image.put_bytes(&path, original, &reason)?;
-                        self.image.remove(&WimPath::parse(copy)?, &reason);
+                    let copy = WimPath::parse(copy)?;
+                    let reason = format!("{reason}: the file it had replaced");
+                    if self.image.copy(&copy, &path, &reason)? {
+                        self.image.remove(&copy, &reason);
                     }
                 }
                 None => {
@@ -364,26 +364,18 @@ fn hand_over_file(
         return Ok(true);
     }
     heir.replaced_sha256.clone_from(&file.replaced_sha256);
-    let original = match &file.replaced_copy {
-        Some(copy) => image.read(&WimPath::parse(copy)?)?,
-        None => None,
-    };
-    match original {
-        Some(original) => {
-            let path = image.spelled(&copy_path)?;
-            let before = image.savepoint();
-            image.put_bytes(&path, original, "driver removed: the file it had replaced")?;
-            made_folders.extend(image.made_since(&before));
+    if let Some(copy) = &file.replaced_copy {
+        let (copy, path) = (WimPath::parse(copy)?, image.spelled(&copy_path)?);
+        let (before, reason) = (image.savepoint(), "driver removed: the file it had replaced");
+        if image.copy(&copy, &path, reason)? {
+            made_folders.extend(image.made_since(before));
             heir.replaced_copy = Some(path.to_string());
-            if let Some(copy) = &file.replaced_copy {
-                image.remove(&WimPath::parse(copy)?, "driver removed: the file it had replaced");
-            }
+            image.remove(&copy, reason);
+            return Ok(true);
         }
-        None => {
-            if let Some(copy) = heir.replaced_copy.take() {
-                image.remove(&WimPath::parse(&copy)?, "driver removed: the file it had put there");
-            }
-        }
+    }
+    if let Some(copy) = heir.replaced_copy.take() {
+        image.remove(&WimPath::parse(&copy)?, "driver removed: the file it had put there");
     }
     Ok(true)
 }

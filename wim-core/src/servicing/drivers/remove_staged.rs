@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::boot;
-use super::database::{self, CATALOG_FOLDER, FILE_REPOSITORY, HIVES, INF_FOLDER, OEM_INF_MAP, ROOT};
+use super::database::{
+    self, CATALOG_FOLDER, FILE_REPOSITORY, HIVES, INF_FOLDER, LOCKDOWN, OEM_INF_MAP, ROOT,
+};
 use super::manifest::ManifestEntry;
 use super::registry_lines::OWNERS;
 use super::store::ImageFiles;
@@ -14,8 +16,6 @@ use crate::base::Result;
 use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
-
-const LOCKDOWN: &str = "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles";
 
 /// A package that Windows staged.
 pub(super) struct Staged {

@@ -7,18 +7,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::boot;
-use super::package::{Package, SourceFile};
+use super::package::{MAX_INF, Package, SourceFile};
 use crate::base::{Architecture, Error, ErrorKind, Result};
 use crate::formats::inf::decoration::Mismatch;
 use crate::formats::inf::{
-    FileCopy, IncludedInfs, Inf, Install, Models, ParseOptions, TargetWindows, Undecorated, install, models,
+    FileCopy, IncludedInfs, Inf, Install, Models, ParseOptions, TargetWindows, Undecorated, Version, install,
+    models,
 };
 use crate::image::WimPath;
 use crate::image::edit::View;
 use crate::servicing::hive_set::{HiveName, HiveSet};
-
-/// Largest INF of an image that `Include` reads.
-const MAX_INCLUDED_INF: u64 = 16 << 20;
 
 /// One install section with the devices that use it.
 #[derive(Debug)]
@@ -117,7 +115,7 @@ impl IncludedInfs for ImageInfs<'_> {
         let path = WimPath::parse("\\Windows\\INF").and_then(|folder| folder.join(name)).ok()?;
         let options = ParseOptions { language: self.language, ..ParseOptions::default() };
         let inf = (path.components().len() == 3)
-            .then(|| self.view.read(&path, MAX_INCLUDED_INF).ok())
+            .then(|| self.view.read(&path, MAX_INF).ok())
             .flatten()
             .and_then(|bytes| Inf::parse(name, &bytes, options).ok())
             .map(Arc::new);
@@ -190,7 +188,9 @@ pub fn select_with(
     }
     if installs.is_empty() {
         return Err(NotSelected::Refused(
-            Error::new(ErrorKind::Format, "none of its devices has an install section").in_file(inf.name()),
+            Error::new(ErrorKind::Format, "none of its devices has an install section")
+                .in_file(inf.name())
+                .remedy("use another version of the vendor's package"),
         ));
     }
     let files = find_files(package, &installs, target.arch, &mut findings)?;
@@ -312,22 +312,26 @@ fn find_files(
     Ok(files.into_values().collect())
 }
 
+/// The class GUID that an INF names, else that of its class name, where it is one of [`boot::CLASSES`].
+#[must_use]
+pub fn own_class_guid(version: &Version) -> Option<&str> {
+    let own = version.class_guid.as_deref().filter(|guid| is_guid(guid));
+    own.or_else(|| Some(boot::class_by_name(version.class.as_deref()?)?.guid))
+}
+
 /// The class GUID of a package: its own, else that of its class name here or in the image.
 ///
 /// # Errors
 /// `Format` when neither is known; what reading the hive gives.
 pub fn class_guid(package: &Package<'_>, hives: &mut HiveSet<'_>) -> Result<String> {
     let version = package.version();
-    if let Some(guid) = version.class_guid.as_deref().filter(|guid| is_guid(guid)) {
+    if let Some(guid) = own_class_guid(version) {
         return Ok(guid.to_owned());
     }
     let inf = package.inf();
     let Some(name) = &version.class else {
         return Err(inf.error(version.position, "[Version] names neither a class nor a class GUID"));
     };
-    if let Some(class) = boot::class_by_name(name) {
-        return Ok(class.guid.to_owned());
-    }
     if let Some(&set) = hives.control_sets()?.first() {
         let key = format!("ControlSet{set:03}\\Control\\Class");
         for guid in hives.subkeys(HiveName::System, &key)? {

@@ -5,28 +5,20 @@
 
 use super::store::{ImageFiles, file_version};
 use crate::base::Result;
-use crate::servicing::hive_set::{HiveName, HiveSet};
+use crate::servicing::cbs;
+use crate::servicing::hive_set::HiveSet;
 
-const PACKAGES: &str = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\Packages";
 /// Updates that bring SHA-2.
-const UPDATES: [&str; 2] = ["package_for_kb4474419~", "package_for_kb3033929~"];
-/// `CurrentState` of a package that is there: installed, permanent, superseded by something newer.
-const PRESENT: [u32; 3] = [0x70, 0x80, 0x50];
+const UPDATES: [&str; 2] = ["KB4474419", "KB3033929"];
 
 /// Whether the image checks SHA-2 signatures of drivers; none when nothing in it tells.
 ///
 /// # Errors
 /// What reading the SOFTWARE hive or the boot loader gives.
 pub fn knows_sha2(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Option<bool>> {
-    let packages = hives.subkeys(HiveName::Software, PACKAGES)?;
-    for name in &packages {
-        if !UPDATES.iter().any(|update| name.to_lowercase().starts_with(update)) {
-            continue;
-        }
-        let state = hives.get(HiveName::Software, &format!("{PACKAGES}\\{name}"), "CurrentState")?;
-        if state.and_then(|value| value.as_dword()).is_some_and(|state| PRESENT.contains(&state)) {
-            return Ok(Some(true));
-        }
+    let has_update = cbs::has_one_of(hives, &UPDATES)?;
+    if has_update == Some(true) {
+        return Ok(has_update);
     }
     let path = image.spelled("\\Windows\\System32\\winload.exe")?;
     let version = image.read(&path)?.and_then(|bytes| file_version(&bytes));
@@ -35,7 +27,6 @@ pub fn knows_sha2(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Opt
         Some([6, 1, 7601, revision]) => Some((18741..20000).contains(&revision) || revision >= 22948),
         Some([6, 0 | 1, ..]) => Some(false),
         Some(_) => Some(true),
-        None if packages.is_empty() => None,
-        None => Some(false),
+        None => has_update,
     })
 }

@@ -3,16 +3,17 @@
 //! Source: drivers.md 7. What is checked is said, and no more: the signature, the chain inside the catalog, and whether it ends in a
 //! root of Microsoft's. Roots of vendors' certificates are not shipped; whether such a chain is to be trusted is left to Windows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use super::store::{Staged, StagedFile};
-use crate::base::{Architecture, Sha1Hasher};
+use super::staged::{Staged, StagedFile};
+use crate::base::{Architecture, Result};
 use crate::formats::catalog::{Catalog, Certificate, DigestKind, SignatureCheck, Signer};
 use crate::formats::inf::TargetWindows;
 use crate::formats::pe::PeFile;
+use crate::servicing::file_digests::FileDigests;
+use crate::servicing::package_files::PackageFiles;
 
 /// Extended key usages of Microsoft's own signers.
 const WHQL: &str = "1.3.6.1.4.1.311.10.3.5";
@@ -63,7 +64,7 @@ pub struct SignatureReport {
     pub time_stamp: Option<String>,
     /// Files the catalog does not vouch for.
     pub not_covered: Vec<String>,
-    /// Whether the catalog names the Windows version; none when it names none at all.
+    /// Whether the catalog names the Windows version for all files of the package; none when it names none at all.
     pub os_attribute_fits: Option<bool>,
     /// Nothing in it can be checked by a Windows that knows SHA-1 alone.
     pub needs_sha2: bool,
@@ -132,20 +133,25 @@ pub fn check(staged: &Staged, target: &TargetWindows) -> SignatureReport {
             Some("the package has no catalog".to_owned()),
         );
     };
-    let Some(file) = staged.file(name) else {
-        return SignatureReport::new(SignatureStatus::Unsigned, Some(format!("{name} is not there")));
+    let parsed = match staged.catalog_bytes() {
+        Ok(Some(bytes)) => Catalog::parse(&bytes),
+        Ok(None) => {
+            return SignatureReport::new(SignatureStatus::Unsigned, Some(format!("{name} is not there")));
+        }
+        Err(e) => Err(e),
     };
-    let catalog = match Catalog::parse(&file.bytes) {
+    let catalog = match parsed {
         Ok(catalog) => catalog,
         Err(e) => {
             return SignatureReport::new(SignatureStatus::CatalogInvalid, Some(e.in_file(name).to_string()));
         }
     };
-    let mut report = describe(&catalog, target);
+    let mut report = describe(&catalog);
+    report.os_attribute_fits = os_attribute_fits(&catalog, staged, target);
     let known: HashSet<&[u8]> = catalog.list.members.iter().map(|member| member.digest.as_slice()).collect();
     let others = staged.files.iter().filter(|other| !other.path.eq_ignore_ascii_case(name));
     report.not_covered =
-        others.filter(|other| !is_covered(other, &known)).map(|other| other.path.clone()).collect();
+        others.filter(|other| !is_covered(&other.digests, &known)).map(|other| other.path.clone()).collect();
     if report.status != SignatureStatus::CatalogInvalid && !report.not_covered.is_empty() {
         report.status = SignatureStatus::NotCovered;
         let mut reason = format!("{name} does not vouch for {}", report.not_covered.join(", "));
@@ -159,8 +165,8 @@ pub fn check(staged: &Staged, target: &TargetWindows) -> SignatureReport {
     report
 }
 
-/// Everything but coverage.
-fn describe(catalog: &Catalog, target: &TargetWindows) -> SignatureReport {
+/// Everything but what the files of the package decide.
+fn describe(catalog: &Catalog) -> SignatureReport {
     let Some(signer) = catalog.signed.signer() else {
         return SignatureReport::new(
             SignatureStatus::CatalogInvalid,
@@ -188,7 +194,6 @@ fn describe(catalog: &Catalog, target: &TargetWindows) -> SignatureReport {
     report.signature_digest = signer.digest.map(|kind| kind.name().to_owned());
     report.not_after = leaf.map(|certificate| certificate.not_after.clone());
     report.time_stamp.clone_from(&signer.time_stamp);
-    report.os_attribute_fits = os_attribute_fits(catalog, target);
     report.needs_sha2 = signer.digest.is_some_and(|kind| kind != DigestKind::Sha1)
         || (!digests.is_empty() && !digests.contains(&DigestKind::Sha1));
     report
@@ -219,73 +224,74 @@ fn kind_of(leaf: &Certificate, signer: &Signer) -> (SignatureStatus, Option<Stri
     (status, None)
 }
 
-/// Whether the catalog's `OSAttr` or `OS` names the version of `target`.
-fn os_attribute_fits(catalog: &Catalog, target: &TargetWindows) -> Option<bool> {
-    let lists: Vec<&str> = catalog.list.members.iter().filter_map(|m| m.os_attributes.as_deref()).collect();
-    if lists.is_empty() {
-        return None;
+/// Whether the catalog names the version of `target` for every file for which it names any; none when it names none at all.
+fn os_attribute_fits(catalog: &Catalog, staged: &Staged, target: &TargetWindows) -> Option<bool> {
+    let mut fits: HashMap<&[u8], bool> = HashMap::new();
+    for member in &catalog.list.members {
+        if let Some(list) = &member.os_attributes {
+            *fits.entry(&member.digest).or_default() |= names_version(list, target);
+        }
     }
-    // `2:6.1` is NT 6.1; `2:6.x` and `2:6.1;` with a build occur.
+    let of_file = |file: &StagedFile| {
+        let known = file.digests.known_by().filter_map(|digest| fits.get(digest).copied());
+        known.reduce(|any, fits| any || fits)
+    };
+    staged.files.iter().filter_map(of_file).reduce(|all, fits| all && fits)
+}
+
+/// True when a member's `OSAttr` has the version of `target`: `2:6.1` is NT 6.1; `2:6.x` and `2:6.1;` with a build occur.
+fn names_version(list: &str, target: &TargetWindows) -> bool {
     let wanted = format!("2:{}.{}", target.major, target.minor);
     let any = format!("2:{}.x", target.major);
-    Some(lists.iter().flat_map(|list| list.split(',')).any(|item| {
-        let item = item.trim();
+    list.split(',').map(str::trim).any(|item| {
         item.eq_ignore_ascii_case(&any) || item == wanted || item.starts_with(&format!("{wanted}."))
-    }))
+    })
 }
 
 /// The bytes of a text with CR LF line ends, if that is what the catalog vouches for: version control systems change them
 /// after a vendor has signed.
 fn with_signed_line_ends(file: &StagedFile, known: &HashSet<&[u8]>) -> Option<Vec<u8>> {
-    if file.bytes.contains(&b'\r') || !file.bytes.contains(&b'\n') || PeFile::looks_like_one(&file.bytes) {
+    let text = file.text()?;
+    if text.contains(&b'\r') || !text.contains(&b'\n') || PeFile::looks_like_one(&text) {
         return None;
     }
-    let mut bytes = Vec::with_capacity(file.bytes.len() + file.bytes.len() / 20);
-    for &byte in file.bytes.iter() {
+    let mut bytes = Vec::with_capacity(text.len() + text.len() / 20);
+    for &byte in text.iter() {
         if byte == b'\n' {
             bytes.push(b'\r');
         }
         bytes.push(byte);
     }
-    let is_known = known.contains(&sha1(&[&bytes])[..]) || known.contains(&Sha256::digest(&bytes)[..]);
-    is_known.then_some(bytes)
+    is_covered(&FileDigests::of_bytes(&bytes), known).then_some(bytes)
 }
 
 /// Gives files back the line ends with which their catalog vouches for them; names of those files go to `restored`.
 ///
 /// Nothing else ever changes a file of a package: here the catalog's digest proves that the result is the vendor's file.
-#[must_use]
-pub fn restore_line_ends(staged: Staged, restored: &mut Vec<String>) -> Staged {
-    let catalog = staged.catalog.as_ref().and_then(|name| staged.file(name));
-    let Some(list) = catalog.and_then(|file| Catalog::parse_list(&file.bytes).ok()) else { return staged };
+///
+/// # Errors
+/// What keeping them in `source`, where the package comes from, gives.
+pub fn restore_line_ends(
+    staged: Staged,
+    source: &dyn PackageFiles,
+    restored: &mut Vec<String>,
+) -> Result<Staged> {
+    let bytes = staged.catalog_bytes().ok().flatten();
+    let Some(list) = bytes.and_then(|bytes| Catalog::parse_list(&bytes).ok()) else { return Ok(staged) };
     let known: HashSet<&[u8]> = list.members.iter().map(|member| member.digest.as_slice()).collect();
     let mut changed = Vec::new();
     for (index, file) in staged.files.iter().enumerate() {
-        if !is_covered(file, &known)
+        if !is_covered(&file.digests, &known)
             && let Some(bytes) = with_signed_line_ends(file, &known)
         {
             restored.push(file.path.clone());
             changed.push((index, bytes));
         }
     }
-    if changed.is_empty() { staged } else { staged.with_bytes(changed) }
+    if changed.is_empty() { Ok(staged) } else { staged.with_bytes(changed, source) }
 }
 
-/// True when one of the file's four digests is known.
-fn is_covered(file: &StagedFile, known: &HashSet<&[u8]>) -> bool {
-    if known.contains(&file.sha256[..]) || known.contains(&sha1(&[&file.bytes])[..]) {
-        return true;
-    }
-    let pieces = PeFile::parse(&file.bytes).ok().and_then(|pe| pe.authenticode_pieces());
-    pieces.is_some_and(|pieces| {
-        let mut sha256 = Sha256::new();
-        pieces.iter().for_each(|piece| sha256.update(piece));
-        known.contains(&sha256.finalize()[..]) || known.contains(&sha1(&pieces)[..])
-    })
-}
-
-fn sha1(pieces: &[&[u8]]) -> [u8; 20] {
-    let mut hasher = Sha1Hasher::new();
-    pieces.iter().for_each(|piece| hasher.update(piece));
-    hasher.finish().0
+/// True when one of the file's digests is known.
+fn is_covered(file: &FileDigests, known: &HashSet<&[u8]>) -> bool {
+    file.known_by().any(|digest| known.contains(digest))
 }

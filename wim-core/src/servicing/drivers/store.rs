@@ -1,201 +1,21 @@
-//! The files of a package as an image keeps them: identity, checks of its binaries, and where each file goes.
+//! An image with the files that drivers put into it: what is there, what is put, replaced and removed, and the way back.
 //!
-//! Source: drivers.md 3.1, 3.2 and 3.7. Files are found in the image without regard to case and keep their spelling; a newer
-//! version is never replaced by an older one unless that is asked for.
+//! Source: drivers.md 3.7. Files are found in the image without regard to case and keep their spelling. No file is held: they are
+//! known by their digests, and read where somebody has to look into them.
 
-use std::collections::btree_map::Entry;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::package::{MAX_FILE, Package, Packing, file_name};
-use super::select::Selection;
-use crate::base::hex;
-use crate::base::{Architecture, Error, ErrorKind, Result};
-use crate::formats::cab::{self, Cabinet};
+use super::package::MAX_FILE;
+use super::staged::StagedFile;
+use crate::base::{Error, ErrorKind, Result};
 use crate::formats::pe::{FileVersion, PeFile};
-use crate::formats::szdd;
 use crate::image::WimPath;
-use crate::image::edit::{Action, Change, Content, Security, Times, View};
-use crate::servicing::package_files::{HashedBytes, PackageFile};
-
-/// A file of a package, read.
-#[derive(Clone, Debug)]
-pub struct StagedFile {
-    /// Path below the INF's folder, with backslashes.
-    pub path: String,
-    /// Its bytes, expanded.
-    pub bytes: Arc<[u8]>,
-    /// SHA-256 of the bytes.
-    pub sha256: [u8; 32],
-    /// Where an image's file gets them from when it is written.
-    pub content: Content,
-    /// Times, if known.
-    pub times: Option<Times>,
-}
-
-impl StagedFile {
-    fn read(package: &Package<'_>, file: &PackageFile, path: &str, packing: &Packing) -> Result<Self> {
-        let source = package.source();
-        let (read, content) = if *packing == Packing::Plain {
-            let read = source.read_hashed(file, MAX_FILE).map_err(|e| e.in_file(&file.path))?;
-            (read, source.content(file)?)
-        } else {
-            let packed = source.read(file, MAX_FILE).map_err(|e| e.in_file(&file.path))?;
-            let bytes: Arc<[u8]> = expand(&packed, packing, &file.path)?.into();
-            (HashedBytes::of(bytes.clone()), Content::Bytes(bytes))
-        };
-        Ok(Self {
-            path: path.to_owned(),
-            sha256: read.sha256,
-            bytes: read.bytes,
-            content,
-            times: file.last_write.map(Times::all),
-        })
-    }
-}
-
-/// The file that is packed in `bytes`, which messages call `name`.
-fn expand(bytes: &[u8], packing: &Packing, name: &str) -> Result<Vec<u8>> {
-    let is_cabinet = bytes.starts_with(&cab::Header::SIGNATURE);
-    let wanted = match packing {
-        Packing::InCabinet(member) => Some(member),
-        _ if !is_cabinet => return szdd::expand(bytes).map_err(|e| e.in_file(name)),
-        _ => None,
-    };
-    let cabinet = Cabinet::open(Arc::new(bytes.to_vec()), name)?;
-    let is_wanted = |member: &&cab::Member| {
-        let own = member.name.rsplit(['\\', '/']).next().unwrap_or_default();
-        wanted.is_none_or(|wanted| own.eq_ignore_ascii_case(wanted))
-    };
-    match (cabinet.members().iter().find(is_wanted), cabinet.members().len(), wanted) {
-        (Some(member), 1, _) | (Some(member), _, Some(_)) => cabinet.read_member(member, MAX_FILE),
-        (_, _, Some(wanted)) => {
-            Err(Error::not_found(format!("{wanted} is not in the cabinet that the INF names for it"))
-                .in_file(name)
-                .remedy("use the complete package of the vendor"))
-        }
-        (_, count, None) => Err(Error::new(
-            ErrorKind::Format,
-            format!("a compressed file must hold one file; this cabinet has {count}"),
-        )
-        .in_file(name)),
-    }
-}
-
-/// All files of a package that an image needs: the INF, the catalog and what is copied, each once, sorted by path.
-#[derive(Clone, Debug)]
-pub struct Staged {
-    /// The files.
-    pub files: Vec<StagedFile>,
-    /// SHA-256 over the sorted list of paths, sizes and digests: what makes two packages the same.
-    pub identity: [u8; 32],
-    /// The catalog's name, when the INF names one and it is there.
-    pub catalog: Option<String>,
-}
-
-impl Staged {
-    /// Reads the files that `selection` needs.
-    ///
-    /// # Errors
-    /// What reading a file or expanding it gives.
-    pub fn read(package: &Package<'_>, selection: &Selection, arch: Architecture) -> Result<Self> {
-        let mut files = BTreeMap::new();
-        if let Some(inf) = package.inf_file() {
-            let staged = StagedFile::read(package, inf, package.inf_name(), &Packing::Plain)?;
-            files.insert(staged.path.to_lowercase(), staged);
-        }
-        let mut catalog = None;
-        if let Some((name, Some(file))) = package.catalog(arch) {
-            catalog = Some(file_name(&file.path).to_owned());
-            let staged = StagedFile::read(package, file, file_name(&file.path), &Packing::Plain)?;
-            files.insert(name.to_lowercase(), staged);
-        }
-        for selected in &selection.files {
-            let source = &selected.source;
-            if let Entry::Vacant(slot) = files.entry(source.stored_path.to_lowercase()) {
-                // The spelling on the host is what the vendor ships; the INF's may differ in case.
-                let path = spelled_like(&source.stored_path, &source.file.path);
-                slot.insert(StagedFile::read(package, &source.file, &path, &source.packing)?);
-            }
-        }
-        Ok(Self::of(files.into_values().collect(), catalog))
-    }
-
-    /// These files, sorted by path.
-    pub(super) fn of(files: Vec<StagedFile>, catalog: Option<String>) -> Self {
-        let mut hasher = Sha256::new();
-        for file in &files {
-            hasher.update(file.path.to_lowercase().as_bytes());
-            hasher.update([0]);
-            hasher.update((file.bytes.len() as u64).to_le_bytes());
-            hasher.update(file.sha256);
-        }
-        Self { files, identity: hasher.finalize().into(), catalog }
-    }
-
-    /// The same package with other bytes in some of its files, given by their index.
-    #[must_use]
-    pub fn with_bytes(mut self, changed: Vec<(usize, Vec<u8>)>) -> Self {
-        for (index, bytes) in changed {
-            if let Some(file) = self.files.get_mut(index) {
-                file.sha256 = Sha256::digest(&bytes).into();
-                file.bytes = bytes.into();
-                file.content = Content::Bytes(file.bytes.clone());
-            }
-        }
-        Self::of(self.files, self.catalog)
-    }
-
-    /// The file at a path below the INF's folder.
-    #[must_use]
-    pub fn file(&self, path: &str) -> Option<&StagedFile> {
-        let path = path.to_lowercase();
-        self.files.iter().find(|file| file.path.to_lowercase() == path)
-    }
-
-    /// The first `digits` hexadecimal digits of the identity.
-    #[must_use]
-    pub fn hash(&self, digits: usize) -> String {
-        hex::encode(&self.identity).chars().take(digits).collect()
-    }
-}
-
-/// `wanted` in the spelling of `found`, when that ends in the same path but for case.
-fn spelled_like(wanted: &str, found: &str) -> String {
-    let start = found.len().checked_sub(wanted.len());
-    match start.and_then(|start| found.get(start..)) {
-        Some(tail) if tail.to_lowercase() == wanted.to_lowercase() => tail.to_owned(),
-        _ => wanted.to_owned(),
-    }
-}
-
-/// Checks that the kernel binaries among `files` are made for `arch`, whatever the INF says.
-///
-/// # Errors
-/// `InvalidInput` that names the file and both architectures; `Format` when a `.sys` file is no program at all.
-pub fn check_machines(selection: &Selection, staged: &Staged, arch: Architecture) -> Result<()> {
-    for selected in &selection.files {
-        let name = &selected.copy.destination_name;
-        if !name.to_lowercase().ends_with(".sys") {
-            continue;
-        }
-        let Some(file) = staged.file(&selected.source.stored_path) else { continue };
-        let pe = PeFile::parse(&file.bytes).map_err(|e| e.in_file(&file.path))?;
-        if pe.architecture() == Some(arch) {
-            continue;
-        }
-        let found =
-            pe.architecture().map_or_else(|| format!("machine {:#06x}", pe.machine()), |a| a.to_string());
-        return Err(Error::invalid_input(format!(
-            "{} is a driver for {found}, the image is {arch}, although the INF offers it for {arch}",
-            file.path
-        ))
-        .remedy(format!("use the vendor's package for {arch}")));
-    }
-    Ok(())
-}
+use crate::image::edit::{Action, Change, Content, Security, Times, View, as_spelt};
+use crate::servicing::file_digests::FileDigests;
 
 /// The file version of a program; none when it is none or has none.
 #[must_use]
@@ -203,23 +23,40 @@ pub fn file_version(bytes: &[u8]) -> Option<FileVersion> {
     PeFile::parse(bytes).ok()?.file_version()
 }
 
+/// A file that this job has put into the image.
+#[derive(Clone)]
+struct Written {
+    size: u64,
+    sha256: [u8; 32],
+    content: Content,
+}
+
 /// An image with the files that this job has put into it so far.
 pub struct ImageFiles<'a> {
     view: &'a dyn View,
-    written: BTreeMap<String, Arc<[u8]>>,
+    written: BTreeMap<String, Written>,
     /// Files and directories that were removed.
     removed: BTreeSet<String>,
     /// Directories that were not there, as spelt.
     made: BTreeMap<String, String>,
     changes: Vec<Change>,
+    /// What undoes the changes to the three maps above, in order.
+    undo: Vec<Undo>,
+    security_of_files: OnceCell<Security>,
+}
+
+/// One entry of a map as it was before a change.
+enum Undo {
+    Written(String, Option<Written>),
+    Removed(String, bool),
+    Made(String, Option<String>),
 }
 
 /// A moment to which an [`ImageFiles`] can go back.
+#[derive(Clone, Copy)]
 pub struct FilesSavepoint {
     changes: usize,
-    written: BTreeMap<String, Arc<[u8]>>,
-    removed: BTreeSet<String>,
-    made: BTreeMap<String, String>,
+    undo: usize,
 }
 
 impl<'a> ImageFiles<'a> {
@@ -232,6 +69,8 @@ impl<'a> ImageFiles<'a> {
             removed: BTreeSet::new(),
             made: BTreeMap::new(),
             changes: Vec::new(),
+            undo: Vec::new(),
+            security_of_files: OnceCell::new(),
         }
     }
 
@@ -256,29 +95,55 @@ impl<'a> ImageFiles<'a> {
     /// A mark to come back to with [`Self::roll_back`].
     #[must_use]
     pub fn savepoint(&self) -> FilesSavepoint {
-        let (written, removed) = (self.written.clone(), self.removed.clone());
-        FilesSavepoint { changes: self.changes.len(), written, removed, made: self.made.clone() }
+        FilesSavepoint { changes: self.changes.len(), undo: self.undo.len() }
     }
 
-    /// Directories that came into being since `savepoint`, parents first.
+    /// Directories that came into being since `savepoint` and are still there, parents first.
     #[must_use]
-    pub fn made_since(&self, savepoint: &FilesSavepoint) -> Vec<String> {
-        let new = self.made.iter().filter(|(key, _)| !savepoint.made.contains_key(*key));
-        new.map(|(_, path)| path.clone()).collect()
+    pub fn made_since(&self, savepoint: FilesSavepoint) -> Vec<String> {
+        let since = self.undo.iter().skip(savepoint.undo);
+        let made = since.filter_map(|undo| match undo {
+            Undo::Made(key, None) => Some((key, self.made.get(key)?)),
+            _ => None,
+        });
+        // An order by key puts parents first.
+        made.collect::<BTreeMap<_, _>>().into_values().cloned().collect()
     }
 
     /// How many changes were asked for since `savepoint`.
     #[must_use]
-    pub fn changes_since(&self, savepoint: &FilesSavepoint) -> usize {
+    pub fn changes_since(&self, savepoint: FilesSavepoint) -> usize {
         self.changes.len().saturating_sub(savepoint.changes)
     }
 
     /// Forgets what was asked for after `savepoint`.
     pub fn roll_back(&mut self, savepoint: FilesSavepoint) {
         self.changes.truncate(savepoint.changes);
-        self.written = savepoint.written;
-        self.removed = savepoint.removed;
-        self.made = savepoint.made;
+        while self.undo.len() > savepoint.undo {
+            match self.undo.pop() {
+                Some(Undo::Written(key, before)) => drop(set(&mut self.written, &key, before)),
+                Some(Undo::Made(key, before)) => drop(set(&mut self.made, &key, before)),
+                Some(Undo::Removed(key, true)) => drop(self.removed.insert(key)),
+                Some(Undo::Removed(key, false)) => drop(self.removed.remove(&key)),
+                None => break,
+            }
+        }
+    }
+
+    fn set_written(&mut self, key: &str, file: Option<Written>) {
+        let before = set(&mut self.written, key, file);
+        self.undo.push(Undo::Written(key.to_owned(), before));
+    }
+
+    fn set_made(&mut self, key: &str, spelt: Option<String>) {
+        let before = set(&mut self.made, key, spelt);
+        self.undo.push(Undo::Made(key.to_owned(), before));
+    }
+
+    fn forget_removal(&mut self, key: &str) {
+        if self.removed.remove(key) {
+            self.undo.push(Undo::Removed(key.to_owned(), true));
+        }
     }
 
     /// Remembers the directories above `path` that are not there yet.
@@ -291,9 +156,10 @@ impl<'a> ImageFiles<'a> {
             if !is_new {
                 break;
             }
-            self.removed.remove(&key(&folder));
+            let name = key(&folder);
+            self.forget_removal(&name);
             parent = folder.parent();
-            self.made.insert(key(&folder), folder.to_string());
+            self.set_made(&name, Some(folder.to_string()));
         }
     }
 
@@ -311,16 +177,7 @@ impl<'a> ImageFiles<'a> {
     /// # Errors
     /// As [`WimPath::parse`].
     pub fn spelled(&self, text: &str) -> Result<WimPath> {
-        let wanted = WimPath::parse(text)?;
-        let mut path = WimPath::root();
-        for name in wanted.components() {
-            let next = path.child(name.clone());
-            path = match self.view.entry(&next) {
-                Some(entry) => path.child(entry.name),
-                None => next,
-            };
-        }
-        Ok(path)
+        Ok(as_spelt(&WimPath::parse(text)?, self.view))
     }
 
     /// The bytes of a file; none when there is none.
@@ -328,19 +185,51 @@ impl<'a> ImageFiles<'a> {
     /// # Errors
     /// What reading it gives.
     pub fn read(&self, path: &WimPath) -> Result<Option<Arc<[u8]>>> {
-        if let Some(bytes) = self.written.get(&key(path)) {
-            return Ok(Some(bytes.clone()));
+        if let Some(written) = self.written.get(&key(path)) {
+            return written.content.read(MAX_FILE).map(Some);
         }
-        if self.is_removed(path) {
-            return Ok(None);
+        match self.is_file(path)? {
+            true => self.view.read(path, MAX_FILE).map(Some),
+            false => Ok(None),
         }
-        match self.view.entry(path) {
+    }
+
+    /// True when there is a file.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is a directory in its place.
+    pub fn is_file(&self, path: &WimPath) -> Result<bool> {
+        if self.written.contains_key(&key(path)) {
+            return Ok(true);
+        }
+        let entry = self.view.entry(path).filter(|_| !self.is_removed(path));
+        match entry {
             Some(entry) if entry.is_directory() => {
-                Err(Error::invalid_input(format!("{path} is a directory where a file should be put")))
+                Err(Error::invalid_input(format!("{path} is a directory where a file should be put"))
+                    .remedy("the image is no Windows as Microsoft made it; use its original"))
             }
-            Some(_) => self.view.read(path, MAX_FILE).map(Some),
-            None => Ok(None),
+            entry => Ok(entry.is_some()),
         }
+    }
+
+    /// True when the file at `path` has these bytes; false when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::is_file`]; what reading a file of unknown digest gives.
+    pub fn has(&self, path: &WimPath, file: &FileDigests) -> Result<bool> {
+        if let Some(written) = self.written.get(&key(path)) {
+            return Ok((written.size, written.sha256) == (file.size, file.sha256));
+        }
+        let Some(entry) = self.view.entry(path).filter(|entry| entry.size == file.size) else {
+            return self.is_file(path).map(|_| false);
+        };
+        if !self.is_file(path)? {
+            return Ok(false);
+        }
+        if file.size == 0 || !entry.digest.is_zero() {
+            return Ok(file.size == 0 || entry.digest == file.sha1);
+        }
+        Ok(Sha256::digest(self.view.read(path, MAX_FILE)?)[..] == file.sha256)
     }
 
     /// True when this job removed it, or a directory above it.
@@ -367,24 +256,12 @@ impl<'a> ImageFiles<'a> {
     /// # Errors
     /// What reading the present file gives.
     pub fn put(&mut self, path: &WimPath, file: &StagedFile, reason: &str) -> Result<Put> {
-        let present = self.read(path)?;
-        if present.as_deref() == Some(&*file.bytes) {
+        let FileDigests { size, sha256, .. } = file.digests;
+        if self.has(path, &file.digests)? {
             return Ok(Put::AlreadyThere);
         }
-        self.changes.push(Change {
-            path: path.clone(),
-            action: Action::PutFile {
-                content: file.content.clone(),
-                attributes: None,
-                times: file.times,
-                security: self.security_of_files(),
-            },
-            reason: reason.to_owned(),
-        });
-        self.note_parents(path);
-        self.removed.remove(&key(path));
-        self.written.insert(key(path), file.bytes.clone());
-        Ok(Put::Written { replaced: present.map(|bytes| Sha256::digest(&bytes).into()) })
+        let written = Written { size, sha256, content: file.content.clone() };
+        self.write(path, written, file.times, reason)
     }
 
     /// [`Self::put`] for bytes that are not of a package.
@@ -392,14 +269,45 @@ impl<'a> ImageFiles<'a> {
     /// # Errors
     /// As [`Self::put`].
     pub fn put_bytes(&mut self, path: &WimPath, bytes: Arc<[u8]>, reason: &str) -> Result<Put> {
-        let file = StagedFile {
-            path: path.to_string(),
-            sha256: Sha256::digest(&bytes).into(),
-            content: Content::Bytes(bytes.clone()),
-            bytes,
-            times: None,
+        let digests = FileDigests::of_bytes(&bytes);
+        let path_text = path.to_string();
+        let content = Content::Bytes(bytes);
+        self.put(path, &StagedFile { path: path_text, digests, content, times: None }, reason)
+    }
+
+    /// Puts a second file with the bytes of the one at `from`, if there is one; false when there is none.
+    ///
+    /// # Errors
+    /// What reading the file gives.
+    pub fn copy(&mut self, from: &WimPath, to: &WimPath, reason: &str) -> Result<bool> {
+        let Some(bytes) = self.read(from)? else { return Ok(false) };
+        let digests = FileDigests::of_bytes(&bytes);
+        let content = match (self.written.get(&key(from)), self.view.entry(from)) {
+            (Some(written), _) => written.content.clone(),
+            (None, Some(entry)) if !entry.digest.is_zero() => Content::Blob(entry.digest),
+            _ => Content::Bytes(bytes),
         };
-        self.put(path, &file, reason)
+        self.put(to, &StagedFile { path: to.to_string(), digests, content, times: None }, reason)?;
+        Ok(true)
+    }
+
+    fn write(&mut self, path: &WimPath, written: Written, times: Option<Times>, reason: &str) -> Result<Put> {
+        let present = self.read(path)?;
+        self.changes.push(Change {
+            path: path.clone(),
+            action: Action::PutFile {
+                content: written.content.clone(),
+                attributes: None,
+                times,
+                security: self.security_of_files(),
+            },
+            reason: reason.to_owned(),
+        });
+        self.note_parents(path);
+        let name = key(path);
+        self.forget_removal(&name);
+        self.set_written(&name, Some(written));
+        Ok(Put::Written { replaced: present.map(|bytes| Sha256::digest(&bytes).into()) })
     }
 
     /// Makes a directory unless it is there.
@@ -408,7 +316,7 @@ impl<'a> ImageFiles<'a> {
             return;
         }
         self.note_parents(path);
-        self.made.insert(key(path), path.to_string());
+        self.set_made(&key(path), Some(path.to_string()));
         let security = match WimPath::parse("\\Windows\\System32\\drivers") {
             Ok(sibling) if self.view.entry(&sibling).is_some() => Security::Like(sibling),
             _ => Security::Inherit,
@@ -423,21 +331,35 @@ impl<'a> ImageFiles<'a> {
     /// Removes a file or a directory.
     pub fn remove(&mut self, path: &WimPath, reason: &str) {
         let removed = key(path);
-        let below = format!("{removed}\\");
-        self.written.retain(|other, _| *other != removed && !other.starts_with(&below));
-        self.made.retain(|other, _| *other != removed && !other.starts_with(&below));
-        self.removed.insert(removed);
+        let is_gone = |other: &&String| {
+            other.strip_prefix(&removed).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+        };
+        let files: Vec<String> = self.written.keys().filter(is_gone).cloned().collect();
+        files.iter().for_each(|file| self.set_written(file, None));
+        let folders: Vec<String> = self.made.keys().filter(is_gone).cloned().collect();
+        folders.iter().for_each(|folder| self.set_made(folder, None));
+        if self.removed.insert(removed.clone()) {
+            self.undo.push(Undo::Removed(removed, false));
+        }
         self.changes.push(Change { path: path.clone(), action: Action::Remove, reason: reason.to_owned() });
     }
 
     /// New files get the descriptor of a driver that is in the image already.
     fn security_of_files(&self) -> Security {
-        let sibling = WimPath::parse("\\Windows\\System32\\drivers").ok().and_then(|folder| {
-            let entries = self.view.list(&folder)?;
-            let file = entries.into_iter().find(|entry| !entry.is_directory())?;
-            Some(folder.child(file.name))
-        });
-        sibling.map_or(Security::Inherit, Security::Like)
+        let find = || {
+            let folder = WimPath::parse("\\Windows\\System32\\drivers").ok()?;
+            let file = self.view.list(&folder)?.into_iter().find(|entry| !entry.is_directory())?;
+            Some(Security::Like(folder.child(file.name)))
+        };
+        self.security_of_files.get_or_init(|| find().unwrap_or(Security::Inherit)).clone()
+    }
+}
+
+/// Sets or removes an entry; what it was.
+fn set<T>(map: &mut BTreeMap<String, T>, key: &str, value: Option<T>) -> Option<T> {
+    match value {
+        Some(value) => map.insert(key.to_owned(), value),
+        None => map.remove(key),
     }
 }
 

@@ -7,7 +7,7 @@ use super::options::Publisher;
 use super::place::Done;
 use super::registry_lines::{Overwrite, RegistryWriter};
 use super::signature::SignatureReport;
-use super::store::Staged;
+use super::staged::Staged;
 use crate::base::Result;
 use crate::formats::catalog::{Catalog, Certificate};
 use crate::formats::hive::RegValue;
@@ -33,8 +33,8 @@ pub(super) fn trust(
     if publisher == Publisher::Unchanged {
         return Ok(());
     }
-    let file = staged.catalog.as_ref().and_then(|name| staged.file(name));
-    let catalog = file.and_then(|file| Catalog::parse(&file.bytes).ok()).filter(|_| signature.is_signed());
+    let bytes = staged.catalog_bytes()?.filter(|_| signature.is_signed());
+    let catalog = bytes.and_then(|bytes| Catalog::parse(&bytes).ok());
     let chain = catalog.and_then(|catalog| Some(catalog.signed.signer()?.chain.clone())).unwrap_or_default();
     let Some(leaf) = chain.first() else {
         done.findings.push("nobody signed it, so there is no publisher to trust".to_owned());

@@ -11,100 +11,15 @@ use crate::base::{Error, FileTime, Result};
 use crate::formats::cbs::{AssemblyIdentity, AssemblyVersion, PackageId};
 use crate::image::WimPath;
 use crate::image::edit::View;
+pub use crate::servicing::cbs::PackageState;
+use crate::servicing::cbs::{self, CBS};
 use crate::servicing::hive_set::{HiveName, HiveSet};
 use crate::servicing::target::{ImageHints, ImageTarget, find_target};
 
-/// Root of CBS below SOFTWARE.
-pub(super) const CBS: &str = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing";
 /// Root of the winners below SOFTWARE.
 pub(super) const WINNERS: &str = "Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners";
 /// Folder of package manifests.
 const PACKAGES_FOLDER: &str = "\\Windows\\servicing\\Packages";
-
-/// State of a package, as CBS numbers it (Microsoft's chart of servicing states).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PackageState {
-    /// 0: known of only.
-    Absent,
-    /// 0x05: to be removed at the next start.
-    UninstallPending,
-    /// 0x10.
-    Resolving,
-    /// 0x20.
-    Resolved,
-    /// 0x30.
-    Staging,
-    /// 0x40: in the store, not installed.
-    Staged,
-    /// 0x50: replaced by something newer.
-    Superseded,
-    /// 0x60: to be installed at the next start.
-    InstallPending,
-    /// 0x65.
-    PartiallyInstalled,
-    /// 0x70.
-    Installed,
-    /// 0x80: installed, and not to be removed.
-    Permanent,
-    /// A number that is not in the chart.
-    Other,
-}
-
-impl PackageState {
-    /// The state of a `CurrentState` value.
-    #[must_use]
-    pub fn from_number(number: u32) -> Self {
-        match number {
-            0 => Self::Absent,
-            0x05 => Self::UninstallPending,
-            0x10 => Self::Resolving,
-            0x20 => Self::Resolved,
-            0x30 => Self::Staging,
-            0x40 => Self::Staged,
-            0x50 => Self::Superseded,
-            0x60 => Self::InstallPending,
-            0x65 => Self::PartiallyInstalled,
-            0x70 => Self::Installed,
-            0x80 => Self::Permanent,
-            _ => Self::Other,
-        }
-    }
-
-    /// True for packages whose content is in use.
-    #[must_use]
-    pub fn is_installed(self) -> bool {
-        matches!(self, Self::Installed | Self::Permanent)
-    }
-
-    /// True for states that only a running servicing stack leaves behind.
-    #[must_use]
-    pub fn is_pending(self) -> bool {
-        matches!(
-            self,
-            Self::UninstallPending | Self::Staging | Self::InstallPending | Self::PartiallyInstalled
-        )
-    }
-
-    /// The state in words.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Absent => "absent",
-            Self::UninstallPending => "removal pending",
-            Self::Resolving => "resolving",
-            Self::Resolved => "resolved",
-            Self::Staging => "staging",
-            Self::Staged => "staged",
-            Self::Superseded => "superseded",
-            Self::InstallPending => "installation pending",
-            Self::PartiallyInstalled => "partially installed",
-            Self::Installed => "installed",
-            Self::Permanent => "permanent",
-            Self::Other => "unknown",
-        }
-    }
-}
 
 /// A package of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,7 +149,7 @@ impl ImageState {
     pub fn has_kb(&self, kb: Kb) -> bool {
         self.packages.iter().any(|package| {
             package.kb() == Some(kb)
-                && (package.is_installed(self) || package.state == Some(PackageState::Superseded))
+                && package.state.map_or_else(|| package.is_installed(self), PackageState::is_present)
         })
     }
 
@@ -313,10 +228,10 @@ fn read_package_keys(
             continue;
         };
         let key = format!("{key}\\{name}");
+        let state = cbs::state_of(hives, &name)?;
         let mut number = |value: &str| -> Result<Option<u32>> {
             Ok(hives.get(HiveName::Software, &key, value)?.and_then(|value| value.as_dword()))
         };
-        let state = number("CurrentState")?.map(PackageState::from_number);
         let time = number("InstallTimeHigh")?.zip(number("InstallTimeLow")?);
         let client = hives.get(HiveName::Software, &key, "InstallClient")?.and_then(|value| value.as_str());
         let package = found.entry(name.to_lowercase()).or_insert_with(|| InstalledPackage::unknown(id));

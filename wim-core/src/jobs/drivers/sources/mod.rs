@@ -66,7 +66,8 @@ pub fn open_all<'c>(
     const SHARE: u64 = 4;
     let room = cx.memory_bytes() / SHARE / paths.len().max(1) as u64;
     let open_held = |path: &PathBuf| -> Result<Box<dyn PackageFiles + 'c>> {
-        Ok(Box::new(HeldFiles::new(open(cx, path, scratch)?, room)))
+        let source = open(cx, path, scratch)?;
+        Ok(Box::new(HeldFiles::new(source, room, scratch.folder(), cx.cancel)))
     };
     paths.iter().map(open_held).collect()
 }

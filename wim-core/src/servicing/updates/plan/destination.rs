@@ -5,7 +5,7 @@
 
 use crate::base::{Architecture, Error, Result};
 use crate::image::WimPath;
-use crate::image::edit::View;
+use crate::image::edit::{View, as_spelt};
 
 /// What the user can do about a package whose meaning is not certain here.
 pub(super) const LEAVE_IT_TO_WINDOWS: &str =
@@ -116,18 +116,6 @@ pub(super) fn image_path(
     }
     let path = WimPath::parse(folder_of(name, bitness, image)?)?.join(rest).map_err(|e| e.remedy(DAMAGED))?;
     Ok(as_spelt(&path, view))
-}
-
-/// The path with every name that exists spelt as the image spells it.
-#[must_use]
-pub(super) fn as_spelt(path: &WimPath, view: &dyn View) -> WimPath {
-    let mut found = WimPath::root();
-    for name in path.components() {
-        let next = found.child(name.clone());
-        let spelt = view.entry(&next).map_or_else(|| name.clone(), |entry| entry.name);
-        found = found.child(spelt);
-    }
-    found
 }
 
 /// Text of a registry value with its macros replaced by the paths that Windows will know, such as `C:\Windows`.

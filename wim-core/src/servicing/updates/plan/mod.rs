@@ -19,7 +19,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use self::destination::{Bitness, LEAVE_IT_TO_WINDOWS, as_spelt, image_path};
+use self::destination::{Bitness, LEAVE_IT_TO_WINDOWS, image_path};
 use self::values::ValueContext;
 use super::image_state::ImageState;
 use super::judge::{Judgement, Outcome};
@@ -30,7 +30,7 @@ use crate::base::{Error, Result};
 use crate::formats::cbs::{AssemblyIdentity, FileEntry};
 use crate::formats::hive::{RegValue, reg_type};
 use crate::image::WimPath;
-use crate::image::edit::View;
+use crate::image::edit::{View, as_spelt};
 use crate::servicing::hive_set::{HiveName, HiveSet};
 
 /// Largest catalog that is read for its digest.

@@ -12,9 +12,10 @@ use crate::base::Result;
 use crate::base::hex;
 use crate::formats::cbs::{AssemblyIdentity, PackageId};
 use crate::formats::hive::RegValue;
+use crate::servicing::cbs::CBS;
 use crate::servicing::hive_set::{HiveName, HiveSet};
 use crate::servicing::updates::applicability::AppliedUpdate;
-use crate::servicing::updates::image_state::{CBS, ImageState, WINNERS};
+use crate::servicing::updates::image_state::{ImageState, WINNERS};
 use crate::servicing::updates::judge::Judgement;
 use crate::servicing::updates::names::{
     component_key_form, deployment_key_form, family_key_form, file_value_name, install_reference,

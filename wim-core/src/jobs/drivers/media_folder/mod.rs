@@ -1,0 +1,379 @@
+//! Drivers beside the images of a medium: its folder `$WinPEDriver$`, which Setup loads and installs from (level M).
+//!
+//! Source: drivers.md 3.5. `servicing` says what goes there; here it is written. The folder is as it was or wholly changed: packages
+//! are written beside their places, what goes is moved beside them, and a record (`wim.drivers.json`) says which files were added,
+//! so that a removal takes those and nothing else. Images and the answer file are not touched.
+
+mod moves;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tempfile::TempDir;
+
+use self::moves::Moves;
+use self::record::{Record, RecordedDriver, RecordedFile};
+use super::look::windows_of;
+use super::places::{child, wims_of_medium};
+use super::{Mode, sources};
+use crate::base::read_at::read_exact_at;
+use crate::base::windows_name::path_fault;
+use crate::base::{Context, Error, FileSource, FileTime, ReadAt, Result, Sha1Digest, Sha1Hasher};
+use crate::jobs::archive::Scratch;
+use crate::jobs::dir::NothingFits;
+use crate::jobs::registry::Target;
+use crate::servicing::drivers::DriverOptions;
+use crate::servicing::drivers::media_folder::{FOLDER, MediaFile, MediaOutcome, MediaReport, plan_media};
+use crate::servicing::package_files::PackageFiles;
+
+/// What is done to the folder of a medium.
+#[derive(Clone, Debug)]
+pub enum MediaFolderWork {
+    /// Packages are put there.
+    Add {
+        /// Where they are.
+        packages: Vec<PathBuf>,
+        /// Which go there.
+        options: Box<DriverOptions>,
+    },
+    /// What was put there goes again.
+    Remove {
+        /// Names of INFs or of folders.
+        names: Vec<String>,
+    },
+}
+
+/// What was done.
+#[derive(Clone, Debug, Serialize)]
+pub struct MediaFolderReport {
+    /// Nothing was written, this is the plan.
+    pub dry_run: bool,
+    /// The folder differs from before.
+    pub changed: bool,
+    /// The folder.
+    pub folder: String,
+    /// What became of each package that was to be added.
+    pub packages: Vec<MediaReport>,
+    /// Folders that went.
+    pub removed: Vec<String>,
+    /// Names of drivers to remove that are not there.
+    pub missing: Vec<String>,
+    /// What else is to be known.
+    pub warnings: Vec<String>,
+}
+
+/// Does `work` on the folder of the medium at `medium`.
+///
+/// # Errors
+/// `NotFound` when it is no medium, or has none of the drivers to remove; what opening packages and images gives; `Io`. A
+/// package that cannot go there is reported, not an error.
+pub fn media_folder(
+    cx: &Context<'_>,
+    medium: &Path,
+    work: &MediaFolderWork,
+    mode: Mode,
+) -> Result<MediaFolderReport> {
+    let root = child(medium, FOLDER)?.unwrap_or_else(|| medium.join(FOLDER));
+    let mut report = MediaFolderReport {
+        dry_run: mode == Mode::DryRun,
+        changed: false,
+        folder: root.display().to_string(),
+        packages: Vec::new(),
+        removed: Vec::new(),
+        missing: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let folder = Folder { record: Record::read(&root)?, root, mode };
+    match work {
+        MediaFolderWork::Add { packages, options } => {
+            let wims = wims_of_medium(medium)?;
+            let targets: Vec<Target> = wims.into_iter().map(|path| Target { path, image: None }).collect();
+            let windows = windows_of(cx, &targets)?;
+            let sources = sources::open_all(cx, packages, &Scratch::on_disk(medium))?;
+            let sources: Vec<&dyn PackageFiles> = sources.iter().map(AsRef::as_ref).collect();
+            let plan = plan_media(&sources, &windows, options, cx.cancel)?;
+            folder.add(cx, &plan.reports, &plan.files, &mut report)?;
+            report.packages = plan.reports;
+        }
+        MediaFolderWork::Remove { names } => folder.remove(cx, names, &mut report)?,
+    }
+    Ok(report)
+}
+
+/// The folder, and what is on record of it.
+struct Folder {
+    root: PathBuf,
+    record: Record,
+    mode: Mode,
+}
+
+/// A package that waits beside the place it goes to.
+struct Waiting {
+    temporary: TempDir,
+    recorded: RecordedDriver,
+}
+
+impl Folder {
+    /// Writes all packages beside their places, then the record, which may name more than is there, then gives them their names.
+    fn add(
+        &self,
+        cx: &Context<'_>,
+        packages: &[MediaReport],
+        files: &[MediaFile],
+        report: &mut MediaFolderReport,
+    ) -> Result<()> {
+        // A folder that was made for this goes after all that waits in it.
+        let _root = (!self.root.exists()).then_some(RemovedWhenEmpty(&self.root));
+        let mut waiting: Vec<Waiting> = Vec::new();
+        for package in packages {
+            let MediaOutcome::Placed { folder, .. } = &package.outcome else { continue };
+            let Some((_, name)) = folder.split_once('\\') else { continue };
+            // The name has a hash of the files, so an equal one is the same package.
+            if self.root.join(name).exists() {
+                report.warnings.push(format!("{name} is there already"));
+                continue;
+            }
+            let inf = package.inf.rsplit('\\').next().unwrap_or_default();
+            let others = self.record.drivers.iter().chain(waiting.iter().map(|other| &other.recorded));
+            for other in others.filter(|other| other.inf.eq_ignore_ascii_case(inf) && other.folder != name) {
+                report.warnings.push(format!(
+                    "{} has another version of {inf}; Setup loads the first that it finds, so remove one of them",
+                    other.folder
+                ));
+            }
+            report.changed = true;
+            if self.mode == Mode::DryRun {
+                continue;
+            }
+            let own = files.iter().filter_map(|file| {
+                let path = file.path.strip_prefix(folder.as_str())?.strip_prefix('\\')?;
+                Some((path, file))
+            });
+            let (temporary, files) = self.write_package(cx, own)?;
+            let (folder, inf) = (name.to_owned(), inf.to_owned());
+            let recorded = RecordedDriver { folder, inf, version: package.version.clone(), files };
+            waiting.push(Waiting { temporary, recorded });
+        }
+        cx.cancel.check()?;
+        self.commit(waiting)
+    }
+
+    fn commit(&self, waiting: Vec<Waiting>) -> Result<()> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut record = self.record.clone();
+        for Waiting { recorded, .. } in &waiting {
+            record.drivers.retain(|other| !other.folder.eq_ignore_ascii_case(&recorded.folder));
+            record.drivers.push(recorded.clone());
+        }
+        record.write(&self.root)?;
+        let mut moves = Moves::default();
+        let named = waiting.iter().try_for_each(|Waiting { temporary, recorded }| {
+            moves.rename(temporary.path(), &self.root.join(&recorded.folder))
+        });
+        match named {
+            Ok(()) => waiting.into_iter().for_each(|done| drop(done.temporary.keep())),
+            Err(e) => {
+                let error = moves.take_back(e);
+                // A record that names too much harms nobody; that is all that is left when this fails.
+                let _ = self.record.write(&self.root);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder beside those of the drivers, on the same disk.
+    fn temporary(&self) -> Result<TempDir> {
+        let cannot = |e| Error::io(e, "cannot make a folder in", &self.root);
+        fs::create_dir_all(&self.root).map_err(cannot)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".").suffix(".wim-tmp");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As a plain folder: the user's umask decides.
+            builder.permissions(fs::Permissions::from_mode(0o777));
+        }
+        builder.tempdir_in(&self.root).map_err(cannot)
+    }
+
+    /// Writes the files of a package into a folder that has not its name yet.
+    fn write_package<'f>(
+        &self,
+        cx: &Context<'_>,
+        files: impl Iterator<Item = (&'f str, &'f MediaFile)>,
+    ) -> Result<(TempDir, Vec<RecordedFile>)> {
+        let temporary = self.temporary()?;
+        let mut recorded = Vec::new();
+        for (path, file) in files {
+            if let Some(fault) = path_fault(path) {
+                let message = format!("the path {path:?} of a driver's file {fault}");
+                return Err(Error::invalid_input(message)
+                    .remedy("the package is made to do harm; get it from its vendor"));
+            }
+            let target = below(temporary.path(), path);
+            let sha1 = write_file(cx, &target, file)?.to_string();
+            recorded.push(RecordedFile { path: path.to_owned(), sha1 });
+        }
+        Ok((temporary, recorded))
+    }
+
+    /// Moves what goes to one folder beside the others, then writes the record, and deletes last.
+    fn remove(&self, cx: &Context<'_>, names: &[String], report: &mut MediaFolderReport) -> Result<()> {
+        let is_meant = |driver: &RecordedDriver, name: &str| {
+            driver.inf.eq_ignore_ascii_case(name) || driver.folder.eq_ignore_ascii_case(name)
+        };
+        let drivers = &self.record.drivers;
+        report.missing =
+            names.iter().filter(|name| !drivers.iter().any(|d| is_meant(d, name))).cloned().collect();
+        if report.missing.len() == names.len() {
+            let there: Vec<&str> = drivers.iter().map(|driver| driver.inf.as_str()).collect();
+            let there = if there.is_empty() { "none was added".to_owned() } else { there.join(", ") };
+            let message = format!("no such driver was put there: {} ({there})", names.join(", "));
+            let error = Error::not_found(message).with_source(NothingFits).in_file(self.root.display());
+            return Err(error.remedy("name one of those, by its INF or its folder"));
+        }
+        let (gone, stay): (Vec<_>, Vec<_>) =
+            drivers.iter().cloned().partition(|driver| names.iter().any(|name| is_meant(driver, name)));
+        let mut going = Vec::new();
+        for driver in &gone {
+            going.extend(self.going(cx, driver, &mut report.warnings)?);
+        }
+        report.changed = true;
+        report.removed = gone.into_iter().map(|driver| driver.folder).collect();
+        cx.cancel.check()?;
+        if self.mode == Mode::DryRun {
+            return Ok(());
+        }
+        self.take_away(&going, &Record { drivers: stay }, report)
+    }
+
+    /// What of a driver goes: its whole folder, or those of its files that are still as they were written.
+    fn going(
+        &self,
+        cx: &Context<'_>,
+        driver: &RecordedDriver,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<PathBuf>> {
+        let root = self.root.join(&driver.folder);
+        let mut unchanged = BTreeSet::new();
+        for file in &driver.files {
+            let path = below(&root, &file.path);
+            match fs::symlink_metadata(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Ok(metadata) if metadata.is_file() && sha1_of(cx, &path)?.to_string() == file.sha1 => {
+                    unchanged.insert(path);
+                }
+                _ => warnings.push(format!("{} was changed since and stays", path.display())),
+            }
+        }
+        if has_nothing_but(&root, &unchanged) { Ok(vec![root]) } else { Ok(unchanged.into_iter().collect()) }
+    }
+
+    fn take_away(&self, going: &[PathBuf], stay: &Record, report: &mut MediaFolderReport) -> Result<()> {
+        let temporary = self.temporary()?;
+        let mut moves = Moves::default();
+        let moved = going
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, path)| moves.rename(path, &temporary.path().join(number.to_string())));
+        if let Err(e) = moved.and_then(|()| stay.write(&self.root)) {
+            return Err(moves.take_back(e));
+        }
+        // It is done; what cannot be deleted now is litter and no driver of the record.
+        let litter = temporary.path().display().to_string();
+        if let Err(e) = temporary.close() {
+            report.warnings.push(format!("{litter} could not be deleted: {e}; delete it"));
+        }
+        for path in going {
+            // Folders that are empty now; one that holds something else stays, and so do those above it.
+            let above = path.ancestors().skip(1).take_while(|above| above.starts_with(&self.root));
+            above.for_each(|folder| drop(fs::remove_dir(folder)));
+        }
+        let _ = fs::remove_dir(&self.root);
+        Ok(())
+    }
+}
+
+/// Removes a folder when it is empty at the end.
+struct RemovedWhenEmpty<'p>(&'p Path);
+
+impl Drop for RemovedWhenEmpty<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(self.0);
+    }
+}
+
+/// `path`, which has backslashes, below a folder of the host.
+fn below(folder: &Path, path: &str) -> PathBuf {
+    path.split('\\').fold(folder.to_owned(), |at, part| at.join(part))
+}
+
+/// True when a folder holds these files, the folders above them, and nothing else.
+fn has_nothing_but(root: &Path, files: &BTreeSet<PathBuf>) -> bool {
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { return false };
+        let mut is_empty = true;
+        for entry in entries {
+            is_empty = false;
+            let Ok(entry) = entry else { return false };
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(_) if files.contains(&entry.path()) => {}
+                _ => return false,
+            }
+        }
+        if is_empty {
+            return false;
+        }
+    }
+    true
+}
+
+/// The digest of a file of the host.
+fn sha1_of(cx: &Context<'_>, path: &Path) -> Result<Sha1Digest> {
+    copy(cx, &FileSource::open(path)?, &mut std::io::sink(), path)
+}
+
+/// Writes a file of the medium; its digest.
+fn write_file(cx: &Context<'_>, path: &Path, file: &MediaFile) -> Result<Sha1Digest> {
+    let cannot = |e| Error::io(e, "cannot write", path);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(cannot)?;
+    }
+    let mut out = fs::File::create_new(path).map_err(cannot)?;
+    let source = file.content.open()?;
+    let source = source.ok_or_else(|| Error::not_found("a package's file is no blob of an image"))?;
+    let digest = copy(cx, &*source, &mut out, path)?;
+    if let Some(time) = file.last_write.filter(|time| *time != FileTime::default()) {
+        out.set_modified(time.to_system_time()).map_err(cannot)?;
+    }
+    Ok(digest)
+}
+
+/// Copies `source` to `out`, a block at a time; the digest of all.
+fn copy(cx: &Context<'_>, source: &dyn ReadAt, out: &mut dyn Write, path: &Path) -> Result<Sha1Digest> {
+    const BLOCK_BYTES: usize = 1 << 20;
+    let (mut hasher, mut offset) = (Sha1Hasher::new(), 0);
+    let mut block = vec![0; usize::try_from(source.size()).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES)];
+    while offset < source.size() {
+        cx.cancel.check()?;
+        let length = usize::try_from(source.size() - offset).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
+        let Some(piece) = block.get_mut(..length) else { break };
+        read_exact_at(source, piece, offset).map_err(|e| e.in_file(path.display()))?;
+        hasher.update(piece);
+        out.write_all(piece).map_err(|e| Error::io(e, "cannot write", path))?;
+        offset += length as u64;
+    }
+    cx.cancel.check()?;
+    Ok(hasher.finish())
+}
