@@ -40,7 +40,8 @@ pub(crate) struct Effort {
 
 impl Effort {
     fn of(level: Level) -> Self {
-        let number = level.number().clamp(1, 400) as usize;
+        // Beyond 50, longer paths with older costs lose what deeper searches gain.
+        let number = level.number().clamp(1, 50) as usize;
         // In trees of 64 MiB the way to the longest match is long, and most ways end early of themselves.
         let (nice_of_50, depth_of_50) = if number >= FIRST_THOROUGH { (126, 96) } else { (63, 24) };
         let nice_length = (number * nice_of_50 / 50).clamp(8, MAX_EDGE);
