@@ -399,6 +399,7 @@ impl Planner<'_> {
             ids: device_ids.clone(),
             services: services.iter().map(|service| service.name.clone()).collect(),
             files: done.files.clone(),
+            relied_on: done.relied_on.clone(),
             registry,
             start_lines: extras.start_lines,
             made_folders: extras.made,

@@ -4,7 +4,7 @@
 //! Source: drivers.md 1.8, 1.10 and 3.7. Which of this is done, and what else, is decided in `level_a` and `level_b`.
 
 use super::boot::BootCritical;
-use super::manifest::{Manifest, ManifestFile};
+use super::manifest::{Manifest, ManifestFile, ReliedFile};
 use super::options::DriverOptions;
 use super::package::{MAX_FILE, Package};
 use super::registry_lines::{KeptValue, RegistryWriter, start_type};
@@ -38,6 +38,8 @@ pub(super) struct Done {
     /// `oemN.inf`, where Windows publishes drivers.
     pub(super) published: Option<String>,
     pub(super) files: Vec<ManifestFile>,
+    /// What was there in place of its own files.
+    pub(super) relied_on: Vec<ReliedFile>,
     pub(super) findings: Vec<String>,
     /// Registry values that were so already.
     pub(super) kept: Vec<KeptValue>,
@@ -72,6 +74,7 @@ impl Job<'_, '_> {
             },
             published: None,
             files: Vec::new(),
+            relied_on: Vec::new(),
             findings: Vec::new(),
             kept: Vec::new(),
         }
@@ -131,11 +134,14 @@ impl Job<'_, '_> {
                 // Another driver put the same file there; it goes when the last of them goes.
                 done.files.push(manifest_file(&path, file, Some(sha256), None));
             }
-            if self.completing || is_same {
-                return Ok(Some(file.path.clone()));
-            }
-            if let Some(why) = self.stays(copy, &path, image, file)? {
-                done.findings.push(why);
+            let why = match self.completing || is_same {
+                true => None,
+                false => self.stays(copy, &path, image, file)?,
+            };
+            if self.completing || is_same || why.is_some() {
+                done.findings.extend(why);
+                let own = format!("{}\\{}", done.added.folder, file.path);
+                done.relied_on.push(ReliedFile { path: path.to_string(), own });
                 return Ok(Some(file.path.clone()));
             }
             let copy_path = replaced_folder.child(name.as_str());

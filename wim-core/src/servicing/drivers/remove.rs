@@ -1,7 +1,7 @@
 //! Takes drivers out again that were put in, exactly: files, registry values, list entries, in any order.
 //!
 //! Source: drivers.md 3.6. The manifest in the image says what each driver wrote. What several drivers rely on stays until the
-//! last of them goes; from lists such as the device path only the driver's own strings go; what something else changed
+//! last of them goes, and a file that kept another driver's out hands its place to that; from lists such as the device path only the driver's own strings go; what something else changed
 //! since stays and is reported.
 
 use std::collections::BTreeSet;
@@ -14,11 +14,12 @@ use super::level_b;
 use super::list_edits::{self, ListShape};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
 use super::remove_staged;
-use super::store::ImageFiles;
+use super::store::{ImageFiles, file_version};
 use super::winpe;
 use crate::base::hex;
 use crate::base::{Error, Result};
 use crate::formats::hive::RegValue;
+use crate::formats::pe::FileVersion;
 use crate::image::WimPath;
 use crate::image::edit::{Change, View};
 use crate::servicing::hive_set::{HiveName, HiveSet};
@@ -165,10 +166,8 @@ impl Removal<'_> {
                         self.image.remove(&copy, &reason);
                     }
                 }
-                None => {
-                    self.image.remove(&path, &reason);
-                    self.name_those_left_without(entry, &path, others);
-                }
+                None if self.pass_on(&path, others, &reason)? => {}
+                None => self.image.remove(&path, &reason),
             }
         }
         self.image.remove(&folder, &reason);
@@ -182,18 +181,44 @@ impl Removal<'_> {
         Ok(())
     }
 
-    /// Other drivers with the same service may have relied on a file that was newer than theirs.
-    fn name_those_left_without(&mut self, entry: &ManifestEntry, path: &WimPath, others: &Manifest) {
-        for other in &others.drivers {
-            let shares = |name: &String| entry.services.iter().any(|own| own.eq_ignore_ascii_case(name));
-            let has_file = other.files.iter().any(|file| file.path.eq_ignore_ascii_case(&path.to_string()));
-            if !has_file && other.services.iter().any(shares) {
+    /// Puts the file of a driver that relied on the one at `path`, which goes, in its place: of several the newest. False when no
+    /// driver relied on it, or none has its own any more.
+    fn pass_on(&mut self, path: &WimPath, others: &mut Manifest, reason: &str) -> Result<bool> {
+        let text = path.to_string();
+        let mut best: Option<(Option<FileVersion>, usize, WimPath)> = None;
+        for (index, other) in others.drivers.iter().enumerate() {
+            let Some(relied) = other.relied_on.iter().find(|relied| relied.path.eq_ignore_ascii_case(&text))
+            else {
+                continue;
+            };
+            let own = WimPath::parse(&relied.own)?;
+            let Some(bytes) = self.image.read(&own)? else {
                 self.findings.push(format!(
-                    "{path} is gone, and {} has the same service: add that driver again to complete it",
+                    "{path} is gone, and so is {own}: add {} again to complete it",
                     other.inf
                 ));
+                continue;
+            };
+            let version = file_version(&bytes);
+            if best.as_ref().is_none_or(|(known, ..)| *known < version) {
+                best = Some((version, index, own));
             }
         }
+        let Some((_, index, own)) = best else { return Ok(false) };
+        let Some(heir) = others.drivers.get_mut(index) else { return Ok(false) };
+        let reason = format!("{reason}: the file of {}, which relied on it", heir.inf);
+        let Some(bytes) = self.image.read(&own)? else { return Ok(false) };
+        self.image.copy(&own, path, &reason)?;
+        let sha256 = hex::encode(&Sha256::digest(&bytes));
+        heir.files.push(ManifestFile {
+            path: text.clone(),
+            sha256,
+            replaced_sha256: None,
+            replaced_copy: None,
+        });
+        heir.files.sort_by_key(|file| file.path.to_lowercase());
+        heir.relied_on.retain(|relied| !relied.path.eq_ignore_ascii_case(&text));
+        Ok(true)
     }
 
     fn registry(

@@ -123,6 +123,7 @@ fn describe(staged: &Staged, hives: &mut HiveSet<'_>) -> Result<ManifestEntry> {
         ids: Vec::new(),
         services: Vec::new(),
         files: Vec::new(),
+        relied_on: Vec::new(),
         registry: Vec::new(),
         start_lines: Vec::new(),
         made_folders: Vec::new(),
