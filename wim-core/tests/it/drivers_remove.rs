@@ -13,8 +13,10 @@ use crate::driver_packages::{TSTOR, tnet, tstor, tusb3};
 use wim_core::base::Architecture::Amd64;
 use wim_core::base::ErrorKind;
 use wim_core::formats::hive::RegValue;
+use wim_core::image::WimPath;
+use wim_core::image::edit::{Action, Change};
 use wim_core::servicing::drivers::manifest::{Manifest, PATH, StartLine, StartScript};
-use wim_core::servicing::drivers::{exported_files, find};
+use wim_core::servicing::drivers::{DriverOptions, Outcome, Unbootable, exported_files, find};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
 use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
 use wim_core::servicing::package_files::MemoryFiles;
@@ -69,6 +71,10 @@ fn sharer(name: &str, device: &str, flags: &str, own_filter: &str) -> MemoryFile
 fn image() -> MemoryImage {
     let mut image = seven(Amd64);
     image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
+    for filter in ["sharedflt", "oneflt", "twoflt"] {
+        let key = format!("ControlSet001\\Services\\{filter}");
+        image.edit(&[(System, &key, "Type", RegValue::dword(1))]);
+    }
     image
 }
 
@@ -276,11 +282,80 @@ fn of_several_that_relied_on_a_file_the_newest_takes_its_place() {
     for package in [newer(), tstor(), middle] {
         image.add_one(&package);
     }
-    for (name, left) in [("tnewer.inf", Some([1, 9, 0, 0])), ("tmiddle.inf", Some([1, 2, 3, 4])), ("tstor.inf", None)] {
+    for (name, left) in
+        [("tnewer.inf", Some([1, 9, 0, 0])), ("tmiddle.inf", Some([1, 2, 3, 4])), ("tstor.inf", None)]
+    {
         assert_eq!(image.remove_drivers(&[name]).unwrap(), Vec::<String>::new());
-        assert_eq!(image.bytes(file).as_deref(), left.map(|version| program(Amd64, version)).as_deref(), "{name}");
+        assert_eq!(
+            image.bytes(file).as_deref(),
+            left.map(|version| program(Amd64, version)).as_deref(),
+            "{name}"
+        );
     }
     assert_eq!(content(&image), before);
+}
+
+/// T1 under other names, with a filter of its service in its class.
+fn filtering(name: &str, filter: &str) -> MemoryFiles {
+    let line = format!(
+        "HKLM,\"SYSTEM\\CurrentControlSet\\{}\",UpperFilters,0x00010008,{filter}\n[E]",
+        CLASS.strip_prefix("ControlSet001\\").unwrap()
+    );
+    let inf = TSTOR.replace("tstor", name).replace("[E]", &line);
+    MemoryFiles::new(name)
+        .with(&format!("{name}.inf"), inf.into_bytes())
+        .with(&format!("x64/{name}.sys"), program(Amd64, [1, 2, 3, 4]))
+}
+
+#[test]
+fn a_filter_without_its_service_is_neither_added_nor_left() {
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        let before = content(&image);
+        let plan = image.add_one(&filtering("one", "twoflt"));
+        let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+        assert!(reason.contains("UpperFilters twoflt"), "{reason}");
+        assert_eq!(content(&image), before);
+        // The one that is refused at first has what it needs when the other is there.
+        let plan = image.add(&[&filtering("one", "two"), &filtering("two", "two")], &unsigned_too());
+        assert!(plan.reports.iter().all(|r| matches!(r.outcome, Outcome::Added(_))), "{plan:?}");
+        let both = content(&image);
+        // Of the string that both append the first is the owner still; the service goes with the second.
+        let removed = image.remove_drivers(&["two.inf"]);
+        let e = removed.unwrap_err();
+        assert!(e.to_string().contains("may not boot without two.inf"), "{e}");
+        assert_eq!(content(&image), both);
+        image.remove_drivers(&["one.inf", "two.inf"]).unwrap();
+        assert_eq!(content(&image), before);
+        let forced = DriverOptions { unbootable: Unbootable::Accept, ..unsigned_too() };
+        let plan = image.add(&[&filtering("one", "twoflt")], &forced);
+        assert!(plan.reports[0].findings.iter().any(|f| f.contains("may not boot")), "{plan:?}");
+    }
+}
+
+#[test]
+fn what_windows_staged_goes_by_any_of_its_names_and_takes_its_filters_along() {
+    for by_folder in [false, true] {
+        let mut image = ten(Amd64);
+        image.edit(&[(System, CLASS, "UpperFilters", RegValue::multi_sz(&["keep"]))]);
+        image.edit(&[(System, "ControlSet001\\Services\\keep", "Type", RegValue::dword(1))]);
+        image.add_one(&filtering("own", "own"));
+        let folder = Manifest::load(&image).unwrap().drivers[0].folder_name().to_owned();
+        // Without our list it is as if Windows had staged it.
+        image.apply(&[Change {
+            path: WimPath::parse(PATH).unwrap(),
+            action: Action::Remove,
+            reason: String::new(),
+        }]);
+        let findings = image.remove_drivers(&[if by_folder { &folder } else { "OWN.inf" }]).unwrap();
+        assert!(
+            findings.iter().any(|f| f.contains("own is no longer among its UpperFilters")),
+            "{findings:?}"
+        );
+        assert_eq!(image.value(System, CLASS, "UpperFilters"), Some(RegValue::multi_sz(&["keep"])));
+        assert_eq!(image.value(System, "ControlSet001\\Services\\own", "Start"), None);
+        assert_eq!(image.bytes("\\Windows\\inf\\oem0.inf"), None);
+        assert_eq!(image.remove_drivers(&["own.inf"]).unwrap_err().kind(), ErrorKind::NotFound);
+    }
 }
 
 #[test]

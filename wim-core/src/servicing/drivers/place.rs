@@ -15,7 +15,7 @@ use super::store::{ImageFiles, Put, file_version};
 use crate::base::Result;
 use crate::base::hex;
 use crate::formats::hive::RegValue;
-use crate::formats::inf::{Directory, FileCopy, TargetWindows};
+use crate::formats::inf::{Directory, FileCopy, Service, TargetWindows};
 use crate::image::WimPath;
 use crate::servicing::hive_set::HiveName;
 
@@ -188,13 +188,23 @@ impl Job<'_, '_> {
     ) -> Result<()> {
         let inf = self.package.inf();
         for service in self.selection.installs.iter().flat_map(|selected| &selected.install.services) {
-            let known =
-                done.added.services.iter().any(|other| other.name.eq_ignore_ascii_case(&service.name));
+            let is_same = |other: &ServiceReport| other.name.eq_ignore_ascii_case(&service.name);
             // A service of an INF of Windows is there already, or belongs to a part of Windows that is not.
-            if known || service.inbox {
+            if service.inbox {
                 continue;
             }
-            let start = start_type(service, &self.selection.class_guid, self.options.boot_start);
+            if let Some(known) = done.added.services.iter_mut().find(|other| is_same(other)) {
+                known.function_driver |= service.is_function_driver();
+                if let Some(conflict) = registry.more_of_service(service)? {
+                    let text = format!(
+                        "service {} is added by several install sections, and this value differs from an earlier one, which stays",
+                        service.name
+                    );
+                    done.findings.push(inf.error(conflict, text).to_string());
+                }
+                continue;
+            }
+            let start = self.earliest_start(service);
             let Some(start) = start.filter(|_| service.service_type.is_some()) else {
                 let text = format!("service {} has no type or no start type; it is left out", service.name);
                 done.findings.push(inf.error(service.position, text).to_string());
@@ -217,6 +227,14 @@ impl Job<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The start type of a service that several install sections may add: it has to start as early as any device needs it.
+    fn earliest_start(&self, service: &Service) -> Option<u32> {
+        let services = self.selection.installs.iter().flat_map(|selected| &selected.install.services);
+        let same = services.filter(|other| !other.inbox && other.name.eq_ignore_ascii_case(&service.name));
+        let (class, raise) = (&self.selection.class_guid, self.options.boot_start);
+        same.filter_map(|other| start_type(other, class, raise)).min()
     }
 
     /// The folder of the image that a copy line means; none, with a finding, when that is for Windows itself to know.

@@ -11,10 +11,12 @@ use sha2::{Digest, Sha256};
 use super::database::{self, OEM_INF_MAP, UPDATE_DATE};
 use super::level_a::{FOLDER, REPLACED_FOLDER};
 use super::level_b;
+use super::lint;
 use super::list_edits::{self, ListShape};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
+use super::options::Unbootable;
 use super::remove_staged;
-use super::store::{ImageFiles, file_version};
+use super::store::{ImageFiles, file_version, refusal};
 use super::winpe;
 use crate::base::hex;
 use crate::base::{Error, Result};
@@ -53,8 +55,13 @@ pub fn find<'m>(manifest: &'m Manifest, name: &str) -> Vec<&'m ManifestEntry> {
 /// Plans removing the drivers that `names` mean from the image behind `view`.
 ///
 /// # Errors
-/// `NotFound` when a name means none; what reading the manifest, files or hives gives.
-pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) -> Result<RemovalPlan> {
+/// `NotFound` when a name means none, `InvalidInput` when Windows may not boot without them and that is not asked for; what reading the manifest, files or hives gives.
+pub fn plan_removal(
+    names: &[String],
+    view: &dyn View,
+    hives: &mut HiveSet<'_>,
+    unbootable: Unbootable,
+) -> Result<RemovalPlan> {
     let mut manifest = Manifest::load(view)?;
     let mut wanted: Vec<String> = Vec::new();
     let mut staged = Vec::new();
@@ -62,13 +69,16 @@ pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) 
         let found = find(&manifest, name);
         wanted.extend(found.iter().map(|entry| entry.identity.clone()));
         if found.is_empty() {
-            match remove_staged::find(hives, name)? {
-                Some(package) => staged.push(package),
-                None => return Err(no_such_driver(&manifest, name)),
+            let packages = remove_staged::find(hives, name)?;
+            if packages.is_empty() {
+                return Err(no_such_driver(&manifest, name));
             }
+            staged.extend(packages);
         }
     }
+    remove_staged::once_each(&mut staged);
     let mut removal = Removal { image: ImageFiles::new(view), findings: Vec::new(), folders: Vec::new() };
+    let faults = lint::errors(&removal.image, hives)?;
     let mut removed = Vec::new();
     forget_records(manifest.drivers.iter().filter(|entry| wanted.contains(&entry.identity)), hives)?;
     for identity in wanted {
@@ -88,6 +98,14 @@ pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) 
     for package in staged {
         removed.push(remove_staged::remove(package, &mut removal.image, hives, &mut removal.findings)?);
     }
+    let new: Vec<String> = lint::errors(&removal.image, hives)?.difference(&faults).cloned().collect();
+    if !new.is_empty() && unbootable == Unbootable::Refuse {
+        return Err(refusal(
+            format!("Windows may not boot without {}: {}", names.join(", "), new.join("; ")),
+            "remove the driver that needs it too, in the same job; or force it",
+        ));
+    }
+    removal.findings.extend(new.into_iter().map(|text| format!("Windows may not boot: {text}")));
     Ok(RemovalPlan { removed, changes: removal.image.into_changes(), findings: removal.findings })
 }
 
@@ -193,10 +211,8 @@ impl Removal<'_> {
             };
             let own = WimPath::parse(&relied.own)?;
             let Some(bytes) = self.image.read(&own)? else {
-                self.findings.push(format!(
-                    "{path} is gone, and so is {own}: add {} again to complete it",
-                    other.inf
-                ));
+                self.findings
+                    .push(format!("{path} is gone, and so is {own}: add {} again to complete it", other.inf));
                 continue;
             };
             let version = file_version(&bytes);

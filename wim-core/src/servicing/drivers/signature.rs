@@ -150,7 +150,10 @@ pub fn check(staged: &Staged, target: &TargetWindows) -> SignatureReport {
     let mut report = describe(&catalog);
     report.os_attribute_fits = os_attribute_fits(&catalog, staged, target);
     let known: HashSet<&[u8]> = catalog.list.members.iter().map(|member| member.digest.as_slice()).collect();
+    let is_of_another =
+        |file: &&StagedFile| !staged.copied_infs.iter().any(|inf| inf.eq_ignore_ascii_case(&file.path));
     let others = staged.files.iter().filter(|other| !other.path.eq_ignore_ascii_case(name));
+    let others = others.filter(is_of_another);
     report.not_covered =
         others.filter(|other| !is_covered(&other.digests, &known)).map(|other| other.path.clone()).collect();
     if report.status != SignatureStatus::CatalogInvalid && !report.not_covered.is_empty() {
