@@ -20,7 +20,7 @@ fn open(image: &[u8]) -> wim_core::base::Result<IsoImage> {
 }
 
 /// Everything on a disc: paths, with the bytes of files.
-fn everything(disc: &IsoImage) -> wim_core::base::Result<BTreeMap<String, Option<Vec<u8>>>> {
+pub(crate) fn everything(disc: &IsoImage) -> wim_core::base::Result<BTreeMap<String, Option<Vec<u8>>>> {
     let mut found = BTreeMap::new();
     disc.walk(("", &disc.root()?), &mut |path, entry| {
         let content = match entry.kind {
@@ -171,7 +171,7 @@ fn a_full_side_stands_in_for_a_damaged_one() {
 
 /// A disc whose nested directories each have a sector of their own and share `tail` sectors full of names: small on the disc, but
 /// every level has all those names in memory while the ones below are visited.
-fn sharing(levels: usize, tail: usize) -> Vec<u8> {
+pub(crate) fn sharing(levels: usize, tail: usize) -> Vec<u8> {
     let form = Iso { names: IsoNames::Plain, ..Iso::JOLIET };
     let mut image = form.disc(&files(&[("D/", b"")]));
     let root = u32::from_le_bytes(image[16 * SECTOR + 158..16 * SECTOR + 162].try_into().unwrap()) as usize;
