@@ -1,7 +1,7 @@
 //! Solid resources: packed, copied whole, appended to, and refused when the memory does not suffice.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use lz_kit::Level;
 use proptest::prelude::*;
@@ -246,6 +246,41 @@ fn a_job_stops_inside_a_chunk() {
     assert!(*progress.1.lock().unwrap() < 1 << 20, "long before the end of the chunk");
 }
 
+/// Raises the flag when the stored bytes of a chunk are read.
+struct StopWhenRead(Vec<u8>, Arc<Cancel>);
+
+impl ReadAt for StopWhenRead {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        if buf.len() > 1 << 20 {
+            self.1.raise();
+        }
+        self.0.read_exact_at(buf, offset)
+    }
+}
+
+#[test]
+fn reading_stops_inside_a_chunk() {
+    let blobs = vec![mixed_bytes(3, 6 << 20)];
+    let contents = contents(&blobs);
+    let form = format(Compression::Lzms, 8 << 20);
+    let (file, _) = write_with(1, 128 << 20, solid_wim(form, &contents)).unwrap();
+    for threads in [1, 2] {
+        let cancel = Arc::new(Cancel::new());
+        let source = StopWhenRead(file.clone(), Arc::clone(&cancel));
+        let wim = WimFile::open(Arc::new(source), "test.wim").unwrap();
+        let entry = *wim.table().blobs().iter().find(|entry| entry.header.is_solid()).unwrap();
+        let cx = Context::new(&Silent, &cancel).with_threads(threads);
+        assert!(!cancel.is_raised());
+        let read =
+            read_blobs(&cx, &[BlobInput::resource(&wim, entry)], |_| panic!("half a chunk is no blob"));
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+}
+
 #[test]
 fn a_source_that_is_not_what_it_was_ends_the_job() {
     let blobs = sample_blobs();
@@ -265,7 +300,7 @@ fn a_source_that_is_not_what_it_was_ends_the_job() {
 /// Splits in memory.
 fn split(wim: &WimFile, goal: PartGoal, integrity: Integrity) -> Result<Vec<Vec<u8>>> {
     #[derive(Clone, Default)]
-    struct Shared(std::sync::Arc<Mutex<Vec<u8>>>);
+    struct Shared(Arc<Mutex<Vec<u8>>>);
     impl ReadAt for Shared {
         fn size(&self) -> u64 {
             self.0.lock().unwrap().len() as u64

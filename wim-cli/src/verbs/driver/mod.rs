@@ -123,7 +123,7 @@ struct Changing {
     #[arg(long, value_enum, default_value = "written")]
     verify: VerifyArgument,
     /// How hard new data is compressed: fast, normal, max or a number on wimlib's scale
-    #[arg(long, value_parser = parse_level, default_value = "fast")]
+    #[arg(long, value_parser = parse_level, default_value = "10")]
     level: Level,
     /// Show what would be done, and write nothing
     #[arg(long)]

@@ -22,6 +22,8 @@ pub enum DecodeError {
     BadLength,
     /// The caller asked for an output longer than the format allows.
     OutputTooLong,
+    /// The caller, when asked, did not want the decoder to go on.
+    Stopped,
 }
 
 /// An encoder gave up because its caller said so.
@@ -46,6 +48,7 @@ impl fmt::Display for DecodeError {
             Self::BadOffset => "a match starts before the beginning of the data",
             Self::BadLength => "a match or run is longer than what is left to fill",
             Self::OutputTooLong => "the uncompressed size is larger than the format allows",
+            Self::Stopped => "the decoder was told to stop",
         })
     }
 }

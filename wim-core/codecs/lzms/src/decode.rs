@@ -22,6 +22,9 @@ use crate::x86::X86Filter;
 // One refill serves a slot and its extra bits.
 const _: () = assert!(MAX_CODEWORD_LEN + MAX_EXTRA_BITS <= Backward16Reader::BITS_AFTER_REFILL);
 
+/// Bytes after which [`Decoder::decode_while`] asks whether to go on: five milliseconds of work.
+const ASK_BYTES: usize = 1 << 20;
+
 /// A decoder of LZMS chunks; it holds only scratch, so that decoding a chunk allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -52,12 +55,30 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`] if `compressed` is no such chunk; what `out` then holds is unspecified.
     pub fn decode(&mut self, compressed: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+        self.decode_while(compressed, out, &|| true)
+    }
+
+    /// As [`Self::decode`]; `go_on` is asked after every megabyte or so of a chunk whether to.
+    ///
+    /// # Errors
+    /// [`DecodeError::Stopped`] when `go_on` says no; else as [`Self::decode`].
+    pub fn decode_while(
+        &mut self,
+        compressed: &[u8],
+        out: &mut [u8],
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), DecodeError> {
         let mut streams = self.start(compressed, out)?;
         // The first item must be a literal; with it done, the fast loop has something before every item.
-        let first = out.len().min(1);
-        decode_items(&mut self.models, &mut streams, &mut out[..first], 0)?;
-        let position = fast_loop::decode_items(&mut self.models, &mut streams, out, first)?;
-        decode_items(&mut self.models, &mut streams, out, position)?;
+        let mut position = out.len().min(1);
+        decode_items(&mut self.models, &mut streams, &mut out[..position], 0)?;
+        while position < out.len() {
+            let end = out.len().min(position.saturating_add(ASK_BYTES));
+            position = fast_loop::decode_items(&mut self.models, &mut streams, out, position..end)?;
+            if position < out.len() && !go_on() {
+                return Err(DecodeError::Stopped);
+            }
+        }
         self.finish(streams, out)
     }
 
@@ -81,8 +102,8 @@ impl Decoder {
         let mut streams = self.start(compressed, out)?;
         let first = out.len().min(1);
         decode_items(&mut self.models, &mut streams, &mut out[..first], 0)?;
-        let position = fast_loop::decode_items_portably(&mut self.models, &mut streams, out, first)?;
-        decode_items(&mut self.models, &mut streams, out, position)?;
+        let span = first..out.len();
+        fast_loop::decode_items_portably(&mut self.models, &mut streams, out, span)?;
         self.finish(streams, out)
     }
 

@@ -3,7 +3,7 @@
 //! It works window by window: the matches of a few thousand positions are listed, the cheapest path through them is found
 //! by the models as they are, and its items are written, which changes the models. It knows no container.
 
-use lz_kit::lz77::{BinaryTrees, MatchEntry, MatchLimits, MatchList, PaddedChunk, SearchEffort, WideMatch};
+use lz_kit::lz77::{MatchEntry, MatchLimits, MatchList, PaddedChunk, SearchEffort, WideMatch};
 
 use lz_kit::{Level, Stopped};
 
@@ -13,6 +13,7 @@ use crate::format::{MAX_CHUNK_BYTES, MIN_STREAM_BYTES, offset_slots_of};
 use crate::models::ItemWriter;
 use crate::offset_slots::SlotTable;
 use crate::parse::{PathFinder, Stop};
+use crate::trees::Trees;
 use crate::x86::X86Filter;
 
 /// Positions of a window.
@@ -39,7 +40,8 @@ pub(crate) struct Effort {
 
 impl Effort {
     fn of(level: Level) -> Self {
-        let number = level.number().clamp(1, 400) as usize;
+        // Beyond 50, longer paths with older costs lose what deeper searches gain.
+        let number = level.number().clamp(1, 50) as usize;
         // In trees of 64 MiB the way to the longest match is long, and most ways end early of themselves.
         let (nice_of_50, depth_of_50) = if number >= FIRST_THOROUGH { (126, 96) } else { (63, 24) };
         let nice_length = (number * nice_of_50 / 50).clamp(8, MAX_EDGE);
@@ -60,7 +62,7 @@ pub struct Encoder {
     /// What [`Encoder::encode`] copies its chunks to; none until it is called.
     chunk: PaddedChunk,
     x86: X86Filter,
-    trees: BinaryTrees<u32>,
+    trees: Trees,
     matches: MatchList<WideMatch>,
     deltas: DeltaMatches,
     slots: SlotTable,
@@ -78,7 +80,7 @@ impl Encoder {
             max_chunk_bytes,
             chunk: PaddedChunk::default(),
             x86: X86Filter::new(),
-            trees: BinaryTrees::new(max_chunk_bytes),
+            trees: Trees::new(max_chunk_bytes),
             matches: MatchList::new(WINDOW),
             deltas: DeltaMatches::new(),
             slots: SlotTable::new(max_chunk_bytes),
@@ -87,16 +89,16 @@ impl Encoder {
         }
     }
 
-    /// Upper bound of the memory of one encoder in bytes, but for what it writes: about ten times the chunk.
+    /// Upper bound of the memory of one encoder in bytes, but for what it writes: nine to ten times the chunk.
     #[must_use]
     pub const fn scratch_bytes(max_chunk_bytes: usize, level: Level) -> usize {
         PaddedChunk::scratch_bytes(max_chunk_bytes) + Self::in_place_scratch_bytes(max_chunk_bytes, level)
     }
 
-    /// The same for an encoder of which only [`encode_in_place`](Self::encode_in_place) is used: about nine times the chunk.
+    /// The same for an encoder of which only [`encode_in_place`](Self::encode_in_place) is used: eight to nine times the chunk.
     #[must_use]
     pub const fn in_place_scratch_bytes(max_chunk_bytes: usize, _level: Level) -> usize {
-        BinaryTrees::<u32>::scratch_bytes(max_chunk_bytes)
+        Trees::scratch_bytes(max_chunk_bytes)
             + X86Filter::SCRATCH_BYTES
             + MatchList::<WideMatch>::scratch_bytes(WINDOW)
             + DeltaMatches::SCRATCH_BYTES

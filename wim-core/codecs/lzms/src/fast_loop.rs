@@ -1,9 +1,11 @@
-//! The fast loop of the LZMS decoder: the same items as the careful one, while the output has room.
+//! The fast loop of the LZMS decoder: the same items as the careful one.
 //!
 //! Reading an item is safe code in both, for its tests cost next to nothing; what is fast here is writing. It stops, with
-//! nothing half done, when the output gets short, and returns the errors that the careful loop would.
+//! nothing half done, where it is told to, and returns the errors that the careful loop would.
 
 #![expect(unsafe_code, reason = "unchecked stores within a proved budget; listed in UNSAFE.md")]
+
+use std::ops::Range;
 
 use lz_kit::DecodeError;
 #[cfg(target_arch = "x86_64")]
@@ -12,15 +14,12 @@ use lz_kit::lz77::copy_match::{COPY_OVERRUN, PatternCopy, Portable, copy_match, 
 
 use crate::decode::{Item, Models, Streams, copy_delta};
 
-/// Bytes that must be left for a turn: one literal. Matches check for themselves.
-const STEP_OUT: usize = 1;
-
-/// Decodes from `position`, which is not 0, until the output gets short; returns the new position.
+/// Decodes from the start of `span`, which is not 0, at least to its end; returns the new position.
 pub(crate) fn decode_items(
     models: &mut Models,
     streams: &mut Streams<'_>,
     out: &mut [u8],
-    position: usize,
+    span: Range<usize>,
 ) -> Result<usize, DecodeError> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("bmi2")
@@ -29,9 +28,9 @@ pub(crate) fn decode_items(
         && is_x86_feature_detected!("popcnt")
     {
         // SAFETY: the processor has what the function needs.
-        return unsafe { decode_items_bmi2(models, streams, out, position) };
+        return unsafe { decode_items_bmi2(models, streams, out, span) };
     }
-    decode_items_portably(models, streams, out, position)
+    decode_items_portably(models, streams, out, span)
 }
 
 /// [`decode_items`] for any processor.
@@ -39,10 +38,10 @@ pub(crate) fn decode_items_portably(
     models: &mut Models,
     streams: &mut Streams<'_>,
     out: &mut [u8],
-    position: usize,
+    span: Range<usize>,
 ) -> Result<usize, DecodeError> {
     // SAFETY: any processor will do.
-    unsafe { decode_items_on(Portable, models, streams, out, position) }
+    unsafe { decode_items_on(Portable, models, streams, out, span) }
 }
 
 /// [`decode_items_on`] compiled for processors of 2013 and later.
@@ -55,10 +54,10 @@ unsafe fn decode_items_bmi2(
     models: &mut Models,
     streams: &mut Streams<'_>,
     out: &mut [u8],
-    position: usize,
+    span: Range<usize>,
 ) -> Result<usize, DecodeError> {
     // SAFETY: SSSE3 is among the features of this function.
-    unsafe { decode_items_on(Ssse3, models, streams, out, position) }
+    unsafe { decode_items_on(Ssse3, models, streams, out, span) }
 }
 
 /// The loop.
@@ -71,12 +70,15 @@ unsafe fn decode_items_on<C: PatternCopy>(
     models: &mut Models,
     lent: &mut Streams<'_>,
     out: &mut [u8],
-    mut position: usize,
+    span: Range<usize>,
 ) -> Result<usize, DecodeError> {
     let mut streams = *lent;
     let size = out.len();
+    let Range { start: mut position, end } = span;
+    // A turn writes one literal; matches check for themselves.
+    assert!(end <= size, "the span is longer than the output");
     let first = out.as_mut_ptr();
-    while size - position >= STEP_OUT {
+    while position < end {
         match models.next_item(&mut streams) {
             Item::Literal(byte) => {
                 // SAFETY: one byte is left at least.

@@ -16,6 +16,7 @@ mod range_coder;
 mod recent_sources;
 #[cfg(any(test, feature = "reference"))]
 pub mod reference;
+mod trees;
 mod x86;
 
 pub use decode::Decoder;

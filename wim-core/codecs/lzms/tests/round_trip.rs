@@ -3,7 +3,7 @@
 //! Each stream is decoded three ways (fast, careful, reference); the encoder is reused and must not remember.
 
 use lz_kit::lz77::PaddedChunk;
-use lzms::{Decoder, Encoder, Level, reference};
+use lzms::{DecodeError, Decoder, Encoder, Level, reference};
 use proptest::prelude::*;
 
 /// The longest chunk of most tests.
@@ -71,6 +71,46 @@ fn an_encoder_tells_how_far_it_is_and_stops_when_told() {
     assert_eq!(encoder.encode_in_place(&mut padded, &|_| false), Err(lzms::Stopped));
     // It is as good as new afterwards.
     round_trip(&mut encoder, &chunk[..LONG]).unwrap();
+}
+
+/// Chunks above 16 MiB have trees with packed links.
+#[test]
+fn a_long_chunk_comes_back() {
+    let code = pseudo_code(300_000, 9);
+    let mut chunk = code.clone();
+    chunk.resize(17 << 20, 7);
+    chunk.extend_from_slice(&code);
+    let mut encoder = Encoder::new(chunk.len(), Level::from_number(1));
+    let mut stream = vec![0; chunk.len()];
+    let alone = encoder.encode(&code, &mut stream).unwrap();
+    let size = encoder.encode(&chunk, &mut stream).unwrap();
+    assert!(size < alone + alone / 10, "what was said before is found again: {size}, alone {alone}");
+    let mut out = vec![0; chunk.len()];
+    Decoder::new().decode(&stream[..size], &mut out).unwrap();
+    assert!(out == chunk);
+}
+
+#[test]
+fn a_decoder_stops_inside_a_chunk_when_told() {
+    let chunk = pseudo_code(5 << 20, 8);
+    let mut stream = vec![0; chunk.len()];
+    let size = Encoder::new(chunk.len(), Level::from_number(1)).encode(&chunk, &mut stream).unwrap();
+    let mut decoder = Decoder::new();
+    let mut out = vec![0xEE; chunk.len()];
+    let asked = std::cell::Cell::new(0);
+    let twice = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 2
+    };
+    assert_eq!(decoder.decode_while(&stream[..size], &mut out, &twice), Err(DecodeError::Stopped));
+    assert_eq!(asked.get(), 2);
+    assert!(out[3 << 20..].iter().all(|&byte| byte == 0xEE), "it did not stop where it was told");
+    // It is as good as new afterwards, and is never asked about short chunks.
+    decoder.decode_while(&stream[..size], &mut out, &|| true).unwrap();
+    assert!(out == chunk);
+    let size = Encoder::new(LONG, Level::FAST).encode(&chunk[..LONG], &mut stream).unwrap();
+    decoder.decode_while(&stream[..size], &mut out[..LONG], &|| false).unwrap();
+    assert!(out[..LONG] == chunk[..LONG]);
 }
 
 struct Noise(u64);

@@ -23,7 +23,6 @@ const MAX_SYMBOL_COST: u32 = 16 * BIT;
 pub(crate) struct Model;
 
 impl PathModel for Model {
-    const RECENT: bool = true;
     const MIN_LENGTH: usize = MIN_MATCH_LEN;
 
     #[inline(always)]

@@ -12,11 +12,13 @@ use crate::write_block::{BlockCodes, Kind, Lengths};
 use lz_kit::Level;
 use lz_kit::bitstream::Forward16Writer;
 use lz_kit::lz77::{HashChains, NoiseTest, PaddedChunk, Position, RecentOffsets, SearchEffort};
-use lz_kit::parse::{lazy, lazy_from};
+use lz_kit::parse::{ItemSink, QuickTable, lazy, lazy_from, quick_from};
 use std::ops::Range;
 
 /// Shorter chunks cannot become smaller: a header with three precodes alone has 30 bytes.
 const SMALLEST_CHUNK: usize = 34;
+/// Levels below search only where they hope to find something.
+const FIRST_LAZY: u32 = 11;
 /// Levels from here on parse near-optimally.
 const FIRST_NEAR_OPTIMAL: u32 = 35;
 
@@ -32,6 +34,7 @@ pub struct Encoder {
 /// How the level parses, in the table width of the window.
 #[derive(Debug)]
 pub(crate) enum Parser {
+    Quick(Box<Quick>),
     Lazy16(Box<Lazy<u16>>),
     Lazy32(Box<Lazy<u32>>),
     Near16(Box<NearOptimal<u16>>),
@@ -70,6 +73,7 @@ impl Encoder {
         let mut writer = Forward16Writer::new(out);
         self.block.start();
         match &mut self.parser {
+            Parser::Quick(quick) => quick.encode(&self.chunk, &mut self.block, &mut writer),
             Parser::Lazy16(lazy) => lazy.encode(&self.chunk, &mut self.block, &mut writer),
             Parser::Lazy32(lazy) => lazy.encode(&self.chunk, &mut self.block, &mut writer),
             Parser::Near16(near) => near.encode(&self.chunk, &mut self.block, &mut writer),
@@ -81,6 +85,9 @@ impl Encoder {
 
 impl Parser {
     pub(crate) fn new(window: WindowOrder, level: Level) -> Self {
+        if level.number() < FIRST_LAZY {
+            return Self::Quick(Box::new(Quick::new(window)));
+        }
         match (level.number() < FIRST_NEAR_OPTIMAL, is_narrow(window)) {
             (true, true) => Self::Lazy16(Box::new(Lazy::new(window, level))),
             (true, false) => Self::Lazy32(Box::new(Lazy::new(window, level))),
@@ -91,6 +98,9 @@ impl Parser {
 
     /// Bytes of memory that a parser made with the same arguments holds.
     pub(crate) fn scratch_bytes(window: WindowOrder, level: Level) -> usize {
+        if level.number() < FIRST_LAZY {
+            return Quick::scratch_bytes(window);
+        }
         match (level.number() < FIRST_NEAR_OPTIMAL, is_narrow(window)) {
             (true, true) => Lazy::<u16>::scratch_bytes(window),
             (true, false) => Lazy::<u32>::scratch_bytes(window),
@@ -109,6 +119,7 @@ impl Parser {
         sink: &mut dyn FnMut(&[Item], &[usize]),
     ) {
         match self {
+            Self::Quick(quick) => quick.parse_from(chunk, start, sink),
             Self::Lazy16(lazy) => lazy.parse_from(chunk, start, window, sink),
             Self::Lazy32(lazy) => lazy.parse_from(chunk, start, window, sink),
             Self::Near16(near) => near.parse_from(chunk, start, window, sink),
@@ -214,7 +225,117 @@ pub(crate) fn recent_after(mut recent: RecentOffsets, items: &[Item]) -> RecentO
     recent
 }
 
-/// Levels below [`FIRST_NEAR_OPTIMAL`].
+/// Levels below [`FIRST_LAZY`].
+#[derive(Debug)]
+pub(crate) struct Quick {
+    table: QuickTable,
+    blocks: QuickBlocks,
+}
+
+/// Items that are counted as they come, in blocks of a fixed size: where the data change is not asked.
+#[derive(Debug)]
+struct QuickBlocks {
+    items: Vec<Item>,
+    frequencies: Vec<Frequencies>,
+    ends: Vec<usize>,
+    current: Box<Frequencies>,
+}
+
+impl QuickBlocks {
+    const BLOCK_BYTES: usize = 32 << 10;
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.frequencies.clear();
+        self.ends.clear();
+        *self.current = Frequencies::ZERO;
+    }
+
+    fn add_match(&mut self, item: Item) {
+        self.items.push(item);
+        self.current.add(&[item]);
+        if self.current.bytes >= Self::BLOCK_BYTES {
+            self.end_block();
+        }
+    }
+
+    /// Ends the block, if it has items.
+    fn end_block(&mut self) {
+        if self.current.bytes > 0 {
+            self.ends.push(self.items.len());
+            self.frequencies.push(std::mem::replace(&mut *self.current, Frequencies::ZERO));
+        }
+    }
+}
+
+impl ItemSink for QuickBlocks {
+    #[inline(always)]
+    fn literal(&mut self, byte: u8) {
+        self.items.push(Item::literal(byte));
+        self.current.main[usize::from(byte)] += 1;
+        self.current.bytes += 1;
+    }
+
+    #[inline(always)]
+    fn explicit(&mut self, length: usize, offset: usize) {
+        self.add_match(Item::explicit(length, offset));
+    }
+
+    #[inline(always)]
+    fn repeat(&mut self, length: usize, index: u32) {
+        self.add_match(Item::repeat(length, index));
+    }
+}
+
+impl Quick {
+    fn new(window: WindowOrder) -> Self {
+        let bytes = window.bytes() as usize;
+        let blocks = QuickBlocks {
+            items: Vec::with_capacity(bytes),
+            frequencies: Vec::new(),
+            ends: Vec::new(),
+            current: Box::new(Frequencies::ZERO),
+        };
+        Self { table: QuickTable::new(bytes), blocks }
+    }
+
+    fn scratch_bytes(window: WindowOrder) -> usize {
+        let bytes = window.bytes() as usize;
+        let blocks = bytes / QuickBlocks::BLOCK_BYTES + 2;
+        size_of::<Self>()
+            + QuickTable::scratch_bytes(bytes)
+            + bytes * size_of::<Item>()
+            // Lists that grow have up to twice as much room.
+            + 2 * blocks * (size_of::<Frequencies>() + size_of::<usize>())
+    }
+
+    fn parse(&mut self, chunk: &PaddedChunk, start: (usize, RecentOffsets)) {
+        self.blocks.clear();
+        quick_from::<Rules>(chunk, start, &mut self.table, &mut self.blocks);
+        self.blocks.end_block();
+    }
+
+    fn parse_from(
+        &mut self,
+        chunk: &PaddedChunk,
+        start: (usize, RecentOffsets),
+        sink: &mut dyn FnMut(&[Item], &[usize]),
+    ) {
+        self.parse(chunk, start);
+        sink(&self.blocks.items, &self.blocks.ends);
+    }
+
+    fn encode(&mut self, chunk: &PaddedChunk, block: &mut BlockMaker, writer: &mut Forward16Writer<'_>) {
+        self.parse(chunk, (0, RecentOffsets::INITIAL));
+        let mut start = 0;
+        for (&end, frequencies) in self.blocks.ends.iter().zip(&self.blocks.frequencies) {
+            block.write(chunk, (&self.blocks.items, start..end), frequencies, writer);
+            start = end;
+        }
+    }
+}
+
+/// Levels from [`FIRST_LAZY`] to [`FIRST_NEAR_OPTIMAL`].
 #[derive(Debug)]
 pub(crate) struct Lazy<P> {
     finder: HashChains<P>,

@@ -20,7 +20,6 @@ const PRIOR: u32 = 6;
 pub(crate) struct Model;
 
 impl PathModel for Model {
-    const RECENT: bool = false;
     const MIN_LENGTH: usize = MIN_MATCH_LEN;
 
     #[inline(always)]

@@ -16,9 +16,7 @@ use lz_kit::lz77::{
     BinaryTrees, HashChains, Match, MatchLimits, MatchList, NoiseTest, PaddedChunk, RecentOffsets,
     SearchEffort,
 };
-use lz_kit::parse::{
-    GapEdges, ItemSink, LazyRules, MAX_EDGE, PathCosts, PathFinder, PathInput, first_guess, greedy, lazy,
-};
+use lz_kit::parse::{BackwardPaths, ItemSink, LazyRules, MAX_EDGE, PathCosts, first_guess, greedy, lazy};
 
 /// Shorter chunks cannot become smaller: the table of lengths alone has 256 bytes, the stream at least 4.
 const SMALLEST_CHUNK: usize = LENGTHS_BYTES + 5;
@@ -126,7 +124,7 @@ struct NearOptimal {
     effort: SearchEffort,
     passes: u32,
     matches: MatchList,
-    paths: PathFinder,
+    paths: BackwardPaths,
     costs: PathCosts,
 }
 
@@ -137,7 +135,7 @@ impl NearOptimal {
             effort,
             passes: if number < 80 { 1 } else { number.div_ceil(50).min(8) },
             matches: MatchList::new(max_chunk_bytes),
-            paths: PathFinder::new(max_chunk_bytes),
+            paths: BackwardPaths::new(max_chunk_bytes, NUM_SLOTS),
             costs: PathCosts::new(NUM_SLOTS),
         }
     }
@@ -146,7 +144,7 @@ impl NearOptimal {
         size_of::<Self>()
             + BinaryTrees::<u16>::scratch_bytes(max_chunk_bytes)
             + MatchList::<Match>::scratch_bytes(max_chunk_bytes)
-            + PathFinder::scratch_bytes(max_chunk_bytes)
+            + BackwardPaths::scratch_bytes(max_chunk_bytes, NUM_SLOTS)
             + PathCosts::scratch_bytes(NUM_SLOTS)
     }
 
@@ -163,17 +161,8 @@ impl NearOptimal {
             items.frequencies[END_OF_DATA] += 1;
             set_costs(&mut self.costs, &items.frequencies, source);
             items.clear();
-            let input = PathInput {
-                chunk,
-                start: 0,
-                end: chunk.len(),
-                matches: &self.matches,
-                list_start: 0,
-                recent: RecentOffsets::INITIAL,
-                gaps: GapEdges::Longest,
-            };
             let mut joined = Joined { items, pending: (0, 0) };
-            self.paths.find::<Model>(input, &self.costs, &mut joined);
+            self.paths.find::<Model>(chunk, &self.matches, &self.costs, &mut joined);
             joined.finish();
         }
     }

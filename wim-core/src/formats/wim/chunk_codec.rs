@@ -182,6 +182,19 @@ impl ChunkDecoder {
     /// # Errors
     /// What the codec finds wrong.
     pub fn decode(&mut self, stored: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+        self.decode_while(stored, out, &|| true)
+    }
+
+    /// As [`decode`](Self::decode); within a long chunk, `go_on` is asked after every megabyte or so whether to.
+    ///
+    /// # Errors
+    /// [`DecodeError::Stopped`] when `go_on` says no; else what the codec finds wrong.
+    pub fn decode_while(
+        &mut self,
+        stored: &[u8],
+        out: &mut [u8],
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), DecodeError> {
         if stored.len() == out.len() {
             out.copy_from_slice(stored);
             return Ok(());
@@ -190,7 +203,7 @@ impl ChunkDecoder {
             Self::None => Err(DecodeError::BadBlock),
             Self::Xpress(decoder) => decoder.decode(stored, out),
             Self::Lzx(decoder) => decoder.decode(stored, out),
-            Self::Lzms(decoder) => decoder.decode(stored, out),
+            Self::Lzms(decoder) => decoder.decode_while(stored, out, go_on),
         }
     }
 }

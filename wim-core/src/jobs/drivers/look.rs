@@ -333,6 +333,8 @@ pub fn explain_packages(
             }
         }
     }
+    // What was cancelled within the last package looks like a refusal of it.
+    cx.cancel.check()?;
     if let Some(e) = odd.pop_if(|_| reports.is_empty()) {
         return Err(e);
     }
@@ -527,7 +529,8 @@ fn host_folder(root: &Path, names: &[WimString]) -> Result<PathBuf> {
     for name in names {
         let units = name.units();
         if !NameRules::of_this_host().allow(units) {
-            return Err(Error::invalid_input(format!("this system cannot have a folder named {name}")));
+            return Err(Error::invalid_input(format!("this system cannot have a folder named {name}"))
+                .remedy("extract the package's files one by one: wim extract"));
         }
         folder.push(to_host(units));
     }

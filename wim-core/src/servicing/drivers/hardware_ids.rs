@@ -13,6 +13,8 @@ use crate::formats::inf::encoding;
 const MAX_IDS: usize = 100_000;
 /// Largest list.
 const MAX_BYTES: usize = 16 << 20;
+/// What to do about a list beyond these limits.
+const ONE_MACHINE: &str = "give the list of one machine: a few hundred lines";
 /// Enumerators of Windows itself. Devices of any other appear only once a vendor's bus driver runs.
 const KNOWN_ENUMERATORS: [&str; 25] = [
     "1394",
@@ -66,14 +68,14 @@ impl HardwareIds {
     /// `Format` when no line holds an id, `Limit` for a list that is too long.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         if bytes.len() > MAX_BYTES {
-            return Err(Error::limit("a list of hardware ids larger than 16 MiB"));
+            return Err(Error::limit("a list of hardware ids larger than 16 MiB").remedy(ONE_MACHINE));
         }
         let (text, _) = encoding::decode(bytes, encoding::DEFAULT_CODE_PAGE);
         let mut list = Self::default();
         for line in text.lines() {
             list.read_line(line);
             if list.ids.len() > MAX_IDS {
-                return Err(Error::limit(format!("more than {MAX_IDS} hardware ids")));
+                return Err(Error::limit(format!("more than {MAX_IDS} hardware ids")).remedy(ONE_MACHINE));
             }
         }
         if list.ids.is_empty() {

@@ -13,7 +13,7 @@ use super::level_a::LevelA;
 use super::level_b::LevelB;
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
 use super::options::{DriverOptions, LineEnds};
-use super::package::{Package, SourceIndex, find_infs};
+use super::package::{Package, Packages};
 use super::place::{Done, Job};
 use super::policy::{self, HardwareMatch};
 use super::registry_lines::KeptValue;
@@ -57,18 +57,9 @@ pub fn plan(
     cancel: &Cancel,
 ) -> Result<DriverPlan> {
     let parse = ParseOptions { language: target.language, code_page: options.code_page };
-    let mut packages = Vec::new();
-    let mut reports = Vec::new();
-    for &source in sources {
-        let index = SourceIndex::new(source);
-        for path in find_infs(source) {
-            cancel.check()?;
-            match Package::open_indexed(source, &index, &path, parse) {
-                Ok(package) => packages.push(package),
-                Err(e) => reports.push(unreadable(source, path, &e)),
-            }
-        }
-    }
+    let Packages { mut packages, unreadable } = Packages::open(sources, parse, cancel)?;
+    let odd = unreadable.into_iter().map(|(source, path, e)| unreadable_inf(source, path, &e));
+    let mut reports: Vec<DriverReport> = odd.collect();
     // A base driver before what extends it; else in the order given.
     packages.sort_by_key(|package| package.version().is_extension());
     let mut planner = Planner {
@@ -96,7 +87,7 @@ pub fn plan(
     Ok(DriverPlan { reports, changes: planner.image.into_changes() })
 }
 
-fn unreadable(source: &dyn PackageFiles, inf: String, e: &Error) -> DriverReport {
+fn unreadable_inf(source: &dyn PackageFiles, inf: String, e: &Error) -> DriverReport {
     let outcome = match e.kind() {
         ErrorKind::Format => Outcome::Skipped { reason: e.to_string(), decorations: Vec::new() },
         _ => Outcome::refused(e),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::options::{DriverOptions, LineEnds, Unsigned};
-use super::package::{Package, SourceIndex, find_infs};
+use super::package::{Package, Packages};
 use super::policy::{self, HardwareMatch};
 use super::select::{self, NotSelected};
 use super::signature;
@@ -97,22 +97,14 @@ pub fn plan_media(
     cancel: &Cancel,
 ) -> Result<MediaPlan> {
     let parse = ParseOptions { language: ENGLISH_US, code_page: options.code_page };
-    let (mut plan, mut packages) = (MediaPlan::default(), Vec::new());
-    for &source in sources {
-        let index = SourceIndex::new(source);
-        for path in find_infs(source) {
-            cancel.check()?;
-            match Package::open_indexed(source, &index, &path, parse) {
-                Ok(package) => packages.push(package),
-                Err(e) => plan.reports.push(MediaReport {
-                    source: source.name().to_owned(),
-                    inf: path,
-                    version: None,
-                    outcome: refused(&e),
-                }),
-            }
-        }
-    }
+    let Packages { packages, unreadable } = Packages::open(sources, parse, cancel)?;
+    let odd = unreadable.into_iter().map(|(source, inf, e)| MediaReport {
+        source: source.name().to_owned(),
+        inf,
+        version: None,
+        outcome: refused(&e),
+    });
+    let mut plan = MediaPlan { reports: odd.collect(), files: Vec::new() };
     // One look at all packages for each Windows, not for each package.
     let hardware_for = |target| {
         let ids = options.hardware.as_ref()?;
@@ -199,9 +191,10 @@ fn choose(
     }
     match first_reason {
         Some(why) if windows.is_empty() => Err(why),
-        None if windows.is_empty() => {
-            Err(NotSelected::Refused(Error::invalid_input("no Windows was named that the medium installs")))
-        }
+        None if windows.is_empty() => Err(NotSelected::Refused(
+            Error::invalid_input("no Windows was named that the medium installs")
+                .remedy("give the folder into which all of the medium was copied"),
+        )),
         _ => Ok((files.into_values().collect(), windows)),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::{Architecture, Error, Result};
+use crate::base::{Architecture, Cancel, Error, Result};
 use crate::formats::inf::{FileCopy, Inf, ParseOptions, Version, files, section};
 use crate::formats::szdd;
 use crate::servicing::package_files::{PackageFile, PackageFiles};
@@ -71,6 +71,35 @@ impl SourceIndex {
     pub fn new(source: &dyn PackageFiles) -> Self {
         let files = source.list().iter().enumerate();
         Self(Arc::new(files.map(|(index, file)| (file.path.to_lowercase(), index)).collect()))
+    }
+}
+
+/// All packages of some trees, and the INFs that cannot be read: their tree, their path, and why.
+pub struct Packages<'a> {
+    /// Those that can be read, in the order of the trees.
+    pub packages: Vec<Package<'a>>,
+    /// Those that cannot.
+    pub unreadable: Vec<(&'a dyn PackageFiles, String, Error)>,
+}
+
+impl<'a> Packages<'a> {
+    /// Opens every INF that the trees offer.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub fn open(sources: &[&'a dyn PackageFiles], options: ParseOptions, cancel: &Cancel) -> Result<Self> {
+        let (mut packages, mut unreadable) = (Vec::new(), Vec::new());
+        for &source in sources {
+            let index = SourceIndex::new(source);
+            for path in find_infs(source) {
+                cancel.check()?;
+                match Package::open_indexed(source, &index, &path, options) {
+                    Ok(package) => packages.push(package),
+                    Err(e) => unreadable.push((source, path, e)),
+                }
+            }
+        }
+        Ok(Self { packages, unreadable })
     }
 }
 

@@ -55,8 +55,8 @@ pub fn read_blobs(
     let pool = BufferPool::new();
     let items = Batches::new(inputs, budget.batch_bytes, largest_chunk(inputs));
     let new_worker = || {
-        let mut worker = BlobWorker::new(inputs, pool.clone());
-        move |work: Work| Ok(worker.run(work))
+        let mut worker = BlobWorker::new(inputs, pool.clone(), cx.cancel);
+        move |work: Work| worker.run(work)
     };
     let mut order = InOrder::default();
     map_in_order(cx, &budget, items, new_worker, |pieces: Vec<Piece>| {

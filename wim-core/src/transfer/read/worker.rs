@@ -8,7 +8,7 @@ use super::input::{BlobInput, Origin, open_host_file};
 use super::plan::{Access, LargeBlob, SolidChunk, SolidCut, Work, gap_between};
 use crate::base::pipeline::{BufferPool, PooledBuffer};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Error, ErrorKind, Place, Result, Sha1Digest};
+use crate::base::{Cancel, Error, ErrorKind, Place, Result, Sha1Digest};
 use crate::formats::wim::chunk_table::ChunkTable;
 use crate::formats::wim::resource_reader::{chunk_fails, digest_differs};
 use crate::formats::wim::{BlobEntry, ChunkDecoder, ChunkFormat, ResourceHeader, WimFile};
@@ -49,16 +49,21 @@ pub(crate) struct BlobWorker<'i, 'w> {
     decoders: HashMap<ChunkFormat, ChunkDecoder>,
     stored: Vec<u8>,
     pool: BufferPool,
+    /// Asked inside long chunks too.
+    cancel: &'i Cancel,
 }
 
 impl<'i, 'w> BlobWorker<'i, 'w> {
-    pub(crate) fn new(inputs: &'i [BlobInput<'w>], pool: BufferPool) -> Self {
-        Self { inputs, decoders: HashMap::new(), stored: Vec::new(), pool }
+    pub(crate) fn new(inputs: &'i [BlobInput<'w>], pool: BufferPool, cancel: &'i Cancel) -> Self {
+        Self { inputs, decoders: HashMap::new(), stored: Vec::new(), pool, cancel }
     }
 
     /// The pieces of one item, in order. What is wrong with one blob is an error in its piece, not of the item.
-    pub(crate) fn run(&mut self, work: Work) -> Vec<Piece> {
-        match work {
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub(crate) fn run(&mut self, work: Work) -> Result<Vec<Piece>> {
+        let pieces = match work {
             Work::Group { positions, uncompressed, .. } => self.group(&positions, uncompressed),
             Work::Part { position, large, number, start, length } => {
                 vec![self.part(position, large, number, start, length)]
@@ -69,7 +74,10 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
                 let bytes = Err(self.inputs[position].blame(error));
                 vec![Piece { position, start: 0, bytes, is_last: true, chain: None }]
             }
-        }
+        };
+        // What a decoder that was told to stop has left is no damage to report.
+        self.cancel.check()?;
+        Ok(pieces)
     }
 
     fn group(&mut self, positions: &[usize], uncompressed: u64) -> Vec<Piece> {
@@ -203,9 +211,11 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
         let mut buffer = self.pool.take(usize::try_from(resource.uncompressed_size(number)).unwrap_or(0));
         let mut stored = self.pool.take(usize::try_from(stored_size).unwrap_or(0));
         let decoder = decoder_of(&mut self.decoders, resource.format());
+        let go_on = || !self.cancel.is_raised();
         let decode = |wim: &WimFile, entry: &BlobEntry, decoder: &mut ChunkDecoder, out: &mut [u8]| {
             read_exact_at(&**wim.source(), stored.as_mut(), offset)?;
-            decoder.decode(stored.as_ref(), out).map_err(|e| chunk_fails(entry, number, offset, e))
+            let decoded = decoder.decode_while(stored.as_ref(), out, &go_on);
+            decoded.map_err(|e| chunk_fails(entry, number, offset, e))
         };
         let first = cuts.first().map(|cut| &self.inputs[cut.position].origin);
         let decoded = match first {

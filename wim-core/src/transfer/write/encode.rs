@@ -32,10 +32,10 @@ pub(super) fn encode_blobs<'o>(
     let items = Batches::new(inputs, budget.batch_bytes / 2, align);
     let pool = BufferPool::new();
     let new_worker = || {
-        let mut reader = BlobWorker::new(inputs, pool.clone());
+        let mut reader = BlobWorker::new(inputs, pool.clone(), cx.cancel);
         let mut encoder = ChunkEncoder::new(format, level);
         move |work: Work| {
-            let pieces = reader.run(work).into_iter();
+            let pieces = reader.run(work)?.into_iter();
             Ok(pieces.map(|piece| EncodedPiece::new(piece, inputs, &mut encoder, format)).collect::<Vec<_>>())
         }
     };

@@ -14,7 +14,7 @@ use lz_kit::lz77::PaddedChunk;
 use super::order::SolidOrder;
 use super::output::Output;
 use crate::base::pipeline::{Budget, BufferPool, Cost, map_in_order};
-use crate::base::{Context, Error, Result, Sha1Digest};
+use crate::base::{Cancel, Context, Error, Result, Sha1Digest};
 use crate::formats::wim::{BlobEntry, ChunkEncoder, ChunkFormat, SolidPlace, SolidResource, WimFile};
 use crate::transfer::read::{
     Batches, BlobInput, BlobWorker, InOrder, Piece, decoder_bytes, largest_solid_item,
@@ -177,7 +177,7 @@ pub(super) fn pack_blobs(
             as u64,
     )?;
     let stock = ChunkStock::default();
-    let items = ChunkFiller::new(inputs, &plan, size, stock.clone());
+    let items = ChunkFiller::new((inputs, size), &plan, stock.clone(), cx.cancel);
     let new_worker = || {
         let mut encoder = ChunkEncoder::for_chunks_of(format, packing.level, plan.longest_chunk);
         let chunk_bytes = usize::try_from(chunk_bytes).unwrap_or(usize::MAX);
@@ -300,12 +300,18 @@ struct ChunkFiller<'i, 'w> {
 }
 
 impl<'i, 'w> ChunkFiller<'i, 'w> {
-    fn new(inputs: &'i [BlobInput<'w>], plan: &PackingPlan, size: u64, stock: ChunkStock) -> Self {
+    /// A filler of the chunks of `inputs`, which are `size` bytes in all.
+    fn new(
+        (inputs, size): (&'i [BlobInput<'w>], u64),
+        plan: &PackingPlan,
+        stock: ChunkStock,
+        cancel: &'i Cancel,
+    ) -> Self {
         let align = crate::transfer::read::largest_chunk(inputs);
         Self {
             inputs,
             works: Batches::new(inputs, plan.budget.batch_bytes, align),
-            worker: BlobWorker::new(inputs, BufferPool::new()),
+            worker: BlobWorker::new(inputs, BufferPool::new(), cancel),
             order: InOrder::default(),
             pieces: VecDeque::new(),
             taken: 0,
@@ -343,7 +349,8 @@ impl<'i, 'w> ChunkFiller<'i, 'w> {
             return Err(Error::corrupt("the blobs have fewer bytes than was said of them"));
         };
         let (inputs, order) = (self.inputs, &mut self.order);
-        self.pieces.extend(self.worker.run(work).into_iter().filter_map(|piece| order.check(inputs, piece)));
+        let pieces = self.worker.run(work)?.into_iter();
+        self.pieces.extend(pieces.filter_map(|piece| order.check(inputs, piece)));
         Ok(())
     }
 }

@@ -45,10 +45,8 @@ impl<'a> Forward16Writer<'a> {
     /// Moves whole units from the accumulator to the output.
     #[inline(always)]
     pub fn flush(&mut self) {
-        if self.count < 16 {
-            return;
-        }
-        let bytes = units_le(self.pending << (64 - self.count));
+        // Without a test for a whole unit, which would be a guess each time. Two shifts, because there may be nothing.
+        let bytes = units_le((self.pending << 1) << (63 - self.count));
         let whole = (self.count / 16 * 2) as usize;
         self.count %= 16;
         if let Some(slot) = self.out.get_mut(self.at..self.at + 8) {

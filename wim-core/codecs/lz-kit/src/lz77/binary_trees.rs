@@ -11,6 +11,7 @@ use super::match_length::{PaddedChunk, load_u32, load_u64};
 use super::match_list::{Match, MatchEntry, MatchList};
 use super::position::Position;
 use core::hint::select_unpredictable as select;
+use core::marker::PhantomData;
 
 const HASH2_BITS: u32 = 11;
 const HASH3_BITS: u32 = 13;
@@ -22,9 +23,10 @@ pub struct BinaryTrees<P> {
     /// The two newest positions of each three-byte hash.
     head3: Vec<[P; 2]>,
     roots: Vec<P>,
-    /// Per position: the subtree of smaller and of greater strings.
-    children: Vec<[P; 2]>,
+    /// Per position: the subtree of smaller and of greater strings, as [`Position::pair`] reads them.
+    children: Vec<u8>,
     root_bits: u32,
+    max_chunk_bytes: usize,
     /// Positions `0..entered` are in the tables, and no others.
     entered: usize,
 }
@@ -51,6 +53,11 @@ const fn root_bits(max_chunk_bytes: usize) -> u32 {
     }
 }
 
+/// Bytes of the pairs of links: zeros, which stand for no link.
+const fn children_bytes<P: Position>(max_chunk_bytes: usize) -> usize {
+    max_chunk_bytes * P::PAIR_BYTES + 8
+}
+
 impl<P: Position> BinaryTrees<P> {
     /// Tables for chunks of at most `max_chunk_bytes`.
     #[must_use]
@@ -61,8 +68,9 @@ impl<P: Position> BinaryTrees<P> {
             head2: vec![P::NONE; 1 << HASH2_BITS],
             head3: vec![[P::NONE; 2]; 1 << HASH3_BITS],
             roots: vec![P::NONE; 1 << root_bits],
-            children: vec![[P::NONE; 2]; max_chunk_bytes],
+            children: vec![0; children_bytes::<P>(max_chunk_bytes)],
             root_bits,
+            max_chunk_bytes,
             entered: 0,
         }
     }
@@ -70,8 +78,8 @@ impl<P: Position> BinaryTrees<P> {
     /// Bytes of memory for [`new`](Self::new) with the same argument.
     #[must_use]
     pub const fn scratch_bytes(max_chunk_bytes: usize) -> usize {
-        ((1 << HASH2_BITS) + (2 << HASH3_BITS) + (1 << root_bits(max_chunk_bytes)) + 2 * max_chunk_bytes)
-            * size_of::<P>()
+        ((1 << HASH2_BITS) + (2 << HASH3_BITS) + (1 << root_bits(max_chunk_bytes))) * size_of::<P>()
+            + children_bytes::<P>(max_chunk_bytes)
     }
 
     /// Forgets the previous chunk.
@@ -95,7 +103,7 @@ impl<P: Position> BinaryTrees<P> {
         list: &mut MatchList<E>,
     ) {
         assert!(
-            to <= chunk.len() && chunk.len() <= self.children.len(),
+            to <= chunk.len() && chunk.len() <= self.max_chunk_bytes,
             "the chunk is longer than the tables"
         );
         assert!(
@@ -111,7 +119,8 @@ impl<P: Position> BinaryTrees<P> {
             head2: self.head2.as_mut_ptr(),
             head3: self.head3.as_mut_ptr(),
             roots: self.roots.as_mut_ptr(),
-            children: self.children.as_mut_ptr().cast(),
+            children: self.children.as_mut_ptr(),
+            width: PhantomData,
             root_shift: 32 - self.root_bits,
             next: [0; 3],
         };
@@ -150,7 +159,8 @@ struct View<P> {
     head2: *mut P,
     head3: *mut [P; 2],
     roots: *mut P,
-    children: *mut P,
+    children: *mut u8,
+    width: PhantomData<P>,
     root_shift: u32,
     /// Hashes of the next position.
     next: [usize; 3],
@@ -194,8 +204,8 @@ impl<P: Position> View<P> {
             let root = self.roots.add(h4).replace(P::at(at));
             if limit < 4 || spare.is_empty() {
                 // Too near the end to be found by anyone later; or no room left to list what is found.
-                *self.children.add(2 * at) = P::NONE;
-                *self.children.add(2 * at + 1) = P::NONE;
+                P::set_link(self.children, 2 * at, P::NONE);
+                P::set_link(self.children, 2 * at + 1, P::NONE);
                 return (0, 1);
             }
             let out = spare.as_mut_ptr();
@@ -238,7 +248,8 @@ impl<P: Position> View<P> {
                 _mm_prefetch::<_MM_HINT_T0>(self.head2.add(h2).cast());
                 _mm_prefetch::<_MM_HINT_T0>(self.head3.add(h3).cast());
                 _mm_prefetch::<_MM_HINT_T0>(data.wrapping_add(root).cast());
-                _mm_prefetch::<_MM_HINT_T0>(self.children.wrapping_add(2 * root).wrapping_sub(2).cast());
+                let pair = self.children.wrapping_add(P::PAIR_BYTES * root).wrapping_sub(P::PAIR_BYTES);
+                _mm_prefetch::<_MM_HINT_T0>(pair.cast());
             }
         }
     }
@@ -258,8 +269,8 @@ impl<P: Position> View<P> {
             *pair3 = [P::at(at), (*pair3)[0]];
             let root = self.roots.add(h4).replace(P::at(at));
             if nice < 4 {
-                *self.children.add(2 * at) = P::NONE;
-                *self.children.add(2 * at + 1) = P::NONE;
+                P::set_link(self.children, 2 * at, P::NONE);
+                P::set_link(self.children, 2 * at + 1, P::NONE);
                 return;
             }
             self.descend::<false, Match>(at, root, (nice, nice, depth), core::ptr::null_mut(), (0, 1));
@@ -294,7 +305,7 @@ impl<P: Position> View<P> {
             while node != P::NONE {
                 let earlier = node.plus_one() - 1;
                 // Both are loaded now: which one is needed is known only after the comparison.
-                let (less_child, more_child) = (*children.add(2 * earlier), *children.add(2 * earlier + 1));
+                let [less_child, more_child] = P::pair(children, earlier);
                 let mut length = shared_less.min(shared_more);
                 let mut more = false;
                 loop {
@@ -318,12 +329,12 @@ impl<P: Position> View<P> {
                 }
                 if length >= nice {
                     // Equal as far as anyone will look: the old node is dropped and its subtrees taken over.
-                    *children.add(open_less) = less_child;
-                    *children.add(open_more) = more_child;
+                    P::set_link(children, open_less, less_child);
+                    P::set_link(children, open_more, more_child);
                     return (count, best.min(limit));
                 }
                 // The old string is smaller: it and its smaller subtree hang on our smaller side.
-                *children.add(select(more, open_more, open_less)) = node;
+                P::set_link(children, select(more, open_more, open_less), node);
                 let open = 2 * earlier + usize::from(!more);
                 node = select(more, less_child, more_child);
                 open_more = select(more, open, open_more);
@@ -335,8 +346,8 @@ impl<P: Position> View<P> {
                     break;
                 }
             }
-            *children.add(open_less) = P::NONE;
-            *children.add(open_more) = P::NONE;
+            P::set_link(children, open_less, P::NONE);
+            P::set_link(children, open_more, P::NONE);
         }
         (count, best)
     }
@@ -345,6 +356,7 @@ impl<P: Position> View<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lz77::position::PackedPosition;
 
     const LIMITS: MatchLimits = MatchLimits { max_length: 257, max_offset_of_two: 2048 };
 
@@ -383,6 +395,8 @@ mod tests {
             let bytes = noise(5000, alphabet, alphabet);
             for depth in [1, 5, 100] {
                 let list = list_of::<u16>(&bytes, SearchEffort { depth, nice_length: 40 });
+                let packed = list_of::<PackedPosition>(&bytes, SearchEffort { depth, nice_length: 40 });
+                assert!((0..bytes.len()).all(|at| list.at(at) == packed.at(at)));
                 for at in 0..bytes.len() {
                     for pair in list.at(at).windows(2) {
                         assert!(pair[0].length() < pair[1].length() && pair[0].offset() <= pair[1].offset());

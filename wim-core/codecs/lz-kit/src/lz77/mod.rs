@@ -15,5 +15,5 @@ pub use match_length::PaddedChunk;
 pub(crate) use match_length::{load_u32, match_length};
 pub use match_list::{Match, MatchEntry, MatchList, WideMatch};
 pub use noise::NoiseTest;
-pub use position::Position;
+pub use position::{PackedPosition, Position};
 pub use recent_offsets::RecentOffsets;

@@ -1,8 +1,9 @@
 //! Near-optimal parsing: the cheapest path through a block under given costs.
 //!
 //! Positions are nodes; literals, repeats of a recent offset and listed matches of every length are edges. The recent
-//! offsets at a node are those of its cheapest arrival only, which is why the result is not quite optimal. Where the
-//! costs come from, and how often the search is repeated with better ones, is the format's business.
+//! offsets at a node are those of its cheapest arrival only, which is why the result is not quite optimal; formats
+//! without recent offsets have the backward search next door. Where the costs come from, and how often the search is
+//! repeated with better ones, is the format's business.
 
 #![expect(unsafe_code, reason = "unchecked access to proven nodes, AVX2; listed in UNSAFE.md")]
 
@@ -18,10 +19,8 @@ pub const ROW: usize = 264;
 const REACH: usize = 2 * ROW;
 const _: () = assert!(MAX_EDGE + 3 < ROW && 2 * MAX_EDGE + 1 < REACH);
 
-/// What the path finder must know of a format.
+/// What the path finders must know of a format; one with recent offsets has them as slots 0 to 2.
 pub trait PathModel {
-    /// Whether the format has recent offsets, as slots 0 to 2.
-    const RECENT: bool;
     /// Shortest match, in bytes.
     const MIN_LENGTH: usize;
     /// Offset slot of an explicit offset: the row of its costs.
@@ -166,12 +165,12 @@ impl PathFinder {
             #[cfg(not(target_arch = "x86_64"))]
             self.relax_all::<M, false>(input, costs);
         }
-        self.follow::<M>(input, sink);
+        self.follow(input, sink);
         (self.nodes[size] >> COST_SHIFT, self.queues[size])
     }
 
     /// Walks back from the end along the cheapest arrivals, then sends the items forwards.
-    fn follow<M: PathModel>(&mut self, input: PathInput<'_>, sink: &mut impl ItemSink) {
+    fn follow(&mut self, input: PathInput<'_>, sink: &mut impl ItemSink) {
         let mut node = input.end - input.start;
         self.path.clear();
         while node > 0 {
@@ -188,7 +187,7 @@ impl PathFinder {
                 continue;
             }
             let first = if item & GAP != 0 { usize::from(self.gaps[node].0) } else { bytes };
-            if M::RECENT && code <= CODE_BIAS {
+            if code <= CODE_BIAS {
                 sink.repeat(first, code as u32);
             } else {
                 sink.explicit(first, code - CODE_BIAS);
@@ -245,22 +244,20 @@ impl PathFinder {
             let arrival = ahead[0];
             let by_match = arrival as u32 >> LENGTH_SHIFT != 1;
             ahead[REACH] = UNREACHED;
-            if M::RECENT {
-                // SAFETY: as above; an arrival starts at an earlier node of the block.
-                unsafe {
-                    if by_match {
-                        let item = arrival as u32;
-                        let bytes = if item & GAP != 0 {
-                            let (first, second) = *gap_lengths.add(node);
-                            usize::from(first) + 1 + usize::from(second)
-                        } else {
-                            (item >> LENGTH_SHIFT) as usize
-                        };
-                        debug_assert!(bytes <= node);
-                        queue = after(*queues.add(node - bytes), item & CODE_MASK);
-                    }
-                    *queues.add(node) = queue;
+            // SAFETY: as above; an arrival starts at an earlier node of the block.
+            unsafe {
+                if by_match {
+                    let item = arrival as u32;
+                    let bytes = if item & GAP != 0 {
+                        let (first, second) = *gap_lengths.add(node);
+                        usize::from(first) + 1 + usize::from(second)
+                    } else {
+                        (item >> LENGTH_SHIFT) as usize
+                    };
+                    debug_assert!(bytes <= node);
+                    queue = after(*queues.add(node - bytes), item & CODE_MASK);
                 }
+                *queues.add(node) = queue;
             }
             let cost = arrival & COST_MASK;
             // SAFETY: `at` and all positions below lie in the chunk or, by less than its length, in the padding; recent
@@ -272,7 +269,7 @@ impl PathFinder {
                     + Node::from(LITERAL);
                 ahead[1] = select(literal < ahead[1], literal, ahead[1]);
                 let mut next = M::MIN_LENGTH;
-                if M::RECENT && at > 0 {
+                if at > 0 {
                     let same = |index: u32| {
                         u32::from((load_u32(data, at - queue.get(index)) ^ word) << 16 == 0) << index
                     };
@@ -311,7 +308,7 @@ impl PathFinder {
                     let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
                     let base = cost + low + (offset + CODE_BIAS) as Node;
                     relax::<WIDE>(ahead, &costs.rows[slot], base, next, length);
-                    if M::RECENT && all_gaps && found != longest {
+                    if all_gaps && found != longest {
                         gap(
                             ahead,
                             gap_lengths.add(node),
@@ -325,7 +322,7 @@ impl PathFinder {
                     next = length + 1;
                 }
                 let (length, offset) = (longest.length().min(MAX_EDGE), longest.offset());
-                if M::RECENT && next == length + 1 && offset <= at {
+                if next == length + 1 && offset <= at {
                     let slot = M::slot(offset);
                     let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
                     let base = cost + low + (offset + CODE_BIAS) as Node;
@@ -341,11 +338,8 @@ impl PathFinder {
                 }
             }
         }
-        self.queues[size] = if M::RECENT && self.nodes[size] as u32 >> LENGTH_SHIFT != 1 {
-            self.queue_after(size)
-        } else {
-            queue
-        };
+        self.queues[size] =
+            if self.nodes[size] as u32 >> LENGTH_SHIFT != 1 { self.queue_after(size) } else { queue };
     }
 
     /// Recent offsets at a node reached by a match or a gap match.
@@ -483,7 +477,6 @@ mod tests {
     struct Model;
 
     impl PathModel for Model {
-        const RECENT: bool = true;
         const MIN_LENGTH: usize = 2;
 
         fn slot(offset: usize) -> usize {

@@ -12,6 +12,8 @@ use crate::servicing::package_files::{PackageFile, PackageFiles};
 const MAX_FILES: usize = 200_000;
 /// Deepest folder that is looked into.
 const MAX_DEPTH: usize = 32;
+/// What to do about a tree beyond these limits.
+const NARROWER: &str = "give the folder of the driver itself, not one far above it";
 
 /// All files below a folder, links not followed.
 pub struct PackageFolder {
@@ -55,9 +57,9 @@ impl PackageFolder {
 
 fn scan_into(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<PackageFile>) -> Result<()> {
     if depth > MAX_DEPTH {
-        return Err(
-            Error::limit(format!("folders are nested more than {MAX_DEPTH} deep")).in_file(folder.display())
-        );
+        return Err(Error::limit(format!("folders are nested more than {MAX_DEPTH} deep"))
+            .in_file(folder.display())
+            .remedy(NARROWER));
     }
     let cannot = |e| Error::io(e, "cannot read the folder", folder);
     for entry in std::fs::read_dir(folder).map_err(cannot)? {
@@ -76,7 +78,9 @@ fn scan_into(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<PackageF
             let last_write = metadata.modified().ok().map(FileTime::from_system_time);
             files.push(PackageFile { path, size: metadata.len(), last_write });
             if files.len() > MAX_FILES {
-                return Err(Error::limit(format!("more than {MAX_FILES} files")).in_file(folder.display()));
+                return Err(Error::limit(format!("more than {MAX_FILES} files"))
+                    .in_file(folder.display())
+                    .remedy(NARROWER));
             }
         }
     }
@@ -101,9 +105,9 @@ impl PackageFiles for PackageFolder {
         file.check_size(limit, &self.name)?;
         let bytes = std::fs::read(&path).map_err(|e| Error::io(e, "cannot read", &path))?;
         if bytes.len() as u64 != file.size {
-            return Err(
-                Error::invalid_input("the file changed while it was being read").in_file(path.display())
-            );
+            return Err(Error::invalid_input("the file changed while it was being read")
+                .in_file(path.display())
+                .remedy("run the command again when nothing writes to the folder"));
         }
         Ok(bytes.into())
     }
