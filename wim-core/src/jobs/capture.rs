@@ -426,12 +426,13 @@ pub fn wimboot_config(source: &Path) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-/// Reads a capture configuration in wimlib's format from the file at `path`.
+/// Reads a capture configuration in wimlib's format from the file at `path`; what is passed over in it is a warning.
 ///
 /// # Errors
 /// `Io`, and `Format` with the line.
-pub fn load_exclusions(path: &Path) -> Result<Exclusions> {
-    Exclusions::parse(&read_text(path)?, host_case()).map_err(|e| e.in_file(path.display()))
+pub fn load_exclusions(cx: &Context<'_>, path: &Path) -> Result<Exclusions> {
+    let mut warn = |warning: Error| cx.progress.warn(&warning.in_file(path.display()));
+    Exclusions::parse(&read_text(path)?, host_case(), &mut warn).map_err(|e| e.in_file(path.display()))
 }
 
 /// The last name of a path as it was typed; wimlib calls a captured `.` by that name.

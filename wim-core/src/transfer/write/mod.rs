@@ -382,14 +382,12 @@ fn is_copied(wim: &NewWim<'_>, source: &WimFile) -> bool {
 }
 
 fn first_header(wim: &NewWim<'_>) -> WimHeader {
-    let type_bits = match (wim.format.compression(), wim.format.chunk_size().bytes()) {
-        (Compression::None, _) => 0,
-        (Compression::Xpress, 32768) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_XPRESS,
-        (Compression::Xpress, _) => {
-            HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_XPRESS | HeaderFlags::COMPRESS_XPRESS_2
-        }
-        (Compression::Lzx, _) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZX,
-        (Compression::Lzms, _) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZMS,
+    let type_bits = match wim.format.compression() {
+        Compression::None => 0,
+        // DISM and wimlib say no more for other chunk sizes than 32 KiB; with COMPRESS_XPRESS_2 7-Zip refuses the file.
+        Compression::Xpress => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_XPRESS,
+        Compression::Lzx => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZX,
+        Compression::Lzms => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZMS,
     };
     let is_compressed = wim.format.compression() != Compression::None;
     WimHeader {
