@@ -251,7 +251,7 @@ pub struct Written {
     pub encoded_bytes: u64,
 }
 
-/// An image of `wim` as it is.
+/// An image of `wim` as it is; blobs that `wim` lacks, as a delta does, are those of other files.
 ///
 /// # Errors
 /// What loading its metadata gives: references to blobs are counted afresh.
@@ -277,11 +277,10 @@ pub(super) fn existing_image_named<'w>(
     if let Some(order) = order {
         order.add_tree(&tree);
     }
-    Ok(NewImage {
-        metadata: NewMetadata::Copy(wim, image),
-        xml: wim.xml().images().get(image.position()).cloned().unwrap_or_default(),
-        references: tree.blob_references(),
-    })
+    let xml = wim.xml().images().get(image.position()).cloned().unwrap_or_default();
+    let mut same = NewImage::new(NewMetadata::Copy(wim, image), xml, tree.blob_references());
+    same.leave_elsewhere(|digest| wim.table().find(digest).is_none());
+    Ok(same)
 }
 
 /// All images of `wim` but those in `without`, as they are.

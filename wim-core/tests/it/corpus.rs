@@ -49,11 +49,7 @@ pub(crate) fn wim_with_xml(
         guid: None,
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),
-        images: vec![NewImage {
-            metadata: NewMetadata::new(store::store(tree)),
-            xml,
-            references: tree.blob_references(),
-        }],
+        images: vec![NewImage::new(NewMetadata::new(store::store(tree)), xml, tree.blob_references())],
         sources: Vec::new(),
         contents,
         boot: None,
