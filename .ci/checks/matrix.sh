@@ -37,19 +37,22 @@ for tree, keep in (("one", lambda i: True), ("two", lambda i: i % 2 == 0)):
 PY
 
 same() { diff -r "$1" "$2" >log 2>&1 || { head -3 log; fail "$3: $1 and $2 differ"; }; }
-seven() { # WHAT FILE: 7-Zip's opinion, where it reads such files
-  if ! 7z t "$2" >log 2>&1; then
-    grep -qE 'Unsupported Method|Can.?t open as archive|Cannot open the file as' log || { tail -5 log; fail "7z on $1"; }
-    unread=$((unread + 1))
-  else
+seven() { # WHAT FILE WRITER: 7-Zip's opinion, where it reads such files: what it reads of wimlib's it must read of ours
+  if 7z t "$2" >log 2>&1; then
+    [ "$3" = ours ] || [ "$refused" = no ] || fail "7z reads wimlib's file and not ours: $1"
+    refused=no
     tested=$((tested + 1))
+  else
+    grep -qE 'Unsupported Method|Can.?t open as archive|Cannot open the file as' log || { tail -5 log; fail "7z on $1 by $3"; }
+    refused=yes
+    unread=$((unread + 1))
   fi
 }
 
-combinations=0 tested=0 unread=0
-levels=(20 50 100)
+combinations=0 tested=0 unread=0 refused=no
+levels=(5 20 50 100)
 try() { # FORM CODEC CHUNK
-  local form=$1 codec=$2 chunk=$3 level=${levels[$((combinations % 3))]} what compress=() writer reader
+  local form=$1 codec=$2 chunk=$3 level=${levels[$((combinations % 4))]} what compress=() writer reader
   what="$form $codec $chunk level $level"
   combinations=$((combinations + 1))
   case $codec in
@@ -67,7 +70,7 @@ try() { # FORM CODEC CHUNK
         quietly "${read[@]}" verify f.wim
         quietly "${read[@]}" apply f.wim 1 out
         same one out "$what by $writer"
-        [ "$writer" = theirs ] || seven "$what" f.wim
+        seven "$what" f.wim "$writer"
         ;;
       split)
         quietly "${make[@]}" capture one f.wim name "${compress[@]}"

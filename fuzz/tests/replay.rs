@@ -130,11 +130,11 @@ fn small_wim(compression: Compression, layout: WimLayout) -> Vec<u8> {
         guid: None,
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),
-        images: vec![NewImage {
-            metadata: NewMetadata::new(store::store(&tree)),
-            xml: ImageXml::default(),
-            references: tree.blob_references(),
-        }],
+        images: vec![NewImage::new(
+            NewMetadata::new(store::store(&tree)),
+            ImageXml::default(),
+            tree.blob_references(),
+        )],
         sources: Vec::new(),
         contents: &contents,
         boot: None,

@@ -166,10 +166,10 @@ impl CompressionArguments {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LayoutArguments {
     /// Write a file that can be applied from a pipe; Microsoft's programs do not read it
-    #[arg(long, overrides_with = "not_pipable")]
+    #[arg(long, conflicts_with = "not_pipable")]
     pipable: bool,
     /// Write a file as Windows reads it [default, unless the file is pipable already]
-    #[arg(long, overrides_with = "pipable")]
+    #[arg(long)]
     not_pipable: bool,
 }
 

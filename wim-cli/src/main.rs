@@ -28,7 +28,7 @@ use crate::exit::{FAILED, Failure, Outcome};
 use crate::session::{Session, SharedOptions};
 use crate::shell::{Form, Shell, Volume};
 use crate::verbs::Verb;
-use crate::wimlib_names::Codes;
+use crate::wimlib_names::{Codes, Request};
 
 /// Services Windows images with no Windows and no DISM.
 ///
@@ -46,13 +46,14 @@ struct Cli {
 
 fn main() -> ExitCode {
     let (words, codes) = wimlib_names::read_line(std::env::args_os());
+    let request = Request::of(&words);
     match Cli::try_parse_from(words) {
-        Ok(cli) => run(cli, codes),
+        Ok(cli) => run(cli, codes, &request),
         Err(error) => misuse(&error, codes),
     }
 }
 
-fn run(cli: Cli, codes: Codes) -> ExitCode {
+fn run(cli: Cli, codes: Codes, request: &Request) -> ExitCode {
     let volume = if cli.shared.quiet { Volume::Quiet } else { Volume::Normal };
     let wants_json = cli.shared.json || cli.verb.is_unknown_with_json();
     let shell = Shell::new(volume, if wants_json { Form::Json } else { Form::Text });
@@ -69,7 +70,7 @@ fn run(cli: Cli, codes: Codes) -> ExitCode {
                 error_report::report(&shell, &error);
                 ExitCode::from(match codes {
                     Codes::Own => exit::code_of(&error),
-                    Codes::Wimlib => wimlib_names::code_of(&error),
+                    Codes::Wimlib => wimlib_names::code_of(&error, request),
                 })
             }
         },
@@ -89,5 +90,5 @@ fn misuse(error: &clap::Error, codes: Codes) -> ExitCode {
         let error = Error::invalid_input(message.strip_prefix("error: ").unwrap_or(message));
         let _ = Shell::new(Volume::Normal, Form::Json).json_value(&error_report::object(&error));
     }
-    ExitCode::from(if codes == Codes::Wimlib { wimlib_names::MISUSE } else { FAILED })
+    ExitCode::from(if codes == Codes::Wimlib { wimlib_names::code_of_misuse(error) } else { FAILED })
 }

@@ -3,11 +3,15 @@
 //! Called as `wimlib-imagex`, or as `wimapply` and so on, the command takes options with one dash and ends with wimlib's
 //! error numbers (wimlib.h); `--wimlib-exit-codes` asks for the numbers alone.
 
+use std::error::Error as _;
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind as Misuse};
 use wim_core::base::{Error, ErrorKind, Place};
 use wim_core::jobs::dir::NothingFits;
+use wim_core::jobs::rebuild::WrongChunkSize;
 
 /// Verbs that wimlib also has as commands of their own, `wimapply` for `apply`.
 const VERBS: [&str; 14] = [
@@ -25,7 +29,13 @@ pub(crate) enum Codes {
 }
 
 /// wimlib's exit code for a line that cannot be understood.
-pub(crate) const MISUSE: u8 = 255;
+const MISUSE: u8 = 255;
+/// `WIMLIB_ERR_INVALID_CHUNK_SIZE`.
+const WRONG_CHUNK_SIZE: u8 = 15;
+/// `WIMLIB_ERR_INVALID_PARAM`.
+const INVALID: u8 = 24;
+/// Bytes of a WIM's header, which wimlib reads as a whole before it looks at any of it.
+const HEADER_BYTES: u64 = 208;
 /// wimlib's exit code when a file is damaged (`WIMLIB_ERR_INVALID_RESOURCE_HASH`).
 pub(crate) const DAMAGED: u8 = 28;
 
@@ -67,13 +77,72 @@ fn with_two_dashes(words: &mut [OsString]) {
     }
 }
 
+/// What was asked for, as far as wimlib's numbers depend on it: they tell which call failed, and ours tell what can be done.
+pub(crate) struct Request {
+    /// The verb, empty when there is none.
+    verb: String,
+    /// Its first operand.
+    first: Option<OsString>,
+}
+
+impl Request {
+    /// The request of a line that [`read_line`] gave.
+    pub(crate) fn of(words: &[OsString]) -> Self {
+        let mut operands = words.iter().skip(1).filter(|word| !word.as_encoded_bytes().starts_with(b"-"));
+        let verb = operands.next().map(|verb| verb.to_string_lossy().into_owned()).unwrap_or_default();
+        Self { verb, first: operands.next().cloned() }
+    }
+
+    /// True when the error is about the first operand.
+    fn is_about_first(&self, error: &Error) -> bool {
+        self.first.as_ref().is_some_and(|first| error.file().is_some_and(|file| *first == *file))
+    }
+}
+
+/// The number that wimlib gives a line that our parser refuses.
+pub(crate) fn code_of_misuse(error: &clap::Error) -> u8 {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.as_str(),
+        _ => "",
+    };
+    match error.kind() {
+        Misuse::ValueValidation if argument.contains("chunk-size") => WRONG_CHUNK_SIZE,
+        Misuse::ValueValidation if argument.contains("PART_SIZE") => INVALID,
+        Misuse::ArgumentConflict if argument.contains("pipable") => INVALID,
+        _ => MISUSE,
+    }
+}
+
 /// The number that wimlib gives this error.
-pub(crate) fn code_of(error: &Error) -> u8 {
+pub(crate) fn code_of(error: &Error, request: &Request) -> u8 {
     let says = |part: &str| error.message().contains(part);
-    let nothing_fits = std::error::Error::source(error).is_some_and(|source| source.is::<NothingFits>());
+    let source = error.source();
+    let nothing_fits = source.is_some_and(|source| source.is::<NothingFits>());
+    let is_not_there = source
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|source| source.kind() == io::ErrorKind::NotFound);
+    let captures = matches!(request.verb.as_str(), "capture" | "append") && request.is_about_first(error);
+    let mounts = matches!(request.verb.as_str(), "mount" | "mountrw") && !request.is_about_first(error);
     match (error.kind(), error.place()) {
         (ErrorKind::Cancelled, _) => 130,
         _ if nothing_fits => 49,
+        _ if source.is_some_and(|source| source.is::<WrongChunkSize>()) => WRONG_CHUNK_SIZE,
+        // What is captured is looked at, not opened; and a file is taken for an NTFS volume.
+        (ErrorKind::Io, _) if captures && is_not_there => 63,
+        (ErrorKind::InvalidInput, Place::Nowhere) if captures => 46,
+        (ErrorKind::Io, _) if mounts => 6,
+        (ErrorKind::InvalidInput, Place::Nowhere) if request.verb == "unmount" => 80,
+        (ErrorKind::Io, _) if is_not_there => 47,
+        (ErrorKind::Format, Place::Field { structure: "WIM header", .. })
+            if is_shorter_than_header(error) =>
+        {
+            65
+        }
+        (ErrorKind::Format, Place::Line { .. })
+            if matches!(request.verb.as_str(), "update" | "capture" | "append") =>
+        {
+            MISUSE
+        }
         (ErrorKind::NotFound, _) if says("blob is not in") => 55,
         (ErrorKind::NotFound, _) if says("no file fits --ref") => 8,
         (ErrorKind::NotFound, _) if says("image") => 18,
@@ -99,8 +168,14 @@ pub(crate) fn code_of(error: &Error) -> u8 {
         (ErrorKind::InvalidInput, _) if says("not a directory") => 40,
         (ErrorKind::InvalidInput, _) if says("each other's place") || says("there already") => 23,
         (ErrorKind::Limit, _) => 39,
-        _ => 24,
+        _ => INVALID,
     }
+}
+
+/// True when the file that an error is about ends inside of where its header should be.
+fn is_shorter_than_header(error: &Error) -> bool {
+    let bytes = error.file().and_then(|file| std::fs::metadata(file).ok()).map(|metadata| metadata.len());
+    bytes.is_some_and(|bytes| bytes < HEADER_BYTES)
 }
 
 fn format_code(structure: &str, field: &str) -> u8 {
@@ -108,7 +183,7 @@ fn format_code(structure: &str, field: &str) -> u8 {
         ("WIM header", "magic") => 43,
         ("WIM header", "part number") => 25,
         ("WIM header", "image count") => 10,
-        ("WIM header", "chunk size") => 15,
+        ("WIM header", "chunk size") => WRONG_CHUNK_SIZE,
         ("WIM header", _) => 17,
         ("lookup table" | "resource header", _) => 20,
         ("integrity table", _) => 19,
@@ -125,6 +200,20 @@ mod tests {
     fn line(words: &[&str]) -> (Vec<String>, Codes) {
         let (words, codes) = read_line(words.iter().map(OsString::from));
         (words.iter().map(|word| word.to_string_lossy().into_owned()).collect(), codes)
+    }
+
+    #[test]
+    fn one_failure_has_the_number_of_what_was_asked_for() {
+        let error = |path: &str| Error::io(io::ErrorKind::NotFound.into(), "cannot use", Path::new(path));
+        let code = |line: &[&str], path: &str| {
+            let words: Vec<OsString> =
+                std::iter::once("wim").chain(line.iter().copied()).map(OsString::from).collect();
+            code_of(&error(path), &Request::of(&words))
+        };
+        assert_eq!(code(&["mount", "a.wim", "1", "/nope"], "/nope"), 6);
+        assert_eq!(code(&["mount", "a.wim", "1", "/nope"], "a.wim"), 47);
+        assert_eq!(code(&["capture", "--check", "src", "a.wim"], "src"), 63);
+        assert_eq!(code(&["apply", "a.wim", "1", "x"], "a.wim"), 47);
     }
 
     #[test]

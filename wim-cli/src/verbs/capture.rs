@@ -144,7 +144,7 @@ impl ImageArguments {
         compression: CompressionOptions,
         destination: Destination,
     ) -> Verdict {
-        let options = self.options(compression, destination)?;
+        let options = self.options(session, compression, destination)?;
         let report = session.run(|cx| capture::run(cx, &self.source, &self.wimfile, &options))?;
         if session.shell.is_json() {
             session.shell.json(verb, &report)?;
@@ -154,7 +154,7 @@ impl ImageArguments {
 
     /// Captures to standard output, on which nothing else may appear then.
     fn run_to_stdout(self, session: &Session, compression: CompressionOptions) -> Verdict {
-        let options = self.options(compression, Destination::NewFile)?;
+        let options = self.options(session, compression, Destination::NewFile)?;
         let mut out = session.shell.stdout_for_file()?;
         session.run(|cx| capture::run_to_stream(cx, &self.source, &mut out, &options))?;
         Ok(Outcome::Done)
@@ -162,6 +162,7 @@ impl ImageArguments {
 
     fn options(
         &self,
+        session: &Session,
         compression: CompressionOptions,
         destination: Destination,
     ) -> Result<ImageOptions, Error> {
@@ -169,7 +170,7 @@ impl ImageArguments {
         let mut capture = CaptureOptions { descriptors, ..CaptureOptions::default() };
         let of_wimboot = || wimboot_config(&self.source).filter(|_| self.wimboot && !self.source_list);
         if let Some(path) = &self.config.clone().or_else(of_wimboot) {
-            capture.exclusions = load_exclusions(path)?;
+            capture.exclusions = session.run(|cx| load_exclusions(cx, path))?;
         }
         if self.dereference {
             capture.links = Links::Follow;

@@ -117,6 +117,10 @@ pub(crate) fn resource_lines(resource: &ResourceInfo) -> String {
     let flags: String = resource.flags.iter().map(|flag| format!("WIM_RESHDR_FLAG_{flag}  ")).collect();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "Hash              = 0x{}", resource.sha1);
+    if resource.is_absent() {
+        text.push('\n');
+        return text;
+    }
     let _ = writeln!(text, "Uncompressed size = {} bytes", resource.size);
     if resource.flags.contains(&"SOLID") {
         let _ = writeln!(text, "Solid offset      = {} bytes", resource.offset);

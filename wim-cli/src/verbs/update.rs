@@ -64,7 +64,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         let commands = self.commands()?;
-        let options = self.options()?;
+        let options = self.options(session)?;
         let image = self.image.as_deref();
         let done = session.run(|cx| update::run(cx, &self.wimfile, image, &commands, &options))?;
         if session.shell.is_json() {
@@ -91,11 +91,11 @@ impl Arguments {
         }
     }
 
-    fn options(&self) -> Result<UpdateOptions, Error> {
+    fn options(&self, session: &Session) -> Result<UpdateOptions, Error> {
         let descriptors = self.descriptors.choice()?;
         let mut capture = CaptureOptions { descriptors, ..CaptureOptions::default() };
         if let Some(path) = &self.config {
-            capture.exclusions = load_exclusions(path)?;
+            capture.exclusions = session.run(|cx| load_exclusions(cx, path))?;
         }
         capture.metadata = self.metadata.choice();
         Ok(UpdateOptions {

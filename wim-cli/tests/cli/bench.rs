@@ -96,7 +96,7 @@ fn the_gate_passes_the_same_codec_and_fails_a_slower_and_a_larger_one() {
     let good = read(&base);
     let mut faster = good.clone();
     let speed = good["rows"][0]["decode"]["relative"].as_f64().unwrap();
-    faster["rows"][0]["decode"]["relative"] = json!(speed * 50.0);
+    faster["rows"][0]["decode"]["relative"] = json!(speed * 100.0);
     std::fs::write(&base, faster.to_string()).unwrap();
     let slower_now = wim(folder.path(), &gate).ends_with(1).text();
     assert!(slower_now.contains("WORSE: decode\n"), "{slower_now}");
@@ -135,12 +135,16 @@ fn misuse_is_told_and_leaves_no_files() {
     let mut broken = b"MSWIM\0\0\0".to_vec();
     broken.resize(300, 0xFF);
     std::fs::write(folder.path().join("broken.wim"), broken).unwrap();
+    bench(folder.path(), &["--codec=xpress", "--level=fast,normal,max", "--save=good.json"]).ends_with(0);
     for (arguments, says) in [
         (&["empty", "--save=out"][..], "nothing to measure"),
         (&["missing", "--save=out"], "missing"),
         (&["broken.wim", "--save=out"], "broken.wim"),
         (&["--compare=bad.json", "--save=out"], "no saved bench"),
         (&["--history=nowhere.json", "--svg=out"], "nowhere.json"),
+        (&["--history=good.json", "--save=out"], "--svg"),
+        (&["--compare=good.json", "--fail-below=5%", "--threads=7", "--save=out"], "would not be measured"),
+        (&["--compare=good.json", "--fail-below=5%", "--threads=1", "--save=out"], "busy machine"),
         (&["--fail-below=5%"], "--compare"),
         (&["--codec=none"], "nothing to measure"),
         (&["--codec=zip"], "zip"),

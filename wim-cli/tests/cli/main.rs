@@ -14,6 +14,7 @@ mod bench;
 mod cab;
 mod capture;
 mod delete;
+mod delta;
 #[path = "../../../wim-core/tests/it/delta_writer.rs"]
 #[allow(dead_code, reason = "the tests of wim-core use the rest")]
 mod delta_writer;

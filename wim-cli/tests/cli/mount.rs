@@ -126,6 +126,35 @@ fn a_commit_waits_for_open_files_and_can_make_a_new_image() {
 }
 
 #[test]
+fn data_that_is_not_there_is_an_error_and_not_an_empty_file() {
+    if !can_mount() {
+        return;
+    }
+    let folder = captured();
+    let path = folder.path();
+    fs::write(path.join("tree/new"), "only in the delta").unwrap();
+    wim(path, &["capture", "tree", "delta.wim", "--delta-from=a.wim"]).ends_with(0);
+    let ran = wim(path, &["mount", "delta.wim", "1", "mnt"]).ends_with(0);
+    assert!(ran.stderr.contains("is not here") && ran.stderr.contains("--ref"), "{}", ran.stderr);
+    assert!(fs::read(path.join("mnt/sub/numbers")).is_err());
+    assert!(fs::metadata(path.join("mnt/hello.txt")).is_err());
+    assert_eq!(fs::read(path.join("mnt/new")).unwrap(), b"only in the delta");
+    assert_eq!(fs::read(path.join("mnt/empty")).unwrap(), b"");
+    wim(path, &["unmount", "mnt"]).ends_with(0);
+    let ran = wim(path, &["mount", "delta.wim", "1", "mnt", "--ref=a.wim"]).ends_with(0);
+    assert!(!ran.stderr.contains("is not here"), "{}", ran.stderr);
+    assert_same(&path.join("tree"), &path.join("mnt"));
+    wim(path, &["unmount", "mnt"]).ends_with(0);
+    // Changed without its base, it stays a delta.
+    wim(path, &["mountrw", "delta.wim", "1", "mnt"]).ends_with(0);
+    fs::write(path.join("mnt/more"), "more").unwrap();
+    wim(path, &["unmount", "mnt", "--commit"]).ends_with(0);
+    wim(path, &["verify", "delta.wim", "--ref=a.wim"]).ends_with(0);
+    let text = wim(path, &["extract", "delta.wim", "1", "more", "--to-stdout"]).ends_with(0).text();
+    assert_eq!(text, "more");
+}
+
+#[test]
 fn what_cannot_be_mounted_is_refused_and_leaves_no_process() {
     if !can_mount() {
         return;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{noise, sample_tree, wim, wimlib};
+use crate::{command, noise, sample_tree, wim, wimlib};
 
 /// A tree with files that need several parts, captured as `t.wim`.
 fn several_files(folder: &Path, options: &[&str]) {
@@ -136,4 +136,70 @@ fn a_delta_is_read_with_its_base() {
     assert!(
         wim(folder, &["dir", "delta.wim", "--detailed", "--ref=base.wim"]).text().contains("= 228890 bytes")
     );
+}
+
+#[test]
+fn one_part_is_no_set_and_a_set_cannot_be_booted() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    several_files(folder, &["--boot"]);
+    wim(folder, &["capture", "src", "solid.wim", "--boot", "--solid", "--solid-compress=LZX"]).ends_with(0);
+    // Whether the header says that the file is one of several.
+    let is_spanned = |file: &str| std::fs::read(folder.join(file)).unwrap()[0x10] & 8 != 0;
+    let boot = |file: &str| wim(folder, &["info", file, "--json"]).ends_with(0).json()["boot_index"].clone();
+    for source in ["t.wim", "solid.wim"] {
+        let ran = wim(folder, &["split", source, "one.swm", "--parts=1"]).ends_with(0);
+        assert!(!ran.stderr.contains("bootable"), "{}", ran.stderr);
+        assert_eq!((is_spanned("one.swm"), boot("one.swm")), (false, 1.into()), "{source}");
+        wim(folder, &["verify", "one.swm"]).ends_with(0);
+        wim(folder, &["join", "j.wim", "one.swm"]).ends_with(0);
+        assert_eq!(boot("j.wim"), 1);
+        if let Some(theirs) = wimlib(folder, &["apply", "one.swm", "1", "theirs"]) {
+            theirs.ends_with(0);
+        }
+        wim(folder, &["append", "src/dir", "one.swm", "Two"]).ends_with(0);
+        assert!(!is_spanned("one.swm"));
+        let ran = wim(folder, &["split", source, "two.swm", "--parts=2"]).ends_with(0);
+        assert!(ran.stderr.contains("image 1 is bootable"), "{}", ran.stderr);
+        assert_eq!((is_spanned("two.swm"), boot("two.swm")), (true, 0.into()), "{source}");
+    }
+}
+
+#[test]
+fn parts_of_an_earlier_longer_set_are_told_of() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    several_files(folder, &[]);
+    let ran = wim(folder, &["split", "t.wim", "x.swm", "--parts=4"]).ends_with(0);
+    assert!(!ran.stderr.contains("earlier set"), "{}", ran.stderr);
+    let ran = wim(folder, &["split", "t.wim", "x.swm", "--parts=2"]).ends_with(0);
+    assert!(ran.stderr.contains("x3.swm") && ran.stderr.contains("earlier set"), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn there_may_be_more_parts_than_open_files() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("many")).unwrap();
+    for number in 0..70_u8 {
+        std::fs::write(folder.join(format!("many/{number}")), [number; 40]).unwrap();
+    }
+    wim(folder, &["capture", "many", "t.wim", "--compress=none"]).ends_with(0);
+    wim(folder, &["capture", "many", "solid.wim", "--solid", "--solid-compress=XPRESS"]).ends_with(0);
+    for source in ["t.wim", "solid.wim"] {
+        let script = format!("ulimit -n 48; exec \"$0\" split {source} p.swm --parts=80 --threads=1");
+        let ran = command("sh", folder, &["-c", &script, env!("CARGO_BIN_EXE_wim")]).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        assert!(folder.join("p60.swm").exists());
+        wim(folder, &["verify", "p.swm"]).ends_with(0);
+        let litter = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(litter.filter(|name| name.to_string_lossy().starts_with('.')).count(), 0);
+    }
+    // When a part cannot take its name, no part does.
+    std::fs::create_dir(folder.join("q3.swm")).unwrap();
+    std::fs::write(folder.join("q4.swm"), "before").unwrap();
+    wim(folder, &["split", "t.wim", "q.swm", "--parts=4"]).ends_with(2);
+    assert_eq!(std::fs::read(folder.join("q4.swm")).unwrap(), b"before");
+    assert!(!folder.join("q.swm").exists() && !folder.join("q2.swm").exists());
 }

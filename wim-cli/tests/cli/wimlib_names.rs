@@ -34,6 +34,8 @@ fn exit_codes_are_wimlibs_under_its_names() {
     sliced[209] ^= 1;
     std::fs::write(folder.join("sliced.wim"), &sliced).unwrap();
     std::fs::write(folder.join("noise.wim"), noise(1000)).unwrap();
+    std::fs::write(folder.join("cut.wim"), &marked[..100]).unwrap();
+    std::fs::write(folder.join("empty.wim"), "").unwrap();
     for line in [
         vec!["info", "t.wim"],
         vec!["info", "none.wim"],
@@ -50,6 +52,19 @@ fn exit_codes_are_wimlibs_under_its_names() {
         vec!["update", "t.wim", "--command=delete /nope"],
         vec!["capture", "src", "x.wim", "-compress=none", "-check"],
         vec!["dir", "t.wim", "--path=/nope"],
+        vec!["info", "cut.wim"],
+        vec!["info", "empty.wim"],
+        vec!["capture", "nope", "n.wim"],
+        vec!["append", "nope", "t.wim"],
+        vec!["capture", "src/a.txt", "n.wim"],
+        vec!["capture", "src", "nodir/n.wim"],
+        vec!["split", "t.wim", "n.swm", "0"],
+        vec!["extract", "t.wim", "1", "@nolist", "--dest-dir=o"],
+        vec!["unmount", "nope"],
+        vec!["update", "t.wim", "--command=bogus"],
+        vec!["capture", "src", "n.wim", "--chunk-size=3"],
+        vec!["capture", "src", "n.wim", "--compress=none", "--chunk-size=64K"],
+        vec!["capture", "src", "n.wim", "--pipable", "--not-pipable"],
     ] {
         let ours = called(folder, "wimlib-imagex", &line);
         if let Some(theirs) = wimlib(folder, &line) {

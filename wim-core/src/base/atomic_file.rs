@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::error::{Error, Result};
 use super::read_at::{ReadAt, WriteAt};
@@ -39,11 +39,7 @@ impl AtomicFile {
     /// be written.
     pub fn create(target: &Path, if_exists: IfExists) -> Result<Self> {
         // A symbolic link is followed, so that the file it names is replaced and not the link.
-        let target = if target.is_symlink() {
-            target.canonicalize().map_err(|e| Error::io(e, "cannot follow the link", target))?
-        } else {
-            target.to_owned()
-        };
+        let target = followed(target)?;
         if target.is_dir() {
             return Err(Error::invalid_input("is a directory, not a file").in_file(target.display()));
         }
@@ -101,9 +97,51 @@ impl AtomicFile {
     /// # Errors
     /// `Io` when the system fails, `InvalidInput` when the target has appeared meanwhile; the target is then unchanged
     /// and the temporary removed.
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
+        self.finish()?.commit()
+    }
+
+    /// Syncs the contents and closes the file, which then waits for its name.
+    ///
+    /// # Errors
+    /// `Io`; the temporary is then removed.
+    pub fn finish(mut self) -> Result<FinishedFile> {
         self.sync()?;
         let Self { temporary, target, if_exists, .. } = self;
+        Ok(FinishedFile { temporary: temporary.into_temp_path(), target, if_exists })
+    }
+}
+
+/// A file with all its contents, closed and not yet under its name; dropped, it is removed. Any number can wait, as none
+/// of them is open.
+#[derive(Debug)]
+pub struct FinishedFile {
+    temporary: TempPath,
+    target: PathBuf,
+    if_exists: IfExists,
+}
+
+impl FinishedFile {
+    /// Overwrites bytes of the contents.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn patch(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        let patch = || {
+            let mut file = File::options().write(true).open(&self.temporary)?;
+            file.seek(SeekFrom::Start(offset))?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        patch().map_err(|e| Error::io(e, "cannot write", &self.target))
+    }
+
+    /// Renames the file to its target and syncs the folder.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::commit`].
+    pub fn commit(self) -> Result<()> {
+        let Self { temporary, target, if_exists } = self;
         let renamed = match if_exists {
             IfExists::Replace => temporary.persist(&target),
             IfExists::Refuse => temporary.persist_noclobber(&target),
@@ -123,12 +161,17 @@ impl AtomicFile {
 /// # Errors
 /// As [`AtomicFile::commit`]; the message names the targets that stay new because the file system has no hard links to
 /// keep the old ones by.
-pub fn commit_together(mut files: Vec<AtomicFile>) -> Result<()> {
-    for file in &mut files {
-        file.sync()?;
-    }
+pub fn commit_together(files: Vec<AtomicFile>) -> Result<()> {
+    commit_finished(files.into_iter().map(AtomicFile::finish).collect::<Result<_>>()?)
+}
+
+/// [`commit_together`] for files that are closed already.
+///
+/// # Errors
+/// As [`commit_together`].
+pub fn commit_finished(files: Vec<FinishedFile>) -> Result<()> {
     if files.len() < 2 {
-        return files.into_iter().try_for_each(AtomicFile::commit);
+        return files.into_iter().try_for_each(FinishedFile::commit);
     }
     let mut renamed: Vec<Renamed> = Vec::with_capacity(files.len());
     for file in files {
@@ -245,6 +288,27 @@ impl ReadAt for AtomicFile {
     }
 }
 
+/// Where symbolic links lead, whether or not there is a file yet.
+fn followed(target: &Path) -> Result<PathBuf> {
+    /// As many as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let cannot = |e| Error::io(e, "cannot follow the link", target);
+    let mut at = target.to_owned();
+    for _ in 0..MOST_LINKS {
+        if !at.is_symlink() {
+            return Ok(at);
+        }
+        at = match at.canonicalize() {
+            Ok(there) => return Ok(there),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                folder_of(&at).join(std::fs::read_link(&at).map_err(cannot)?)
+            }
+            Err(e) => return Err(cannot(e)),
+        };
+    }
+    Err(Error::invalid_input("too many symbolic links lead from here").in_file(target.display()))
+}
+
 fn already_exists(target: &Path) -> Error {
     Error::invalid_input("already exists").in_file(target.display()).remedy("use --force to replace it")
 }
@@ -306,6 +370,27 @@ mod tests {
         assert!(file.commit().is_err());
         assert_eq!(std::fs::read(&target).unwrap(), b"someone else's");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_file_that_is_not_there_yet_leads_to_the_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, path(name)).unwrap();
+        std::fs::create_dir(path("sub")).unwrap();
+        link("two", "one");
+        link("sub/file", "two");
+        let mut file = AtomicFile::create(&path("one"), IfExists::Refuse).unwrap();
+        file.write_all(b"new").unwrap();
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(path("sub/file")).unwrap(), b"new");
+        assert!(path("one").is_symlink() && path("two").is_symlink());
+        link("missing/file", "nowhere");
+        link("round", "round");
+        for bad in ["nowhere", "round"] {
+            assert!(AtomicFile::create(&path(bad), IfExists::Replace).is_err(), "{bad}");
+        }
     }
 
     #[test]

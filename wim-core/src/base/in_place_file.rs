@@ -29,25 +29,37 @@ impl InPlaceFile {
     /// # Errors
     /// `Io` when it cannot be opened for writing, `InvalidInput` when another program has locked it.
     pub fn open(path: &Path) -> Result<Self> {
-        let open = OpenOptions::new().read(true).write(true).open(path);
-        let file = open.map_err(|e| Error::io(e, "cannot open for changing", path))?;
-        lock(file.try_lock(), path)?;
+        Self::open_then(path, || ())
+    }
+
+    /// Opens the file, calls `opened` and locks it; again when the path leads to another file by then.
+    fn open_then(path: &Path, mut opened: impl FnMut()) -> Result<Self> {
         let cannot = |e| Error::io(e, "cannot open for changing", path);
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(cannot)?;
+        opened();
+        lock(file.try_lock(), path)?;
+        // Another program may have put a new file in the place of the one it had locked. Each turn of this loop is one more
+        // program that did so in this moment.
+        while !is_still_at(&file, path).map_err(cannot)? {
+            file = OpenOptions::new().read(true).write(true).open(path).map_err(cannot)?;
+            lock(file.try_lock(), path)?;
+        }
         let source = Arc::new(FileSource::of_file(file.try_clone().map_err(cannot)?, path)?);
         let old_length = source.size();
         Ok(Self { source, file, path: path.to_owned(), old_length, is_kept: false })
     }
 
     /// Opens the file behind `source` for another attempt after an earlier [`InPlaceFile`], which gave the source, was given
-    /// up: the lock is still held as long as `source` lives. After a commit this would cut off what was committed.
+    /// up: the lock is still held as long as `source` lives. Nothing that the file has by now is cut off when this attempt is
+    /// given up too: a failing disk may have left a header that refers to it.
     ///
     /// # Errors
     /// `Io`.
     pub fn again(source: &Arc<FileSource>, path: &Path) -> Result<Self> {
         let cannot = |e| Error::io(e, "cannot open for changing", path);
         let file = source.file().try_clone().map_err(cannot)?;
-        let (source, old_length) = (Arc::clone(source), source.size());
-        Ok(Self { source, file, path: path.to_owned(), old_length, is_kept: false })
+        let old_length = file.metadata().map_err(cannot)?.len();
+        Ok(Self { source: Arc::clone(source), file, path: path.to_owned(), old_length, is_kept: false })
     }
 
     /// The file as it was when it was opened.
@@ -56,27 +68,40 @@ impl InPlaceFile {
         Arc::clone(&self.source)
     }
 
-    /// Makes the change count: syncs what was appended, writes `bytes` at the start of the file, cuts or extends it to
-    /// `length` bytes and syncs again.
+    /// Makes the change count: syncs what was appended, writes `bytes` at the start of the file and syncs again. The file then
+    /// has `length` bytes, or a few more that nothing refers to when they could not be cut off.
     ///
     /// # Errors
-    /// `Io`; when the start could not be written, what was there is put back.
-    pub fn commit(mut self, bytes: &[u8], length: u64) -> Result<()> {
+    /// `Io`; when the start could not be written or brought to the disk, what was there is put back, and the file is as it was.
+    pub fn commit(self, bytes: &[u8], length: u64) -> Result<()> {
+        self.commit_with(bytes, length, File::sync_all)
+    }
+
+    fn commit_with(
+        mut self,
+        bytes: &[u8],
+        length: u64,
+        mut sync: impl FnMut(&File) -> io::Result<()>,
+    ) -> Result<()> {
         let cannot = |e| Error::io(e, "cannot write", &self.path);
         let mut before = vec![0; bytes.len()];
         self.source.read_exact_at(&mut before, 0).map_err(cannot)?;
-        self.file.sync_all().map_err(cannot)?;
-        if let Err(e) = self.write_at_start(bytes) {
+        if self.size() < length {
+            self.file.set_len(length).map_err(cannot)?;
+        }
+        sync(&self.file).map_err(cannot)?;
+        if let Err(e) = self.write_at_start(bytes).and_then(|()| sync(&self.file)) {
             let error = Error::io(e, "cannot write", &self.path);
-            // The disk has just failed; if it fails again there is nothing better to do.
-            let _ = self.write_at_start(&before);
+            // When the disk fails again here, the new start may stay: what it refers to must not be cut off then.
+            self.is_kept |= self.write_at_start(&before).and_then(|()| sync(&self.file)).is_err();
             return Err(error);
         }
         self.is_kept = true;
-        let done = self.file.set_len(length).and_then(|()| self.file.sync_all());
+        // The change is made. What is behind the end means nothing to a reader.
+        let _ = self.file.set_len(length);
         // The source may live on, but nobody has to wait for it.
         let _ = self.file.unlock();
-        done.map_err(|e| Error::io(e, "cannot write", &self.path))
+        Ok(())
     }
 
     fn write_at_start(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -120,6 +145,20 @@ impl WriteAt for InPlaceFile {
     }
 }
 
+/// True when `path` leads to the file that is open as `file`.
+#[cfg(unix)]
+fn is_still_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (open, there) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((open.dev(), open.ino()) == (there.dev(), there.ino()))
+}
+
+/// Windows replaces no file that is open.
+#[cfg(not(unix))]
+fn is_still_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
 /// What a lock came to; a file system without locks is no error.
 ///
 /// # Errors
@@ -158,6 +197,49 @@ mod tests {
         open.write_all_at(b"more", 8).unwrap();
         open.commit(b"HEAD", 10).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"HEADbodymo");
+    }
+
+    #[test]
+    fn a_disk_that_fails_at_the_end_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path());
+        let failing = |bad: &'static [u32]| {
+            let mut calls = 0;
+            move |_: &File| {
+                calls += 1;
+                if bad.contains(&calls) { Err(io::Error::other("the disk fails")) } else { Ok(()) }
+            }
+        };
+        for bad in [&[1][..], &[2]] {
+            let mut open = InPlaceFile::open(&path).unwrap();
+            let source = open.source();
+            open.write_all_at(b"more", 8).unwrap();
+            assert!(open.commit_with(b"HEAD", 12, failing(bad)).is_err());
+            assert_eq!(std::fs::read(&path).unwrap(), b"headbody", "{bad:?}");
+            drop(InPlaceFile::again(&source, &path).unwrap());
+            assert_eq!(std::fs::read(&path).unwrap(), b"headbody", "{bad:?}");
+        }
+        // When not even the old start can be brought back, what the new one may refer to stays, whoever gives up then.
+        let mut open = InPlaceFile::open(&path).unwrap();
+        let source = open.source();
+        open.write_all_at(b"more", 8).unwrap();
+        assert!(open.commit_with(b"HEAD", 12, failing(&[2, 3])).is_err());
+        drop(InPlaceFile::again(&source, &path).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap().len(), 12);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_that_is_locked_is_the_one_at_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path());
+        let mut turns = 0;
+        let open = InPlaceFile::open_then(&path, || {
+            turns += 1;
+            std::fs::write(folder.path().join("new"), b"HEADBODYEND").unwrap();
+            std::fs::rename(folder.path().join("new"), &path).unwrap();
+        });
+        assert_eq!((open.unwrap().source().size(), turns), (11, 1));
     }
 
     #[test]

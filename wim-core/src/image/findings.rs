@@ -33,6 +33,11 @@ pub enum FindingKind {
     ChildrenOfFile,
     /// Unnamed streams for which there is no place: left out.
     ExtraStreams(usize),
+    /// Names of one file that say different things of it (attributes, times of creation or last change, security id): the
+    /// first counts.
+    LinksDiffer,
+    /// Names of one file that have different streams beside the data: those of the first count.
+    LinkStreamsDiffer,
     /// The root has a name: dropped.
     NamedRoot,
     /// More findings than are kept; how many more.
@@ -43,7 +48,31 @@ impl FindingKind {
     /// True when Windows could not have written this: the image is damaged or was made to mislead.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Self::NamedRoot)
+        !matches!(self, Self::NamedRoot | Self::LinksDiffer)
+    }
+
+    /// True when something that a job may want is lost by it, so that every verb tells it and not `verify` alone.
+    #[must_use]
+    pub fn concerns_every_verb(&self) -> bool {
+        !matches!(self, Self::LinksDiffer)
+    }
+
+    /// What the user can do about it: an imperative sentence without a full stop.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::BadName | Self::DuplicateName | Self::ChildrenOfFile | Self::ExtraStreams(_) => {
+                "get the file again from its source; to go on with what is left, export the image after any change with wim update"
+            }
+            Self::BadSecurityId(_) => {
+                "get the file again from its source, or give the file another descriptor after applying"
+            }
+            Self::LinksDiffer | Self::LinkStreamsDiffer => {
+                "any change with wim update makes the names agree; capture the file again when the first one is not what you want"
+            }
+            Self::NamedRoot => "nothing needs to be done; any change with wim update drops the name",
+            Self::More(_) => "mend what is listed and verify again",
+        }
     }
 }
 
@@ -57,6 +86,12 @@ impl fmt::Display for FindingKind {
             Self::ExtraStreams(count) => {
                 write!(f, "{count} unnamed streams too many; they are left out")
             }
+            Self::LinksDiffer => f.write_str(
+                "a further name of a file with other attributes, times or security; those of the first name count",
+            ),
+            Self::LinkStreamsDiffer => f.write_str(
+                "a further name of a file with other named streams; those of the first name count, its own are left out",
+            ),
             Self::NamedRoot => f.write_str("the root directory has a name; it is dropped"),
             Self::More(count) => write!(f, "{count} more findings of this kind or another"),
         }
@@ -65,6 +100,8 @@ impl fmt::Display for FindingKind {
 
 impl From<&Finding> for Error {
     fn from(finding: &Finding) -> Self {
-        Self::new(ErrorKind::Format, finding.kind.to_string()).at(Place::Path(finding.path.clone()))
+        Self::new(ErrorKind::Format, finding.kind.to_string())
+            .at(Place::Path(finding.path.clone()))
+            .remedy(finding.kind.remedy())
     }
 }

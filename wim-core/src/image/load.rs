@@ -26,7 +26,10 @@ const MAX_PATH_TEXT: usize = 4096;
 /// itself or is shared, a root that is not a directory; `Limit` past 16,384 levels.
 pub fn load(metadata: &[u8], warn: &mut dyn FnMut(Error)) -> Result<Tree> {
     let (tree, findings) = load_with_findings(metadata)?;
-    findings.iter().for_each(|finding| warn(finding.into()));
+    findings
+        .iter()
+        .filter(|finding| finding.kind.concerns_every_verb())
+        .for_each(|finding| warn(finding.into()));
     Ok(tree)
 }
 
@@ -58,6 +61,16 @@ pub fn load_with_findings(metadata: &[u8]) -> Result<(Tree, Vec<Finding>)> {
         loader.load_children(run)?;
     }
     Ok(loader.finish())
+}
+
+/// What two names of one file say differently of it. The last access is not looked at, as reading changes it.
+fn difference(first: &Inode, other: &Inode) -> Option<FindingKind> {
+    if first.streams != other.streams {
+        return Some(FindingKind::LinkStreamsDiffer);
+    }
+    let said =
+        |inode: &Inode| (inode.attributes, inode.security, inode.times.creation, inode.times.last_write);
+    (said(first) != said(other)).then_some(FindingKind::LinksDiffer)
 }
 
 /// Children still to be loaded.
@@ -182,6 +195,11 @@ impl Loader<'_> {
             group.map(|group| *self.links.entry((group, Tree::link_digest(&file))).or_insert(inode));
         match existing.filter(|&existing| existing != inode) {
             Some(existing) => {
+                let first = &self.tree.inodes[existing.index()];
+                let kind = difference(first, &file);
+                if let Some(kind) = kind {
+                    self.note(id, None, kind);
+                }
                 self.tree.nodes[id.index()].inode = existing;
                 self.tree.inodes[existing.index()].names += 1;
             }

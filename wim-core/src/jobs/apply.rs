@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::images;
 use super::open::{Check, load_image};
 use super::part_set::PartSet;
+use crate::base::windows_name::name_fault;
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{
@@ -236,12 +237,19 @@ fn make_directory(path: &Path) -> Result<()> {
 
 /// A folder for each image: its name when that can be one, as in wimlib, else its number.
 fn folders(wim: &WimFile) -> Vec<(ImageIndex, PathBuf)> {
+    let name_of = |image: ImageIndex| wim.xml().images().get(image.position()).and_then(ImageXml::name);
+    folders_of(wim.images().map(|image| (image, name_of(image))))
+}
+
+fn folders_of<'n>(images: impl Iterator<Item = (ImageIndex, Option<&'n str>)>) -> Vec<(ImageIndex, PathBuf)> {
     let mut taken = HashSet::new();
     let mut folders = Vec::new();
-    for image in wim.images() {
-        let name = wim.xml().images().get(image.position()).and_then(ImageXml::name);
+    for (image, name) in images {
         let name = name.filter(|name| is_folder_name(name)).map_or_else(|| image.to_string(), str::to_owned);
-        let folder = if taken.insert(name.to_uppercase()) { name } else { format!("{name} ({image})") };
+        let mut folder = name;
+        while !taken.insert(folder.to_uppercase()) {
+            folder = format!("{folder} ({image})");
+        }
         folders.push((image, PathBuf::from(folder)));
     }
     folders
@@ -249,12 +257,8 @@ fn folders(wim: &WimFile) -> Vec<(ImageIndex, PathBuf)> {
 
 /// True for a text that is one harmless name on every host.
 fn is_folder_name(name: &str) -> bool {
-    let bad = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
-    !name.is_empty()
-        && !name.starts_with('.')
-        && name.len() <= 255
-        && !name.contains(bad)
-        && !name.ends_with(['.', ' '])
+    let is_allowed = name_fault(name).is_none() && !name.contains(char::is_control);
+    is_allowed && !name.starts_with('.') && name.len() <= 255
 }
 
 #[cfg(test)]
@@ -264,8 +268,17 @@ mod tests {
     #[test]
     fn names_that_lead_elsewhere_are_no_folders() {
         assert!(is_folder_name("Windows 7 PROFESSIONAL"));
-        for bad in ["", ".", "..", "a/b", "..\\x", "C:", "a\0", ".hidden", "dot.", "x\n"] {
+        for bad in ["", ".", "..", "a/b", "..\\x", "C:", "a\0", ".hidden", "dot.", "x\n", "CON", "nul.txt"] {
             assert!(!is_folder_name(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn every_image_has_a_folder_of_its_own() {
+        let names = [Some("x (3)"), Some("X"), Some("x"), Some("CON"), None, Some("5"), Some("4")];
+        let images = names.iter().enumerate().map(|(place, name)| (ImageIndex::from_position(place), *name));
+        let folders: Vec<String> =
+            folders_of(images).into_iter().map(|(_, folder)| folder.display().to_string()).collect();
+        assert_eq!(folders, ["x (3)", "X", "x (3) (3)", "4", "5", "5 (6)", "4 (7)"]);
     }
 }

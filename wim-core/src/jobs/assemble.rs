@@ -78,7 +78,22 @@ impl Assembly {
             // A target that counts from the source's root would not count from the image's.
             options.absolute_links = AbsoluteLinks::Keep;
         }
-        let Captured { tree, file, contents, totals } = capture(cx, source, &options, rules.known)?;
+        // What is known is known by its place in the image, which begins at `path`.
+        let is_directory = source.is_dir();
+        let place = |captured: &WimPath| {
+            let below = captured.components().iter().filter(|_| is_directory);
+            WimPath::from_components(path.components().iter().chain(below).cloned().collect())
+        };
+        let known_below = rules.known.map(|known| {
+            move |captured: &WimPath, size: u64, last_write: FileTime| {
+                known(&place(captured), size, last_write)
+            }
+        });
+        let known: Option<Known<'_>> = match &known_below {
+            Some(known) => Some(known),
+            None => None,
+        };
+        let Captured { tree, file, contents, totals } = capture(cx, source, &options, known)?;
         let is_untouched = self.is_fresh && self.tree.children(self.tree.root()).is_empty();
         if at_root && file.is_none() && is_untouched {
             (self.tree, self.is_fresh) = (tree, false);
@@ -114,11 +129,11 @@ impl Assembly {
     ) -> Result<Written> {
         let mut images = existing_images(wim, &[], cx)?;
         let size_of = |digest: &_| wim.table().find(digest).map(|entry| entry.header.size);
-        let mut written = NewImage {
-            metadata: NewMetadata::new(store(&self.tree)),
-            xml: ImageXml::default(),
-            references: self.tree.blob_references(),
-        };
+        let metadata = NewMetadata::new(store(&self.tree));
+        let mut written = NewImage::new(metadata, ImageXml::default(), self.tree.blob_references());
+        let new: HashSet<&Sha1Digest> = self.contents.iter().map(|(digest, _)| digest).collect();
+        // What is neither new nor in the file the image referred to before: the file is a delta.
+        written.leave_elsewhere(|digest| wim.table().find(digest).is_none() && !new.contains(digest));
         match place {
             ImagePlace::Of(image) => {
                 let before = images.get_mut(image.position());

@@ -20,7 +20,7 @@ use super::rebuild::{
     wimboot_format, write_file, write_stream,
 };
 use super::source_list::SourceList;
-use super::target::{Placement, Target, is_same_file, write_target};
+use super::target::{Placement, Target, check_unlocked, is_same_file, write_target};
 use super::text_file::read_text;
 use super::windows_xml;
 use crate::base::atomic_file::IfExists;
@@ -131,9 +131,22 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
         Destination::ExistingOrNew(placement) => target.exists().then_some(placement),
     };
     match into {
-        None => run_new(cx, source, options, |new| write_file(cx, new, target, IfExists::Replace)),
+        None => {
+            check_replaceable(target, options)?;
+            run_new(cx, source, options, |new| write_file(cx, new, target, IfExists::Replace))
+        }
         Some(placement) => run_existing(cx, source, target, options, placement),
     }
+}
+
+/// Refuses a new file in the place of one that it needs, or that another program is changing.
+fn check_replaceable(target: &Path, options: &ImageOptions) -> Result<()> {
+    if options.delta_from.iter().any(|base| is_same_file(base, target)) {
+        return Err(Error::invalid_input("a delta cannot replace the file that it is a delta of")
+            .in_file(target.display())
+            .remedy("give the delta another name, or add the image to the file with: wim append"));
+    }
+    check_unlocked(target)
 }
 
 /// Captures `source` into a pipable file that is written to `out` from its start to its end.
@@ -220,9 +233,6 @@ fn run_existing(
     let (image, contents) = finished(cx, assembly, xml, &bases, Some(&wim), options)?;
     let mut images = existing_images_named(&wim, &[], &mut order, cx)?;
     images.push(image);
-    if !bases.delta.is_empty() {
-        images.iter_mut().for_each(|image| bases.leave_to_delta(image));
-    }
     let boot = match options.boot {
         Boot::Yes => Some(ImageIndex::from_position(images.len() - 1)),
         Boot::No => wim.boot_index(),
@@ -261,7 +271,10 @@ struct Bases {
 
 impl Bases {
     fn open(cx: &Context<'_>, options: &ImageOptions, target: Option<(&WimFile, &Path)>) -> Result<Self> {
-        let delta = options.delta_from.iter().map(|path| open(path, options.check, cx));
+        // What the target has is not stored again in any case, and it is locked.
+        let is_target = |path: &Path| target.is_some_and(|(_, target)| is_same_file(path, target));
+        let delta = options.delta_from.iter().filter(|path| !is_target(path));
+        let delta = delta.map(|path| open(path, options.check, cx));
         let mut bases = Self { delta: delta.collect::<Result<_>>()?, update_of: None };
         if let Some(text) = &options.update_of {
             bases.update_of = Some(bases.earlier_image(cx, options, text, target)?);
@@ -316,9 +329,12 @@ impl Bases {
         self.sources(target).iter().find_map(|wim| Some(wim.table().find(digest)?.header.size))
     }
 
-    /// Leaves blobs that the delta bases have out of what must be stored.
-    fn leave_to_delta(&self, image: &mut NewImage<'_>) {
-        image.references.retain(|digest, _| !self.delta.iter().any(|wim| wim.table().find(digest).is_some()));
+    /// Leaves blobs that the delta bases have, and the target has not, out of what must be stored.
+    fn leave_to_delta(&self, image: &mut NewImage<'_>, target: Option<&WimFile>) {
+        let has = |wim: &WimFile, digest: &Sha1Digest| wim.table().find(digest).is_some();
+        image.leave_elsewhere(|digest| {
+            !target.is_some_and(|wim| has(wim, digest)) && self.delta.iter().any(|wim| has(wim, digest))
+        });
     }
 }
 
@@ -393,8 +409,8 @@ fn finished<'w>(
     // What the user says of the image stands above what it says of itself.
     set_texts(&mut xml, options)?;
     let metadata = NewMetadata::new(store(&assembly.tree));
-    let mut image = NewImage { references: assembly.tree.blob_references(), metadata, xml };
-    bases.leave_to_delta(&mut image);
+    let mut image = NewImage::new(metadata, xml, assembly.tree.blob_references());
+    bases.leave_to_delta(&mut image, target);
     Ok((image, assembly.contents))
 }
 
@@ -410,12 +426,13 @@ pub fn wimboot_config(source: &Path) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-/// Reads a capture configuration in wimlib's format from the file at `path`.
+/// Reads a capture configuration in wimlib's format from the file at `path`; what is passed over in it is a warning.
 ///
 /// # Errors
 /// `Io`, and `Format` with the line.
-pub fn load_exclusions(path: &Path) -> Result<Exclusions> {
-    Exclusions::parse(&read_text(path)?, host_case()).map_err(|e| e.in_file(path.display()))
+pub fn load_exclusions(cx: &Context<'_>, path: &Path) -> Result<Exclusions> {
+    let mut warn = |warning: Error| cx.progress.warn(&warning.in_file(path.display()));
+    Exclusions::parse(&read_text(path)?, host_case(), &mut warn).map_err(|e| e.in_file(path.display()))
 }
 
 /// The last name of a path as it was typed; wimlib calls a captured `.` by that name.

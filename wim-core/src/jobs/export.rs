@@ -108,7 +108,9 @@ fn with_plan(
         // The target is locked; its images can be exported into itself all the same.
         Some((wim, path)) if is_same_file(source, path) => wim,
         _ => {
-            opened = PartSet::open(source, &options.refs, options.check, cx)?;
+            // A delta may be folded into its base: the target is a source already.
+            let locked = target.map(|(_, path)| path);
+            opened = PartSet::open_beside(source, &options.refs, locked, options.check, cx)?;
             more = opened.others.iter().collect();
             explain = Some(&opened);
             &opened.wim
@@ -138,6 +140,9 @@ fn with_plan(
     cx.progress.start(Stage::LoadingImages, chosen.len() as u64);
     for &image in &chosen {
         let mut exported = existing_image_named(from, image, &mut order, cx)?;
+        if !existing.is_some_and(|wim| std::ptr::eq(wim, from)) {
+            exported.want_everything();
+        }
         rename(&mut exported.xml, options)?;
         if options.wimboot == WimBoot::Mark {
             exported.xml.set("WIMBOOT", "1");

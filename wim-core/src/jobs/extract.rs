@@ -18,7 +18,7 @@ use crate::image::{NodeId, StreamKind, Tree};
 use crate::transfer::apply::{
     ApplyOptions, ApplyReport, FixedLinks, Layout, RestoreOptions, extract, write_file_to,
 };
-use crate::transfer::capture::Metadata;
+use crate::transfer::capture::{Metadata, unquote};
 
 /// What `*` and `?` mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,9 +170,9 @@ fn choose(tree: &Tree, options: &ExtractOptions, cx: &Context<'_>) -> Result<Cho
     Ok(chosen)
 }
 
-/// The paths of a list: its lines without spaces around them, empty ones and comments left out.
+/// The paths of a list: its lines without spaces and quotes around them, empty ones and comments left out.
 fn list_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with([';', '#']))
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with([';', '#'])).map(unquote)
 }
 
 fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> Result<Vec<NodeId>> {
@@ -183,6 +183,12 @@ fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> 
             if exact.is_empty() { PathGlob::parse(path, Case::Ignored)?.select(tree) } else { exact }
         }
     };
+    if found.len() > 1 && !path.contains(['*', '?']) {
+        let names: Vec<String> = found.iter().map(|&node| tree.path_of(node).to_string()).collect();
+        return Err(Error::invalid_input(format!("several files differ in case only: {}", names.join(", ")))
+            .at(Place::Path(path.to_owned()))
+            .remedy("spell the path as the image does"));
+    }
     if !found.is_empty() {
         return Ok(found);
     }
@@ -216,8 +222,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_have_comments_and_spaces() {
-        let text = "; comment\r\n# comment\n\n  \\Windows\\notepad*  \r\n/Program Files/A*\n";
-        assert_eq!(list_lines(text).collect::<Vec<_>>(), ["\\Windows\\notepad*", "/Program Files/A*"]);
+    fn lists_have_comments_spaces_and_quotes() {
+        let text =
+            "; comment\r\n# comment\n\n  \\Windows\\notepad*  \r\n\"/Program Files/A*\"\n '/b' \n/it's\n";
+        let wanted = ["\\Windows\\notepad*", "/Program Files/A*", "/b", "/it's"];
+        assert_eq!(list_lines(text).collect::<Vec<_>>(), wanted);
     }
 }

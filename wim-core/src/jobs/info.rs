@@ -208,6 +208,12 @@ impl WindowsInfo {
 }
 
 impl ResourceInfo {
+    /// True for a blob that none of the files at hand has.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.part == 0 && self.sha1.bytes().any(|digit| digit != b'0')
+    }
+
     /// What an entry of the lookup table says.
     #[must_use]
     pub fn of(entry: &BlobEntry) -> Self {

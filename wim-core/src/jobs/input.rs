@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::extents::lies_inside;
-use crate::base::{Error, FileSource, Place, ReadAt, Result, read_at};
+use crate::base::{Context, Error, FileSource, Place, ReadAt, Result, read_at};
 use crate::media::iso_image::{IsoImage, is_disc};
 use crate::media::windows_media::install_image;
 
@@ -65,17 +65,22 @@ pub fn can_be_opened(path: &Path) -> bool {
 ///
 /// # Errors
 /// `NotFound` for a path that a disc does not have, and for a disc without install image; `Unsupported` for a URL without the
-/// feature; what opening gives.
-pub(super) fn open(path: &Path) -> Result<(Arc<dyn ReadAt>, String)> {
+/// feature; what opening gives. What is odd about a disc is a warning.
+pub(super) fn open(path: &Path, cx: &Context<'_>) -> Result<(Arc<dyn ReadAt>, String)> {
     if let Some((file, inner)) = split_inner(path) {
-        return on_disc(&open_disc(&file)?, &inner);
+        let disc = open_disc(&file)?;
+        let found = on_disc(&disc, &inner);
+        tell_warnings(&disc, cx);
+        return found;
     }
     let (source, name) = open_bytes(path)?;
     if !starts_as_wim(&*source).map_err(|e| e.in_file(&name))?
         && is_disc(&*source).map_err(|e| e.in_file(&name))?
     {
         let disc = IsoImage::open(source, &name)?;
-        return on_disc(&disc, &install_image(&disc)?);
+        let found = install_image(&disc).and_then(|path| on_disc(&disc, &path));
+        tell_warnings(&disc, cx);
+        return found;
     }
     Ok((source, name))
 }
@@ -87,6 +92,11 @@ pub(super) fn open(path: &Path) -> Result<(Arc<dyn ReadAt>, String)> {
 pub fn open_disc(path: &Path) -> Result<IsoImage> {
     let (source, name) = open_bytes(path)?;
     IsoImage::open(source, &name)
+}
+
+/// Warns of what was odd in those parts of a disc that were read.
+pub(super) fn tell_warnings(disc: &IsoImage, cx: &Context<'_>) {
+    disc.warnings().iter().for_each(|warning| cx.progress.warn(warning));
 }
 
 fn on_disc(disc: &IsoImage, inner: &str) -> Result<(Arc<dyn ReadAt>, String)> {

@@ -10,7 +10,7 @@ use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_imag
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, Result};
 use crate::formats::wim::WimFile;
-use crate::transfer::write::{CopyChecksums, NewWim, Packing};
+use crate::transfer::write::{CopyChecksums, NewImage, NewWim, Packing};
 
 /// Joins the files at `parts` into a new file at `target`, replacing one that is there.
 ///
@@ -46,6 +46,9 @@ pub fn run(
             .remedy("name all parts of the set"));
     }
     let integrity = integrity.resolve(Some(first));
+    let mut images = existing_images(first, &[], cx)?;
+    // Other parts have what the first one lacks.
+    images.iter_mut().for_each(NewImage::want_everything);
     let new = NewWim {
         format: CompressionOptions::default().format(first.format())?,
         level: super::Level::default(),
@@ -53,10 +56,11 @@ pub fn run(
         guid: Some(set),
         flags: first.header().flags,
         xml: first.xml().clone(),
-        images: existing_images(first, &[], cx)?,
+        images,
         sources: wims.iter().collect(),
         contents: &[],
-        boot: None,
+        // Parts of some programs keep it.
+        boot: first.boot_index(),
         integrity,
         recompress: CompressionOptions::default().recompress,
         copy_checksums: CopyChecksums::Drop,

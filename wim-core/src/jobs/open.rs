@@ -41,7 +41,7 @@ pub fn case_of_paths() -> Case {
 /// `Io` when the file cannot be read, `InvalidInput` when it is no regular file, `Unsupported` for `-`, `Corrupt` when the
 /// integrity table is checked and differs, else what [`WimFile::open`] returns.
 pub fn open(path: &Path, check: Check, cx: &Context<'_>) -> Result<WimFile> {
-    let wim = open_source(path)?;
+    let wim = open_source(path, cx)?;
     wim.warnings().iter().for_each(|warning| cx.progress.warn(warning));
     if check == Check::Integrity {
         check_integrity(&wim, cx)?;
@@ -53,12 +53,12 @@ pub fn open(path: &Path, check: Check, cx: &Context<'_>) -> Result<WimFile> {
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn open_source(path: &Path) -> Result<WimFile> {
+pub(super) fn open_source(path: &Path, cx: &Context<'_>) -> Result<WimFile> {
     if path == Path::new("-") {
         return Err(Error::unsupported("a WIM on standard input or output is not supported by this version")
             .remedy("give the path of a file"));
     }
-    let (source, name) = input::open(path)?;
+    let (source, name) = input::open(path, cx)?;
     WimFile::open(source, &name)
 }
 

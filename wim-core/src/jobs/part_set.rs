@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use super::input::can_be_opened;
 use super::open::{Check, open};
 use super::target::is_same_file;
-use crate::base::{Context, Error, ErrorKind, PartNumber, Place, Result};
+use crate::base::{Context, Error, ErrorKind, PartNumber, Place, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
+use crate::image::Tree;
 use crate::image::glob::{Case, Glob};
 
 /// A file with images, and the files that their blobs may come from.
@@ -29,6 +30,20 @@ impl PartSet {
     /// What opening gives; `InvalidInput` when the file is not the first part, a part is there twice or belongs to another
     /// set; `NotFound` for a glob that nothing fits.
     pub fn open(path: &Path, refs: &[String], check: Check, cx: &Context<'_>) -> Result<Self> {
+        Self::open_beside(path, refs, None, check, cx)
+    }
+
+    /// [`PartSet::open`] for a job that has the file at `target` open already: it is left out of those that fit `refs`.
+    ///
+    /// # Errors
+    /// As [`PartSet::open`].
+    pub(super) fn open_beside(
+        path: &Path,
+        refs: &[String],
+        target: Option<&Path>,
+        check: Check,
+        cx: &Context<'_>,
+    ) -> Result<Self> {
         let wim = open(path, check, cx)?;
         if wim.header().part != PartNumber::FIRST {
             return Err(Error::invalid_input(format!(
@@ -42,7 +57,8 @@ impl PartSet {
         let mut set = Self { wim, others: Vec::new(), missing: Vec::new() };
         for glob in refs {
             for found in expand(glob)? {
-                if !is_same_file(path, &found) {
+                let is_target = target.is_some_and(|target| is_same_file(target, &found));
+                if !is_target && !is_same_file(path, &found) {
                     set.add(open(&found, check, cx)?)?;
                 }
             }
@@ -84,13 +100,25 @@ impl PartSet {
     #[must_use]
     pub fn explain(&self, error: Error) -> Error {
         let is_blob = matches!(error.place(), Place::Blob(_)) || error.message().contains("blob is not in");
-        if error.kind() != ErrorKind::NotFound || !is_blob || self.missing.is_empty() {
-            return error;
+        match self.missing_parts() {
+            Some(missing) if error.kind() == ErrorKind::NotFound && is_blob => error.remedy(missing),
+            _ => error,
         }
+    }
+
+    /// Warns when blobs of `tree`, an image of the set, are in none of its files.
+    pub fn warn_of_absent(&self, tree: &Tree, cx: &Context<'_>) {
+        let wims = self.wims();
+        let has = |digest: &Sha1Digest| wims.iter().any(|wim| wim.table().find(digest).is_some());
+        warn_of_absent(cx, self.wim.name(), tree, &has, self.missing_parts());
+    }
+
+    /// A sentence with the missing parts, when there are any.
+    pub(super) fn missing_parts(&self) -> Option<String> {
         let (total, missing) = (self.wim.header().total_parts, &self.missing);
         let named: Vec<String> =
             missing.iter().take(20).map(|(number, path)| format!("{number} ({})", path.display())).collect();
-        error.remedy(format!("of its {total} parts these are missing: {}", named.join(", ")))
+        (!named.is_empty()).then(|| format!("of its {total} parts these are missing: {}", named.join(", ")))
     }
 
     fn is_part(&self, other: &WimFile) -> bool {
@@ -101,6 +129,23 @@ impl PartSet {
         check_beside(self.wims().as_slice(), &other)?;
         self.others.push(other);
         Ok(())
+    }
+}
+
+/// Warns when blobs of `tree`, an image of the file called `name`, are not there; `missing` tells of parts that were not found.
+pub(super) fn warn_of_absent(
+    cx: &Context<'_>,
+    name: &str,
+    tree: &Tree,
+    has: &dyn Fn(&Sha1Digest) -> bool,
+    missing: Option<String>,
+) {
+    let absent = tree.blob_references().keys().filter(|digest| !has(digest)).count();
+    if absent > 0 {
+        let message = format!("the data of {absent} of the image's files and streams is not here");
+        let bases = || "name the files that it is a delta of with --ref".to_owned();
+        let warning = Error::not_found(message).in_file(name).remedy(missing.unwrap_or_else(bases));
+        cx.progress.warn(&warning);
     }
 }
 

@@ -62,6 +62,18 @@ pub struct SolidOptions {
     pub sort: SolidSort,
 }
 
+/// The source of an error that says: the compression type has no such chunks.
+#[derive(Debug)]
+pub struct WrongChunkSize;
+
+impl std::fmt::Display for WrongChunkSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the compression type has no chunks of this size")
+    }
+}
+
+impl std::error::Error for WrongChunkSize {}
+
 /// Which blobs lie side by side in a solid resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SolidSort {
@@ -110,6 +122,11 @@ impl CompressionOptions {
     /// `InvalidInput` for a chunk size that the type does not have.
     pub fn format(&self, from: ChunkFormat) -> Result<ChunkFormat> {
         let compression = self.compression.unwrap_or(from.compression());
+        if compression == Compression::None && self.chunk_size.is_some() {
+            return Err(Error::invalid_input("an uncompressed file has no chunks")
+                .with_source(WrongChunkSize)
+                .remedy("leave --chunk-size out, or choose XPRESS, LZX or LZMS with --compress"));
+        }
         let chunk_size = match self.chunk_size {
             Some(chunk_size) => chunk_size,
             None if compression == from.compression() => from.chunk_size(),
@@ -167,6 +184,7 @@ fn checked_format(compression: Compression, chunk_size: ChunkSize) -> Result<Chu
     let is_readable = compression != Compression::Lzms || chunk_size.bytes() <= MAX_LZMS_CHUNK_BYTES;
     ChunkFormat::new(compression, chunk_size).filter(|_| is_readable).ok_or_else(|| {
         Error::invalid_input(format!("{compression} has no chunks of {} bytes", chunk_size.bytes()))
+            .with_source(WrongChunkSize)
             .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 64M")
     })
 }
@@ -233,7 +251,7 @@ pub struct Written {
     pub encoded_bytes: u64,
 }
 
-/// An image of `wim` as it is.
+/// An image of `wim` as it is; blobs that `wim` lacks, as a delta does, are those of other files.
 ///
 /// # Errors
 /// What loading its metadata gives: references to blobs are counted afresh.
@@ -259,11 +277,10 @@ pub(super) fn existing_image_named<'w>(
     if let Some(order) = order {
         order.add_tree(&tree);
     }
-    Ok(NewImage {
-        metadata: NewMetadata::Copy(wim, image),
-        xml: wim.xml().images().get(image.position()).cloned().unwrap_or_default(),
-        references: tree.blob_references(),
-    })
+    let xml = wim.xml().images().get(image.position()).cloned().unwrap_or_default();
+    let mut same = NewImage::new(NewMetadata::Copy(wim, image), xml, tree.blob_references());
+    same.leave_elsewhere(|digest| wim.table().find(digest).is_none());
+    Ok(same)
 }
 
 /// All images of `wim` but those in `without`, as they are.

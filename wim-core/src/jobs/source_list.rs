@@ -1,7 +1,7 @@
 //! Lists of what goes where: the source lists of `capture --source-list` and the words of their lines.
 //!
 //! wimlib's format (wimcapture(1)): a source and perhaps its place in the image on each line, quoted with `"` or `'` when
-//! there are spaces inside, `#` for comments. Quotes cannot be escaped.
+//! there are spaces inside, `#` or `;` for comments. Quotes cannot be escaped.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ impl SourceList {
             let words = words(line).map_err(|e| e.or_at(at.clone()))?;
             match words.as_slice() {
                 [] => {}
-                [source] => sources.push((PathBuf::from(source), typed_path(source))),
+                [source] => sources.push((PathBuf::from(source), own_place(source))),
                 [source, target] => sources.push((PathBuf::from(source), typed_path(target))),
                 more => {
                     let message = format!("{} words, but a source and a target are two", more.len());
@@ -41,6 +41,12 @@ impl SourceList {
     }
 }
 
+/// The place of a source for which none is given: its own path, without the `.` that `find .` puts before every name.
+fn own_place(source: &str) -> WimPath {
+    let names: Vec<&str> = source.split(['/', '\\']).filter(|name| *name != ".").collect();
+    typed_path(&names.join("/"))
+}
+
 /// The words of a line; none of an empty one and of a comment.
 ///
 /// # Errors
@@ -49,7 +55,7 @@ pub(super) fn words(line: &str) -> Result<Vec<String>> {
     let wrong = |message: &str| Error::new(ErrorKind::Format, format!("{message}: {line}"));
     let mut rest = line.trim();
     let mut words = Vec::new();
-    if rest.starts_with('#') {
+    if rest.starts_with(['#', ';']) {
         return Ok(words);
     }
     while let Some(first) = rest.chars().next() {
@@ -75,12 +81,18 @@ mod tests {
 
     #[test]
     fn lines_have_sources_and_targets() {
-        let text = "# comment\n\nwinpe   /\n  overlay /over/lay/ \n\"my dir\" 'a \"b\"'\nalone/x\n";
+        let text = "# comment\n ;more\n\nwinpe   /\n  overlay /over/lay/ \n\"my dir\" 'a \"b\"'\nalone/x\n./y/./z\n.\n";
         let list = SourceList::parse(text).unwrap();
         let shown: Vec<(String, String)> =
             list.sources.iter().map(|(a, b)| (a.display().to_string(), b.to_string())).collect();
-        let wanted =
-            [("winpe", "\\"), ("overlay", "\\over\\lay"), ("my dir", "\\a \"b\""), ("alone/x", "\\alone\\x")];
+        let wanted = [
+            ("winpe", "\\"),
+            ("overlay", "\\over\\lay"),
+            ("my dir", "\\a \"b\""),
+            ("alone/x", "\\alone\\x"),
+            ("./y/./z", "\\y\\z"),
+            (".", "\\"),
+        ];
         assert_eq!(shown, wanted.map(|(a, b)| (a.to_owned(), b.to_owned())));
         for (bad, line) in [("a b c", 1), ("ok\n\"open", 2), ("\"a\"b c", 1)] {
             let error = SourceList::parse(bad).unwrap_err();

@@ -3,18 +3,21 @@
 //! All parts are written before any of them takes its name. Data is copied as it is; that of solid files is packed anew on
 //! the way, each file by itself, since a solid resource cannot be divided.
 
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::open::{Check, open};
+use super::open::{Check, open, open_source};
 use super::part_set::part_path;
 use super::rebuild::IntegrityChoice;
-use crate::base::atomic_file::{AtomicFile, IfExists};
+use crate::base::atomic_file::{AtomicFile, FinishedFile, IfExists, commit_finished};
 use crate::base::{Context, Error, PartNumber, ReadAt, Result, WriteAt};
 use crate::formats::wim::WimFile;
-use crate::transfer::write::{Integrity, PartContents, PartGoal, plan_parts, split_repacked, write_part};
+use crate::transfer::write::{
+    Integrity, PartContents, PartFiles, PartGoal, plan_parts, split_repacked, write_part,
+};
 
 /// How large the parts become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub struct SplitPart {
 ///
 /// # Errors
 /// `Unsupported` for a part of a set, `InvalidInput` for no size at all; else what reading and writing
-/// give. Nothing has its name then, unless renaming itself fails.
+/// give. The folder is then as it was.
 pub fn run(
     cx: &Context<'_>,
     path: &Path,
@@ -76,7 +79,7 @@ pub fn run(
         let mut file = AtomicFile::create(&target, IfExists::Replace)?;
         write_part(cx, &wim, contents, (number, total), integrity, &mut file)?;
         cx.cancel.check()?;
-        files.push(file);
+        files.push(file.finish()?);
         done.parts.push(SplitPart {
             path: target.display().to_string(),
             file_bytes: contents.file_bytes,
@@ -84,9 +87,30 @@ pub fn run(
         });
         warn_of_large(cx, &target, contents.file_bytes, size);
     }
-    // The first part is what people open, so it appears last.
-    files.into_iter().rev().try_for_each(AtomicFile::commit)?;
+    take_names(cx, &wim, first, files)?;
     Ok(done)
+}
+
+/// Gives the finished parts their names, all or none.
+fn take_names(cx: &Context<'_>, wim: &WimFile, first: &Path, mut files: Vec<FinishedFile>) -> Result<()> {
+    let total = files.len();
+    // The first part is what people open, so it appears last.
+    files.reverse();
+    commit_finished(files)?;
+    if let Some(image) = wim.boot_index().filter(|_| total > 1) {
+        let message = format!("image {image} is bootable, which a split set cannot say");
+        let remedy = format!("when the parts are joined: wim info FILE {image} --boot");
+        cx.progress.warn(&Error::invalid_input(message).in_file(wim.name()).remedy(remedy));
+    }
+    let next =
+        u16::try_from(total + 1).ok().map(|number| part_path(first, number)).filter(|path| path.is_file());
+    let left = next.filter(|path| open_source(path, cx).is_ok_and(|wim| wim.header().total_parts > 1));
+    if let Some(path) = left {
+        let message = "it is a part of an earlier set that had more parts";
+        let remedy = "delete it and those behind it, so that nobody takes them for parts of this set";
+        cx.progress.warn(&Error::invalid_input(message).in_file(path.display()).remedy(remedy));
+    }
+    Ok(())
 }
 
 /// Splits a file with solid resources.
@@ -102,27 +126,50 @@ fn split_solid(
         PartSize::Bytes(limit) => PartGoal::Bytes(limit),
         PartSize::Count(count) => PartGoal::Count(count),
     };
-    let mut files: Vec<(PathBuf, PartFile)> = Vec::new();
-    let mut next_file = |number: PartNumber| {
-        let target = part_path(first, number.number());
-        let file = PartFile(Arc::new(Mutex::new(AtomicFile::create(&target, IfExists::Replace)?)));
-        files.push((target, file.clone()));
-        let file: Box<dyn WriteAt> = Box::new(file);
-        Ok(file)
-    };
-    let parts = split_repacked(cx, wim, goal, integrity, &mut next_file)?;
+    let mut files = Files { first, open: VecDeque::new(), finished: Vec::new() };
+    let parts = split_repacked(cx, wim, goal, integrity, &mut files)?;
     cx.cancel.check()?;
     let mut done = Split { path: path.display().to_string(), parts: Vec::new() };
-    for ((target, _), part) in files.iter().zip(&parts) {
-        warn_of_large(cx, target, part.file_bytes, size);
+    for (part, number) in parts.iter().zip(1u16..) {
+        let target = part_path(first, number);
+        warn_of_large(cx, &target, part.file_bytes, size);
         done.parts.push(SplitPart {
             path: target.display().to_string(),
             file_bytes: part.file_bytes,
             resources: part.resources,
         });
     }
-    files.into_iter().rev().try_for_each(|(_, file)| file.commit())?;
+    take_names(cx, wim, first, files.finished)?;
     Ok(done)
+}
+
+/// The parts of a solid file. Only those that are being written are open.
+struct Files<'p> {
+    first: &'p Path,
+    open: VecDeque<PartFile>,
+    /// In order, from the first part on.
+    finished: Vec<FinishedFile>,
+}
+
+impl PartFiles for Files<'_> {
+    fn begin(&mut self, number: PartNumber) -> Result<Box<dyn WriteAt>> {
+        let target = part_path(self.first, number.number());
+        let file = PartFile(Arc::new(Mutex::new(AtomicFile::create(&target, IfExists::Replace)?)));
+        self.open.push_back(file.clone());
+        Ok(Box::new(file))
+    }
+
+    fn end(&mut self, _: PartNumber) -> Result<()> {
+        if let Some(file) = self.open.pop_front() {
+            self.finished.push(file.finish()?);
+        }
+        Ok(())
+    }
+
+    fn set_header(&mut self, number: PartNumber, header: &[u8]) -> Result<()> {
+        let part = self.finished.get_mut(usize::from(number.number()) - 1);
+        part.map_or(Ok(()), |part| part.patch(header, 0))
+    }
 }
 
 /// The file of a part while the writer has it too.
@@ -130,10 +177,10 @@ fn split_solid(
 struct PartFile(Arc<Mutex<AtomicFile>>);
 
 impl PartFile {
-    /// Lets it take its name; the writer must have let go of it.
-    fn commit(self) -> Result<()> {
+    /// Closes it; the writer must have let go of it.
+    fn finish(self) -> Result<FinishedFile> {
         match Arc::into_inner(self.0) {
-            Some(file) => file.into_inner().unwrap_or_else(PoisonError::into_inner).commit(),
+            Some(file) => file.into_inner().unwrap_or_else(PoisonError::into_inner).finish(),
             None => Err(Error::invalid_input("the file of a part is still being written")),
         }
     }

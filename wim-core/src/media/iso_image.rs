@@ -1,11 +1,12 @@
 //! A disc image as one tree of files, whichever file system it has.
 //!
 //! UDF is taken whenever there is one: Microsoft's discs have an ISO 9660 side as well, which holds nothing but a text that says so;
-//! else Joliet, else ISO 9660 with Rock Ridge. Symbolic links are shown and never followed.
+//! else Joliet, else ISO 9660 with Rock Ridge. A disc whose UDF side is damaged is read through the other one, with a warning,
+//! when that holds more than the text. Symbolic links are shown and never followed.
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -15,8 +16,10 @@ use crate::formats::udf;
 
 /// Deepest directory that is entered.
 const MAX_DEPTH: usize = 256;
-/// Most entries of one walk.
-const MAX_ENTRIES: u64 = 5_000_000;
+/// Most entries that one walk loads: it may hold all of them at once, with some 250 bytes each.
+const MAX_ENTRIES: u64 = 1_000_000;
+/// Most warnings that are kept of one disc.
+const MAX_WARNINGS: usize = 100;
 
 /// The file system that a disc is read through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -93,6 +96,8 @@ pub struct IsoImage {
     volume: Volume,
     /// The ISO 9660 side of a disc that is read through UDF; none when there is none or it is damaged.
     other_side: Option<iso9660::Volume>,
+    /// What was odd and passed over so far, each once.
+    warnings: Mutex<Vec<Error>>,
 }
 
 enum Volume {
@@ -114,21 +119,31 @@ impl IsoImage {
     /// # Errors
     /// `Format` when it is no disc or damaged, `Unsupported` for kinds of UDF partitions that nothing here reads.
     pub fn open(source: Arc<dyn ReadAt>, name: &str) -> Result<Self> {
-        let has_iso9660 = iso9660::is_recognised(&*source).map_err(|e| e.in_file(name))?;
-        let volume = if udf::is_recognised(&*source).map_err(|e| e.in_file(name))? {
-            udf::Volume::open(source.clone()).map(Volume::Udf)
-        } else if has_iso9660 {
-            iso9660::Volume::open(source.clone()).map(Volume::Iso9660)
-        } else {
-            Err(Error::new(ErrorKind::Format, "neither UDF nor ISO 9660: it is no disc image")
-                .remedy("name an .iso file that was downloaded or read from a disc as a whole"))
-        };
-        let volume = volume.map_err(|e| e.in_file(name))?;
+        let (volume, warning) = open_volume(&source).map_err(|e| e.in_file(name))?;
         let other_side = match volume {
-            Volume::Udf(_) if has_iso9660 => iso9660::Volume::open(source.clone()).ok(),
-            _ => None,
+            Volume::Udf(_) => iso9660::Volume::open(source.clone()).ok(),
+            Volume::Iso9660(_) => None,
         };
-        Ok(Self { name: name.to_owned(), source, volume, other_side })
+        let warnings = warning.into_iter().map(|warning| warning.in_file(name)).collect();
+        Ok(Self { name: name.to_owned(), source, volume, other_side, warnings: Mutex::new(warnings) })
+    }
+
+    /// What was odd on the disc and passed over so far: a damaged side, names that no file can have. Reading more of it may find
+    /// more; the first hundred are kept.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Error> {
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.iter().map(Error::duplicate).collect()
+    }
+
+    /// Keeps a warning about the directory `name`, unless it was met before.
+    fn warn(&self, warning: Error, name: &WimString) {
+        let warning = self.named(warning, name);
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |one: &Error| one.place() != warning.place() || one.message() != warning.message();
+        if warnings.len() < MAX_WARNINGS && warnings.iter().all(is_new) {
+            warnings.push(warning);
+        }
     }
 
     /// What errors call it.
@@ -239,7 +254,7 @@ impl IsoImage {
     pub fn children(&self, directory: &DiscEntry) -> Result<Vec<DiscEntry>> {
         let mut found = match (&self.volume, &directory.body) {
             (Volume::Udf(volume), Body::Udf(icb)) => {
-                let names = volume.directory(*icb).map_err(|e| self.named(e, &directory.name))?;
+                let names = self.udf_names(volume, *icb, &directory.name)?;
                 let entry = |one: udf::Name| {
                     let is_hidden = one.is_hidden;
                     self.udf_entry(volume, one.name, one.icb).map(|entry| DiscEntry { is_hidden, ..entry })
@@ -247,7 +262,7 @@ impl IsoImage {
                 names.into_iter().map(entry).collect::<Result<Vec<_>>>()?
             }
             (Volume::Iso9660(volume), Body::Iso9660(record)) => {
-                let records = volume.directory(record).map_err(|e| self.named(e, &directory.name))?;
+                let records = self.iso9660_records(volume, record, &directory.name)?;
                 records.into_iter().map(iso9660_entry).collect()
             }
             _ => return Err(Error::invalid_input("an entry of another disc").in_file(&self.name)),
@@ -276,14 +291,14 @@ impl IsoImage {
     fn child(&self, directory: &DiscEntry, wanted: &str) -> Result<Option<DiscEntry>> {
         match (&self.volume, &directory.body) {
             (Volume::Udf(volume), Body::Udf(icb)) => {
-                let names = volume.directory(*icb).map_err(|e| self.named(e, &directory.name))?;
+                let names = self.udf_names(volume, *icb, &directory.name)?;
                 match self.choose(names, wanted, |one| &one.name)? {
                     Some(one) => self.udf_entry(volume, one.name, one.icb).map(Some),
                     None => Ok(None),
                 }
             }
             (Volume::Iso9660(volume), Body::Iso9660(record)) => {
-                let records = volume.directory(record).map_err(|e| self.named(e, &directory.name))?;
+                let records = self.iso9660_records(volume, record, &directory.name)?;
                 Ok(self.choose(records, wanted, |one| &one.name)?.map(iso9660_entry))
             }
             _ => Err(Error::invalid_input("an entry of another disc").in_file(&self.name)),
@@ -335,33 +350,48 @@ impl IsoImage {
         .map_err(|e| self.named(e, &entry.name))
     }
 
+    /// The names in a directory of the UDF side.
+    fn udf_names(
+        &self,
+        volume: &udf::Volume,
+        icb: udf::IcbPlace,
+        name: &WimString,
+    ) -> Result<Vec<udf::Name>> {
+        let names = volume.directory(icb, &mut |warning| self.warn(warning, name));
+        names.map_err(|e| self.named(e, name))
+    }
+
+    /// The records in a directory of the ISO 9660 side.
+    fn iso9660_records(
+        &self,
+        volume: &iso9660::Volume,
+        record: &iso9660::Record,
+        name: &WimString,
+    ) -> Result<Vec<iso9660::Record>> {
+        let records = volume.directory(record, &mut |warning| self.warn(warning, name));
+        records.map_err(|e| self.named(e, name))
+    }
+
     /// Calls `visit` with the path and the entry of everything below `start`, each directory before what it holds; `start` itself
     /// has the path `path`, which is empty for the root.
     ///
     /// # Errors
-    /// Those of `visit` and of reading directories; `Format` for a directory that is there twice or deeper than 256 others;
-    /// `Limit` for more than five million entries.
+    /// Those of `visit` and of reading directories; `Format` for a directory that is there twice or deeper than 256 others, and
+    /// for directories that together have more bytes than the disc; `Limit` for more than a million entries.
     pub fn walk(
         &self,
         (path, start): (&str, &DiscEntry),
         visit: &mut dyn FnMut(&str, &DiscEntry) -> Result<()>,
     ) -> Result<()> {
         let mut seen: HashSet<DirectoryId> = HashSet::from([id_of(start)]);
-        let mut entries = 0;
-        let mut open = vec![(path.to_owned(), self.children(start)?.into_iter())];
+        let mut loaded = Loaded::default();
+        let mut open = vec![(path.to_owned(), self.load(start, path, &mut loaded)?.into_iter())];
         while let Some((folder, list)) = open.last_mut() {
             let Some(entry) = list.next() else {
                 open.pop();
                 continue;
             };
             let path = format!("{folder}/{}", entry.name);
-            entries += 1;
-            if entries > MAX_ENTRIES {
-                let message = format!("the disc has more than {MAX_ENTRIES} names");
-                return Err(Error::limit(message)
-                    .in_file(&self.name)
-                    .remedy("name the files you want by their paths"));
-            }
             visit(&path, &entry)?;
             if entry.kind != EntryKind::Directory {
                 continue;
@@ -372,10 +402,30 @@ impl IsoImage {
             if open.len() >= MAX_DEPTH {
                 return Err(self.loops(&path, "directories are nested more than 256 deep"));
             }
-            let children = self.children(&entry)?.into_iter();
+            let children = self.load(&entry, &path, &mut loaded)?.into_iter();
             open.push((path, children));
         }
         Ok(())
+    }
+
+    /// The children of a directory of a walk, counted as they are loaded and before they are visited: those of all directories on
+    /// the way are in memory at once. Directories that share their bytes would be as many as a hostile disc likes.
+    fn load(&self, directory: &DiscEntry, path: &str, loaded: &mut Loaded) -> Result<Vec<DiscEntry>> {
+        loaded.bytes = loaded.bytes.saturating_add(directory.size);
+        if loaded.bytes > self.source.size() {
+            return Err(
+                self.loops(path, "the directories up to this one have more bytes than the whole disc")
+            );
+        }
+        let children = self.children(directory)?;
+        loaded.entries += children.len() as u64;
+        if loaded.entries > MAX_ENTRIES {
+            let message = format!("the disc has more than {MAX_ENTRIES} names");
+            return Err(Error::limit(message)
+                .in_file(&self.name)
+                .remedy("name the files you want by their paths"));
+        }
+        Ok(children)
     }
 
     fn loops(&self, path: &str, message: &str) -> Error {
@@ -395,6 +445,55 @@ impl IsoImage {
     }
 }
 
+/// What a walk has loaded so far.
+#[derive(Default)]
+struct Loaded {
+    entries: u64,
+    /// Bytes of directories.
+    bytes: u64,
+}
+
+/// The side of a disc that is read, with a warning when it is not the one that comes first.
+fn open_volume(source: &Arc<dyn ReadAt>) -> Result<(Volume, Option<Error>)> {
+    let has_iso9660 = iso9660::is_recognised(&**source)?;
+    if !udf::is_recognised(&**source)? {
+        if has_iso9660 {
+            return iso9660::Volume::open(source.clone()).map(|volume| (Volume::Iso9660(volume), None));
+        }
+        return Err(Error::new(ErrorKind::Format, "neither UDF nor ISO 9660: it is no disc image")
+            .remedy("name an .iso file that was downloaded or read from a disc as a whole"));
+    }
+    let error = match open_udf(source) {
+        Ok(volume) => return Ok((Volume::Udf(volume), None)),
+        Err(error) => error,
+    };
+    let stands_in = has_iso9660 && matches!(error.kind(), ErrorKind::Format | ErrorKind::Unsupported);
+    let Some(volume) = stands_in.then(|| full_iso9660(source)).flatten() else { return Err(error) };
+    let message = format!(
+        "the UDF side of the disc cannot be read ({error}); its {} side is read instead, where files of 4 GiB and more may \
+         have another size",
+        file_system_of(&volume)
+    );
+    let warning = Error::new(error.kind(), message)
+        .remedy("the disc image is damaged or truncated; get it again from its source and compare its hash");
+    Ok((Volume::Iso9660(volume), Some(warning)))
+}
+
+/// The UDF side, whose root directory must be readable.
+fn open_udf(source: &Arc<dyn ReadAt>) -> Result<udf::Volume> {
+    let volume = udf::Volume::open(source.clone())?;
+    volume.directory(volume.root(), &mut drop)?;
+    Ok(volume)
+}
+
+/// The ISO 9660 side, when it can be read and holds more than the one text that says where everything is.
+fn full_iso9660(source: &Arc<dyn ReadAt>) -> Option<iso9660::Volume> {
+    let volume = iso9660::Volume::open(source.clone()).ok()?;
+    let records = volume.directory(volume.root(), &mut drop).ok()?;
+    let is_text_alone = matches!(records.as_slice(), [] | [iso9660::Record { is_directory: false, .. }]);
+    (!is_text_alone).then_some(volume)
+}
+
 fn file_system_of(volume: &iso9660::Volume) -> FileSystem {
     match volume.names() {
         iso9660::Names::Plain => FileSystem::Iso9660,
@@ -403,7 +502,7 @@ fn file_system_of(volume: &iso9660::Volume) -> FileSystem {
     }
 }
 
-fn iso9660_entry(record: iso9660::Record) -> DiscEntry {
+fn iso9660_entry(mut record: iso9660::Record) -> DiscEntry {
     let kind = if record.is_directory {
         EntryKind::Directory
     } else if record.is_symbolic_link() {
@@ -414,7 +513,7 @@ fn iso9660_entry(record: iso9660::Record) -> DiscEntry {
         EntryKind::File
     };
     DiscEntry {
-        name: record.name.clone(),
+        name: std::mem::take(&mut record.name),
         kind,
         size: record.size,
         modified: record.modified,

@@ -197,7 +197,7 @@ fn exclusions_and_special_files_are_left_out() {
     assert_eq!(captured.totals.excluded, 1);
     let text =
         "[ExclusionList]\n*.sys\n\\Windows\\System32\n[ExclusionException]\n\\Windows\\System32\\big.dll\n";
-    let exclusions = Exclusions::parse(text, Case::Matters).unwrap();
+    let exclusions = Exclusions::parse(text, Case::Matters, &mut drop).unwrap();
     let options = CaptureOptions { exclusions, ..CaptureOptions::default() };
     let captured = self::captured(source.path(), &options);
     assert!(find(&captured.tree, "\\Windows\\System32\\big.dll"));

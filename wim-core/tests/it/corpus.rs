@@ -12,15 +12,18 @@ use wim_core::base::{Cancel, Context, ErrorKind, Sha1Digest, Silent};
 use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Stream, StreamKind, Streams, Tree, store};
+use wim_core::media::IsoImage;
 use wim_core::transfer::verify::verify;
 use wim_core::transfer::write::{
     CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
 };
 
+use crate::disc_writer::{Iso, IsoNames, SECTOR, Udf, files, retag};
+use crate::discs::{everything, sharing};
 use crate::samples::mixed_bytes;
 
 /// A WIM of one image made of `tree`.
-fn wim_of(
+pub(crate) fn wim_of(
     tree: &Tree,
     contents: &[(Sha1Digest, Content)],
     format: ChunkFormat,
@@ -28,6 +31,17 @@ fn wim_of(
 ) -> Vec<u8> {
     let mut xml = ImageXml::default();
     xml.set("NAME", "corpus");
+    wim_with_xml(tree, contents, xml, format, integrity)
+}
+
+/// A WIM of one image made of `tree`, of which `xml` tells.
+pub(crate) fn wim_with_xml(
+    tree: &Tree,
+    contents: &[(Sha1Digest, Content)],
+    xml: ImageXml,
+    format: ChunkFormat,
+    integrity: Integrity,
+) -> Vec<u8> {
     let wim = NewWim {
         format,
         level: Level::FAST,
@@ -35,11 +49,7 @@ fn wim_of(
         guid: None,
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),
-        images: vec![NewImage {
-            metadata: NewMetadata::new(store::store(tree)),
-            xml,
-            references: tree.blob_references(),
-        }],
+        images: vec![NewImage::new(NewMetadata::new(store::store(tree)), xml, tree.blob_references())],
         sources: Vec::new(),
         contents,
         boot: None,
@@ -54,7 +64,7 @@ fn wim_of(
 }
 
 /// A directory, a file with two names, a file with a named stream, an empty file.
-fn sample() -> (Tree, Vec<(Sha1Digest, Content)>) {
+pub(crate) fn sample() -> (Tree, Vec<(Sha1Digest, Content)>) {
     let (text, extra) = (mixed_bytes(3, 700), b"stream".to_vec());
     let (digest, stream) = (Sha1Digest::of(&text), Sha1Digest::of(&extra));
     let mut tree = Tree::new_empty();
@@ -89,17 +99,34 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         bytes
     };
     // The names lie in the metadata, which a plain file stores raw; a changed name needs a new digest to be seen.
-    let renamed = |from: &str, to: &str| {
-        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-        let wim = WimFile::open(Arc::new(plain.clone()), "plain").unwrap();
-        let entry = wim.table().metadata()[0];
-        let (start, size) = (entry.header.offset as usize, entry.header.size as usize);
-        let (old, new) = (wide(from), wide(to));
-        let at = plain[start..start + size].windows(old.len()).position(|window| window == old).unwrap();
-        let bytes = altered(&plain, start + at, &new);
+    let wim = WimFile::open(Arc::new(plain.clone()), "plain").unwrap();
+    let metadata = wim.table().metadata()[0].header;
+    let (start, size) = (metadata.offset as usize, metadata.size as usize);
+    let in_metadata = |at: usize, new: &[u8]| {
+        let bytes = altered(&plain, start + at, new);
         let digest = Sha1Digest::of(&bytes[start..start + size]);
         altered(&bytes, table + 30, &digest.0)
     };
+    let place_of = |name: &str| {
+        let name = wide(name);
+        plain[start..start + size].windows(name.len()).position(|window| window == name).unwrap()
+    };
+    let renamed = |from: &str, to: &str| in_metadata(place_of(from), &wide(to));
+    // A dentry has its attributes at 8, the offset of its children at 16 and its name at 102; the root lies behind 8 bytes of
+    // an empty security table.
+    let children_of_root = &plain[start + 8 + 16..start + 8 + 24];
+    let text = b"one and two and ".repeat(5000);
+    let digest = Sha1Digest::of(&text);
+    let mut chunked = Tree::new_empty();
+    let file = Inode { attributes: 0x20, streams: Streams::data(digest), ..Inode::default() };
+    chunked.add(chunked.root(), "chunks".into(), file).unwrap();
+    let chunked = wim_of(
+        &chunked,
+        &[(digest, Content::bytes(text))],
+        ChunkFormat::usual(Compression::Lzx),
+        Integrity::Omit,
+    );
+    let xml = wim.header().xml.offset as usize;
     vec![
         (
             "good-plain.wim",
@@ -145,6 +172,65 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "Version 0.14 with LZMS, but its chunks are LZX.",
             altered(&altered(&altered(&lzx, 12, &[0, 0x0E, 0, 0]), 0x12, &[0x08]), 0x15, &[0x80]),
         ),
+        (
+            "bad-security-table.wim",
+            "The security table has more bytes than the metadata.",
+            in_metadata(0, &[0xF8, 0xFF, 0xFF, 0x7F]),
+        ),
+        (
+            "bad-cycle.wim",
+            "A directory has the children of the root, and so itself.",
+            in_metadata(place_of("folder") - 102 + 16, children_of_root),
+        ),
+        (
+            "bad-file-with-children.wim",
+            "A file has the children of the root.",
+            in_metadata(place_of("empty") - 102 + 16, children_of_root),
+        ),
+        (
+            "good-links-differ.wim",
+            "Two names of one file have different attributes.",
+            in_metadata(place_of("second") - 102 + 8, &[0x21]),
+        ),
+        ("bad-xml.wim", "The XML data is no UTF-16 text.", altered(&plain, xml, &[0; 8])),
+        (
+            "bad-chunk-table.wim",
+            "The third chunk of a blob begins before the second.",
+            altered(&chunked, 208 + 4, &[0; 4]),
+        ),
+    ]
+}
+
+/// A name as it lies in an image.
+pub(crate) fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// Name, sentence, bytes of odd discs.
+fn disc_corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let rock_ridge = Iso { names: IsoNames::RockRidge, extent: SECTOR, boots: false };
+    let plain = Iso { names: IsoNames::Plain, ..rock_ridge };
+    let mut cut = plain.disc(&files(&[("A.BIN", &[7; 3000])]));
+    let last = cut.windows(7).rposition(|window| window == b"A.BIN;1").unwrap();
+    cut[last - 8] = 0x80;
+    let small = Udf { block: 512, ..Udf::PLAIN };
+    let mut nowhere = small.disc(&files(&[("good", b"1"), ("nowhere", b"2")]));
+    let identifier = nowhere.windows(8).position(|window| window == b"\x08nowhere").unwrap() - 38;
+    nowhere[identifier + 20..identifier + 24].fill(0);
+    retag(&mut nowhere, identifier);
+    vec![
+        (
+            "good-odd-name.iso",
+            "Rock Ridge with a file `x\\y`, which is left out, beside a good one.",
+            rock_ridge.disc(&files(&[("x\\y", b"1"), ("good", b"2")])),
+        ),
+        (
+            "good-name-to-nowhere.iso",
+            "UDF with a name that leads to no file entry, which is left out.",
+            nowhere,
+        ),
+        ("bad-cut-extents.iso", "A file says that another extent follows, and none does.", cut),
+        ("bad-shared-directory.iso", "Nested directories share the bytes of their names.", sharing(30, 2)),
     ]
 }
 
@@ -154,10 +240,11 @@ fn folder() -> PathBuf {
 
 #[test]
 fn corpus_files_are_what_the_generator_makes_and_behave_as_their_names_say() {
-    let mut readme = "# Tiny odd WIM files\n\nMade by `tests/it/corpus.rs`; `good-` verifies, `bad-` is refused or damaged, \
+    let mut readme =
+        "# Tiny odd files\n\nMade by `tests/it/corpus.rs`; `good-` verifies, `bad-` is refused or damaged, \
                       `unsupported-` is refused by name.\n\n| file | what it is |\n|---|---|\n"
-        .to_owned();
-    for (name, sentence, bytes) in corpus() {
+            .to_owned();
+    for (name, sentence, bytes) in corpus().into_iter().chain(disc_corpus()) {
         writeln!(readme, "| `{name}` | {sentence} |").unwrap();
         let path = folder().join(name);
         if std::env::var_os("UPDATE_CORPUS").is_some() {
@@ -167,6 +254,15 @@ fn corpus_files_are_what_the_generator_makes_and_behave_as_their_names_say() {
             std::fs::read(&path).unwrap() == bytes,
             "{name} is not what the generator makes; see its head"
         );
+        if name.ends_with(".iso") {
+            let read = IsoImage::open(Arc::new(bytes), name).and_then(|disc| everything(&disc));
+            match (name.split('-').next().unwrap(), read) {
+                ("good", Ok(found)) => assert!(found.contains_key("/good"), "{name}: {found:?}"),
+                ("bad", Err(error)) => assert_eq!(error.kind(), ErrorKind::Format, "{name}: {error}"),
+                (_, read) => panic!("{name}: {read:?}"),
+            }
+            continue;
+        }
         let cancel = Cancel::new();
         let cx = Context::new(&Silent, &cancel).with_threads(1);
         let result = WimFile::open(Arc::new(bytes), name).and_then(|wim| verify(&cx, &wim));

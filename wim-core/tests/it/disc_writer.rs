@@ -430,7 +430,13 @@ fn both32(number: usize) -> [u8; 8] {
 }
 
 impl Iso {
-    fn record(&self, name: &[u8], flags: u8, (sector, length): (usize, usize), system_use: &[u8]) -> Vec<u8> {
+    pub(crate) fn record(
+        &self,
+        name: &[u8],
+        flags: u8,
+        (sector, length): (usize, usize),
+        system_use: &[u8],
+    ) -> Vec<u8> {
         let mut bytes = vec![0; 33];
         put(&mut bytes, 2, &both32(sector));
         put(&mut bytes, 10, &both32(length));
@@ -568,10 +574,14 @@ impl Iso {
 
 /// A UDF disc whose ISO 9660 side says only that it is one, as Microsoft's are.
 pub(crate) fn bridge(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    bridge_with(files, &[("README.TXT".to_owned(), b"this disc is UDF".to_vec())])
+}
+
+/// A UDF disc with an ISO 9660 side of its own files, which have some 200 sectors.
+pub(crate) fn bridge_with(files: &[(String, Vec<u8>)], side: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut image = Udf::PLAIN.disc(files);
-    let readme = vec![("README.TXT".to_owned(), b"this disc is UDF".to_vec())];
     // Descriptors go in front of the recognition sequence, the rest to where the UDF side has nothing: sectors 100 to 255.
-    let side = Iso { names: IsoNames::Plain, extent: SECTOR, boots: true }.disc(&readme);
+    let side = Iso { names: IsoNames::Plain, extent: SECTOR, boots: true }.disc(side);
     let recognition = image[16 * SECTOR..19 * SECTOR].to_vec();
     put(&mut image, 19 * SECTOR, &recognition);
     put(&mut image, 16 * SECTOR, &side[16 * SECTOR..19 * SECTOR]);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use wim_core::base::{ErrorKind, ReadAt};
 use wim_core::media::{EntryKind, FileSystem, IsoImage};
 
-use crate::disc_writer::{Descriptors, Iso, IsoNames, SECTOR, Udf, bridge, files, retag};
+use crate::disc_writer::{Descriptors, Iso, IsoNames, SECTOR, Udf, bridge, bridge_with, files, retag};
 use crate::samples::mixed_bytes;
 
 /// Offset of a block of the partition of [`Udf::disc`].
@@ -20,7 +20,7 @@ fn open(image: &[u8]) -> wim_core::base::Result<IsoImage> {
 }
 
 /// Everything on a disc: paths, with the bytes of files.
-fn everything(disc: &IsoImage) -> wim_core::base::Result<BTreeMap<String, Option<Vec<u8>>>> {
+pub(crate) fn everything(disc: &IsoImage) -> wim_core::base::Result<BTreeMap<String, Option<Vec<u8>>>> {
     let mut found = BTreeMap::new();
     disc.walk(("", &disc.root()?), &mut |path, entry| {
         let content = match entry.kind {
@@ -146,6 +146,82 @@ fn udf_comes_before_the_side_that_only_says_so() {
     let mut image = bridge(&sample());
     image[256 * SECTOR] = 0;
     assert_eq!(open(&image).unwrap_err().kind(), ErrorKind::Format);
+}
+
+/// Discs that were mastered anew have everything on both sides, and one of them may be damaged.
+#[test]
+fn a_full_side_stands_in_for_a_damaged_one() {
+    let list = files(&[("SETUP.EXE", b"MZ"), ("SOURCES/INSTALL.WIM", b"wim")]);
+    let whole = bridge_with(&list, &list);
+    let disc = open(&whole).unwrap();
+    assert_eq!((disc.file_system(), disc.warnings().len()), (FileSystem::Udf, 0));
+    // Without its anchor, and with an unreadable root directory.
+    for at in [256 * SECTOR, block(1) + 60] {
+        let mut image = whole.clone();
+        image[at] ^= 0x55;
+        let disc = open(&image).unwrap();
+        assert_eq!(disc.file_system(), FileSystem::Iso9660);
+        assert_eq!(everything(&disc).unwrap(), expected(&list));
+        let [warning] = disc.warnings().try_into().unwrap();
+        let text = warning.to_string();
+        assert!(text.contains("UDF side") && text.contains("ISO 9660 side is read"), "{text}");
+        assert!(warning.remedy_text().is_some());
+    }
+}
+
+/// A disc whose nested directories each have a sector of their own and share `tail` sectors full of names: small on the disc, but
+/// every level has all those names in memory while the ones below are visited.
+pub(crate) fn sharing(levels: usize, tail: usize) -> Vec<u8> {
+    let form = Iso { names: IsoNames::Plain, ..Iso::JOLIET };
+    let mut image = form.disc(&files(&[("D/", b"")]));
+    let root = u32::from_le_bytes(image[16 * SECTOR + 158..16 * SECTOR + 162].try_into().unwrap()) as usize;
+    let first = image.len() / SECTOR;
+    let place = |level: usize| if level == 0 { root } else { first + level };
+    image.resize((first + levels + 1) * SECTOR, 0);
+    for level in 0..levels {
+        let mut own = [form.record(&[0], 2, (0, 0), &[]), form.record(&[1], 2, (0, 0), &[])].concat();
+        if level + 1 < levels {
+            own.extend(form.record(b"!D", 0x82, (place(level + 1), SECTOR), &[]));
+            own.extend(form.record(b"!D", 2, (first + levels + 1, tail * SECTOR), &[]));
+        }
+        own.resize(SECTOR, 0);
+        image[place(level) * SECTOR..][..SECTOR].copy_from_slice(&own);
+    }
+    for sector in 0..tail {
+        let names =
+            (0..48).flat_map(|n| form.record(format!("{sector:05X}{n:03X}").as_bytes(), 0, (0, 0), &[]));
+        image.extend(names);
+        image.resize(image.len().next_multiple_of(SECTOR), 0);
+    }
+    image
+}
+
+#[test]
+fn directories_that_share_their_bytes_are_refused_before_they_fill_the_memory() {
+    assert_eq!(everything(&open(&sharing(2, 100)).unwrap()).unwrap().len(), 4801);
+    let error = refusal(&sharing(40, 100));
+    assert!(error.contains("more bytes than the whole disc"), "{error}");
+}
+
+/// 7-Zip and others give the first extent as if it were all.
+#[test]
+fn a_file_whose_next_extent_is_missing_is_not_given_short() {
+    let form = Iso { names: IsoNames::Plain, extent: SECTOR, boots: false };
+    let image = form.disc(&files(&[("A.BIN", &[7; 3000]), ("B.BIN", b"b")]));
+    let records: Vec<usize> = (0..image.len() - 7).filter(|&at| image[at..at + 7] == *b"A.BIN;1").collect();
+    let [_, second] = records[..] else { panic!("{records:?}") };
+    // The second extent has another name; or it says that a third one follows.
+    for (at, byte) in [(second, b'C'), (second - 8, 0x80)] {
+        let mut image = image.clone();
+        image[at] = byte;
+        let disc = open(&image).unwrap();
+        let entry = disc.find("A.BIN").unwrap().unwrap();
+        let error = disc.content(&entry).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains("cut short"), "{error}");
+        let other = disc.find("B.BIN").unwrap().unwrap();
+        assert_eq!(disc.content(&other).unwrap().size(), 1, "what lies beside it is whole");
+    }
 }
 
 #[test]
@@ -275,20 +351,34 @@ fn folders_inside_themselves_and_lists_without_end_are_refused() {
     assert!(error.contains("256 deep"), "{error}");
 }
 
+/// Such a name must not hide the install image that lies beside it.
 #[test]
-fn names_that_no_file_has_are_refused() {
+fn names_that_no_file_has_are_left_out_with_a_warning() {
+    let beside = expected(&files(&[("good", b"1")]));
     for name in ["..", ".", "a\\b", "a\0b"] {
-        for image in [Udf::PLAIN.disc(&files(&[(name, b"x")])), Iso::JOLIET.disc(&files(&[(name, b"x")]))] {
-            let error = refusal(&image);
-            assert!(error.contains("no name of a file"), "{name:?}: {error}");
+        let list = files(&[(name, b"x"), ("good", b"1")]);
+        let rock_ridge = Iso { names: IsoNames::RockRidge, ..Iso::JOLIET };
+        for image in [Udf::PLAIN.disc(&list), Iso::JOLIET.disc(&list), rock_ridge.disc(&list)] {
+            let disc = open(&image).unwrap();
+            assert_eq!(everything(&disc).unwrap(), beside, "{name:?}");
+            assert_eq!(everything(&disc).unwrap(), beside, "a second walk warns of nothing new");
+            let [warning] = disc.warnings().try_into().unwrap();
+            assert!(warning.to_string().contains("no name of a file"), "{name:?}: {warning}");
+            assert!(warning.to_string().contains("sector"), "{warning}");
         }
     }
-    // The same name twice: the second is changed into the first.
-    let mut image = Udf::PLAIN.disc(&files(&[("aa", b"1"), ("ab", b"2")]));
-    let at = image.windows(3).position(|bytes| bytes == b"\x08ab").unwrap();
-    image[at + 2] = b'a';
-    retag(&mut image, at - 38);
-    assert!(refusal(&image).contains("\"aa\" twice"), "{}", refusal(&image));
+    // The same name twice: the second is changed into the first. And a name that leads to no file entry.
+    let list = files(&[("aa", b"1"), ("ab", b"2")]);
+    for (offset, bytes, said) in [(2, &b"a"[..], "\"aa\" twice"), (-18, &[0; 4], "leads to no file")] {
+        let mut image = Udf::PLAIN.disc(&list);
+        let at = image.windows(3).position(|bytes| bytes == b"\x08ab").unwrap();
+        let change = at.checked_add_signed(offset).unwrap();
+        image[change..change + bytes.len()].copy_from_slice(bytes);
+        retag(&mut image, at - 38);
+        let disc = open(&image).unwrap();
+        assert_eq!(everything(&disc).unwrap(), expected(&list[..1]));
+        assert!(disc.warnings()[0].to_string().contains(said), "{:?}", disc.warnings());
+    }
     // Names that differ in case only are found as spelt, else not at all.
     let disc = open(&Udf::PLAIN.disc(&files(&[("aa", b"1"), ("Aa", b"22")]))).unwrap();
     assert_eq!(disc.find("Aa").unwrap().unwrap().size, 2);

@@ -50,11 +50,11 @@ fn new_wim<'a>(
         guid: None,
         flags: HeaderFlags(HeaderFlags::RP_FIX),
         xml: WimXml::empty(0),
-        images: vec![NewImage {
-            metadata: NewMetadata::new(store::store(&Tree::new_empty())),
-            xml: ImageXml::default(),
-            references: digests.chain(more).map(|digest| (digest, 1)).collect(),
-        }],
+        images: vec![NewImage::new(
+            NewMetadata::new(store::store(&Tree::new_empty())),
+            ImageXml::default(),
+            digests.chain(more).map(|digest| (digest, 1)).collect(),
+        )],
         sources,
         contents,
         boot: ImageIndex::new(1),

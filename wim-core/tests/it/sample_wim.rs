@@ -20,11 +20,11 @@ pub(crate) fn wim_of(tree: &Tree, contents: &[(Sha1Digest, Content)]) -> Vec<u8>
         guid: None,
         flags: HeaderFlags(HeaderFlags::RP_FIX),
         xml: WimXml::empty(0),
-        images: vec![NewImage {
-            metadata: NewMetadata::new(store::store(tree)),
-            xml: ImageXml::default(),
-            references: tree.blob_references(),
-        }],
+        images: vec![NewImage::new(
+            NewMetadata::new(store::store(tree)),
+            ImageXml::default(),
+            tree.blob_references(),
+        )],
         sources: Vec::new(),
         contents,
         boot: None,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use lz_kit::Level;
 use proptest::prelude::*;
 use wim_core::base::{
-    Cancel, Context, Error, ErrorKind, Progress, ReadAt, Result, Sha1Digest, Silent, Stage, WriteAt,
+    Cancel, Context, Error, ErrorKind, PartNumber, Progress, ReadAt, Result, Sha1Digest, Silent, Stage,
+    WriteAt,
 };
 use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, WimFile};
 use wim_core::image::edit::Content;
@@ -14,8 +15,8 @@ use wim_core::image::{Inode, Streams, Tree};
 use wim_core::transfer::read::{BlobInput, read_blobs};
 use wim_core::transfer::verify::verify_written;
 use wim_core::transfer::write::{
-    Integrity, NewImage, NewMetadata, NewWim, Packing, PartGoal, Recompress, SolidOrder, SolidPacking,
-    append, split_repacked, write,
+    Integrity, NewImage, NewMetadata, NewWim, Packing, PartFiles, PartGoal, Recompress, SolidOrder,
+    SolidPacking, append, split_repacked, write,
 };
 
 use crate::container::{contents, format, new_wim, open, read_all, sample_blobs, write_with};
@@ -43,11 +44,11 @@ fn assert_holds(wim: &WimFile, blobs: &[Vec<u8>]) {
 /// The image of `wim` as it is, but for its blobs being counted from `contents`.
 fn image_of<'a>(wim: &'a WimFile, digests: impl Iterator<Item = Sha1Digest>) -> NewImage<'a> {
     let image = wim.images().next().unwrap();
-    NewImage {
-        metadata: NewMetadata::Copy(wim, image),
-        xml: wim.xml().images()[0].clone(),
-        references: digests.map(|digest| (digest, 1)).collect(),
-    }
+    NewImage::new(
+        NewMetadata::Copy(wim, image),
+        wim.xml().images()[0].clone(),
+        digests.map(|digest| (digest, 1)).collect(),
+    )
 }
 
 fn add_file(tree: &mut Tree, name: &str, digest: Sha1Digest) {
@@ -319,17 +320,31 @@ fn split(wim: &WimFile, goal: PartGoal, integrity: Integrity) -> Result<Vec<Vec<
             self.0.lock().unwrap().set_length(bytes)
         }
     }
-    let mut files: Vec<Shared> = Vec::new();
+    #[derive(Default)]
+    struct InMemory(Vec<Shared>);
+    impl PartFiles for InMemory {
+        fn begin(&mut self, _: PartNumber) -> Result<Box<dyn WriteAt>> {
+            self.0.push(Shared::default());
+            Ok(Box::new(self.0[self.0.len() - 1].clone()))
+        }
+
+        fn end(&mut self, number: PartNumber) -> Result<()> {
+            // The writer has let go of it.
+            assert_eq!(Arc::strong_count(&self.0[usize::from(number.number()) - 1].0), 1);
+            Ok(())
+        }
+
+        fn set_header(&mut self, number: PartNumber, header: &[u8]) -> Result<()> {
+            let file = &mut self.0[usize::from(number.number()) - 1];
+            file.write_all_at(header, 0).map_err(|e| Error::invalid_input(e.to_string()))
+        }
+    }
+    let mut files = InMemory::default();
     let cancel = Cancel::new();
     let cx = Context::new(&Silent, &cancel).with_threads(2).with_memory(MEMORY);
-    let mut next_file = |_| {
-        files.push(Shared::default());
-        let file: Box<dyn WriteAt> = Box::new(files[files.len() - 1].clone());
-        Ok(file)
-    };
-    let parts = split_repacked(&cx, wim, goal, integrity, &mut next_file)?;
-    assert_eq!(parts.len(), files.len());
-    let bytes: Vec<Vec<u8>> = files.into_iter().map(|file| file.0.lock().unwrap().clone()).collect();
+    let parts = split_repacked(&cx, wim, goal, integrity, &mut files)?;
+    assert_eq!(parts.len(), files.0.len());
+    let bytes: Vec<Vec<u8>> = files.0.into_iter().map(|file| file.0.lock().unwrap().clone()).collect();
     for (part, bytes) in parts.iter().zip(&bytes) {
         assert_eq!(part.file_bytes, bytes.len() as u64);
     }

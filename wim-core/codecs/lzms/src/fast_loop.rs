@@ -77,12 +77,13 @@ unsafe fn decode_items_on<C: PatternCopy>(
     let Range { start: mut position, end } = span;
     // A turn writes one literal; matches check for themselves.
     assert!(end <= size, "the span is longer than the output");
-    let first = out.as_mut_ptr();
+    // The pointer is taken anew wherever it is used: `copy_match` and `copy_delta` borrow all of `out`, which ends the right of
+    // a pointer taken before to be written through. It costs nothing, the address is the same.
     while position < end {
         match models.next_item(&mut streams) {
             Item::Literal(byte) => {
                 // SAFETY: one byte is left at least.
-                unsafe { *first.add(position) = byte };
+                unsafe { *out.as_mut_ptr().add(position) = byte };
                 position += 1;
             }
             Item::Lz { offset, length } => {
@@ -99,7 +100,7 @@ unsafe fn decode_items_on<C: PatternCopy>(
                 } else {
                     // SAFETY: the offset, at least 1, lies in what is written; the copy and its overrun in the room;
                     // the caller answers for the processor.
-                    unsafe { copy_match_fast(cpu, first.add(position), offset, length) };
+                    unsafe { copy_match_fast(cpu, out.as_mut_ptr().add(position), offset, length) };
                 }
                 position += length;
             }

@@ -161,11 +161,16 @@ impl PathFinder {
         {
             let source = Source::Lz(longest.offset() as u32);
             let length = chunk.match_length(at - longest.offset(), at, longest.length().min(rest), rest);
-            // A recent offset that goes as far is cheaper.
+            // A recent offset that goes as far is cheaper. It is taken as far as it goes: cut at `length`, the rest would be
+            // compared to its end again for each piece.
             for index in 0..NUM_REPEATS as u32 {
                 let offset = history.lz_offset(index);
-                if offset <= at && chunk.match_length(at - offset, at, 0, rest) >= length {
-                    return Some((Source::LzRepeat(index), length));
+                if offset > at {
+                    continue;
+                }
+                let reach = chunk.match_length(at - offset, at, 0, rest);
+                if reach >= length {
+                    return Some((Source::LzRepeat(index), reach));
                 }
             }
             return Some((source, length));

@@ -73,6 +73,28 @@ fn an_encoder_tells_how_far_it_is_and_stops_when_told() {
     round_trip(&mut encoder, &chunk[..LONG]).unwrap();
 }
 
+/// A nearer match that is long enough to be taken whole does not cut one at a recent offset that goes on.
+#[test]
+fn a_match_at_a_recent_offset_is_taken_as_far_as_it_goes() {
+    const PIECE: usize = 200;
+    let old = Noise(11).bytes(300 * PIECE, 256);
+    let mut chunk = old.clone();
+    // Every piece of it again, in another order, each behind bytes of its own: nearer than the whole.
+    for number in 0..300 {
+        let piece = number * 7 % 300 * PIECE;
+        chunk.extend(Noise(number as u64 + 100).bytes(5, 256));
+        chunk.extend_from_slice(&old[piece..piece + PIECE]);
+    }
+    let mut encoder = Encoder::new(200_000, Level::NORMAL);
+    let before = round_trip(&mut encoder, &chunk).unwrap();
+    // Makes the offset a recent one, then goes on.
+    chunk.extend_from_slice(&old[..PIECE / 2]);
+    chunk.extend(b"another");
+    chunk.extend_from_slice(&old[PIECE / 2 + 7..]);
+    let after = round_trip(&mut encoder, &chunk).unwrap();
+    assert!(after < before + 60, "{before} bytes, then {after}");
+}
+
 /// Chunks above 16 MiB have trees with packed links.
 #[test]
 fn a_long_chunk_comes_back() {

@@ -3,6 +3,8 @@
 //! The format is described in [MS-PATCH] (LZX as CAB has it) and known from wimlib for WIM: chunks on their own, sizes
 //! of blocks in 16 bits for 32 KiB windows, E8 translation always on. Input left over is no error.
 
+use std::ops::Range;
+
 use lz_kit::DecodeError;
 use lz_kit::bitstream::Forward16Reader;
 use lz_kit::huffman::ENTRY_BITS_MASK;
@@ -27,12 +29,37 @@ pub struct Decoder {
 
 /// Which item loops to run.
 #[derive(Clone, Copy)]
-enum Loops {
+pub(crate) enum Loops {
     FastThenCareful,
     #[cfg(feature = "reference")]
     PortableThenCareful,
     #[cfg(feature = "reference")]
     Careful,
+}
+
+impl Loops {
+    /// Decodes the items of `block`, which does not start at 0.
+    #[inline(always)]
+    pub(crate) fn decode_items(
+        self,
+        codes: &Codes,
+        reader: &mut Forward16Reader<'_>,
+        recent: &mut RecentOffsets,
+        out: &mut [u8],
+        block: Range<usize>,
+    ) -> Result<(), DecodeError> {
+        let Range { start, end } = block;
+        let position = match self {
+            Self::FastThenCareful => fast_loop::decode_items(codes, reader, recent, out, start..end)?,
+            #[cfg(feature = "reference")]
+            Self::PortableThenCareful => {
+                fast_loop::decode_items_portably(codes, reader, recent, out, start..end)?
+            }
+            #[cfg(feature = "reference")]
+            Self::Careful => start,
+        };
+        decode_items(codes, reader, recent, &mut out[..end], position)
+    }
 }
 
 impl Decoder {
@@ -111,19 +138,7 @@ impl Decoder {
                 decode_items(codes, &mut reader, &mut recent, &mut out[..1], 0)?;
                 position = 1;
             }
-            let block = position..end;
-            position = match loops {
-                Loops::FastThenCareful => {
-                    fast_loop::decode_items(codes, &mut reader, &mut recent, out, block)?
-                }
-                #[cfg(feature = "reference")]
-                Loops::PortableThenCareful => {
-                    fast_loop::decode_items_portably(codes, &mut reader, &mut recent, out, block)?
-                }
-                #[cfg(feature = "reference")]
-                Loops::Careful => position,
-            };
-            decode_items(codes, &mut reader, &mut recent, &mut out[..end], position)?;
+            loops.decode_items(codes, &mut reader, &mut recent, out, position..end)?;
             position = end;
         }
         if e8_possible {

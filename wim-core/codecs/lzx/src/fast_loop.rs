@@ -20,12 +20,16 @@ use crate::block_header::{
     MAIN_EXTRA_SHIFT, MAIN_LENGTH_SHIFT, MAIN_LONG, MAIN_ROOT_BITS, SYMBOL_SHIFT,
 };
 use crate::decode::RecentOffsets;
-use crate::format::{MAX_ALIGNED_LEN, MAX_EXTRA_BITS, MAX_LENGTH_LEN, MAX_MAIN_LEN};
+use crate::format::{
+    MAX_ALIGNED_LEN, MAX_EXTRA_BITS, MAX_LENGTH_LEN, MAX_MAIN_LEN, MIN_MATCH_LEN, NUM_LENGTH_HEADERS,
+};
 
 /// Plain items that a turn decodes at most before it looks at its limits again.
 const GROUP: usize = 3;
-/// Bytes of a vector, which copies the longest plain match.
+/// Bytes of a vector, which spreads the pattern of a match with a small offset.
 const VECTOR: usize = 16;
+/// Bytes that one load and store copies of any other plain item.
+const WORD: usize = 8;
 /// Most bytes that a turn writes without a check of its own, what the last copy overruns included.
 const STEP_OUT: usize = GROUP * VECTOR + COPY_OVERRUN;
 /// Most bytes that a turn reads or looks at: four refills.
@@ -36,6 +40,8 @@ const _: () = assert!(MAX_MAIN_LEN + MAX_LENGTH_LEN <= Forward16Reader::BITS_AFT
 const _: () = assert!(MAX_EXTRA_BITS + MAX_ALIGNED_LEN <= Forward16Reader::BITS_AFTER_REFILL);
 // … or, after one, all of a match without a length symbol. What such a match takes is compared in a byte.
 const _: () = assert!(MAX_MAIN_LEN + MAX_EXTRA_BITS + MAX_ALIGNED_LEN <= Forward16Reader::BITS_AFTER_REFILL);
+// The longest match without a length symbol is one word.
+const _: () = assert!(MIN_MATCH_LEN + NUM_LENGTH_HEADERS - 2 <= WORD && WORD <= VECTOR);
 
 /// Vectors that start with any byte: the source of literals, seen as matches of length 1.
 static LITERALS: [u8; 256 + VECTOR] = {
@@ -425,8 +431,9 @@ impl Target {
             let byte = (entry >> MAIN_BYTE_SHIFT) & 0xff;
             let literal = LITERALS.as_ptr().wrapping_add(byte as usize);
             let from = hint::select_unpredictable(len == 1, literal, to.wrapping_sub(offset).cast_const());
-            // SAFETY: the source is a vector in LITERALS, or starts within what was written; 16 bytes fit.
-            unsafe { to.cast::<[u8; 8]>().write(from.cast::<[u8; 8]>().read()) };
+            // SAFETY: the source is a word in LITERALS, or starts within what was written and ends before `to` plus a word;
+            // 16 bytes fit.
+            unsafe { to.cast::<[u8; WORD]>().write(from.cast::<[u8; WORD]>().read()) };
         }
         self.position += len;
         Ok(queue)

@@ -1,9 +1,12 @@
-//! LZX folders of real cabinets, beside the crate `lzxd` as oracle; and wrong ones, which must give errors.
+//! LZX folders of real cabinets, beside the crate `lzxd` as oracle; folders made here for every window, deltas' too; and
+//! wrong ones. On all of them the decoder's loops say the same, errors included.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lzx::DecodeError;
 use lzx::cab::{CabWindow, Decoder, FRAME_BYTES};
+use proptest::prelude::*;
 
 /// A folder's window and its frames: compressed bytes and uncompressed length.
 struct Folder {
@@ -104,7 +107,7 @@ fn real_cabinets_decode_as_the_oracle_says() {
                 assert!(CabWindow::new(folder.log2).is_none() || folder.log2 > 21);
                 continue;
             };
-            let mut ours = Decoder::new(CabWindow::new(folder.log2).expect("a window of the oracle"));
+            let mut ours = Decoders::new(folder.log2);
             // A few hundred frames of each folder: windows have slid by then, and the oracle is slow.
             for (index, (data, len)) in folder.frames.iter().take(300).enumerate() {
                 let len = (*len).min(FRAME_BYTES);
@@ -145,4 +148,204 @@ fn real_cabinets_decode_as_the_oracle_says() {
 fn malformed(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     ["cve-", "bad_", "partial_", "lzx-", "cab_lzx_"].iter().any(|start| name.starts_with(start))
+}
+
+/// The three loops side by side over one folder.
+struct Decoders([Decoder; 3]);
+
+impl Decoders {
+    fn new(log2: u8) -> Self {
+        let window = CabWindow::new(log2).expect("in range");
+        Self(std::array::from_fn(|_| Decoder::new(window)))
+    }
+
+    /// Decodes a frame three ways and returns what all of them say.
+    fn decode_frame(&mut self, data: &[u8], len: usize) -> Result<&[u8], DecodeError> {
+        let [fast, portable, careful] = &mut self.0;
+        let result = fast.decode_frame(data, len);
+        assert!(result == portable.decode_frame_portably(data, len), "portable and fast");
+        assert!(result == careful.decode_frame_carefully(data, len), "careful and fast");
+        result
+    }
+}
+
+/// A bit stream of 16-bit units, the first bit on top.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    bits: u64,
+    count: u32,
+}
+
+impl Bits {
+    fn put(&mut self, value: usize, count: u32) {
+        self.bits = self.bits << count | value as u64;
+        self.count += count;
+        while self.count >= 16 {
+            self.count -= 16;
+            self.bytes.extend(((self.bits >> self.count) as u16).to_le_bytes());
+        }
+    }
+
+    /// Ends a frame: fills up the unit.
+    fn finish(&mut self) -> Vec<u8> {
+        self.put(0, (16 - self.count % 16) % 16);
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// A complete code of `symbols` codewords as equal as can be: the number of the shorter ones, and their length.
+#[derive(Clone, Copy)]
+struct FlatCode {
+    short: usize,
+    bits: u32,
+}
+
+impl FlatCode {
+    fn new(symbols: usize) -> Self {
+        let bits = symbols.ilog2();
+        Self { short: (2 << bits) - symbols, bits }
+    }
+
+    fn put(self, out: &mut Bits, symbol: usize) {
+        match symbol.checked_sub(self.short) {
+            None => out.put(symbol, self.bits),
+            Some(long) => out.put(2 * self.short + long, self.bits + 1),
+        }
+    }
+
+    /// The codeword lengths of these symbols, none of which had one before.
+    fn put_lengths(self, out: &mut Bits, symbols: std::ops::Range<usize>) {
+        // A precode of two codewords of one bit: the two lengths, as differences from none. The smaller symbol has the 0.
+        let symbol_of = |len: u32| (17 - len) as usize % 17;
+        for symbol in 0..20 {
+            let is_used = symbol == symbol_of(self.bits) || symbol == symbol_of(self.bits + 1);
+            out.put(usize::from(is_used), 4);
+        }
+        for symbol in symbols {
+            out.put(usize::from(symbol < self.short), 1);
+        }
+    }
+}
+
+/// Offset slots: where each begins, two added, and how many extra bits it has.
+fn slots(log2: u8) -> Vec<(usize, u32)> {
+    let (mut slots, mut base) = (Vec::new(), 0);
+    while base < 1 << log2 {
+        let extra = (slots.len() as u32 / 2).saturating_sub(1).min(17);
+        slots.push((base, extra));
+        base += 1 << extra;
+    }
+    slots
+}
+
+/// A folder of `len` bytes in one block, with matches up to the window's end: its frames, and what they decode to.
+fn folder_of(log2: u8, len: usize, is_aligned: bool, seed: u64) -> (Folder, Vec<u8>) {
+    let mut state = seed;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let slots = slots(log2);
+    let (main, lengths) = (FlatCode::new(256 + 8 * slots.len()), FlatCode::new(249));
+    let mut out = Bits::default();
+    out.put(0, 1);
+    out.put(if is_aligned { 2 } else { 1 }, 3);
+    out.put(len, 24);
+    if is_aligned {
+        // Eight codewords of three bits: the symbol itself.
+        (0..8).for_each(|_| out.put(3, 3));
+    }
+    main.put_lengths(&mut out, 0..256);
+    main.put_lengths(&mut out, 256..256 + 8 * slots.len());
+    lengths.put_lengths(&mut out, 0..249);
+    let (mut plain, mut frames, mut recent) = (Vec::<u8>::with_capacity(len), Vec::new(), [1usize; 3]);
+    while plain.len() < len {
+        let frame_end = len.min(plain.len() / FRAME_BYTES * FRAME_BYTES + FRAME_BYTES);
+        let room = frame_end - plain.len();
+        if plain.is_empty() || room < 2 || next(3) == 0 {
+            let byte = next(256);
+            main.put(&mut out, byte);
+            plain.push(byte as u8);
+        } else {
+            let length = room.min(if next(2) == 0 { 2 + next(7) } else { 2 + next(256) });
+            let repeat = next(8);
+            let (slot, extra) = if repeat < 3 && recent[repeat] <= plain.len() {
+                recent.swap(0, repeat);
+                (repeat, 0)
+            } else {
+                let reach = plain.len().min((1 << log2) - 3);
+                let most = if next(2) == 0 { reach.min(20) } else { reach };
+                let offset = 1 + next(most);
+                let slot = slots.partition_point(|&(base, _)| base <= offset + 2) - 1;
+                recent = [offset, recent[0], recent[1]];
+                (slot, offset + 2 - slots[slot].0)
+            };
+            main.put(&mut out, 256 + 8 * slot + (length - 2).min(7));
+            if length >= 9 {
+                lengths.put(&mut out, length - 9);
+            }
+            out.put(extra, slots[slot].1);
+            for _ in 0..length {
+                plain.push(plain[plain.len() - recent[0]]);
+            }
+        }
+        if plain.len() == frame_end {
+            let frame_len = frame_end - (frame_end - 1) / FRAME_BYTES * FRAME_BYTES;
+            frames.push((out.finish(), frame_len));
+        }
+    }
+    (Folder { log2, frames }, plain)
+}
+
+#[test]
+fn the_loops_agree_in_every_window() {
+    for log2 in 15..=25 {
+        // So long that matches reach back past the windows of cabinets, and that small windows slide.
+        let len = if log2 > 21 { (5 << 20) + 77 } else { 6 * FRAME_BYTES + 77 };
+        for is_aligned in [false, true] {
+            let (folder, plain) = folder_of(log2, len, is_aligned, u64::from(log2));
+            let mut decoders = Decoders::new(log2);
+            for ((data, len), expected) in folder.frames.iter().zip(plain.chunks(FRAME_BYTES)) {
+                assert!(decoders.decode_frame(data, *len) == Ok(expected), "window 2^{log2}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    #[test]
+    fn the_loops_agree_on_wrong_folders(
+        log2 in 15u8..=25,
+        len in 1000usize..100_000,
+        is_aligned in any::<bool>(),
+        seed in any::<u64>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..5),
+    ) {
+        let (mut folder, _) = folder_of(log2, len, is_aligned, seed);
+        for (frame, place, value) in changes {
+            let data = &mut frame.get_mut(&mut folder.frames).0;
+            let at = place.index(data.len());
+            data[at] = value;
+        }
+        let mut decoders = Decoders::new(log2);
+        for (data, len) in &folder.frames {
+            if decoders.decode_frame(data, *len).is_err() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn the_loops_agree_on_noise(
+        log2 in 15u8..=25,
+        frames in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..600), 0usize..=FRAME_BYTES), 1..4),
+    ) {
+        let mut decoders = Decoders::new(log2);
+        for (data, len) in &frames {
+            let _ = decoders.decode_frame(data, *len);
+        }
+    }
 }

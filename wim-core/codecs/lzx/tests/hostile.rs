@@ -109,6 +109,22 @@ fn truncated_everywhere() {
 }
 
 #[test]
+fn extended_everywhere() {
+    let window = WindowOrder::MIN;
+    let mut decoder = Decoder::new(window);
+    let plain = sample(3000, 5);
+    let stream = encode(window, &plain, Level::NORMAL);
+    for len in 0..=stream.len() {
+        for more in [&[0x5a][..], &[0, 0xff]] {
+            let longer = [&stream[..len], more, &stream[len..]].concat();
+            let result = decode(&mut decoder, window, &longer, plain.len());
+            // Behind the end it is not looked at; elsewhere it is other data, or none.
+            assert!(len < stream.len() || result == Ok(plain.clone()), "{more:?} after the end");
+        }
+    }
+}
+
+#[test]
 fn one_bit_changed_everywhere() {
     let window = WindowOrder::MIN;
     let mut decoder = Decoder::new(window);

@@ -26,7 +26,7 @@ const FIRST_LAZY: u32 = 15;
 /// Levels from here on parse near-optimally.
 const FIRST_NEAR_OPTIMAL: u32 = 60;
 
-/// Compresses chunks one by one; each result depends on the chunk and the level alone.
+/// Compresses chunks one by one; each result depends on the chunk and on what the encoder was made for.
 #[derive(Debug)]
 pub struct Encoder {
     chunk: PaddedChunk,

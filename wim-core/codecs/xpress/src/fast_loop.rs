@@ -30,6 +30,9 @@ const STEP_IN: usize = 4 * Forward16Reader::REFILL_BYTES + 3;
 // After a refill, any item can be consumed; a group's sum of bits is compared in a byte.
 const _: () = assert!(2 * MAX_CODEWORD_LEN <= Forward16Reader::BITS_AFTER_REFILL);
 const _: () = assert!(GROUP as u32 * (ROOT_BITS + MAX_CODEWORD_LEN) < 256);
+// A group's last entry is looked up behind the plain items before it, of at most ROOT_BITS + MAX_CODEWORD_LEN bits each, and
+// used after the next refill: all 64 bits of the buffer are the stream's, so that enough of them are left for that look-up.
+const _: () = assert!((GROUP as u32 - 1) * (ROOT_BITS + MAX_CODEWORD_LEN) + ROOT_BITS <= 64);
 
 /// Vectors that start with any byte: the source of literals, seen as matches of length 1.
 ///
@@ -190,13 +193,12 @@ impl Target {
     /// a match of length 1 whose source is [`LITERALS`].
     ///
     /// # Safety
-    /// Something has been written, 16 bytes more fit, and the processor has what `cpu` needs.
+    /// `entry` is plain, something has been written, 16 bytes more fit, and the processor has what `cpu` needs.
     #[inline(always)]
     unsafe fn put_plain<C: PatternCopy>(&mut self, cpu: C, entry: u32, bits: u64) -> Result<(), DecodeError> {
         let len = (entry >> ENTRY_LENGTH_SHIFT) as usize;
-        let offset = offset_of(entry, bits);
-        // SAFETY: the position is within the output.
-        let to = unsafe { self.first.add(self.position) };
+        // SAFETY: the entry is plain; the position is within the output.
+        let (offset, to) = unsafe { (offset_of(entry, bits), self.first.add(self.position)) };
         if offset < len || offset > self.position {
             // No literal comes here: something is there before it, and its length and offset are 1.
             hint::cold_path();
@@ -250,10 +252,13 @@ impl Target {
 /// The offset in a match entry whose codeword is on top of `bits`; 1 for a literal.
 ///
 /// Codeword and extra bits are counted together, so the extra bits are the last of them.
+///
+/// # Safety
+/// `entry` is plain: of a subtable's pointer these bits may be anything.
 #[inline(always)]
-fn offset_of(entry: u32, bits: u64) -> usize {
+unsafe fn offset_of(entry: u32, bits: u64) -> usize {
     let extra_bits = (entry >> ENTRY_EXTRA_SHIFT) & 0xff;
-    // SAFETY: no symbol has more than 15.
+    // SAFETY: the caller's duty; no symbol has more than 15.
     unsafe { hint::assert_unchecked(extra_bits < 16) };
     let with_codeword = bits.rotate_left(entry);
     ((1 << extra_bits) + (with_codeword & ((1 << extra_bits) - 1))) as usize

@@ -144,6 +144,20 @@ fn truncated_everywhere() {
 }
 
 #[test]
+fn extended_everywhere() {
+    let mut decoder = Decoder::new();
+    let (stream, plain) = sample(Code::Deep);
+    for len in 0..=stream.len() {
+        for more in [&[0x5a][..], &[0, 0xff]] {
+            let longer = [&stream[..len], more, &stream[len..]].concat();
+            let result = decode(&mut decoder, &longer, plain.len());
+            // Behind the end it is not looked at; elsewhere it is other data, or none.
+            assert!(len < stream.len() || result == Ok(plain.clone()), "{more:?} after the end");
+        }
+    }
+}
+
+#[test]
 fn one_bit_changed_everywhere() {
     let mut decoder = Decoder::new();
     let (mut stream, plain) = sample(Code::Deep);

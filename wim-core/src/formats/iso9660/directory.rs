@@ -1,7 +1,8 @@
 //! Directory records: names, places and sizes (ECMA-119 9.1).
 //!
 //! Records of one name that follow each other are the extents of one file; of several versions of a file the first, which is the
-//! newest, is kept. What system use areas say is [`rock_ridge`](super::rock_ridge)'s.
+//! newest, is kept. A name that no file can have is left out with a warning, so that it does not hide what lies beside it. What
+//! system use areas say is [`rock_ridge`](super::rock_ridge)'s.
 
 use std::collections::HashSet;
 
@@ -11,10 +12,10 @@ use super::volume::Names;
 use crate::base::calendar::WallClock;
 use crate::base::extents::{SECTOR_LENGTH, at_sector};
 use crate::base::utf16::is_file_name;
-use crate::base::{Fields, FileTime, Result, WimString};
+use crate::base::{Error, Fields, FileTime, Result, WimString};
 
-/// Most bytes of a directory, which is in memory as a whole: some two million names.
-pub(super) const MAX_DIRECTORY_BYTES: u64 = 128 << 20;
+/// Most bytes of a directory, which is in memory as a whole: some nine hundred thousand names.
+pub(super) const MAX_DIRECTORY_BYTES: u64 = 32 << 20;
 /// Most extents of a file: sixteen million gigabytes.
 const MAX_EXTENTS: usize = 1 << 22;
 
@@ -43,6 +44,8 @@ pub struct Record {
     pub(super) special: Option<Special>,
     /// True when its extents have gaps that belong to another file.
     pub(super) is_interleaved: bool,
+    /// True when its last record says that more extents follow, and none does: bytes are missing.
+    pub(super) is_cut_short: bool,
     /// First block and bytes of each extent.
     pub(super) extents: Vec<(u32, u32)>,
     /// Where the record lies on the disc.
@@ -116,6 +119,7 @@ pub(super) fn raw(bytes: &[u8], offset: u64) -> Result<(Raw<'_>, usize)> {
         modified,
         special: None,
         is_interleaved: unit != 0 || gap != 0,
+        is_cut_short: false,
         extents: vec![(block, size)],
         offset,
     };
@@ -138,14 +142,19 @@ fn short_time([years, month, day, hour, minute, second, zone]: [u8; 7]) -> Optio
 }
 
 /// Reads the records in the bytes of a directory, which lie at `offset` of the disc; `susp` is there when they have system use
-/// areas.
+/// areas. Names that cannot be and names that are there already are left out and go to `warn`.
 ///
 /// # Errors
-/// `Format` for records that contradict themselves, names that cannot be, and the same name twice.
-pub(super) fn parse(bytes: &[u8], offset: u64, names: Names, susp: Option<&Reader>) -> Result<Vec<Record>> {
+/// `Format` for records that contradict themselves.
+pub(super) fn parse(
+    bytes: &[u8],
+    offset: u64,
+    (names, susp): (Names, Option<&Reader>),
+    warn: &mut dyn FnMut(Error),
+) -> Result<Vec<Record>> {
     let mut found: Vec<Record> = Vec::new();
-    // The raw name of the record before, when its file goes on in the next one.
-    let mut open: Option<&[u8]> = None;
+    // The raw name of the record before, when its file goes on in the next one; and whether that file was kept, as the last one.
+    let mut open: Option<(&[u8], bool)> = None;
     let sectors = bytes.chunks(SECTOR_LENGTH).zip((offset..).step_by(SECTOR_LENGTH));
     for (sector, sector_offset) in sectors {
         let mut at = 0;
@@ -155,23 +164,35 @@ pub(super) fn parse(bytes: &[u8], offset: u64, names: Names, susp: Option<&Reade
             let (one, length) = raw(rest, sector_offset + at as u64)?;
             at += length;
             let goes_on = one.flags & MULTI_EXTENT != 0;
-            if open.take() == Some(one.name) {
-                open = goes_on.then_some(one.name);
-                add_extent(found.last_mut(), &one)?;
-                continue;
+            match open.take() {
+                Some((name, is_kept)) if name == one.name => {
+                    open = goes_on.then_some((name, is_kept));
+                    if is_kept {
+                        add_extent(found.last_mut(), &one)?;
+                    }
+                    continue;
+                }
+                left => cut_short(&mut found, left),
             }
             if matches!(one.name, [0 | 1]) || one.flags & ASSOCIATED != 0 {
                 continue;
             }
             let name = one.name;
-            if let Some(record) = finish(one, names, susp)? {
-                open = goes_on.then_some(name);
-                found.push(record);
-            }
+            let record = finish(one, names, susp, warn)?;
+            open = goes_on.then_some((name, record.is_some()));
+            found.extend(record);
         }
     }
-    check_names(&mut found, names)?;
+    cut_short(&mut found, open);
+    leave_out_twins(&mut found, names, warn);
     Ok(found)
+}
+
+/// Marks the last file when its next extent was to come and something else came.
+fn cut_short(found: &mut [Record], open: Option<(&[u8], bool)>) {
+    if let (Some((_, true)), Some(record)) = (open, found.last_mut()) {
+        record.is_cut_short = true;
+    }
 }
 
 fn add_extent(record: Option<&mut Record>, next: &Raw<'_>) -> Result<()> {
@@ -185,8 +206,13 @@ fn add_extent(record: Option<&mut Record>, next: &Raw<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The record with its name; none for directories that Rock Ridge shows elsewhere.
-fn finish(one: Raw<'_>, names: Names, susp: Option<&Reader>) -> Result<Option<Record>> {
+/// The record with its name; none for directories that Rock Ridge shows elsewhere, and for names that cannot be.
+fn finish(
+    one: Raw<'_>,
+    names: Names,
+    susp: Option<&Reader>,
+    warn: &mut dyn FnMut(Error),
+) -> Result<Option<Record>> {
     let mut record = one.record;
     let attributes = match susp {
         Some(reader) => reader.read(one.system_use, one.system_use_offset)?,
@@ -201,8 +227,9 @@ fn finish(one: Raw<'_>, names: Names, susp: Option<&Reader>) -> Result<Option<Re
         (None, _) => WimString::from(plain_name(one.name)),
     };
     if !is_file_name(&record.name) {
-        let message = format!("{:?} is no name of a file", record.name);
-        return Err(at_sector(STRUCTURE, "file identifier", record.offset + FIXED_BYTES as u64, &message));
+        let message = format!("{:?} is no name of a file; it is left out with all it holds", record.name);
+        warn(at_sector(STRUCTURE, "file identifier", record.offset + FIXED_BYTES as u64, &message));
+        return Ok(None);
     }
     record.special = attributes.special;
     if let Some(block) = attributes.child {
@@ -251,24 +278,17 @@ pub(super) fn text(bytes: &[u8]) -> String {
     }
 }
 
-/// Keeps the first of several versions of a file; elsewhere the same name twice is an error.
-fn check_names(records: &mut Vec<Record>, names: Names) -> Result<()> {
+/// Keeps the first of several versions of a file; elsewhere a name that is there already goes to `warn`.
+fn leave_out_twins(records: &mut Vec<Record>, names: Names, warn: &mut dyn FnMut(Error)) {
     let mut seen: HashSet<WimString> = HashSet::with_capacity(records.len());
-    let mut twice = None;
     records.retain(|record| {
         let is_new = seen.insert(record.name.clone());
-        if !is_new && (names == Names::RockRidge || record.is_directory) && twice.is_none() {
-            twice = Some((record.name.clone(), record.offset));
+        if !is_new && (names == Names::RockRidge || record.is_directory) {
+            let message = format!("the directory has the name {:?} twice; the first is kept", record.name);
+            warn(at_sector(STRUCTURE, "file identifier", record.offset + FIXED_BYTES as u64, &message));
         }
         is_new
     });
-    match twice {
-        Some((name, offset)) => {
-            let message = format!("the directory has the name {name:?} twice");
-            Err(at_sector(STRUCTURE, "file identifier", offset + FIXED_BYTES as u64, &message))
-        }
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

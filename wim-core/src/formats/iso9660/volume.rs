@@ -152,13 +152,13 @@ impl Volume {
         &self.root
     }
 
-    /// What is in a directory, in the order in which it is stored.
+    /// What is in a directory, in the order in which it is stored; names that are left out go to `warn`.
     ///
     /// # Errors
-    /// `Format` when it is none or contradicts itself, `Limit` for one of more than 128 MiB.
-    pub fn directory(&self, record: &Record) -> Result<Vec<Record>> {
+    /// `Format` when it is none or contradicts itself, `Limit` for one of more than 32 MiB.
+    pub fn directory(&self, record: &Record, warn: &mut dyn FnMut(Error)) -> Result<Vec<Record>> {
         let (bytes, offset) = self.directory_bytes(record)?;
-        directory::parse(&bytes, offset, self.names, self.susp.as_ref())
+        directory::parse(&bytes, offset, (self.names, self.susp.as_ref()), warn)
     }
 
     fn directory_bytes(&self, record: &Record) -> Result<(Vec<u8>, u64)> {
@@ -206,7 +206,7 @@ impl Volume {
     /// The bytes of a file, in place.
     ///
     /// # Errors
-    /// `Format` when its extents lie outside of the disc; `Unsupported` for interleaved and compressed files.
+    /// `Format` when its extents lie outside of the disc or one of them is missing; `Unsupported` for interleaved and compressed files.
     pub fn content(&self, record: &Record) -> Result<Extents> {
         let place =
             |field| Place::Field { structure: "ISO 9660 directory record", field, offset: record.offset };
@@ -223,6 +223,10 @@ impl Volume {
         }
         if record.special == Some(Special::Compressed) {
             return refuse("a file compressed by zisofs", "system use");
+        }
+        if record.is_cut_short {
+            let message = "another extent is to follow this one, and there is none: the file is cut short";
+            return Err(at_sector("ISO 9660 directory record", "file flags", record.offset + 25, message));
         }
         if record.size > self.source.size() {
             let message = format!("{} bytes on a disc of {}", record.size, self.source.size());

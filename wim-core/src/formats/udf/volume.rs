@@ -105,11 +105,11 @@ impl Volume {
         Extents::new(self.partitions.source().clone(), extents, file.size).map_err(|e| e.or_at(place))
     }
 
-    /// The names in a directory, in the order in which they are stored.
+    /// The names in a directory, in the order in which they are stored; those that are left out go to `warn`.
     ///
     /// # Errors
-    /// `Format` when it is none or contradicts itself, `Limit` for one of more than 128 MiB.
-    pub fn directory(&self, place: IcbPlace) -> Result<Vec<Name>> {
+    /// `Format` when it is none or contradicts itself, `Limit` for one of more than 32 MiB.
+    pub fn directory(&self, place: IcbPlace, warn: &mut dyn FnMut(Error)) -> Result<Vec<Name>> {
         let file = self.file(place)?;
         let offset = file.descriptors.offset;
         if file.kind != FileKind::Directory {
@@ -124,7 +124,8 @@ impl Volume {
         let content = self.content(&file)?;
         let mut bytes = vec![0; usize::try_from(file.size).unwrap_or(0)];
         read_at::read_exact_at(&content, &mut bytes, 0)?;
-        directory::parse(&bytes, |at| content.piece_at(at).and_then(|piece| piece.place).unwrap_or(offset))
+        let place_of = |at| content.piece_at(at).and_then(|piece| piece.place).unwrap_or(offset);
+        directory::parse(&bytes, place_of, warn)
     }
 }
 

@@ -5,8 +5,11 @@
 
 use serde::Serialize;
 
-use super::record::{Record, Row, RowKey};
+use super::record::{Record, Row, RowKey, Speed};
 use crate::base::{Error, Result};
+
+/// However much the rounds of a bench differ, half the speed is slower.
+const WIDEST: f64 = 0.45;
 
 /// The outcome.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +38,11 @@ pub struct RowComparison {
     pub encode_change: f64,
     /// Change of the relative speed of decompressing; less is worse.
     pub decode_change: f64,
+    /// Part of the relative speed of compressing that may be lost: what was asked for, or the spread of both benches where that
+    /// is wider; none when nothing fails the comparison.
+    pub encode_allowed: Option<f64>,
+    /// The same of decompressing.
+    pub decode_allowed: Option<f64>,
     /// What is worse than allowed: `ratio`, `encode`, `decode`.
     pub worse: Vec<&'static str>,
 }
@@ -52,6 +60,12 @@ pub(super) fn check_comparable(base: &Record, now: &Record) -> Result<()> {
         return differs(format!(
             "it is of other data ({}, {} bytes) than this one ({}, {} bytes)",
             base.sample.name, base.sample.bytes, now.sample.name, now.sample.bytes
+        ));
+    }
+    if base.machine.architecture != now.machine.architecture {
+        return differs(format!(
+            "it is of a machine with {}, this is one with {}",
+            base.machine.architecture, now.machine.architecture
         ));
     }
     if base.build != now.build {
@@ -85,24 +99,31 @@ fn compare_row(base: &Row, now: &Row, fail_below: Option<f64>) -> RowComparison 
     let encode_change = change(base.encode.relative, now.encode.relative);
     let decode_change = change(base.decode.relative, now.decode.relative);
     let mut worse = Vec::new();
-    if let Some(allowed) = fail_below {
-        if now.stored_bytes > base.stored_bytes {
-            worse.push("ratio");
-        }
-        if encode_change < -allowed {
-            worse.push("encode");
-        }
-        if decode_change < -allowed {
-            worse.push("decode");
-        }
+    let encode_allowed = fail_below.map(|asked| allowed(asked, &base.encode, &now.encode));
+    let decode_allowed = fail_below.map(|asked| allowed(asked, &base.decode, &now.decode));
+    if fail_below.is_some() && now.stored_bytes > base.stored_bytes {
+        worse.push("ratio");
+    }
+    if encode_allowed.is_some_and(|allowed| encode_change < -allowed) {
+        worse.push("encode");
+    }
+    if decode_allowed.is_some_and(|allowed| decode_change < -allowed) {
+        worse.push("decode");
     }
     RowComparison {
         key: now.key.clone(),
         stored_change: change(base.stored_bytes as f64, now.stored_bytes as f64),
         encode_change,
         decode_change,
+        encode_allowed,
+        decode_allowed,
         worse,
     }
+}
+
+/// What may be lost: `asked`, or as much as the two benches' own rounds differ by, up to [`WIDEST`].
+fn allowed(asked: f64, base: &Speed, now: &Speed) -> f64 {
+    asked.max((base.relative_spread + now.relative_spread).min(WIDEST))
 }
 
 #[cfg(test)]
@@ -124,6 +145,20 @@ mod tests {
     }
 
     #[test]
+    fn a_spread_widens_what_may_be_lost_but_half_the_speed_is_slower() {
+        let base = record(&[(20, 500, 1.0)]);
+        let mut now = record(&[(20, 500, 0.8)]);
+        let worse = |now: &Record| compare(&base, now, Some(0.05)).rows[0].worse.clone();
+        assert_eq!(worse(&now), ["encode", "decode"]);
+        now.rows[0].decode.relative_spread = 0.25;
+        assert_eq!(worse(&now), ["encode"]);
+        assert_eq!(compare(&base, &now, Some(0.05)).rows[0].decode_allowed, Some(0.25));
+        now.rows[0].decode.relative = 0.5;
+        now.rows[0].decode.relative_spread = 7.0;
+        assert_eq!(worse(&now), ["encode", "decode"]);
+    }
+
+    #[test]
     fn a_machine_of_another_speed_is_no_change() {
         let base = record(&[(20, 500, 1.0)]);
         let mut now = base.clone();
@@ -136,8 +171,12 @@ mod tests {
     fn other_data_and_other_builds_are_refused() {
         let base = record(&[(20, 500, 1.0)]);
         assert!(check_comparable(&base, &base).is_ok());
-        let changes: [fn(&mut Record); 3] =
-            [|r| r.sample.sha1.push('1'), |r| r.build.push('x'), |r| r.reference_version += 1];
+        let changes: [fn(&mut Record); 4] = [
+            |r| r.sample.sha1.push('1'),
+            |r| r.build.push('x'),
+            |r| r.reference_version += 1,
+            |r| r.machine.architecture.push('x'),
+        ];
         for change in changes {
             let mut now = base.clone();
             change(&mut now);

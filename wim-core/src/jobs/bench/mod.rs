@@ -16,7 +16,8 @@ pub(super) use picture::escaped;
 pub use compare::{Comparison, RowComparison};
 pub use record::{Machine, Record, Row, RowKey, SampleInfo, Speed};
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub const DEFAULT_SAMPLE_BYTES: u64 = 8 << 20;
 pub const DEFAULT_RUNS: u32 = 3;
 /// The sample, its compressed form and its decompressed form are held at once.
 const COPIES_OF_SAMPLE: u64 = 3;
+/// Fewest runs of which a spread can be told, which a limit on what may be lost needs.
+const MIN_GATE_RUNS: u32 = 3;
 /// Rows that look slower than allowed are measured again up to this many times the runs, before they count as slower.
 const SECOND_LOOKS: u32 = 3;
 
@@ -99,12 +102,16 @@ impl Cell {
     }
 }
 
-/// The best times of a cell so far, and the answers that every run must give.
-#[derive(Clone, Copy, Debug)]
+/// The best times of a cell so far, what each round's were relative to the reference, and the answers that every run must
+/// give.
+#[derive(Clone, Debug)]
 struct Best {
     encode: Duration,
     decode: Duration,
     reference: Duration,
+    /// Of each round: the reference workload's time, measured right before and after, by the codec's.
+    encode_relative: Vec<f64>,
+    decode_relative: Vec<f64>,
     stored_bytes: u64,
     stored_digest: Sha1Digest,
     reference_answer: u64,
@@ -119,15 +126,26 @@ pub fn bench(cx: &Context<'_>, options: &BenchOptions) -> Result<BenchReport> {
     let base = options.compare.as_deref().map(Record::read).transpose()?;
     let history = options.history.iter().map(|path| Record::read(path)).collect::<Result<Vec<_>>>()?;
     let cells = plan(cx, options, base.as_ref())?;
+    let runs = options.runs.or(base.as_ref().map(|base| base.runs)).unwrap_or(DEFAULT_RUNS).max(1);
+    if options.fail_below.is_some()
+        && let Some(base) = &base
+    {
+        check_covered(base, &cells, runs)?;
+    }
+    if !history.is_empty() && options.svg.is_none() && options.html.is_none() {
+        return Err(Error::invalid_input("a history is given, but nothing to draw it in")
+            .remedy("say where to with --svg FILE or --html FILE"));
+    }
     let limit = sample_limit(cx, options, base.as_ref(), &cells)?;
     let sample = Sample::take(cx, options.input.as_deref(), limit)?;
-    let runs = options.runs.or(base.as_ref().map(|base| base.runs)).unwrap_or(DEFAULT_RUNS).max(1);
     let mut record = Record::new(rfc3339(job_time()?), sample_info(&sample, limit), runs);
     if let Some(base) = &base {
         check_comparable(base, &record)?;
     }
+    let history = drawable(cx, options, history, &record);
 
     let mut bench = Bench::new(cx, &sample, cells)?;
+    bench.tell_of_short_chunks(cx);
     cx.progress
         .start(Stage::Measuring, sample.bytes.len() as u64 * bench.cells.len() as u64 * u64::from(runs));
     for _ in 0..runs {
@@ -146,8 +164,54 @@ pub fn bench(cx: &Context<'_>, options: &BenchOptions) -> Result<BenchReport> {
             comparison = Some(compare(base, &record, options.fail_below));
         }
     }
-    write_results(options, &record, &history)?;
+    write_results(cx, options, (&record, comparison.as_ref()), &history)?;
     Ok(BenchReport { record, comparison })
+}
+
+/// Fails unless the cells are all that the base has, measured often enough in both: a gate that leaves a row out would pass
+/// whatever became of it.
+fn check_covered(base: &Record, cells: &[Cell], runs: u32) -> Result<()> {
+    let is_measured = |row: &&Row| cells.iter().any(|cell| cell.key() == row.key);
+    let missing: Vec<&Row> = base.rows.iter().filter(|row| !is_measured(row)).collect();
+    if let [first, ..] = missing[..] {
+        let RowKey { codec, level, chunk_bytes, threads } = &first.key;
+        return Err(Error::invalid_input(format!(
+            "{} of the {} saved rows would not be measured, the first is {codec}:{level} in chunks of {chunk_bytes} bytes on \
+             {threads} threads; a limit on what may be lost holds for all rows or for none",
+            missing.len(),
+            base.rows.len()
+        ))
+        .remedy("leave out --codec, --level, --chunk-size and --threads, or save a base of these rows alone"));
+    }
+    if runs.min(base.runs) < MIN_GATE_RUNS {
+        return Err(Error::invalid_input(format!(
+            "the base has {} runs and this bench {runs}: less than {MIN_GATE_RUNS} do not tell a slower codec from a busy machine",
+            base.runs
+        ))
+        .remedy("give --runs 3 or more, for the base too"));
+    }
+    Ok(())
+}
+
+/// The records of the history that can stand beside `now`, with their names; each other one is told.
+fn drawable(
+    cx: &Context<'_>,
+    options: &BenchOptions,
+    history: Vec<Record>,
+    now: &Record,
+) -> Vec<(String, Record)> {
+    let mut kept = Vec::new();
+    for (path, record) in options.history.iter().zip(history) {
+        match check_comparable(&record, now) {
+            Ok(()) => {
+                kept.push((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), record))
+            }
+            Err(error) => {
+                cx.progress.warn(&error.in_file(format!("{}, left out of the history", path.display())))
+            }
+        }
+    }
+    kept
 }
 
 /// A larger output stays larger however often it is measured; a lower speed may have been the machine.
@@ -155,24 +219,35 @@ fn looks_slower(row: &RowComparison) -> bool {
     row.worse.iter().any(|what| *what != "ratio")
 }
 
-fn write_results(options: &BenchOptions, record: &Record, history: &[Record]) -> Result<()> {
+fn write_results(
+    cx: &Context<'_>,
+    options: &BenchOptions,
+    (record, comparison): (&Record, Option<&Comparison>),
+    history: &[(String, Record)],
+) -> Result<()> {
     if let Some(path) = &options.save {
-        record.write(path)?;
+        let is_base = options.compare.as_ref().is_some_and(|base| is_same_file(base, path));
+        if is_base && comparison.is_some_and(|comparison| comparison.is_worse) {
+            let message = "the base is kept: what is worse than it does not become the next base";
+            cx.progress.warn(&Error::invalid_input(message).in_file(path.display()));
+        } else {
+            record.write(path)?;
+        }
     }
-    let mut records: Vec<(String, &Record)> = options
-        .history
-        .iter()
-        .zip(history)
-        .map(|(path, record)| (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), record))
-        .collect();
+    let mut records: Vec<(String, &Record)> =
+        history.iter().map(|(name, record)| (name.clone(), record)).collect();
     records.push(("now".to_owned(), record));
     if let Some(path) = &options.svg {
         write_text(path, picture::svg(&records))?;
     }
     if let Some(path) = &options.html {
-        write_text(path, page::html(&records))?;
+        write_text(path, page::html(&records, comparison))?;
     }
     Ok(())
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 fn rfc3339(time: FileTime) -> String {
@@ -332,6 +407,23 @@ impl<'b> Bench<'b> {
         Ok(())
     }
 
+    /// Tells of chunk sizes that no chunk of the sample has: their rows are those of shorter chunks.
+    fn tell_of_short_chunks(&self, cx: &Context<'_>) {
+        for (size, cut) in &self.cuts {
+            let longest = cut.chunks.iter().map(Range::len).max().unwrap_or(0);
+            if longest < size.bytes() as usize {
+                let message = format!(
+                    "no chunk of {} bytes is full, the longest has {longest}: these rows are of shorter chunks",
+                    size.bytes()
+                );
+                cx.progress.warn(
+                    &Error::invalid_input(message)
+                        .remedy("name a file with longer data, or give more --bytes"),
+                );
+            }
+        }
+    }
+
     fn rows(&self) -> Vec<Row> {
         let row = |(cell, best): (&Cell, &Option<Best>)| Some(self.row(cell, best.as_ref()?));
         self.cells.iter().zip(&self.best).filter_map(row).collect()
@@ -342,12 +434,14 @@ impl<'b> Bench<'b> {
         let megabytes_per_second = |time: Duration| bytes / 1e6 / time.as_secs_f64().max(1e-9);
         let reference = megabytes_per_second(best.reference);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let speed = |time, state_bytes| {
+        let speed = |time, rounds: &[f64], state_bytes| {
             let speed = megabytes_per_second(time);
+            let (relative, relative_spread) = median_and_spread(rounds);
             Speed {
                 megabytes_per_second: speed,
                 megabytes_per_second_per_core: speed / cell.threads.min(cores) as f64,
-                relative: speed / reference,
+                relative,
+                relative_spread,
                 state_bytes,
             }
         };
@@ -356,21 +450,42 @@ impl<'b> Bench<'b> {
             stored_bytes: best.stored_bytes,
             ratio: best.stored_bytes as f64 / bytes,
             reference_megabytes_per_second: reference,
-            encode: speed(best.encode, ChunkEncoder::scratch_bytes(cell.format, cell.level)),
-            decode: speed(best.decode, ChunkDecoder::scratch_bytes(cell.format)),
+            encode: speed(
+                best.encode,
+                &best.encode_relative,
+                ChunkEncoder::scratch_bytes(cell.format, cell.level),
+            ),
+            decode: speed(best.decode, &best.decode_relative, ChunkDecoder::scratch_bytes(cell.format)),
         }
     }
 }
 
-/// One run of one cell: the reference workload, then encoding, then decoding what was encoded.
+/// The median of the rounds' relative speeds, and the width of their middle half as a part of it: 0 for a single one.
+fn median_and_spread(rounds: &[f64]) -> (f64, f64) {
+    let mut sorted = rounds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |index: usize| sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0);
+    let count = sorted.len();
+    let median = f64::midpoint(at(count.saturating_sub(1) / 2), at(count / 2));
+    (median, (at(3 * count / 4) - at(count / 4)) / median.max(f64::MIN_POSITIVE))
+}
+
+/// One run of one cell: encoding, then decoding what was encoded, the reference workload before, between and behind.
 fn measure(crew: &Crew<'_>, sample: &Sample, cut: &Cut, cell: &Cell, out: &mut [u8]) -> Result<Best> {
-    let (reference_answer, reference) = crew.probe(sample, cut)?;
+    let (reference_answer, before) = crew.probe(sample, cut)?;
     let (encoded, encode) = crew.encode(sample, cut, cell.format, cell.level)?;
+    let (_, between) = crew.probe(sample, cut)?;
     let decode = crew.decode(sample, cut, cell.format, &encoded, out)?;
+    let (_, behind) = crew.probe(sample, cut)?;
+    let relative = |first: Duration, second: Duration, time: Duration| {
+        f64::midpoint(first.as_secs_f64(), second.as_secs_f64()).max(1e-9) / time.as_secs_f64().max(1e-9)
+    };
     Ok(Best {
         encode,
         decode,
-        reference,
+        reference: before.min(between).min(behind),
+        encode_relative: vec![relative(before, between, encode)],
+        decode_relative: vec![relative(between, behind, decode)],
         stored_bytes: encoded.stored_bytes(),
         stored_digest: encoded.digest(),
         reference_answer,
@@ -378,14 +493,16 @@ fn measure(crew: &Crew<'_>, sample: &Sample, cut: &Cut, cell: &Cell, out: &mut [
 }
 
 impl Best {
-    /// The better times of two runs, whose answers must agree.
-    fn joined(self, other: &Self) -> Result<Self> {
+    /// The better times of two runs, whose answers must agree, and the relative speeds of both.
+    fn joined(mut self, other: &Self) -> Result<Self> {
         if self.stored_digest != other.stored_digest {
             return Err(wrong_answer("two runs of an encoder gave different bytes"));
         }
         if self.reference_answer != other.reference_answer {
             return Err(wrong_answer("two runs of the reference workload disagree"));
         }
+        self.encode_relative.extend(&other.encode_relative);
+        self.decode_relative.extend(&other.decode_relative);
         Ok(Self {
             encode: self.encode.min(other.encode),
             decode: self.decode.min(other.decode),

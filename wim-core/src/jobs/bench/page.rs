@@ -1,20 +1,21 @@
-//! A bench as one HTML page: what was measured where, the table, the pictures.
+//! A bench as one HTML page: what was measured where, the table, what changed, the pictures.
 //!
 //! Complete in itself: no scripts, nothing fetched, so that CI can keep it as an artefact. The pictures are those of
 //! [`super::picture`].
 
 use std::fmt::Write as _;
 
+use super::compare::Comparison;
 use super::picture::{STYLE, escaped, svg};
-use super::record::Record;
+use super::record::{Record, RowKey};
 
 const PAGE_STYLE: &str = "\
 body{background:var(--paper);color:var(--ink);font:14px sans-serif;margin:2em auto;max-width:960px}\
 table{border-collapse:collapse}td,th{border-bottom:1px solid var(--faint);padding:.3em .8em;text-align:right}\
 td:first-child,th:first-child{text-align:left}";
 
-/// The page of records with their names, the newest last.
-pub(super) fn html(records: &[(String, &Record)]) -> String {
+/// The page of records with their names, the newest last, and of how that compares.
+pub(super) fn html(records: &[(String, &Record)], comparison: Option<&Comparison>) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>wim bench</title>\n\
          <style>{STYLE}{PAGE_STYLE}</style></head><body>\n<h1>wim bench</h1>\n"
@@ -22,6 +23,9 @@ pub(super) fn html(records: &[(String, &Record)]) -> String {
     if let Some((_, record)) = records.last() {
         summary(&mut page, record);
         table(&mut page, record);
+    }
+    if let Some(comparison) = comparison {
+        changes(&mut page, comparison);
     }
     page += &svg(records);
     page += "</body></html>\n";
@@ -54,7 +58,8 @@ fn summary(page: &mut String, record: &Record) {
 fn table(page: &mut String, record: &Record) {
     page.push_str(
         "<table><tr><th>codec</th><th>level</th><th>chunk</th><th>threads</th><th>size</th><th>compress MB/s</th>\
-         <th>per core</th><th>relative</th><th>decompress MB/s</th><th>per core</th><th>relative</th></tr>\n",
+         <th>per core</th><th>relative</th><th>state KiB</th><th>decompress MB/s</th><th>per core</th><th>relative</th>\
+         <th>state KiB</th></tr>\n",
     );
     for row in &record.rows {
         let _ = write!(
@@ -69,8 +74,11 @@ fn table(page: &mut String, record: &Record) {
         for speed in [&row.encode, &row.decode] {
             let _ = write!(
                 page,
-                "<td>{:.1}</td><td>{:.1}</td><td>{:.3}</td>",
-                speed.megabytes_per_second, speed.megabytes_per_second_per_core, speed.relative
+                "<td>{:.1}</td><td>{:.1}</td><td>{:.3}</td><td>{}</td>",
+                speed.megabytes_per_second,
+                speed.megabytes_per_second_per_core,
+                speed.relative,
+                speed.state_bytes >> 10
             );
         }
         page.push_str("</tr>\n");
@@ -78,8 +86,42 @@ fn table(page: &mut String, record: &Record) {
     page.push_str("</table>\n");
 }
 
+/// What changed since the base, row by row, and the verdict of a gate.
+fn changes(page: &mut String, comparison: &Comparison) {
+    let name = |key: &RowKey| {
+        format!("{}:{} {}K x{}", escaped(&key.codec), key.level, key.chunk_bytes >> 10, key.threads)
+    };
+    let _ = writeln!(page, "<h2>Compared with the bench of {}</h2>", escaped(&comparison.base_measured));
+    page.push_str("<table><tr><th>row</th><th>size</th><th>compress</th><th>decompress</th><th></th></tr>\n");
+    for row in &comparison.rows {
+        let verdict =
+            if row.worse.is_empty() { String::new() } else { format!("WORSE: {}", row.worse.join(", ")) };
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{:+.3} %</td><td>{:+.1} %</td><td>{:+.1} %</td><td>{verdict}</td></tr>",
+            name(&row.key),
+            row.stored_change * 100.0,
+            row.encode_change * 100.0,
+            row.decode_change * 100.0
+        );
+    }
+    for key in &comparison.not_measured {
+        let _ = writeln!(page, "<tr><td>{}</td><td colspan=\"4\">not measured</td></tr>", name(key));
+    }
+    page.push_str("</table>\n");
+    if let Some(asked) = comparison.fail_below {
+        let verdict = if comparison.is_worse { "Worse" } else { "Not worse" };
+        let _ = writeln!(
+            page,
+            "<p>{verdict}: no larger output, and at most {:.1} % of a relative speed may be lost, or what the rounds differ by.</p>",
+            asked * 100.0
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::compare::compare;
     use super::super::record::tests::record;
     use super::*;
 
@@ -87,10 +129,24 @@ mod tests {
     fn a_page_has_the_figures_and_escapes_names() {
         let mut one = record(&[(20, 500, 1.5)]);
         one.sample.name = "<script>".to_owned();
-        let page = html(&[("now".to_owned(), &one)]);
+        let page = html(&[("now".to_owned(), &one)], None);
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
-        assert!(page.contains("<td>50.00 %</td><td>150.0</td><td>150.0</td><td>1.500</td>"), "{page}");
+        assert!(
+            page.contains("<td>50.00 %</td><td>150.0</td><td>150.0</td><td>1.500</td><td>1024</td>"),
+            "{page}"
+        );
         assert!(page.contains("<svg "));
-        assert_eq!(page, html(&[("now".to_owned(), &one)]));
+        assert_eq!(page, html(&[("now".to_owned(), &one)], None));
+        assert!(!page.contains("Compared"));
+    }
+
+    #[test]
+    fn a_page_tells_what_became_worse() {
+        let (base, now) = (record(&[(20, 500, 1.5), (50, 400, 1.0)]), record(&[(20, 501, 1.5)]));
+        let comparison = compare(&base, &now, Some(0.05));
+        let page = html(&[("now".to_owned(), &now)], Some(&comparison));
+        for part in ["+0.200 %", "WORSE: ratio", "not measured", "<p>Worse: "] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a bench measured, and the JSON file that keeps it for a later comparison.
 //!
-//! docs/bench.md describes the fields. Speeds are in 10^6 uncompressed bytes a second; a relative speed is that divided by
-//! the speed of the reference workload on the same data and threads, measured in turn with it.
+//! docs/bench.md describes the fields. Speeds are in 10^6 uncompressed bytes a second, of the best round; a relative speed is
+//! the median over the rounds of what it is beside the reference workload, on the same data and threads right before and after.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ pub struct Record {
 pub struct Machine {
     /// What the processor calls itself, where the system tells.
     pub cpu: Option<String>,
-    /// Processors that the process may use.
+    /// Logical processors that the process may use.
     pub cores: usize,
     /// Architecture, as Rust names it.
     pub architecture: String,
@@ -103,10 +103,13 @@ pub struct Row {
 pub struct Speed {
     /// 10^6 uncompressed bytes a second.
     pub megabytes_per_second: f64,
-    /// The same by the number of cores at work: the threads, or all cores when there are fewer.
+    /// The same by the number of logical processors at work: the threads, or all that there are when those are fewer.
     pub megabytes_per_second_per_core: f64,
-    /// The speed by that of the reference workload.
+    /// The speed by that of the reference workload right before and after it: the median of the rounds.
     pub relative: f64,
+    /// The width of the middle half of the rounds' relative speeds, as a part of the median; 0 for a single round.
+    #[serde(default)]
+    pub relative_spread: f64,
     /// Memory of the codec's state for one thread, as the budget counts it, in bytes.
     pub state_bytes: u64,
 }
@@ -156,6 +159,8 @@ impl Record {
         }
         let is_sound = |speed: &Speed| {
             [speed.megabytes_per_second, speed.relative].iter().all(|x| x.is_finite() && *x > 0.0)
+                && speed.relative_spread.is_finite()
+                && speed.relative_spread >= 0.0
         };
         match record.rows.iter().position(|row| !is_sound(&row.encode) || !is_sound(&row.decode)) {
             Some(row) => Err(wrong(format!("row {} has a speed that is not above 0", row + 1))),
@@ -214,6 +219,7 @@ pub(super) mod tests {
                     megabytes_per_second: relative * 100.0,
                     megabytes_per_second_per_core: relative * 100.0,
                     relative,
+                    relative_spread: 0.0,
                     state_bytes: 1 << 20,
                 };
                 Row {

@@ -1,7 +1,7 @@
 //! The data that a bench works on: a bounded sample of a file, of a WIM's blobs, or of the built-in corpus.
 //!
 //! The same input and limit always give the same sample, so that a saved measurement can be repeated. Pieces are compressed
-//! on their own, as a WIM compresses its blobs; the order within the input is kept.
+//! on their own, as a WIM compresses its blobs, or joined, as a solid one does; the order within the input is kept.
 
 use std::ops::Range;
 use std::path::Path;
@@ -168,11 +168,13 @@ impl Sample {
         hasher.finish()
     }
 
-    /// Cuts every piece into chunks.
+    /// Cuts every piece into chunks; for chunks above [`SLICE_BYTES`], which only solid resources have, all of them as one.
     pub(super) fn cut(&self, chunk_size: ChunkSize) -> Cut {
         let step = chunk_size.bytes() as usize;
         let (mut chunks, mut start) = (Vec::new(), 0);
-        for &end in &self.ends {
+        let joined = [self.bytes.len()];
+        let ends = if step as u64 > SLICE_BYTES { &joined[..] } else { &self.ends };
+        for &end in ends {
             while start < end {
                 let next = start.saturating_add(step).min(end);
                 chunks.push(start..next);
@@ -229,6 +231,19 @@ mod tests {
             let covered: Vec<usize> = cut.batches.iter().cloned().flatten().collect();
             assert_eq!(covered, (0..cut.chunks.len()).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn chunks_of_solid_resources_are_cut_from_the_joined_pieces() {
+        let mut sample = Sample { name: String::new(), bytes: Vec::new(), ends: Vec::new() };
+        for _ in 0..5 {
+            sample.add(&vec![7; 1 << 20], usize::MAX);
+        }
+        let lengths = |log2: u32| -> Vec<usize> {
+            sample.cut(ChunkSize::from_bytes(1 << log2).unwrap()).chunks.iter().map(Range::len).collect()
+        };
+        assert_eq!(lengths(22), [4 << 20, 1 << 20]);
+        assert_eq!(lengths(21), [1 << 20; 5]);
     }
 
     #[test]

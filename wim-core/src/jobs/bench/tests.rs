@@ -13,7 +13,7 @@ fn small() -> BenchOptions {
         codecs: vec![(Compression::Xpress, Some(Level::FAST)), (Compression::Lzx, None)],
         levels: vec![Level::FAST],
         sample_bytes: Some(200_000),
-        runs: Some(2),
+        runs: Some(3),
         ..BenchOptions::default()
     }
 }
@@ -112,4 +112,93 @@ fn cancelling_leaves_no_files() {
     let error = bench(&Context::new(&progress, &cancel), &options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// What a gate does not measure it cannot fail; it says so instead of passing.
+#[test]
+fn a_limit_holds_for_every_saved_row_and_needs_runs_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("b.json");
+    run(&BenchOptions { save: Some(base.clone()), ..small() }).unwrap();
+    let gate = BenchOptions { compare: Some(base), fail_below: Some(0.05), ..small() };
+    for narrower in [
+        BenchOptions { codecs: vec![(Compression::Lzms, Some(Level::FAST))], ..gate.clone() },
+        BenchOptions { codecs: vec![(Compression::Lzx, Some(Level::FAST))], ..gate.clone() },
+        BenchOptions { threads: vec![1], ..gate.clone() },
+        BenchOptions { threads: vec![3], ..gate.clone() },
+    ] {
+        let error = run(&narrower).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("would not be measured"), "{error}");
+        assert!(run(&BenchOptions { fail_below: None, runs: Some(1), ..narrower }).is_ok());
+    }
+    let once = BenchOptions { runs: Some(1), ..gate };
+    assert!(run(&once).unwrap_err().to_string().contains("busy machine"));
+}
+
+#[test]
+fn a_failing_bench_does_not_become_the_next_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("b.json");
+    let mut shorter = run(&small()).unwrap().record;
+    shorter.rows[0].stored_bytes -= 1;
+    shorter.write(&base).unwrap();
+    let same = folder.path().join(".").join("b.json");
+    let gate =
+        BenchOptions { compare: Some(base.clone()), fail_below: Some(0.9), save: Some(same), ..small() };
+    for _ in 0..2 {
+        assert!(run(&gate).unwrap().comparison.unwrap().is_worse);
+        assert_eq!(Record::read(&base).unwrap(), shorter);
+    }
+    shorter.rows[0].stored_bytes += 1;
+    shorter.write(&base).unwrap();
+    assert!(!run(&gate).unwrap().comparison.unwrap().is_worse);
+    assert_ne!(Record::read(&base).unwrap().rows, shorter.rows);
+}
+
+#[test]
+fn a_history_of_other_data_is_told_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (other, svg) = (folder.path().join("other.json"), folder.path().join("h.svg"));
+    let one = || BenchOptions { runs: Some(1), threads: vec![1], ..small() };
+    run(&BenchOptions { save: Some(other.clone()), sample_bytes: Some(100_000), ..one() }).unwrap();
+    let undrawn = BenchOptions { history: vec![other.clone()], ..one() };
+    assert!(run(&undrawn).unwrap_err().to_string().contains("nothing to draw it in"));
+    let (progress, cancel) = (Recording::default(), Cancel::new());
+    let drawn = BenchOptions { history: vec![other], svg: Some(svg.clone()), ..one() };
+    bench(&Context::new(&progress, &cancel), &drawn).unwrap();
+    assert!(
+        progress.warnings().iter().any(|warning| warning.contains("other data")),
+        "{:?}",
+        progress.warnings()
+    );
+    assert!(!std::fs::read_to_string(&svg).unwrap().contains(">other<"));
+}
+
+#[test]
+fn a_sample_without_a_full_chunk_is_told() {
+    let (progress, cancel) = (Recording::default(), Cancel::new());
+    let sizes = [32 << 10, 4 << 20].iter().filter_map(|&n| ChunkSize::from_bytes(n)).collect();
+    let options = BenchOptions {
+        codecs: vec![(Compression::Lzms, Some(Level::FAST))],
+        chunk_sizes: sizes,
+        runs: Some(1),
+        threads: vec![1],
+        ..small()
+    };
+    bench(&Context::new(&progress, &cancel), &options).unwrap();
+    let warnings = progress.warnings();
+    assert!(
+        matches!(&warnings[..], [one] if one.contains("no chunk of 4194304 bytes is full")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn the_median_of_the_rounds_counts_and_the_middle_half_is_the_spread() {
+    assert_eq!(median_and_spread(&[2.0]), (2.0, 0.0));
+    assert_eq!(median_and_spread(&[4.0, 1.0, 2.0]), (2.0, 1.5));
+    assert_eq!(median_and_spread(&[9.0, 1.0, 2.0, 2.0]), (2.0, 3.5));
+    // One bad moment in many changes nothing.
+    assert_eq!(median_and_spread(&[2.0, 2.0, 0.1, 2.0, 2.0, 2.0]), (2.0, 0.0));
 }

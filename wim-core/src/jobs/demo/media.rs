@@ -159,7 +159,7 @@ pub(super) fn recovery_image(cx: &Context<'_>, product: Product) -> Result<Vec<u
 }
 
 fn new_image(tree: &Tree, xml: ImageXml) -> NewImage<'static> {
-    NewImage { metadata: NewMetadata::new(store::store(tree)), xml, references: tree.blob_references() }
+    NewImage::new(NewMetadata::new(store::store(tree)), xml, tree.blob_references())
 }
 
 impl Builder {

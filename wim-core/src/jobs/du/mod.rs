@@ -78,6 +78,8 @@ impl DiskUsage {
         if !tree.inode_of(start).is_directory() {
             return Err(at(Error::invalid_input("it is a file; sizes are those of folders")));
         }
+        // Their sizes are not known and count as nothing.
+        set.warn_of_absent(&tree, cx);
         let folders = Folders::new(&tree);
         cx.cancel.check()?;
         let sizes = Sizes::new(&tree, &folders, set);

@@ -102,7 +102,7 @@ impl OpenImage {
         } else {
             (NewMetadata::Copy(wim, self.image), self.xml)
         };
-        let new = NewImage { metadata, references: resolved.tree.blob_references(), xml };
+        let new = NewImage::new(metadata, xml, resolved.tree.blob_references());
         Ok(EditedImage { new, resolved, warnings: self.warnings })
     }
 }

@@ -15,7 +15,7 @@ use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{Context, Error, Extents, Place, ReadAt, Result, Stage, WimString, WriteAt, read_at};
 use crate::jobs::cab::make_folder;
 use crate::jobs::dir::NothingFits;
-use crate::jobs::input::no_such_file;
+use crate::jobs::input::{no_such_file, tell_warnings};
 use crate::media::{DiscEntry, EntryKind, IsoImage};
 use crate::transfer::host_name::{NameRules, to_host};
 
@@ -211,7 +211,9 @@ pub fn cat(cx: &Context<'_>, path: &Path, inner: Option<&str>, out: &mut dyn Wri
             return Err(Error::invalid_input("two files were named").in_file(path.display()));
         }
     };
-    let entry = disc.find(&inner)?.ok_or_else(|| no_such_file(&disc, &inner).with_source(NothingFits))?;
+    let found = disc.find(&inner);
+    tell_warnings(&disc, cx);
+    let entry = found?.ok_or_else(|| no_such_file(&disc, &inner).with_source(NothingFits))?;
     let content = disc.content(&entry)?;
     cx.progress.start(Stage::Extracting, content.size());
     let failed = |e: std::io::Error| {

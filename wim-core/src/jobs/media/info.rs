@@ -12,6 +12,7 @@ use crate::formats::iso9660::el_torito::Catalogue;
 use crate::formats::wim::WimFile;
 use crate::jobs::clock::ReportTime;
 use crate::jobs::info::{ImageInfo, WimInfo};
+use crate::jobs::input::tell_warnings;
 use crate::media::known_discs::{self, KnownDisc};
 use crate::media::windows_media::{SetupSettings, install_images, setup_settings};
 use crate::media::{FileSystem, IsoImage};
@@ -94,6 +95,7 @@ pub fn info(cx: &Context<'_>, path: &Path, hashing: Hashing) -> Result<MediaInfo
             Err(error) => cx.progress.warn(&error),
         }
     }
+    tell_warnings(&disc, cx);
     let sha1 = match hashing {
         Hashing::Sha1 => Some(sha1(cx, &disc)?),
         Hashing::Skip => None,

@@ -10,7 +10,7 @@ use crate::base::{Context, Error, FileTime, Place, Result, WimString};
 use crate::image::glob::{Case, Glob, PathGlob};
 use crate::jobs::clock::ReportTime;
 use crate::jobs::dir::NothingFits;
-use crate::jobs::input::{no_such_file, open_disc, split_inner};
+use crate::jobs::input::{no_such_file, open_disc, split_inner, tell_warnings};
 use crate::media::{DiscEntry, EntryKind, IsoImage};
 
 /// What is wanted of a disc.
@@ -87,6 +87,18 @@ pub(super) fn walk(
     visit: &mut dyn FnMut(&str, &DiscEntry) -> Result<()>,
 ) -> Result<()> {
     let start_path = inner.unwrap_or("").trim_end_matches('/');
+    let walked = walk_from(cx, disc, start_path, selection, visit);
+    tell_warnings(disc, cx);
+    walked
+}
+
+fn walk_from(
+    cx: &Context<'_>,
+    disc: &IsoImage,
+    start_path: &str,
+    selection: &Selection,
+    visit: &mut dyn FnMut(&str, &DiscEntry) -> Result<()>,
+) -> Result<()> {
     let start =
         disc.find(start_path)?.ok_or_else(|| no_such_file(disc, start_path).with_source(NothingFits))?;
     let mut wanted = Wanted::new(selection)?;

@@ -11,13 +11,13 @@ use super::messages::{COMMIT, CommitState, INFO, MountInfo, STATE};
 use super::{CommitOptions, MountAccess, MountOptions, MountUsers, Owners, StreamAccess};
 use crate::base::in_place_file::InPlaceFile;
 use crate::base::progress::{Progress, Stage};
-use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Result};
+use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
 use crate::jobs::assemble::{Assembly, ImagePlace};
 use crate::jobs::clock::job_time;
 use crate::jobs::images;
 use crate::jobs::open::{case_of_paths, load_image};
-use crate::jobs::part_set::PartSet;
+use crate::jobs::part_set::{PartSet, warn_of_absent};
 use crate::jobs::rebuild::{IntegrityChoice, Written};
 use crate::jobs::target::{Placement, Target};
 use crate::transfer::mount::{
@@ -52,12 +52,14 @@ pub(super) fn serve(
     let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
     // A path on a disc image or a server has no other form; what is wrong with it is said when it is opened.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut source = open(cx, &path, options)?;
+    let (mut source, missing_parts) = open(cx, &path, options)?;
     let wims = source.wims();
     let main = Arc::clone(wims.first().ok_or_else(|| Error::not_found("there is no file to mount"))?);
     let image = images::choose_one(&main, text)?;
     let tree = load_image(&main, image, cx)?;
     let reader = Arc::new(RandomReader::new(wims, cx.memory_bytes() / CACHE_SHARE));
+    let has = |digest: &Sha1Digest| reader.size(digest).is_some();
+    warn_of_absent(cx, main.name(), &tree, &has, missing_parts);
     job_time()?;
     let settings = settings(&path, &mountpoint, options, cx.threads());
     let files = Arc::new(Mutex::new(MountedFiles::new(tree, reader, settings.clone())?));
@@ -102,10 +104,13 @@ fn next_request(requests: &Receiver<CommitOptions>) -> std::result::Result<Optio
     }
 }
 
-fn open(cx: &Context<'_>, path: &Path, options: &MountOptions) -> Result<Source> {
+/// Opens the file; with it a sentence with the parts of its set that were not found.
+fn open(cx: &Context<'_>, path: &Path, options: &MountOptions) -> Result<(Source, Option<String>)> {
     if options.access == MountAccess::ReadOnly {
-        let PartSet { wim, others, .. } = PartSet::open(path, &options.refs, options.check, cx)?;
-        return Ok(Source::Shared(std::iter::once(wim).chain(others).map(Arc::new).collect()));
+        let set = PartSet::open(path, &options.refs, options.check, cx)?;
+        let missing = set.missing_parts();
+        let wims = std::iter::once(set.wim).chain(set.others).map(Arc::new).collect();
+        return Ok((Source::Shared(wims), missing));
     }
     if !options.refs.is_empty() {
         return Err(Error::invalid_input(
@@ -116,7 +121,7 @@ fn open(cx: &Context<'_>, path: &Path, options: &MountOptions) -> Result<Source>
     }
     let Target { wim, file } = Target::open(path, options.check, cx)?;
     let bytes = file.source();
-    Ok(Source::Locked { wim: Arc::new(wim), file: Some(file), bytes })
+    Ok((Source::Locked { wim: Arc::new(wim), file: Some(file), bytes }, None))
 }
 
 fn settings(path: &Path, mountpoint: &Path, options: &MountOptions, threads: usize) -> MountSettings {

@@ -292,7 +292,7 @@ impl WimJob<'_, '_> {
             xml.set_time("LASTMODIFICATIONTIME", self.time);
             let references = resolved.tree.blob_references();
             let metadata = NewMetadata::new(store(&resolved.tree));
-            let new = NewImage { metadata, xml, references };
+            let new = NewImage::new(metadata, xml, references);
             self.edited.push(EditedImage { image, new, contents: resolved.contents });
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The command language of `wim update`: add, delete and rename, a command a line (wimupdate(1)).
 //!
-//! Words are quoted as in source lists; options may stand anywhere behind the command's name. Nothing is done here: a
-//! mistake anywhere is found before anything is.
+//! Words are quoted as in source lists; options may stand anywhere behind the command's name, whose case does not matter.
+//! Nothing is done here: a mistake anywhere is found before anything is.
 
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ pub struct DeleteSwitches {
     pub recursive: bool,
 }
 
-/// Reads the commands of `text`, a line each; empty lines and those that begin with `#` are none.
+/// Reads the commands of `text`, a line each; empty lines and those that begin with `#` or `;` are none.
 ///
 /// # Errors
 /// `Format` with the line for an unknown command or option, and for a wrong number of words.
@@ -85,7 +85,7 @@ fn command(name: &str, rest: &[String]) -> Result<UpdateCommand> {
     }
     let wrong = |message: String| Err(Error::new(ErrorKind::Format, message));
     let unknown = |option: &str| wrong(format!("{name} has no option {option}"));
-    match (name, operands.as_slice()) {
+    match (name.to_ascii_lowercase().as_str(), operands.as_slice()) {
         ("add", [source, target]) => {
             let mut switches = AddSwitches::default();
             for option in options {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn commands_have_options_anywhere_and_quotes() {
-        let text = "# comment\n\nadd 'my dir' /dir --no-replace\n  delete --force \"/a b\" --recursive\n\
+        let text = "# comment\n; more\n\nADD 'my dir' /dir --no-replace\n  Delete --force \"/a b\" --recursive\n\
                     rename /old -- --new\nadd --dereference a b\n";
         let commands = parse(text).unwrap();
         assert_eq!(

@@ -55,10 +55,15 @@ pub(in crate::transfer) fn of_reparse_point(
     }
 }
 
-/// With the separators of the host.
+/// With the separators of the host. Unix may have a backslash in a name, which capturing made a slash; both turn.
 fn turned(name: &[u16], rules: NameRules) -> Vec<u16> {
-    let separator = if rules == NameRules::Unix { u16::from(b'/') } else { BACKSLASH };
-    name.iter().map(|&unit| if unit == BACKSLASH { separator } else { unit }).collect()
+    const SLASH: u16 = b'/' as u16;
+    let turn = |unit: u16| match unit {
+        BACKSLASH if rules == NameRules::Unix => SLASH,
+        SLASH if rules == NameRules::Unix => BACKSLASH,
+        other => other,
+    };
+    name.iter().map(|&unit| turn(unit)).collect()
 }
 
 fn is_letter(unit: u16) -> bool {
@@ -88,6 +93,8 @@ mod tests {
         let unix = |name, relative, flags, root| text(name, relative, flags, root, NameRules::Unix);
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(unix("..\\a\\b", true, 1, None), some("../a/b"));
+        assert_eq!(unix("a/b\\c", true, 1, None), some("a\\b/c"));
+        assert_eq!(unix("\\??\\C:\\/a/b", false, 1, None), some("/\\a\\b"));
         assert_eq!(unix("\\??\\C:\\Users", false, 1, Some("/t")), some("/Users"));
         assert_eq!(unix("\\??\\C:\\Users", false, 0, Some("/t")), some("/t/Users"));
         assert_eq!(unix("\\??\\C:\\Users", false, 0, None), some("/Users"));

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 
 use super::host::{Host, LinkKind, NewFile, RestoredUnix};
 use super::ntfs::{At, NtfsTarget, streams_by_digest};
@@ -21,6 +22,8 @@ use crate::transfer::read::BlobPiece;
 
 /// Zeros of a sparse file are left out in blocks of this many bytes.
 const HOLE_BYTES: usize = 64 << 10;
+/// Bytes of a file that are copied between two looks at whether the job is cancelled.
+const COPY_BYTES: u64 = 64 << 20;
 
 pub(super) struct Writer<'a, 'c, H: Host> {
     cx: &'a Context<'c>,
@@ -123,7 +126,7 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         let spot = self.plan.files[from].spots[0];
         let mut source = self.host.reopen(spot.directory, &self.name(spot))?;
         let mut new = self.create(to, size)?;
-        std::io::copy(&mut source, new.file()).map_err(|e| self.cannot_write(e, to))?;
+        self.copy_bytes(&mut source, new.file(), self.plan.files[to].spots[0].node)?;
         self.finish_file(new, to, size)
     }
 
@@ -174,9 +177,12 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
     fn copy_name(&mut self, from: (Spot, &OsStr), to: (Spot, &OsStr), size: u64) -> Result<()> {
         let mut source = self.host.reopen(from.0.directory, from.1)?;
         let mut new = self.host.create(to.0.directory, to.1)?;
-        std::io::copy(&mut source, new.file())
-            .map_err(|e| Error::new(ErrorKind::Io, format!("cannot write: {e}")))?;
+        self.copy_bytes(&mut source, new.file(), to.0.node)?;
         let inode = self.tree.inode_of(to.0.node);
+        if inode.attributes & SPARSE != 0 {
+            // As in `finish_file`.
+            new.file().set_len(size).map_err(|e| cannot_write(self.tree, e, to.0.node))?;
+        }
         if let Some(unix) = self.restored(inode) {
             let done = new.restore_unix(&unix);
             self.note_unix(done)?;
@@ -184,6 +190,15 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         new.finish(self.attributes(inode), inode.times)?;
         self.report.files += 1;
         self.report.bytes = self.report.bytes.saturating_add(size);
+        Ok(())
+    }
+
+    /// Copies all of `source` to the end of `new`, the file of `node`.
+    fn copy_bytes(&self, source: &mut File, new: &mut File, node: NodeId) -> Result<()> {
+        let is_sparse = self.tree.inode_of(node).attributes & SPARSE != 0;
+        while copy_step(source, new, is_sparse).map_err(|e| cannot_write(self.tree, e, node))? {
+            self.cx.cancel.check()?;
+        }
         Ok(())
     }
 
@@ -424,10 +439,7 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
     }
 
     fn cannot_write(&self, error: std::io::Error, file: usize) -> Error {
-        let path = self.tree.path_of(self.plan.files[file].spots[0].node);
-        Error::new(ErrorKind::Io, format!("cannot write: {error}"))
-            .at(Place::Path(path.to_string()))
-            .with_source(error)
+        cannot_write(self.tree, error, self.plan.files[file].spots[0].node)
     }
 
     /// The error with the path in the image that it is about.
@@ -450,8 +462,26 @@ pub(super) fn blame(tree: &Tree, error: Error, node: NodeId) -> Error {
     }
 }
 
+fn cannot_write(tree: &Tree, error: std::io::Error, node: NodeId) -> Error {
+    Error::new(ErrorKind::Io, format!("cannot write: {error}"))
+        .at(Place::Path(tree.path_of(node).to_string()))
+        .with_source(error)
+}
+
+/// Copies the next bytes of `source` to `file`; false when there are none.
+fn copy_step(source: &mut File, file: &mut File, is_sparse: bool) -> std::io::Result<bool> {
+    if !is_sparse {
+        // The system copies by itself where it can.
+        return Ok(std::io::copy(&mut source.take(COPY_BYTES), file)? > 0);
+    }
+    let mut bytes = Vec::new();
+    source.take(16 * HOLE_BYTES as u64).read_to_end(&mut bytes)?;
+    write_piece(file, &bytes, is_sparse)?;
+    Ok(!bytes.is_empty())
+}
+
 /// Writes at the end of `file`; of a sparse file, blocks of zeros are left out.
-fn write_piece(file: &mut std::fs::File, bytes: &[u8], is_sparse: bool) -> std::io::Result<()> {
+fn write_piece(file: &mut File, bytes: &[u8], is_sparse: bool) -> std::io::Result<()> {
     if !is_sparse {
         return file.write_all(bytes);
     }
@@ -463,4 +493,38 @@ fn write_piece(file: &mut std::fs::File, bytes: &[u8], is_sparse: bool) -> std::
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_keep_holes_and_come_in_steps() {
+        let mut bytes = vec![0; 40 * HOLE_BYTES + 5];
+        bytes[20 * HOLE_BYTES] = 7;
+        for is_sparse in [false, true] {
+            let mut source = tempfile::tempfile().unwrap();
+            source.write_all(&bytes).unwrap();
+            source.seek(SeekFrom::Start(0)).unwrap();
+            let mut copy = tempfile::tempfile().unwrap();
+            let mut steps = 0;
+            while copy_step(&mut source, &mut copy, is_sparse).unwrap() {
+                steps += 1;
+            }
+            // Sparse files come in smaller steps.
+            assert_eq!(steps, if is_sparse { 3 } else { 1 });
+            copy.set_len(bytes.len() as u64).unwrap();
+            #[cfg(target_os = "linux")]
+            if is_sparse {
+                use std::os::unix::fs::MetadataExt;
+                let blocks = copy.metadata().unwrap().blocks();
+                assert!(blocks * 512 < 4 * HOLE_BYTES as u64, "{blocks}");
+            }
+            let mut read = Vec::new();
+            copy.seek(SeekFrom::Start(0)).unwrap();
+            copy.read_to_end(&mut read).unwrap();
+            assert!(read == bytes);
+        }
+    }
 }

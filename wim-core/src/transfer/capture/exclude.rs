@@ -63,15 +63,16 @@ impl Exclusions {
     /// What wimlib leaves out when nothing else is said: paging files, recycle bins, volume bookkeeping.
     #[must_use]
     pub fn default_config(case: Case) -> Self {
-        Self::parse(DEFAULT, case).expect("the default configuration is well-formed, as a test shows")
+        Self::parse(DEFAULT, case, &mut drop)
+            .expect("the default configuration is well-formed, as a test shows")
     }
 
-    /// Parses the text of a configuration file.
+    /// Parses the text of a configuration file. Unknown sections and lines before the first section are passed over as wimlib
+    /// does; they go to `warn` with their line.
     ///
     /// # Errors
-    /// `Format`, with the line, for an unknown section, a pattern outside a section, or a relative pattern with a
-    /// separator in it.
-    pub fn parse(text: &str, case: Case) -> Result<Self> {
+    /// `Format`, with the line, for a relative pattern with a separator in it.
+    pub fn parse(text: &str, case: Case, warn: &mut dyn FnMut(Error)) -> Result<Self> {
         #[derive(Clone, Copy)]
         enum Section {
             Outside,
@@ -83,7 +84,7 @@ impl Exclusions {
         let mut section = Section::Outside;
         for (line, number) in text.trim_start_matches('\u{FEFF}').lines().zip(1u32..) {
             let wrong = |message: String| {
-                Err(Error::new(ErrorKind::Format, message).at(Place::Line { line: number, column: 0 }))
+                Error::new(ErrorKind::Format, message).at(Place::Line { line: number, column: 0 })
             };
             let line = line.trim();
             if line.is_empty() || line.starts_with(['#', ';']) {
@@ -97,12 +98,20 @@ impl Exclusions {
                     | "compressionexclusionlist"
                     | "compressionfolderlist"
                     | "alignmentlist" => Section::Ignored,
-                    _ => return wrong(format!("unknown section [{name}]")),
+                    _ => {
+                        let remedy = "its lines mean nothing here; sections are [ExclusionList] and [ExclusionException]";
+                        warn(wrong(format!("unknown section [{name}]")).remedy(remedy));
+                        Section::Ignored
+                    }
                 };
                 continue;
             }
             let list = match section {
-                Section::Outside => return wrong("a pattern before the first section".to_owned()),
+                Section::Outside => {
+                    let remedy = "it means nothing; put [ExclusionList] before it to leave out what it fits";
+                    warn(wrong("a line before the first section".to_owned()).remedy(remedy));
+                    continue;
+                }
                 Section::Ignored => continue,
                 Section::Excluded => &mut out.excluded,
                 Section::Kept => &mut out.kept,
@@ -110,9 +119,9 @@ impl Exclusions {
             match pattern(unquote(line), case) {
                 Some(pattern) => list.push(pattern),
                 None => {
-                    return wrong(format!(
+                    return Err(wrong(format!(
                         "{line:?} is neither a name nor a path: begin it with a separator to count from the root"
-                    ));
+                    )));
                 }
             }
         }
@@ -148,7 +157,9 @@ impl Exclusions {
     }
 }
 
-fn unquote(line: &str) -> &str {
+/// A line of a list without the quotes around it, if both are there.
+#[must_use]
+pub fn unquote(line: &str) -> &str {
     let quoted = |quote| line.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
     quoted('"').or_else(|| quoted('\'')).unwrap_or(line)
 }
@@ -192,7 +203,7 @@ mod tests {
     #[test]
     fn exceptions_win_and_are_looked_for_below_what_is_left_out() {
         let text = "; comment\n[exclusionlist]\n*.tmp\n\"\\dir with space\"\nC:\\dir\n\n[ExclusionException]\nkeep.tmp\n\\dir\\sub\\file\n";
-        let config = Exclusions::parse(text, Case::Ignored).unwrap();
+        let config = Exclusions::parse(text, Case::Ignored, &mut drop).unwrap();
         for (path, wanted) in [
             ("\\a\\x.TMP", Verdict::Exclude),
             ("\\a\\keep.tmp", Verdict::Keep),
@@ -211,15 +222,16 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused_with_their_line() {
-        for (text, line) in [
-            ("\\x\n", 1),
-            ("[ExclusionList]\na/b\n", 2),
-            ("\n[Nonsense]\n", 2),
-            ("[ExclusionList]\n\\..\n", 2),
-        ] {
-            let error = Exclusions::parse(text, Case::Matters).unwrap_err();
+        for (text, line) in [("[ExclusionList]\na/b\n", 2), ("[ExclusionList]\n\\..\n", 2)] {
+            let error = Exclusions::parse(text, Case::Matters, &mut drop).unwrap_err();
             assert_eq!(error.place(), &Place::Line { line, column: 0 }, "{text}");
         }
-        assert!(Exclusions::parse("[CompressionExclusionList]\n*.mp3\n", Case::Matters).is_ok());
+        let mut warnings = Vec::new();
+        let text = "\\x\n[CompressionExclusionList]\n*.mp3\n[Nonsense]\na/b\n[ExclusionList]\n\\y\n";
+        let config = Exclusions::parse(text, Case::Matters, &mut |warning| warnings.push(warning)).unwrap();
+        let lines: Vec<_> = warnings.iter().map(Error::place).collect();
+        assert_eq!(lines, [1, 4].map(|line| Place::Line { line, column: 0 }).iter().collect::<Vec<_>>());
+        assert_eq!(verdict(&config, "\\x"), Verdict::Keep);
+        assert_eq!(verdict(&config, "\\y"), Verdict::Exclude);
     }
 }

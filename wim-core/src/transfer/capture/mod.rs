@@ -14,7 +14,7 @@ mod ntfs;
 pub(super) mod scan;
 mod side_file;
 
-pub use exclude::{Exclusions, Verdict};
+pub use exclude::{Exclusions, Verdict, unquote};
 pub use side_file::{Metadata, side_file_path};
 
 use std::collections::HashMap;

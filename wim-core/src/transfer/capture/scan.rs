@@ -345,11 +345,18 @@ impl Scanner<'_> {
     }
 }
 
-/// The reparse names of a link: as it is but for separators, or from the root of drive C when it is absolute.
+/// The reparse names of a link: as it is but for separators, or from the root of drive C when it is absolute. On Unix a
+/// backslash, which is a letter there, becomes a slash, as in wimlib; applying turns it back.
 pub(in crate::transfer) fn link_target(text: &WimString, is_absolute: bool) -> LinkTarget {
     const SLASH: u16 = b'/' as u16;
     const BACKSLASH: u16 = b'\\' as u16;
-    let text: Vec<u16> = text.iter().map(|&unit| if unit == SLASH { BACKSLASH } else { unit }).collect();
+    let has_slash = text.contains(&SLASH);
+    let turned = |unit: u16| match unit {
+        SLASH => BACKSLASH,
+        BACKSLASH if cfg!(unix) => SLASH,
+        other => other,
+    };
+    let text: Vec<u16> = text.iter().map(|&unit| turned(unit)).collect();
     if !is_absolute {
         let name = WimString::from(text);
         return LinkTarget { substitute: name.clone(), print: name, is_relative: true };
@@ -357,7 +364,7 @@ pub(in crate::transfer) fn link_target(text: &WimString, is_absolute: bool) -> L
     // The rest of a fixed target has no separator before it, that of another has one.
     let start = text.iter().position(|&unit| unit != BACKSLASH).unwrap_or(text.len());
     let rest = &text[start..];
-    let separator: &[u16] = if rest.is_empty() { &[] } else { &[BACKSLASH] };
+    let separator: &[u16] = if rest.is_empty() && !has_slash { &[] } else { &[BACKSLASH] };
     let drive = [u16::from(b'C'), u16::from(b':')];
     let print: Vec<u16> = [&drive, separator, rest].concat();
     let substitute = ["\\??\\".encode_utf16().collect(), print.clone()].concat();
@@ -375,6 +382,13 @@ mod tests {
         assert_eq!(absolute("/etc/passwd"), ("\\??\\C:\\etc\\passwd".into(), "C:\\etc\\passwd".into()));
         assert_eq!(absolute("dir/f"), ("\\??\\C:\\dir\\f".into(), "C:\\dir\\f".into()));
         assert_eq!(absolute(""), ("\\??\\C:".into(), "C:".into()));
+        assert_eq!(absolute("/"), ("\\??\\C:\\".into(), "C:\\".into()));
+        #[cfg(unix)]
+        {
+            let (name, print) = text(&link_target(&"a\\b/c".into(), false));
+            assert_eq!((name.as_str(), print.as_str()), ("a/b\\c", "a/b\\c"));
+            assert_eq!(absolute("/\\a\\b"), ("\\??\\C:\\/a/b".into(), "C:\\/a/b".into()));
+        }
         let relative = link_target(&"sub/../f".into(), false);
         assert_eq!((text(&relative).0.as_str(), relative.is_relative), ("sub\\..\\f", true));
     }

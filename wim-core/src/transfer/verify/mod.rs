@@ -3,10 +3,12 @@
 //! Integrity table, tables, metadata and names, references between images and blobs, and the digest of every blob. Nothing
 //! stops at the first finding; only an unreadable header or lookup table, or a failing disk, is an error.
 
+mod names;
 mod written;
 
 pub use written::verify_written;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use super::integrity::damaged_slices;
@@ -14,7 +16,7 @@ use super::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Place, Result, Sha1Digest, Stage};
 use crate::formats::wim::{BlobEntry, WimFile};
 use crate::image::load::load_with_findings;
-use crate::image::{ImageCounts, StreamKind, Tree};
+use crate::image::{StreamKind, Tree};
 
 /// Longest path in a finding, in bytes.
 const PATH_BYTES: usize = 512;
@@ -22,6 +24,8 @@ const PATH_BYTES: usize = 512;
 const MAX_PATHS: usize = 3;
 /// Most findings of one kind that are listed one by one.
 const MAX_LISTED: usize = 1000;
+/// Most remarks of one kind that are listed one by one; a file whose images were deleted has thousands of unused blobs.
+const MAX_REMARKS: usize = 100;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,6 +145,12 @@ pub fn verify_set(
     Ok(VerifyReport { findings, images: wim.image_count(), blobs, bytes, integrity })
 }
 
+/// A remark about the lookup table.
+fn table_remark(message: String) -> Error {
+    Error::new(ErrorKind::Format, message)
+        .remedy("nothing is lost; wim optimize rewrites the file without such entries and with right counts")
+}
+
 struct Check<'w> {
     /// The file that is looked at: the one with the images, then the other parts.
     wim: &'w WimFile,
@@ -220,6 +230,7 @@ impl Check<'_> {
                 let total = self.references.entry(digest).or_default();
                 *total = total.saturating_add(count);
             }
+            self.names(image, &tree);
             self.counts(image, &tree);
             cx.progress.advance(1);
         }
@@ -233,17 +244,49 @@ impl Check<'_> {
         else {
             return;
         };
-        let size_of = |digest: &Sha1Digest| self.find(digest).map_or(0, |entry| entry.header.size);
-        let ImageCounts { directories, files, total_bytes, .. } = tree.counts(&size_of);
-        // Microsoft's own files count directories a little differently, so that number is not compared.
-        let _ = directories;
-        let compared = [("FILECOUNT", files), ("TOTALBYTES", total_bytes)]
-            .map(|(name, actual)| (name, actual, xml.count(name)));
-        for (name, actual, stated) in compared {
-            if let Some(stated) = stated.filter(|&stated| stated != actual) {
-                let message = format!("the XML data says {name} {stated}, the image has {actual}");
-                self.add(Severity::Remark, Some(image), Error::new(ErrorKind::Format, message));
+        // Sizes of blobs that lie in another file are not known, and a sum without them would accuse the XML.
+        let is_complete = Cell::new(true);
+        let size_of = |digest: &Sha1Digest| match self.find(digest) {
+            Some(entry) => entry.header.size,
+            None => {
+                is_complete.set(false);
+                0
             }
+        };
+        let counts = tree.counts(&size_of);
+        let numbers = [
+            ("DIRCOUNT", counts.directories, true),
+            ("FILECOUNT", counts.files, true),
+            ("TOTALBYTES", counts.total_bytes, is_complete.get()),
+            ("HARDLINKBYTES", counts.hard_link_bytes, is_complete.get()),
+        ];
+        for (name, actual, _) in numbers.into_iter().filter(|(_, _, is_known)| *is_known) {
+            // Some of Microsoft's programs do not count the root.
+            let fits = |stated: u64| stated == actual || name == "DIRCOUNT" && stated + 1 == actual;
+            if let Some(stated) = xml.count(name).filter(|&stated| !fits(stated)) {
+                let message = format!("the XML data says {name} {stated}, the image has {actual}");
+                let error = Error::new(ErrorKind::Format, message)
+                    .remedy("nothing is lost; any change with wim update counts anew");
+                self.add(Severity::Remark, Some(image), error);
+            }
+        }
+    }
+
+    /// Names that Windows refuses or does not tell apart.
+    fn names(&mut self, image: ImageIndex, tree: &Tree) {
+        let mut count = 0;
+        names::odd_names(tree, &mut |remark| {
+            count += 1;
+            if count <= MAX_REMARKS {
+                self.add(Severity::Remark, Some(image), remark);
+            }
+        });
+        if count > MAX_REMARKS {
+            let message =
+                format!("{} more names that Windows refuses or does not tell apart", count - MAX_REMARKS);
+            let error = Error::new(ErrorKind::Unsupported, message)
+                .remedy("rename what is listed with wim update and verify again");
+            self.add(Severity::Remark, Some(image), error);
         }
     }
 
@@ -263,7 +306,9 @@ impl Check<'_> {
         }
         if absent.len() > MAX_LISTED {
             let message = format!("{} more parts are missing", absent.len() - MAX_LISTED);
-            self.add(Severity::Damage, None, Error::not_found(message));
+            let error =
+                Error::not_found(message).remedy("put them beside the others, or name them with --ref");
+            self.add(Severity::Damage, None, error);
         }
         let mut missing: Vec<_> =
             self.references.keys().filter(|digest| self.find(digest).is_none()).copied().collect();
@@ -273,33 +318,43 @@ impl Check<'_> {
         }
         if missing.len() > MAX_LISTED {
             let message = format!("{} more blobs are not in the file", missing.len() - MAX_LISTED);
-            self.add(Severity::Damage, None, Error::not_found(message));
+            let remedy = "get the file again from its source, or name the base of a delta with --ref";
+            self.add(Severity::Damage, None, Error::not_found(message).remedy(remedy));
         }
     }
 
     /// Unused blobs, wrong reference counts, overlapping resources.
     fn table(&mut self) {
-        let table = self.wim.table();
-        let unused =
-            table.blobs().iter().filter(|entry| !self.references.contains_key(&entry.digest)).count();
-        let miscounted = |entry: &&BlobEntry| {
-            self.references.get(&entry.digest).is_some_and(|&count| count != entry.reference_count)
-        };
-        let miscounted = table.blobs().iter().filter(miscounted).count();
-        let mut remark = |count: usize, message: String| {
-            if count > 0 {
+        let wim = self.wim;
+        let (mut unused, mut miscounted) = (0, 0);
+        for entry in wim.table().blobs() {
+            let (count, message) = match self.references.get(&entry.digest) {
+                None => (&mut unused, format!("{} bytes that no image refers to", entry.header.size)),
+                Some(&references) if references != entry.reference_count => (
+                    &mut miscounted,
+                    format!(
+                        "the lookup table counts {} references to it, the images have {references}",
+                        entry.reference_count
+                    ),
+                ),
+                Some(_) => continue,
+            };
+            *count += 1;
+            if *count <= MAX_REMARKS {
+                self.add(Severity::Remark, None, table_remark(message).at(Place::Blob(entry.digest)));
+            }
+        }
+        let mut more = |count: usize, what: &str| {
+            if count > MAX_REMARKS {
                 self.add(
                     Severity::Remark,
                     None,
-                    Error::new(ErrorKind::Format, message).remedy("wim optimize rewrites the file"),
+                    table_remark(format!("{} more blobs {what}", count - MAX_REMARKS)),
                 );
             }
         };
-        remark(unused, format!("{unused} blobs are in the file, but no image refers to them"));
-        remark(
-            miscounted,
-            format!("{miscounted} blobs have another reference count than the images give them"),
-        );
+        more(unused, "are in the file, but no image refers to them");
+        more(miscounted, "have another reference count than the images give them");
         self.overlaps();
     }
 
@@ -314,7 +369,8 @@ impl Check<'_> {
             spans.windows(2).filter(|pair| pair[1].0 < pair[0].1).map(|pair| pair[1]).collect();
         for (offset, _, digest) in overlapping.into_iter().take(MAX_LISTED) {
             let error =
-                Error::format("lookup table", "offset", offset, "the resource overlaps the one before it");
+                Error::format("lookup table", "offset", offset, "the resource overlaps the one before it")
+                    .remedy("get the file again from its source");
             self.add(Severity::Damage, None, error.at(Place::Blob(digest)));
         }
     }
@@ -340,13 +396,15 @@ impl Check<'_> {
         Ok((inputs.len(), read_bytes))
     }
 
-    /// Names the files behind damaged and missing blobs.
+    /// Names the files behind damaged, missing and miscounted blobs.
     fn find_paths(&mut self, cx: &Context<'_>) -> Result<()> {
         let blob_of = |finding: &VerifyFinding| match finding.error.place() {
             Place::Blob(digest) => Some(*digest),
             _ => None,
         };
-        let wanted: HashSet<_> = self.findings.iter().filter_map(blob_of).collect();
+        let mut wanted: HashSet<_> = self.findings.iter().filter_map(blob_of).collect();
+        // What no image refers to has no path.
+        wanted.retain(|digest| self.references.contains_key(digest));
         if wanted.is_empty() {
             return Ok(());
         }

@@ -38,7 +38,8 @@ pub fn append(cx: &Context<'_>, wim: NewWim<'_>, base: &WimFile, file: &mut dyn 
     let mut plan = Plan::new(&wim, Some(base))?;
     cx.progress.start(Stage::Writing, plan.total_bytes());
     let mut header = base.header().clone();
-    header.flags = HeaderFlags(header.flags.0 | wim.flags.0 & HeaderFlags::RP_FIX);
+    // A file of one part is no set, whatever the program that made it says.
+    header.flags = HeaderFlags(header.flags.0 & !HeaderFlags::SPANNED | wim.flags.0 & HeaderFlags::RP_FIX);
     header.image_count = u32::try_from(wim.images.len()).unwrap_or(u32::MAX);
     if let Some(guid) = wim.guid {
         header.guid = guid;

@@ -21,7 +21,7 @@ pub use copy::{CopiedBlock, CopyChecksums};
 pub use order::SolidOrder;
 pub use solid::{Packing, SolidPacking};
 pub use split::{PartContents, plan_parts, write_part};
-pub use split_solid::{PartGoal, RepackedPart, split_repacked};
+pub use split_solid::{PartFiles, PartGoal, RepackedPart, split_repacked};
 
 use std::collections::{HashMap, HashSet};
 
@@ -77,8 +77,29 @@ pub struct NewImage<'a> {
     pub metadata: NewMetadata<'a>,
     /// Its XML, counts included.
     pub xml: ImageXml,
-    /// References to each blob, counted once for every name.
+    /// References to each blob that must be in the file, counted once for every name.
     pub references: HashMap<Sha1Digest, u32>,
+    /// References to blobs that other files have, the bases of a delta: they need not be found, and count when the blob is
+    /// in the file for the sake of another image.
+    pub elsewhere: HashMap<Sha1Digest, u32>,
+}
+
+impl<'a> NewImage<'a> {
+    /// An image whose blobs must all be in the file.
+    #[must_use]
+    pub fn new(metadata: NewMetadata<'a>, xml: ImageXml, references: HashMap<Sha1Digest, u32>) -> Self {
+        Self { metadata, xml, references, elsewhere: HashMap::new() }
+    }
+
+    /// Leaves the blobs that `is_elsewhere` out of what must be in the file.
+    pub fn leave_elsewhere(&mut self, is_elsewhere: impl Fn(&Sha1Digest) -> bool) {
+        self.elsewhere.extend(self.references.extract_if(|digest, _| is_elsewhere(digest)));
+    }
+
+    /// Wants all blobs in the file again.
+    pub fn want_everything(&mut self) {
+        self.references.extend(self.elsewhere.drain());
+    }
 }
 
 /// The metadata of an image.
@@ -189,6 +210,11 @@ impl<'a> Plan<'a> {
         for image in &wim.images {
             for (&digest, &count) in &image.references {
                 let total = references.entry(digest).or_default();
+                *total = total.saturating_add(count);
+            }
+        }
+        for (digest, &count) in wim.images.iter().flat_map(|image| &image.elsewhere) {
+            if let Some(total) = references.get_mut(digest) {
                 *total = total.saturating_add(count);
             }
         }
@@ -356,14 +382,12 @@ fn is_copied(wim: &NewWim<'_>, source: &WimFile) -> bool {
 }
 
 fn first_header(wim: &NewWim<'_>) -> WimHeader {
-    let type_bits = match (wim.format.compression(), wim.format.chunk_size().bytes()) {
-        (Compression::None, _) => 0,
-        (Compression::Xpress, 32768) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_XPRESS,
-        (Compression::Xpress, _) => {
-            HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_XPRESS | HeaderFlags::COMPRESS_XPRESS_2
-        }
-        (Compression::Lzx, _) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZX,
-        (Compression::Lzms, _) => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZMS,
+    let type_bits = match wim.format.compression() {
+        Compression::None => 0,
+        // DISM and wimlib say no more for other chunk sizes than 32 KiB; with COMPRESS_XPRESS_2 7-Zip refuses the file.
+        Compression::Xpress => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_XPRESS,
+        Compression::Lzx => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZX,
+        Compression::Lzms => HeaderFlags::COMPRESSION | HeaderFlags::COMPRESS_LZMS,
     };
     let is_compressed = wim.format.compression() != Compression::None;
     WimHeader {

@@ -7,7 +7,7 @@
 use super::copy::{CopyChecksums, copy_resources};
 use super::output::Output;
 use super::{Integrity, append_raw_resource, integrity_bytes};
-use crate::base::{Context, Error, PartNumber, Result, Stage, WriteAt};
+use crate::base::{Context, Error, ImageIndex, PartNumber, Result, Stage, WriteAt};
 use crate::formats::wim::integrity::SLICE_BYTES;
 use crate::formats::wim::{BlobEntry, HeaderFlags, ResourceHeader, WimFile, WimHeader, WimLayout};
 
@@ -112,6 +112,7 @@ pub fn write_part(
             (entry.header, entry.part) = (header, number.number());
         }
     })?;
+    set_total(&mut header, total, boot_of(wim, &entries));
     append_part_tables(cx, wim, &entries, integrity, &mut header, &mut output)?;
     match layout {
         WimLayout::Standard => output.patch(&header.to_bytes(), 0)?,
@@ -123,10 +124,28 @@ pub fn write_part(
 /// The header of a part, but for its tables.
 pub(super) fn part_header(wim: &WimFile, number: PartNumber, total: u16) -> WimHeader {
     let mut header = wim.header().clone();
-    header.flags.0 = header.flags.0 & !HeaderFlags::WRITE_IN_PROGRESS | HeaderFlags::SPANNED;
-    (header.part, header.total_parts) = (number, total);
+    header.flags.0 &= !(HeaderFlags::WRITE_IN_PROGRESS | HeaderFlags::SPANNED);
+    header.part = number;
     (header.boot_index, header.boot_metadata) = (0, ResourceHeader::default());
+    set_total(&mut header, total, None);
     header
+}
+
+/// What a header says of the whole set. A set of one part is no set; only such a file can be booted, and `boot` is the image
+/// and its metadata.
+pub(super) fn set_total(header: &mut WimHeader, total: u16, boot: Option<(ImageIndex, ResourceHeader)>) {
+    header.total_parts = total;
+    if total > 1 {
+        header.flags.0 |= HeaderFlags::SPANNED;
+    } else if let Some((image, metadata)) = boot {
+        (header.boot_index, header.boot_metadata) = (image.number(), metadata);
+    }
+}
+
+/// The bootable image of `wim`, whose metadata is the first of `entries` as they were written.
+pub(super) fn boot_of(wim: &WimFile, entries: &[BlobEntry]) -> Option<(ImageIndex, ResourceHeader)> {
+    let image = wim.boot_index()?;
+    Some((image, entries.get(image.position())?.header))
 }
 
 /// Lookup table, XML and integrity table of a part, for its `header`, which is to be written.

@@ -8,9 +8,9 @@ use super::Integrity;
 use super::copy::{CopyChecksums, copy_resources};
 use super::encode::encode_blobs;
 use super::output::Output;
-use super::split::{MAX_PARTS, append_part_tables, part_bytes, part_header};
+use super::split::{MAX_PARTS, append_part_tables, boot_of, part_bytes, part_header, set_total};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Context, Error, PartNumber, Result, Stage, WriteAt};
+use crate::base::{Context, Error, ImageIndex, PartNumber, Result, Stage, WriteAt};
 use crate::formats::wim::{BlobEntry, Compression, ResourceHeader, WimFile, WimHeader, WimVersion};
 use crate::transfer::read::{BlobInput, sort_by_offset};
 use lz_kit::Level;
@@ -36,16 +36,37 @@ pub struct RepackedPart {
     pub resources: usize,
 }
 
-/// Makes part after part of `wim`, each in the empty file that `next_file` gives for it.
+/// Where the parts go.
+pub trait PartFiles {
+    /// An empty file for the next part.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn begin(&mut self, number: PartNumber) -> Result<Box<dyn WriteAt>>;
+
+    /// Takes note that a part is there but for its header; the file that [`Self::begin`] gave has been dropped.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn end(&mut self, number: PartNumber) -> Result<()>;
+
+    /// Puts the header at the start of a part that has ended.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn set_header(&mut self, number: PartNumber, header: &[u8]) -> Result<()>;
+}
+
+/// Makes part after part of `wim` in `files`. At most two of them are being written at a time.
 ///
 /// # Errors
-/// `Limit` for more than 65,535 parts, what `next_file` gives, what reading and writing give; the files are then worthless.
+/// `Limit` for more than 65,535 parts, what `files` gives, what reading and writing give; the files are then worthless.
 pub fn split_repacked<'o>(
     cx: &Context<'_>,
     wim: &'o WimFile,
     goal: PartGoal,
     integrity: Integrity,
-    next_file: &'o mut dyn FnMut(PartNumber) -> Result<Box<dyn WriteAt>>,
+    files: &'o mut dyn PartFiles,
 ) -> Result<Vec<RepackedPart>> {
     let blobs = || wim.table().blobs().iter();
     let mut inputs: Vec<_> = blobs().map(|&entry| BlobInput::resource(wim, entry)).collect();
@@ -53,10 +74,20 @@ pub fn split_repacked<'o>(
     blobs().try_for_each(|entry| wim.check(entry)).map_err(|e| e.in_file(wim.name()))?;
     let total = inputs.iter().fold(0u64, |sum, input| sum.saturating_add(input.size));
     cx.progress.start(Stage::Writing, total);
-    let mut first = Output::owning(next_file(PartNumber::FIRST)?);
+    let mut first = Output::owning(files.begin(PartNumber::FIRST)?);
     first.reserve(WimHeader::BYTES as u64)?;
-    let mut parts =
-        Parts { cx, wim, goal, integrity, total, next_file, seen: 0, entries: Vec::new(), done: Vec::new() };
+    let mut parts = Parts {
+        cx,
+        wim,
+        goal,
+        integrity,
+        total,
+        files,
+        seen: 0,
+        entries: Vec::new(),
+        boot: None,
+        done: Vec::new(),
+    };
     let metadata: Vec<_> = wim.table().metadata().iter().map(|&entry| (wim, entry)).collect();
     let mut entries: Vec<BlobEntry> = wim.table().metadata().to_vec();
     copy_resources(cx, &metadata, CopyChecksums::Drop, &mut first, |position, header| {
@@ -64,6 +95,7 @@ pub fn split_repacked<'o>(
             (entry.header, entry.part) = (header, 1);
         }
     })?;
+    parts.boot = boot_of(wim, &entries);
     parts.entries = entries;
     let mut left = inputs.len();
     let mut output = first;
@@ -87,11 +119,13 @@ struct Parts<'c, 'o> {
     /// Uncompressed bytes of all blobs, and of those that have been written.
     total: u64,
     seen: u64,
-    next_file: &'o mut dyn FnMut(PartNumber) -> Result<Box<dyn WriteAt>>,
+    files: &'o mut dyn PartFiles,
     /// What is in the part that is being written.
     entries: Vec<BlobEntry>,
-    /// Finished parts, but for their headers.
-    done: Vec<(Output<'o>, WimHeader, usize)>,
+    /// The bootable image and its metadata.
+    boot: Option<(ImageIndex, ResourceHeader)>,
+    /// Finished parts, and their headers, which lack the number of parts.
+    done: Vec<(RepackedPart, WimHeader)>,
 }
 
 impl<'o> Parts<'_, 'o> {
@@ -148,7 +182,7 @@ impl<'o> Parts<'_, 'o> {
         let number = u16::try_from(self.done.len() + 2).ok().and_then(PartNumber::new).ok_or_else(|| {
             Error::limit(format!("a set has at most {MAX_PARTS} parts")).remedy("make the parts larger")
         })?;
-        let mut next = Output::owning((self.next_file)(number)?);
+        let mut next = Output::owning(self.files.begin(number)?);
         next.reserve(WimHeader::BYTES as u64)?;
         Ok(next)
     }
@@ -167,8 +201,10 @@ impl<'o> Parts<'_, 'o> {
         append_part_tables(self.cx, self.wim, &entries, self.integrity, &mut header, output)?;
         output.flush()?;
         let ended = std::mem::replace(output, next);
-        self.done.push((ended, header, entries.len()));
-        Ok(())
+        let part = RepackedPart { file_bytes: ended.offset(), resources: entries.len() };
+        drop(ended);
+        self.done.push((part, header));
+        self.files.end(number)
     }
 
     /// Writes the headers, which say how many parts there are.
@@ -176,11 +212,10 @@ impl<'o> Parts<'_, 'o> {
         let total = u16::try_from(self.done.len())
             .map_err(|_| Error::limit(format!("a set has at most {MAX_PARTS} parts")))?;
         let mut parts = Vec::new();
-        for (mut output, mut header, resources) in self.done {
-            header.total_parts = total;
-            output.patch(&header.to_bytes(), 0)?;
-            output.flush()?;
-            parts.push(RepackedPart { file_bytes: output.offset(), resources });
+        for (part, mut header) in self.done {
+            set_total(&mut header, total, self.boot);
+            self.files.set_header(header.part, &header.to_bytes())?;
+            parts.push(part);
         }
         Ok(parts)
     }

@@ -21,8 +21,15 @@ const _: () = assert!(MAX_EDGE < LENGTH_MASK as usize);
 
 /// Longest chunk, in bytes; in longer ones the costs would not fit.
 const MAX_BACKWARD_CHUNK: usize = 1 << 16;
-/// No edge costs more than this for each of its bytes, in units of 1/64 bit: 16 bits.
+/// A literal costs less than this, rounding included, in units of 1/64 bit: 16 bits.
 const MAX_BYTE_COST: u16 = 16 * 64 - 1;
+/// What a packed cost may be, above the length.
+const COST_ROOM: usize = 1 << (32 - LENGTH_BITS);
+// The dearest path of literals and one more match of the greatest cost, at both shifts.
+const _: () = assert!(
+    (MAX_BYTE_COST as usize >> 2) * (MAX_BACKWARD_CHUNK / 2) + (u16::MAX as usize >> 2) + 1 < COST_ROOM
+        && (MAX_BYTE_COST as usize >> 3) * MAX_BACKWARD_CHUNK + (u16::MAX as usize >> 3) + 1 < COST_ROOM
+);
 
 /// Scratch memory of the search.
 #[derive(Debug)]
@@ -99,12 +106,13 @@ impl BackwardPaths {
 
     /// Takes the costs in the unit in which those of a chunk of `size` bytes fit.
     fn pack(&mut self, costs: &PathCosts, size: usize) {
-        // Costs of 16 bits a byte fill what is left above the length: 1/16 bit for 32 KiB, 1/8 for 64.
+        // Literals of just below 16 bits fill what is left above the length: 1/16 bit for 32 KiB, 1/8 for 64. A path is never
+        // dearer than its literals, so that what remains is room for one match of any cost.
         let shift = if size <= MAX_BACKWARD_CHUNK / 2 { 2 } else { 3 };
         let round = 1 << (shift - 1);
         let packed = |cost: u16, length: u32| ((u32::from(cost) + round) >> shift) << LENGTH_BITS | length;
         for (place, &cost) in self.literals.iter_mut().zip(&costs.literal) {
-            *place = packed(cost.min(MAX_BYTE_COST - 1), 1);
+            *place = packed(cost.min(MAX_BYTE_COST - round as u16), 1);
         }
         for (row, costs) in self.rows.iter_mut().zip(&costs.rows) {
             for ((place, &cost), length) in row.iter_mut().zip(costs).zip(0..) {

@@ -141,10 +141,12 @@ impl PathFinder {
         costs: &PathCosts,
         sink: &mut impl ItemSink,
     ) -> (u64, RecentOffsets) {
-        let size = input.end - input.start;
+        let size = input.end.saturating_sub(input.start);
         assert!(input.end <= input.chunk.len() && size < self.queues.len(), "the block is too long");
         assert!(
-            input.end - input.list_start <= input.matches.positions(),
+            input.list_start <= input.start
+                && input.start <= input.end
+                && input.end - input.list_start <= input.matches.positions(),
             "the matches do not cover the block"
         );
         assert!(
@@ -593,6 +595,23 @@ mod tests {
         assert!(cost_of(false, GapEdges::All) <= plain + plain / 1000);
         let literals: u64 = sample().iter().map(|&b| u64::from(costs().literal[usize::from(b)])).sum();
         assert!(plain < literals / 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "the matches do not cover the block")]
+    fn a_list_that_begins_behind_the_block_is_refused() {
+        let mut chunk = PaddedChunk::new(8);
+        assert!(chunk.set(b"abababab"));
+        let mut list = MatchList::new(8);
+        list.clear();
+        list.skip(8);
+        let recent = RecentOffsets::INITIAL;
+        let gaps = GapEdges::Longest;
+        let input =
+            PathInput { chunk: &chunk, start: 0, end: 8, matches: &list, list_start: 4, recent, gaps };
+        let costs = costs();
+        let mut sink = Replay { costs: &costs, recent, out: Vec::new(), cost: 0 };
+        PathFinder::new(8).find::<Model>(input, &costs, &mut sink);
     }
 
     #[test]

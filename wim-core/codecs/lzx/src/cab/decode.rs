@@ -8,11 +8,11 @@ use lz_kit::bitstream::Forward16Reader;
 
 use super::{CabWindow, E8_FRAMES, FRAME_BYTES};
 use crate::block_header::{BlockKind, Codes, SizeField, read_block_start, read_uncompressed_start};
-use crate::decode::{RecentOffsets, decode_items};
+use crate::decode::{Loops, RecentOffsets, decode_items};
+use crate::e8;
 use crate::format::{
     FIRST_RECENT_OFFSET, NUM_LENGTH_HEADERS, NUM_LITERALS, NUM_RECENT_OFFSETS, num_offset_slots,
 };
-use crate::{e8, fast_loop};
 
 /// Windows that the history holds before all but the last of them are forgotten: a window is moved for each two that are
 /// decoded.
@@ -88,6 +88,28 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError::OutputTooLong`] if `len` is more than a frame, and others if `data` is not the next frame.
     pub fn decode_frame(&mut self, data: &[u8], len: usize) -> Result<&[u8], DecodeError> {
+        self.decode_frame_by(data, len, Loops::FastThenCareful)
+    }
+
+    /// As [`Self::decode_frame`], by the careful loop alone: for comparing the two.
+    ///
+    /// # Errors
+    /// The same as [`Self::decode_frame`] for every input.
+    #[cfg(feature = "reference")]
+    pub fn decode_frame_carefully(&mut self, data: &[u8], len: usize) -> Result<&[u8], DecodeError> {
+        self.decode_frame_by(data, len, Loops::Careful)
+    }
+
+    /// As [`Self::decode_frame`], by the fast loop for any processor: for comparing it.
+    ///
+    /// # Errors
+    /// The same as [`Self::decode_frame`] for every input.
+    #[cfg(feature = "reference")]
+    pub fn decode_frame_portably(&mut self, data: &[u8], len: usize) -> Result<&[u8], DecodeError> {
+        self.decode_frame_by(data, len, Loops::PortableThenCareful)
+    }
+
+    fn decode_frame_by(&mut self, data: &[u8], len: usize, loops: Loops) -> Result<&[u8], DecodeError> {
         if len > FRAME_BYTES {
             return Err(DecodeError::OutputTooLong);
         }
@@ -100,7 +122,7 @@ impl Decoder {
                 *self.e8_file_size.insert(size)
             }
         };
-        let result = self.decode_blocks(&mut reader, start);
+        let result = self.decode_blocks(&mut reader, start, loops);
         let base = self.frames * FRAME_BYTES as u64;
         self.frames += 1;
         result?;
@@ -133,7 +155,12 @@ impl Decoder {
     }
 
     /// Fills the history from `start` on.
-    fn decode_blocks(&mut self, reader: &mut Forward16Reader<'_>, start: usize) -> Result<(), DecodeError> {
+    fn decode_blocks(
+        &mut self,
+        reader: &mut Forward16Reader<'_>,
+        start: usize,
+        loops: Loops,
+    ) -> Result<(), DecodeError> {
         let end = self.end;
         let mut position = start;
         while position < end {
@@ -156,8 +183,7 @@ impl Decoder {
                     position = 1;
                     self.block.left -= 1;
                 }
-                let reached = fast_loop::decode_items(codes, reader, recent, out, position..run_end)?;
-                decode_items(codes, reader, recent, &mut out[..run_end], reached)?;
+                loops.decode_items(codes, reader, recent, out, position..run_end)?;
             }
             self.block.left -= run_end - position;
             position = run_end;

@@ -280,7 +280,8 @@ impl MountedFiles {
         match self.bytes_of(key) {
             Bytes::Empty => Ok(0),
             Bytes::Staged(staged) => staged.size().map_err(errno),
-            Bytes::Blob(digest) => Ok(self.reader.size(&digest).unwrap_or(0)),
+            // A blob that no file has must not look like an empty file.
+            Bytes::Blob(digest) => self.reader.size(&digest).ok_or(Errno::IO),
         }
     }
 

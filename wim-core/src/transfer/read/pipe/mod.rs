@@ -22,8 +22,9 @@ use crate::formats::wim::{
     BlobEntry, BlobHeader, ChunkDecoder, ResourceHeader, WimFile, WimHeader, WimLayout, WimXml, xml,
 };
 
-/// Most bytes that are kept of what comes before the blobs: XML data and compressed metadata of all images.
-const MAX_START_BYTES: usize = 1 << 30;
+/// Most bytes that are kept of what comes before the blobs: XML data and compressed metadata of all images. The memory
+/// of the context counts too.
+const MAX_START_BYTES: u64 = 1 << 30;
 
 /// A pipable WIM that arrives through a pipe, read up to its first blob.
 pub struct PipedWim<'r> {
@@ -52,12 +53,13 @@ impl<'r> PipedWim<'r> {
     ///
     /// # Errors
     /// `Format` for what is no WIM, is not pipable, does not begin with the first part of its set, or has something else
-    /// where metadata must be; `Limit` past 1 GiB of metadata; `Io`, `Cancelled`.
+    /// where metadata must be; `Limit` for more metadata than 1 GiB or the memory of the context; `Io`, `Cancelled`.
     pub fn open(input: &'r mut dyn Read, name: &str, cx: &Context<'r>) -> Result<Self> {
-        Self::open_unnamed(PipeInput::new(input, cx.cancel), name).map_err(|e| e.in_file(name))
+        Self::open_unnamed(PipeInput::new(input, cx.cancel), name, cx.memory_bytes())
+            .map_err(|e| e.in_file(name))
     }
 
-    fn open_unnamed(mut input: PipeInput<'r>, name: &str) -> Result<Self> {
+    fn open_unnamed(mut input: PipeInput<'r>, name: &str, memory_bytes: u64) -> Result<Self> {
         let mut kept = vec![0; WimHeader::BYTES];
         input.read_exact(&mut kept, "WIM header")?;
         let header = WimHeader::parse(&kept)?;
@@ -80,8 +82,9 @@ impl<'r> PipedWim<'r> {
         input.append_exact(&mut kept, described.size, "XML data")?;
         let document = WimXml::parse(kept.get(before..).unwrap_or(&[]), at_xml, header.image_count)?;
         let mut metadata = Vec::new();
+        let most = MAX_START_BYTES.min(memory_bytes);
         for image in 1..=header.image_count {
-            let entry = keep_metadata(&mut input, &mut kept, &header)
+            let entry = keep_metadata(&mut input, &mut kept, &header, most)
                 .map_err(|e| e.in_file(format!("{name}: metadata of image {image}")))?;
             metadata.push(entry);
         }
@@ -145,7 +148,16 @@ impl<'r> PipedWim<'r> {
 }
 
 /// Reads a metadata resource behind what is `kept`, and says where it lies there.
-fn keep_metadata(input: &mut PipeInput<'_>, kept: &mut Vec<u8>, header: &WimHeader) -> Result<BlobEntry> {
+fn keep_metadata(
+    input: &mut PipeInput<'_>,
+    kept: &mut Vec<u8>,
+    header: &WimHeader,
+    most: u64,
+) -> Result<BlobEntry> {
+    let too_much = || {
+        Error::limit(format!("more than {most} bytes of metadata come before the first file"))
+            .remedy("give more memory with --memory, or apply the file from a disk")
+    };
     let blob = input.blob_header()?;
     if !blob.is_metadata() {
         let message = format!("the data of blob {} comes before all metadata was there", blob.digest);
@@ -158,16 +170,14 @@ fn keep_metadata(input: &mut PipeInput<'_>, kept: &mut Vec<u8>, header: &WimHead
         if blob.is_compressed() {
             kept.extend_from_slice(&chunk.stored_size.to_le_bytes());
         }
-        if kept.len().saturating_add(usize::try_from(chunk.stored_size).unwrap_or(usize::MAX))
-            > MAX_START_BYTES
-        {
-            return Err(Error::limit(format!("more than {MAX_START_BYTES} bytes of metadata")));
+        if (kept.len() as u64).saturating_add(u64::from(chunk.stored_size)) > most {
+            return Err(too_much());
         }
         input.append_exact(kept, u64::from(chunk.stored_size), "chunk")?;
     }
     let table = stored.table_bytes();
-    if table > MAX_START_BYTES as u64 {
-        return Err(Error::limit(format!("more than {MAX_START_BYTES} bytes of metadata")));
+    if (kept.len() as u64).saturating_add(table) > most {
+        return Err(too_much());
     }
     input.append_exact(kept, table, "chunk table")?;
     let flags = ResourceHeader::METADATA | if blob.is_compressed() { ResourceHeader::COMPRESSED } else { 0 };
