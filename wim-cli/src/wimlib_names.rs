@@ -204,8 +204,7 @@ mod tests {
 
     #[test]
     fn one_failure_has_the_number_of_what_was_asked_for() {
-        let error =
-            |path: &str| Error::io(io::ErrorKind::NotFound.into(), "cannot use", std::path::Path::new(path));
+        let error = |path: &str| Error::io(io::ErrorKind::NotFound.into(), "cannot use", Path::new(path));
         let code = |line: &[&str], path: &str| {
             let words: Vec<OsString> =
                 std::iter::once("wim").chain(line.iter().copied()).map(OsString::from).collect();

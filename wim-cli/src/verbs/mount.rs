@@ -16,6 +16,8 @@ use crate::session::Session;
 
 /// What the process in the background says when the image is mounted.
 const READY: &str = "mounted";
+/// Set for the process that mounts in the background.
+const IN_BACKGROUND: &str = "WIM_MOUNT_IN_BACKGROUND";
 
 /// Mount an image read-only on a directory (Linux)
 ///
@@ -133,7 +135,12 @@ fn mount(
     }
     let ready = || {
         // The process that waits for this line may be gone, and nobody else needs it.
-        let _ = session.shell.answer(&format!("{READY}\n"));
+        let line = format!("{READY}\n");
+        let _ = match std::env::var_os(IN_BACKGROUND) {
+            // Behind the warnings, so that the other process knows when it has them all.
+            Some(_) => session.shell.relay("", &line),
+            None => session.shell.answer(&line),
+        };
     };
     session.run(|cx| mount::mount(cx, wimfile, image, directory.as_ref(), options, &ready))?;
     Ok(Outcome::Done)
@@ -153,18 +160,19 @@ fn in_background(session: &Session) -> Verdict {
     }
     command.args(std::env::args_os().skip(1)).arg("--debug");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(cannot)?;
+    let mut child = command.env(IN_BACKGROUND, "1").spawn().map_err(cannot)?;
     let (mut said, mut complained) = (String::new(), String::new());
-    if let Some(stdout) = child.stdout.take() {
-        let mut stdout = BufReader::new(stdout);
-        stdout.read_line(&mut said).map_err(cannot)?;
-        if said.trim_end() == READY {
+    for line in child.stderr.take().map(BufReader::new).into_iter().flat_map(BufReader::lines) {
+        let line = line.map_err(cannot)?;
+        if line == READY {
+            session.shell.relay("", &complained)?;
             return Ok(Outcome::Done);
         }
-        stdout.read_to_string(&mut said).map_err(cannot)?;
+        complained += &line;
+        complained.push('\n');
     }
-    if let Some(mut stderr) = child.stderr.take() {
-        stderr.read_to_string(&mut complained).map_err(cannot)?;
+    if let Some(mut stdout) = child.stdout.take() {
+        stdout.read_to_string(&mut said).map_err(cannot)?;
     }
     let status = child.wait().map_err(cannot)?;
     session.shell.relay(&said, &complained)?;

@@ -37,9 +37,9 @@ fn an_append_with_a_base_keeps_what_the_file_has() {
         for made in ["out", "full.wim"] {
             let made = at.join(made);
             if made.is_dir() {
-                std::fs::remove_dir_all(made).unwrap()
+                std::fs::remove_dir_all(made).unwrap();
             } else {
-                std::fs::remove_file(made).unwrap()
+                std::fs::remove_file(made).unwrap();
             }
         }
     }

@@ -182,7 +182,7 @@ fn there_may_be_more_parts_than_open_files() {
     let folder = sample_tree();
     let folder = folder.path();
     std::fs::create_dir(folder.join("many")).unwrap();
-    for number in 0..90_u8 {
+    for number in 0..70_u8 {
         std::fs::write(folder.join(format!("many/{number}")), [number; 40]).unwrap();
     }
     wim(folder, &["capture", "many", "t.wim", "--compress=none"]).ends_with(0);

@@ -53,7 +53,7 @@ pub fn open(path: &Path, check: Check, cx: &Context<'_>) -> Result<WimFile> {
 ///
 /// # Errors
 /// As [`open`].
-fn open_source(path: &Path, cx: &Context<'_>) -> Result<WimFile> {
+pub(super) fn open_source(path: &Path, cx: &Context<'_>) -> Result<WimFile> {
     if path == Path::new("-") {
         return Err(Error::unsupported("a WIM on standard input or output is not supported by this version")
             .remedy("give the path of a file"));

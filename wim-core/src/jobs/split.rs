@@ -104,7 +104,7 @@ fn take_names(cx: &Context<'_>, wim: &WimFile, first: &Path, mut files: Vec<Fini
     }
     let next =
         u16::try_from(total + 1).ok().map(|number| part_path(first, number)).filter(|path| path.is_file());
-    let left = next.filter(|path| open_source(path).is_ok_and(|wim| wim.header().total_parts > 1));
+    let left = next.filter(|path| open_source(path, cx).is_ok_and(|wim| wim.header().total_parts > 1));
     if let Some(path) = left {
         let message = "it is a part of an earlier set that had more parts";
         let remedy = "delete it and those behind it, so that nobody takes them for parts of this set";

@@ -330,7 +330,7 @@ fn split(wim: &WimFile, goal: PartGoal, integrity: Integrity) -> Result<Vec<Vec<
 
         fn end(&mut self, number: PartNumber) -> Result<()> {
             // The writer has let go of it.
-            assert_eq!(std::sync::Arc::strong_count(&self.0[usize::from(number.number()) - 1].0), 1);
+            assert_eq!(Arc::strong_count(&self.0[usize::from(number.number()) - 1].0), 1);
             Ok(())
         }
 

@@ -350,7 +350,7 @@ impl Scanner<'_> {
 pub(in crate::transfer) fn link_target(text: &WimString, is_absolute: bool) -> LinkTarget {
     const SLASH: u16 = b'/' as u16;
     const BACKSLASH: u16 = b'\\' as u16;
-    let has_slash = text.iter().any(|&unit| unit == SLASH);
+    let has_slash = text.contains(&SLASH);
     let turned = |unit: u16| match unit {
         SLASH => BACKSLASH,
         BACKSLASH if cfg!(unix) => SLASH,
