@@ -1,4 +1,5 @@
-//! Seeded corpora and adapters for rivals, shared by the benches of this folder.
+//! Seeded corpora, the judge of the gate on instructions and adapters for rivals, shared by the benches of this folder.
 
 pub mod corpus;
+pub mod gate;
 pub mod rivals;
