@@ -70,7 +70,7 @@ pub struct Install {
     pub coinstallers: Vec<String>,
     /// `ExcludeID`.
     pub exclude_ids: Vec<String>,
-    /// `CopyINF`.
+    /// `CopyINF`: INFs that Windows takes along from beside this one when it installs the device.
     pub copy_infs: Vec<String>,
     /// `FeatureScore`.
     pub feature_score: u8,

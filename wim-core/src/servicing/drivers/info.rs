@@ -9,7 +9,7 @@ use super::boot;
 use super::lint_package::lint_package;
 use super::options::DriverOptions;
 use super::package::Package;
-use super::policy;
+use super::policy::boot_files_without_signature;
 use super::select::{self, NotSelected, Selection};
 use super::signature::{self, SignatureReport};
 use super::staged::{self, Staged};
@@ -222,10 +222,8 @@ fn applicability(
             match staged {
                 Ok(staged) => {
                     let report = signature::check(&staged, target);
-                    let usual = DriverOptions::default();
-                    let rules = (target, &usual);
-                    let bare = policy::boot_files_without_signature(&selection, &staged, rules, &report);
-                    result.findings.extend(bare);
+                    let rules = (target, &DriverOptions::default());
+                    result.findings.extend(boot_files_without_signature(&selection, &staged, rules, &report));
                     result.signature = Some(report);
                     match staged::check_machines(&selection, &staged, target.arch) {
                         Ok(()) => result.applies = true,

@@ -292,15 +292,7 @@ impl Planner<'_> {
             self.waits = true;
             return Ok(Outcome::refused(&e));
         }
-        let mut start_lines = Vec::new();
-        if self.target.is_winpe && self.target.generation == StoreGeneration::Legacy {
-            let folder = &done.added.folder;
-            let inf = job.package.inf_name();
-            match winpe::load_at_start(&mut self.image, &mut self.manifest, folder, inf)? {
-                Loaded::Line(line) | Loaded::AlreadyThere(line) => start_lines.push(line),
-                Loaded::Not(why) => findings.push(why),
-            }
-        }
+        let start_lines = self.load_at_start(job.package.inf_name(), &done.added.folder, findings)?;
         // What a DelReg line deletes and an AddReg line sets again is no change.
         let made = hives.journal().get(edits_before..).unwrap_or_default();
         if !made.is_empty() && cancel_out(made) {
@@ -316,6 +308,25 @@ impl Planner<'_> {
         let signer = signature.filter(|report| report.is_signed()).and_then(|report| report.signer.clone());
         self.record(job, &done, edits, Extras { start_lines, made, signer });
         Ok(Outcome::Added(done.added))
+    }
+
+    /// The lines by which a Windows PE loads the package when it starts; none for others.
+    fn load_at_start(
+        &mut self,
+        inf: &str,
+        folder: &str,
+        findings: &mut Vec<String>,
+    ) -> Result<Vec<StartLine>> {
+        if !self.target.is_winpe || self.target.generation != StoreGeneration::Legacy {
+            return Ok(Vec::new());
+        }
+        Ok(match winpe::load_at_start(&mut self.image, &mut self.manifest, folder, inf)? {
+            Loaded::Line(line) | Loaded::AlreadyThere(line) => vec![line],
+            Loaded::Not(why) => {
+                findings.push(why);
+                Vec::new()
+            }
+        })
     }
 
     /// Why Windows may not boot with what the last package did, if it did before; told in `findings` where it is wanted all the same.

@@ -136,13 +136,7 @@ impl Folder {
         for package in packages {
             let MediaOutcome::Placed { folder, .. } = &package.outcome else { continue };
             let Some((_, name)) = folder.split_once('\\') else { continue };
-            let mut own: Vec<(&str, &MediaFile)> = files
-                .iter()
-                .filter_map(|file| {
-                    let path = file.path.strip_prefix(folder.as_str())?.strip_prefix('\\')?;
-                    Some((path, file))
-                })
-                .collect();
+            let mut own = files_of(folder, files);
             // The name has a hash of the files, so an equal one is the same package.
             let place = self.root.join(name);
             let is_there = place.exists();
@@ -340,6 +334,12 @@ impl Folder {
         let _ = fs::remove_dir(&self.root);
         Ok(())
     }
+}
+
+/// The files of the package that goes to `folder`, by their paths below it.
+fn files_of<'f>(folder: &str, files: &'f [MediaFile]) -> Vec<(&'f str, &'f MediaFile)> {
+    let below = |file: &'f MediaFile| Some((file.path.strip_prefix(folder)?.strip_prefix('\\')?, file));
+    files.iter().filter_map(below).collect()
 }
 
 /// Those of a package's files that are not in its folder as they should be.
