@@ -204,10 +204,10 @@ fn drawable(
     for (path, record) in options.history.iter().zip(history) {
         match check_comparable(&record, now) {
             Ok(()) => {
-                kept.push((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), record))
+                kept.push((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), record));
             }
             Err(error) => {
-                cx.progress.warn(&error.in_file(format!("{}, left out of the history", path.display())))
+                cx.progress.warn(&error.in_file(format!("{}, left out of the history", path.display())));
             }
         }
     }
