@@ -13,8 +13,9 @@ use wim_core::base::{Error, ErrorKind};
 use wim_core::formats::catalog::{Catalog, SignatureCheck};
 use wim_core::formats::szdd;
 use wim_core::servicing::drivers::Outcome;
+use wim_core::servicing::file_digests::FileDigests;
 
-use crate::driver_image::{seven, unsigned_too};
+use crate::driver_image::{program, seven, unsigned_too};
 use crate::driver_packages::{TSTOR, tstor};
 use crate::signed_catalogs::{WHQL, catalog, certificate};
 
@@ -28,6 +29,15 @@ fn tstor_with(from: &str, to: &str) -> Vec<u8> {
 /// A file compressed by method `method` of KWAJ, without a length.
 fn kwaj(method: u8) -> Vec<u8> {
     [&b"KWAJ\x88\xF0\x27\xD1"[..], &[method, 0, 14, 0, 0, 0], b"data"].concat()
+}
+
+/// A program that says that its certificates are the `size` bytes at `offset`, and ends with 32 bytes behind its section.
+fn with_certificates(offset: u32, size: u32) -> Vec<u8> {
+    let mut bytes = program(Amd64, [1, 2, 3, 4]);
+    let entry = 0x98 + 96 + 8 * 4;
+    bytes[entry..entry + 4].copy_from_slice(&offset.to_le_bytes());
+    bytes[entry + 4..entry + 8].copy_from_slice(&size.to_le_bytes());
+    [&bytes[..], &[0xCC; 32]].concat()
 }
 
 /// Name, sentence, bytes.
@@ -104,6 +114,17 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             b"SZDD\x88\xF0\x27\x33A\0\xFF\0\0\0\x07abc".to_vec(),
         ),
         ("bad-mode.sy_", "SZDD: another mode than A.", b"SZDD\x88\xF0\x27\x33B\0\x03\0\0\0\x07abc".to_vec()),
+        ("good-certificates.sys", "A driver with certificates at its end.", with_certificates(0x400, 32)),
+        (
+            "bad-certificates-in-code.sys",
+            "What it calls its certificates lies in what runs.",
+            with_certificates(0x200, 0x220),
+        ),
+        (
+            "bad-certificates-inside.sys",
+            "The same without reaching the end of the file.",
+            with_certificates(0x300, 32),
+        ),
         ("unsupported-lzh.sy_", "KWAJ: LZ with Huffman codes.", kwaj(3)),
         ("unsupported-mszip.sy_", "KWAJ: MSZIP.", kwaj(4)),
     ];
@@ -134,6 +155,10 @@ fn answer(name: &str, bytes: &[u8]) -> Result<String, (ErrorKind, String)> {
                 Err((ErrorKind::Corrupt, what))
             }
             None => Err((ErrorKind::Corrupt, "nobody signed it".to_owned())),
+        },
+        "sys" => match FileDigests::of_bytes(bytes).program.unwrap().signed {
+            Some(_) => Ok("known by a digest without its certificates".to_owned()),
+            None => Err((ErrorKind::Corrupt, "no signature covers all that runs".to_owned())),
         },
         _ => szdd::expand(bytes).map(|out| format!("{} bytes", out.len())).map_err(told),
     }

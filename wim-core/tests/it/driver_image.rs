@@ -13,7 +13,7 @@ use wim_core::base::{Architecture, Cancel, Error, Result, Sha1Digest, WimString}
 use wim_core::formats::hive::{CreateOptions, Hive, HiveVersion, RegValue};
 use wim_core::image::WimPath;
 use wim_core::image::edit::{Action, Change, Content, EntryInfo, Times, View};
-use wim_core::servicing::drivers::{DriverOptions, DriverPlan, Unsigned, plan, plan_removal};
+use wim_core::servicing::drivers::{DriverOptions, DriverPlan, Unbootable, Unsigned, plan, plan_removal};
 use wim_core::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use wim_core::servicing::package_files::PackageFiles;
 use wim_core::servicing::target::{ImageHints, ImageTarget, find_target};
@@ -160,7 +160,7 @@ impl MemoryImage {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let (plan, changes) = {
             let mut hives = HiveSet::new(self, HiveOptions::default());
-            let plan = plan_removal(&names, self, &mut hives)?;
+            let plan = plan_removal(&names, self, &mut hives, Unbootable::Refuse)?;
             (plan, hives.finish()?.0)
         };
         self.apply(&plan.changes);

@@ -512,3 +512,49 @@ fn values_that_an_inf_deletes_and_sets_again_are_no_change() {
     assert!(again.changes.is_empty(), "{:?}", again.changes);
     assert!(before == image.registry(System));
 }
+
+#[test]
+fn a_service_of_two_install_sections_gets_what_both_say() {
+    let other = "[J]\nCopyFiles=@tstor.sys\n[J.Services]\nAddService=tstor,0x2,S2\n\
+                 [S2]\nServiceType=1\nStartType=0\nErrorControl=1\nServiceBinary=%12%\\tstor.sys\nAddReg=par2\n\
+                 [par2]\nHKR,\"Parameters\\Device\\B\",Two,0x00010001,2\nHKR,\"Parameters\",BusType,0x00010001,9\n[Strings]";
+    let inf = TSTOR
+        .replace("StartType=0", "StartType=3")
+        .replace("[Strings]", other)
+        .replace("[M.NTamd64.6.1]\n", "[M.NTamd64.6.1]\n%Dev%=J,PCI\\VEN_1234&DEV_0009\n");
+    for (first, second) in [("I", "J"), ("J", "I")] {
+        // Whichever section comes first.
+        let inf = inf
+            .replace("=I,PCI", "=#,PCI")
+            .replace("=J,PCI", &format!("={second},PCI"))
+            .replace("=#,PCI", &format!("={first},PCI"));
+        let mut image = seven(Amd64);
+        let plan = image.add_one(&tstor().with("tstor.inf", inf.into_bytes()));
+        let service = "ControlSet001\\Services\\tstor";
+        let number = |key: &str, value: &str| image.value(System, &format!("{service}{key}"), value);
+        assert_eq!(number("", "Start"), Some(RegValue::dword(0)), "{plan:?}");
+        assert_eq!(number("\\Parameters\\Device\\B", "Two"), Some(RegValue::dword(2)));
+        assert_eq!(number("\\Parameters\\PnpInterface", "5"), Some(RegValue::dword(1)));
+        let findings = &plan.reports[0].findings;
+        assert!(
+            findings.iter().any(|f| f.contains("several install sections") && f.contains("line ")),
+            "{findings:?}"
+        );
+    }
+}
+
+#[test]
+fn a_copied_inf_lies_beside_the_one_that_copies_it_or_is_missed() {
+    let inf = TSTOR.replace("[I]\n", "[I]\nCopyINF=other.inf,gone.inf,tstor.inf\n");
+    let package = tstor().with("tstor.inf", inf.into_bytes()).with("OTHER.inf", *b"; nothing");
+    let mut image = seven(Amd64);
+    let plan = image.add_one(&package);
+    let report = plan.reports.iter().find(|report| report.inf == "tstor.inf").unwrap();
+    let Outcome::Added(added) = &report.outcome else { panic!("{report:?}") };
+    assert_eq!(image.bytes(&format!("{}\\OTHER.inf", added.folder)).as_deref(), Some(&b"; nothing"[..]));
+    let missed: Vec<_> = report.findings.iter().filter(|f| f.contains("CopyINF")).collect();
+    assert!(
+        missed.len() == 1 && missed[0].contains("gone.inf") && missed[0].contains("tstor.inf"),
+        "{missed:?}"
+    );
+}

@@ -10,7 +10,7 @@ use wim_core::base::Architecture::{Amd64, X86};
 use wim_core::base::ErrorKind;
 use wim_core::formats::catalog::{Catalog, SignatureCheck};
 use wim_core::servicing::drivers::signature::SignatureStatus;
-use wim_core::servicing::drivers::{DriverOptions, Outcome};
+use wim_core::servicing::drivers::{BootStart, DriverOptions, Outcome};
 use wim_core::servicing::hive_set::HiveName::System;
 
 /// 512 bits, the least that is taken: this key guards nothing.
@@ -310,4 +310,39 @@ fn the_versions_of_windows_are_those_of_every_file() {
     assert_eq!(fits(Some("2:6.1"), None), Some(true));
     // Once one file's list was taken for all.
     assert_eq!(fits(Some("2:6.1"), Some("2:10.0")), Some(false));
+}
+
+#[test]
+fn nothing_lets_a_boot_driver_signed_with_sha_2_alone_into_a_windows_that_cannot_check_it() {
+    let certificates = [certificate("Leaf", "Own Root", WHQL)];
+    let on_demand = TSTOR.replace("StartType=0", "StartType=3");
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let package = |inf: &str| {
+        let signed = catalog(&[inf.as_bytes(), &sys], ("Leaf", "Own Root"), &certificates, 1);
+        tstor().with("tstor.inf", inf.as_bytes()).with("tstor.cat", signed)
+    };
+    let mut old = seven(Amd64);
+    old.put("\\Windows\\System32\\winload.exe", program(Amd64, [6, 1, 7601, 17514]));
+    let added = |inf: &str, options: &DriverOptions| {
+        let plan = old.clone().add(&[&package(inf)], options);
+        match &plan.reports[0].outcome {
+            Outcome::Refused { reason, .. } => Err(reason.clone()),
+            Outcome::Added(_) => Ok(plan.reports[0].findings.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let usual = DriverOptions::default();
+    let replacing = DriverOptions { force: true, ..usual.clone() };
+    let raised = DriverOptions { boot_start: BootStart::Raise, ..usual.clone() };
+    for (inf, options) in [(TSTOR, &usual), (TSTOR, &replacing), (on_demand.as_str(), &raised)] {
+        let reason = added(inf, options).unwrap_err();
+        assert!(reason.contains("SHA-2 alone"), "{reason}");
+    }
+    let findings = added(&on_demand, &usual).unwrap();
+    assert!(findings.iter().any(|f| f.contains("SHA-2 alone")), "{findings:?}");
+    let bare = "has no signature inside";
+    assert!(!findings.iter().any(|f| f.contains(bare)), "{findings:?}");
+    // Raised, it is one that the boot loader reads.
+    let plan = seven(Amd64).add(&[&package(&on_demand)], &raised);
+    assert!(plan.reports[0].findings.iter().any(|f| f.contains(bare)), "{plan:?}");
 }

@@ -7,7 +7,8 @@ use wim_core::base::Error;
 use wim_core::jobs::drivers::{MediaFolderWork, add, media_folder};
 use wim_core::servicing::drivers::media_folder::{MediaOutcome, MediaReport};
 use wim_core::servicing::drivers::{
-    BootCritical, BootStart, DriverOptions, HardwareIds, Publisher, Undecorated, Unsigned, WinPeClasses,
+    BootCritical, BootStart, DriverOptions, HardwareIds, Publisher, Unbootable, Undecorated, Unsigned,
+    WinPeClasses,
 };
 
 use super::Changing;
@@ -67,6 +68,9 @@ pub(super) struct How {
     /// Add drivers even where the image lacks the kernel-mode framework (KMDF) they need
     #[arg(long)]
     ignore_kmdf: bool,
+    /// Add drivers even where Windows may then not boot: they name filters or files that are not there
+    #[arg(long)]
+    force_unbootable: bool,
     /// Put all device classes into Windows PE, not only those that Setup needs
     #[arg(long)]
     all_classes: bool,
@@ -105,6 +109,7 @@ impl How {
             },
             force: self.replace_newer,
             ignore_framework: self.ignore_kmdf,
+            unbootable: unbootable(self.force_unbootable),
             unsigned: if self.force_unsigned { Unsigned::Accept } else { Unsigned::Refuse },
             undecorated: if self.allow_undecorated { Undecorated::Accept } else { Undecorated::Refuse },
             publisher: match (self.trust_publisher, self.trust_root) {
@@ -118,6 +123,11 @@ impl How {
             ..usual
         })
     }
+}
+
+/// What a flag says of changes after which Windows may not boot.
+pub(super) fn unbootable(force: bool) -> Unbootable {
+    if force { Unbootable::Accept } else { Unbootable::Refuse }
 }
 
 fn hardware_ids(path: &PathBuf) -> Result<HardwareIds, Error> {

@@ -4,6 +4,7 @@ use clap::Args;
 use wim_core::jobs::drivers::{MediaFolderWork, media_folder, remove};
 
 use super::Changing;
+use super::add::unbootable;
 use super::text::{media_folder_answer, work_text};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
@@ -25,6 +26,9 @@ pub(super) struct Arguments {
     /// repeated
     #[arg(short, long = "driver", value_name = "NAME", required = true)]
     drivers: Vec<String>,
+    /// Remove drivers even where Windows may then no longer boot
+    #[arg(long, conflicts_with = "media_folder")]
+    force_unbootable: bool,
 }
 
 impl Arguments {
@@ -36,7 +40,8 @@ impl Arguments {
             return media_folder_answer(session, "driver remove", &report, is_all);
         }
         let places = self.changing.places();
-        let report = session.run(|cx| remove(cx, &places, &self.drivers))?;
+        let report =
+            session.run(|cx| remove(cx, &places, &self.drivers, unbootable(self.force_unbootable)))?;
         if session.shell.is_json() {
             session.shell.json("driver remove", &report)?;
         } else {

@@ -18,6 +18,8 @@ pub struct PeFile<'a> {
     bytes: &'a [u8],
     machine: u16,
     sections: Vec<SectionHeader>,
+    /// SizeOfHeaders: so many bytes at the start of the file are mapped as they are.
+    header_bytes: u32,
     /// File offset of the optional header's CheckSum field.
     checksum_offset: usize,
     /// File offset of the data directories, and how many there are.
@@ -33,6 +35,8 @@ struct SectionHeader {
     raw_size: u32,
 }
 
+/// Where the optional header has SizeOfHeaders, in both its forms.
+const SIZE_OF_HEADERS: usize = 60;
 /// Data directory of resources.
 const RESOURCE_DIRECTORY: usize = 2;
 /// Data directory of certificates.
@@ -80,7 +84,9 @@ impl<'a> PeFile<'a> {
                 return Err(o.error_before("Magic", 2, format!("{other:#06x} is neither PE32 nor PE32+")));
             }
         };
-        o.skip("fields before NumberOfRvaAndSizes", directories_at - 4 - 2)?;
+        o.skip("fields before SizeOfHeaders", SIZE_OF_HEADERS - 2)?;
+        let header_bytes = o.u32("SizeOfHeaders")?;
+        o.skip("fields before NumberOfRvaAndSizes", directories_at - 4 - SIZE_OF_HEADERS - 4)?;
         let directory_count = (o.u32("NumberOfRvaAndSizes")? as usize).min(o.remaining() / 8);
         let mut sections = Vec::with_capacity(section_count.min(f.remaining() / 40));
         for _ in 0..section_count {
@@ -97,6 +103,7 @@ impl<'a> PeFile<'a> {
             bytes,
             machine,
             sections,
+            header_bytes,
             checksum_offset: optional_at + 64,
             directories: (optional_at + directories_at, directory_count),
         })
@@ -130,6 +137,13 @@ impl<'a> PeFile<'a> {
     #[must_use]
     pub fn certificate_table(&self) -> Option<(u32, u32)> {
         self.directory(CERTIFICATE_DIRECTORY).filter(|&(_, size)| size != 0)
+    }
+
+    /// File offset of the first byte behind everything that is mapped when it runs: headers and sections.
+    fn mapped_end(&self) -> u64 {
+        let ends = self.sections.iter().filter(|section| section.raw_size != 0);
+        let ends = ends.map(|section| u64::from(section.raw_offset) + u64::from(section.raw_size));
+        ends.fold(u64::from(self.header_bytes), u64::max)
     }
 
     fn directory(&self, index: usize) -> Option<(u32, u32)> {

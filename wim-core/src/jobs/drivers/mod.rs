@@ -47,7 +47,7 @@ use crate::image::edit::View;
 use crate::servicing::drivers::list::{ListedDriver, Which, list as list_drivers};
 use crate::servicing::drivers::manifest::Manifest;
 use crate::servicing::drivers::versions::mixed_versions;
-use crate::servicing::drivers::{self, DriverOptions};
+use crate::servicing::drivers::{self, DriverOptions, Unbootable};
 use crate::servicing::hive_set::HiveSet;
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::target::ImageTarget;
@@ -81,8 +81,13 @@ pub fn add(
 ///
 /// # Errors
 /// `NotFound` when no image has any of them; what reading and writing give. All files are then as they were.
-pub fn remove(cx: &Context<'_>, places: &Places, names: &[String]) -> Result<WorkReport> {
-    let work = Removing { names, found: RefCell::default(), known: RefCell::default() };
+pub fn remove(
+    cx: &Context<'_>,
+    places: &Places,
+    names: &[String],
+    unbootable: Unbootable,
+) -> Result<WorkReport> {
+    let work = Removing { names, unbootable, found: RefCell::default(), known: RefCell::default() };
     service(cx, places, &scratch_of(places)?, &work)
 }
 
@@ -133,6 +138,7 @@ impl ImageWork for Adding<'_> {
 
 struct Removing<'n> {
     names: &'n [String],
+    unbootable: Unbootable,
     /// Names that an image knew.
     found: RefCell<BTreeSet<String>>,
     /// INFs of all drivers seen that can be removed.
@@ -159,7 +165,7 @@ impl ImageWork for Removing<'_> {
             return Ok(ImagePlan::default());
         }
         self.found.borrow_mut().extend(here.iter().cloned());
-        let plan = drivers::plan_removal(&here, view, hives)?;
+        let plan = drivers::plan_removal(&here, view, hives, self.unbootable)?;
         Ok(ImagePlan {
             changes: plan.changes,
             removed: plan.removed.iter().map(RemovedDriver::from).collect(),

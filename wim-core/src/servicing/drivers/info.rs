@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::boot;
 use super::lint_package::lint_package;
+use super::options::DriverOptions;
 use super::package::Package;
 use super::policy;
 use super::select::{self, NotSelected, Selection};
@@ -221,8 +222,10 @@ fn applicability(
             match staged {
                 Ok(staged) => {
                     let report = signature::check(&staged, target);
-                    let rules = (target, &report);
-                    result.findings.extend(policy::boot_files_without_signature(&selection, &staged, rules));
+                    let usual = DriverOptions::default();
+                    let rules = (target, &usual);
+                    let bare = policy::boot_files_without_signature(&selection, &staged, rules, &report);
+                    result.findings.extend(bare);
                     result.signature = Some(report);
                     match staged::check_machines(&selection, &staged, target.arch) {
                         Ok(()) => result.applies = true,

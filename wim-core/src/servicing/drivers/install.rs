@@ -11,8 +11,9 @@ use super::database;
 use super::framework;
 use super::level_a::LevelA;
 use super::level_b::LevelB;
+use super::lint;
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
-use super::options::{DriverOptions, LineEnds};
+use super::options::{DriverOptions, LineEnds, Unbootable};
 use super::package::{Package, Packages};
 use super::place::{Done, Job};
 use super::policy::{self, HardwareMatch};
@@ -73,11 +74,26 @@ pub fn plan(
             .as_ref()
             .map(|ids| HardwareMatch::new(ids, &packages, &target.windows, options.undecorated)),
         done: BTreeSet::new(),
+        faults: None,
+        waits: false,
     };
     let loaded = planner.manifest.clone();
+    let mut waiting = Vec::new();
     for package in &packages {
         cancel.check()?;
-        reports.extend(planner.add(package, hives)?);
+        let report = planner.add(package, hives)?;
+        if std::mem::take(&mut planner.waits) {
+            waiting.push((package, reports.len()));
+        }
+        reports.extend(report);
+    }
+    // What they lacked may have come with a later one.
+    for (package, index) in waiting {
+        cancel.check()?;
+        let again = planner.add(package, hives)?;
+        if let (Some(slot), Some(again)) = (reports.get_mut(index), again) {
+            *slot = again;
+        }
     }
     // What was cancelled within the last package looks like a refusal of it.
     cancel.check()?;
@@ -135,6 +151,10 @@ struct Planner<'a> {
     hardware: Option<HardwareMatch<'a>>,
     /// Identities that were dealt with in this job.
     done: BTreeSet<[u8; 32]>,
+    /// What may keep Windows from booting as the image is so far; none before the first package.
+    faults: Option<BTreeSet<String>>,
+    /// The last package was refused for what another one may bring.
+    waits: bool,
 }
 
 impl Planner<'_> {
@@ -152,9 +172,8 @@ impl Planner<'_> {
                 findings.extend(selection.findings.iter().map(ToString::to_string));
                 let windows = &self.target.windows;
                 let report = signature::check(&staged, windows);
-                let bare = policy::boot_files_without_signature(&selection, &staged, (windows, &report));
-                findings.extend(bare);
                 let rules = (windows, self.options);
+                findings.extend(policy::boot_files_without_signature(&selection, &staged, rules, &report));
                 let verdict =
                     policy::signature_verdict(&selection, &report, &self.image, hives, rules, &mut findings)?;
                 signature = Some(report);
@@ -248,6 +267,9 @@ impl Planner<'_> {
         let identity = hex::encode(&job.staged.identity);
         let known = self.manifest.find(&identity).is_some();
         findings.extend(self.other_versions(job.package, &identity));
+        if self.faults.is_none() {
+            self.faults = Some(lint::errors(&self.image, hives)?);
+        }
         let files_before = self.image.savepoint();
         let hives_before = hives.savepoint();
         let edits_before = hives.journal().len();
@@ -263,6 +285,13 @@ impl Planner<'_> {
                 return Ok(Outcome::refused(&e));
             }
         };
+        if let Some(e) = self.new_faults(hives, edits_before, findings)? {
+            self.image.roll_back(files_before);
+            hives.roll_back(hives_before)?;
+            self.done.remove(&job.staged.identity);
+            self.waits = true;
+            return Ok(Outcome::refused(&e));
+        }
         let mut start_lines = Vec::new();
         if self.target.is_winpe && self.target.generation == StoreGeneration::Legacy {
             let folder = &done.added.folder;
@@ -287,6 +316,36 @@ impl Planner<'_> {
         let signer = signature.filter(|report| report.is_signed()).and_then(|report| report.signer.clone());
         self.record(job, &done, edits, Extras { start_lines, made, signer });
         Ok(Outcome::Added(done.added))
+    }
+
+    /// Why Windows may not boot with what the last package did, if it did before; told in `findings` where it is wanted all the same.
+    fn new_faults(
+        &mut self,
+        hives: &mut HiveSet<'_>,
+        edits_before: usize,
+        findings: &mut Vec<String>,
+    ) -> Result<Option<Error>> {
+        const CONTROL_SET: &str = "ControlSet";
+        let is_of_set = |edit: &Edit| {
+            edit.key.get(..CONTROL_SET.len()).is_some_and(|key| key.eq_ignore_ascii_case(CONTROL_SET))
+        };
+        // Filters and services are all in the control sets.
+        if !hives.journal().iter().skip(edits_before).any(is_of_set) {
+            return Ok(None);
+        }
+        let now = lint::errors(&self.image, hives)?;
+        let before = self.faults.take().unwrap_or_default();
+        let new: Vec<String> = now.difference(&before).cloned().collect();
+        if !new.is_empty() && self.options.unbootable == Unbootable::Refuse {
+            self.faults = Some(before);
+            return Ok(Some(store::refusal(
+                format!("Windows may not boot with it: {}", new.join("; ")),
+                "add the package that brings what is missing in the same job, or use another version of this one; or force it",
+            )));
+        }
+        self.faults = Some(now);
+        findings.extend(new.into_iter().map(|text| format!("Windows may not boot: {text}")));
+        Ok(None)
     }
 
     /// Puts a package into the image by the means of its generation.
@@ -399,6 +458,7 @@ impl Planner<'_> {
             ids: device_ids.clone(),
             services: services.iter().map(|service| service.name.clone()).collect(),
             files: done.files.clone(),
+            relied_on: done.relied_on.clone(),
             registry,
             start_lines: extras.start_lines,
             made_folders: extras.made,

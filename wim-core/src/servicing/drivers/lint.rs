@@ -3,7 +3,7 @@
 //! Source: drivers.md 3.6 and 6.5. A filter that the class of the boot disk names and that is not there means STOP 0x7B. It reports
 //! and changes nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
@@ -164,6 +164,15 @@ pub fn lint(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Vec<LintF
     Ok(findings)
 }
 
+/// What of [`lint`] may keep Windows from booting, as texts.
+///
+/// # Errors
+/// As [`lint`].
+pub(super) fn errors(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<BTreeSet<String>> {
+    let findings = lint(image, hives)?.into_iter();
+    Ok(findings.filter(|finding| finding.severity == Severity::Error).map(|finding| finding.text).collect())
+}
+
 /// Filters, and bound services, that have no service key.
 fn filters(
     hives: &mut HiveSet<'_>,
@@ -217,7 +226,7 @@ fn boot_services(
         let path = hives.get(HiveName::System, &key, "ImagePath")?.and_then(|v| v.as_str());
         let path = file_of(path.as_deref().unwrap_or_default(), &name);
         let Ok(spelled) = image.spelled(&path) else { continue };
-        if image.view().entry(&spelled).is_none() {
+        if !image.exists(&spelled) {
             let severity = if start == 0 { Severity::Error } else { Severity::Warning };
             let text = format!("service {name} starts at boot, but {path} is not there");
             findings.push(LintFinding { severity, text });

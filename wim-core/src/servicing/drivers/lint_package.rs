@@ -12,7 +12,7 @@ use crate::base::{Architecture, Error};
 use crate::formats::hive::{RegValue, reg_type};
 use crate::formats::inf::decoration::Decoration;
 use crate::formats::inf::models::{self, Manufacturer};
-use crate::formats::inf::registry::RegAction;
+use crate::formats::inf::registry::{RegAction, RegLine, RegRoot};
 use crate::formats::inf::{Install, TargetWindows};
 
 /// What is odd about a package for one Windows; `selection` is what of it applies there, if anything does.
@@ -138,19 +138,10 @@ fn missing_parts(package: &Package<'_>, install: &Install, findings: &mut Vec<Li
             findings.push(finding(severity, &inf.error(service.position, text)));
         }
     }
+    class_filters(package, install, findings);
     for line in &install.hardware {
-        let is_filter = line.value.as_deref().is_some_and(|value| {
-            ["UpperFilters", "LowerFilters"].iter().any(|known| known.eq_ignore_ascii_case(value))
-        });
-        let names = match &line.action {
-            RegAction::Append(texts) => texts.clone(),
-            RegAction::Set { kind, data, .. } if *kind == reg_type::MULTI_SZ || *kind == reg_type::SZ => {
-                let value = RegValue::new(*kind, data.clone());
-                value.as_multi_sz().or_else(|| value.as_str().map(|text| vec![text])).unwrap_or_default()
-            }
-            _ => continue,
-        };
-        for name in names.iter().filter(|name| is_filter && !name.is_empty()) {
+        let is_filter = names_filters(line);
+        for name in strings_of(line).iter().filter(|name| is_filter && !name.is_empty()) {
             if !install.services.iter().any(|service| service.name.eq_ignore_ascii_case(name)) {
                 let text = format!("filter {name} is no service that [{}] adds", install.section);
                 findings.push(finding(Severity::Note, &inf.error(line.position, text)));
@@ -162,5 +153,42 @@ fn missing_parts(package: &Package<'_>, install: &Install, findings: &mut Vec<Li
         let severity = Severity::Note;
         let at = crate::formats::inf::install::section_position(inf, &install.section);
         findings.push(finding(severity, &inf.error(at, text)));
+    }
+}
+
+fn names_filters(line: &RegLine) -> bool {
+    let is = |known: &&str| line.value.as_deref().is_some_and(|value| known.eq_ignore_ascii_case(value));
+    ["UpperFilters", "LowerFilters"].iter().any(is)
+}
+
+/// The strings that a line writes.
+fn strings_of(line: &RegLine) -> Vec<String> {
+    match &line.action {
+        RegAction::Append(texts) => texts.clone(),
+        RegAction::Set { kind, data, .. } if *kind == reg_type::MULTI_SZ || *kind == reg_type::SZ => {
+            let value = RegValue::new(*kind, data.clone());
+            value.as_multi_sz().or_else(|| value.as_str().map(|text| vec![text])).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Filters of whole device classes that are no service of the package: of the boot disk's class they stop Windows.
+fn class_filters(package: &Package<'_>, install: &Install, findings: &mut Vec<LintFinding>) {
+    let of_services = install.services.iter().flat_map(|service| &service.registry);
+    let lines = install.software.iter().chain(&install.hardware).chain(of_services);
+    let is_of_class = |line: &&RegLine| {
+        line.root == RegRoot::LocalMachine && line.key.to_ascii_lowercase().contains("\\control\\class\\")
+    };
+    for line in lines.filter(is_of_class).filter(|line| names_filters(line)) {
+        for name in strings_of(line).iter().filter(|name| !name.trim().is_empty()) {
+            if !install.services.iter().any(|service| service.name.eq_ignore_ascii_case(name.trim())) {
+                let text = format!(
+                    "class filter {name} is no service that [{}] adds; without it in the image Windows stops when it boots (0x7B)",
+                    install.section
+                );
+                findings.push(finding(Severity::Error, &package.inf().error(line.position, text)));
+            }
+        }
     }
 }

@@ -7,7 +7,10 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::database::FILE_REPOSITORY;
+use super::level_a::FOLDER;
 use super::list_edits;
+use super::winpe::{STARTNET, WINPESHL};
 use crate::base::hex;
 use crate::base::{Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
@@ -18,6 +21,9 @@ use crate::image::edit::View;
 pub const PATH: &str = "\\Windows\\INF\\wim.drivers.json";
 /// Version of its shape.
 pub const SCHEMA_VERSION: u32 = 1;
+/// What can be done about one that is damaged.
+const REMOVE_IT: &str =
+    "remove the file from the image; its drivers stay, but can then no longer be removed exactly";
 /// Largest manifest that is read.
 const MAX_BYTES: u64 = 64 << 20;
 
@@ -89,6 +95,9 @@ pub struct ManifestEntry {
     pub services: Vec<String>,
     /// Files it put into the image, sorted by path.
     pub files: Vec<ManifestFile>,
+    /// Files that it wanted to put there and found others in place of, which were newer or were to stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relied_on: Vec<ReliedFile>,
     /// Registry values and keys it wrote, in order.
     pub registry: Vec<ManifestEdit>,
     /// Lines that load it when Windows PE starts.
@@ -123,6 +132,15 @@ pub struct ManifestFile {
     /// Where the file that was there before is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_copy: Option<String>,
+}
+
+/// A file that a driver relies on and did not bring: its own takes the place when that one goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReliedFile {
+    /// Its path.
+    pub path: String,
+    /// Where the driver's own file lies, in the folder of its package.
+    pub own: String,
 }
 
 /// A registry edit.
@@ -219,7 +237,7 @@ impl Manifest {
             Error::new(ErrorKind::Format, format!("the list of added drivers cannot be read: {e}"))
                 .at(place)
                 .in_file(PATH)
-                .remedy("remove the file from the image; its drivers stay, but can then no longer be removed exactly")
+                .remedy(REMOVE_IT)
         };
         let version: SchemaOnly = serde_json::from_slice(bytes).map_err(damaged)?;
         if version.schema_version > SCHEMA_VERSION {
@@ -228,7 +246,38 @@ impl Manifest {
                 .in_file(PATH)
                 .remedy("use the version that wrote it, or a later one"));
         }
-        serde_json::from_slice(bytes).map_err(damaged)
+        let manifest: Self = serde_json::from_slice(bytes).map_err(damaged)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// What it names is removed later: folders that no driver was ever put into make the whole list unbelievable.
+    fn check(&self) -> Result<()> {
+        let wrong = |what: String| {
+            Err(Error::new(ErrorKind::Format, format!("the list of added drivers names {what}"))
+                .in_file(PATH)
+                .remedy(REMOVE_IT))
+        };
+        for entry in &self.drivers {
+            if !is_package_folder(&entry.folder) {
+                return wrong(format!(
+                    "the folder {} for {}, where no driver is put",
+                    entry.folder, entry.inf
+                ));
+            }
+            let copies = entry.files.iter().filter_map(|file| file.replaced_copy.as_ref());
+            if let Some(copy) = copies.into_iter().find(|copy| below(copy, FOLDER).is_none()) {
+                return wrong(format!("{copy} as a copy of a replaced file, which none is kept as"));
+            }
+            let lines = entry.start_lines.iter().map(|line| &line.path);
+            if let Some(path) = lines.into_iter().find(|path| !is_start_script(path)) {
+                return wrong(format!("the start script {path}, which is none"));
+            }
+        }
+        match self.start_scripts.iter().find(|script| !is_start_script(&script.path)) {
+            Some(script) => wrong(format!("the start script {}, which is none", script.path)),
+            None => Ok(()),
+        }
     }
 
     /// Its bytes; the same content always gives the same.
@@ -301,6 +350,8 @@ impl Manifest {
                 }
             }
             entry.files = files;
+            entry.relied_on.splice(0..0, old.relied_on);
+            entry.relied_on.dedup();
             let mut registry = old.registry;
             // What was lost and is as it was again needs no second mention.
             let known: HashSet<_> = registry.iter().map(|edit| (edit.about(), edit.new.clone())).collect();
@@ -318,10 +369,33 @@ impl Manifest {
             entry.order = self.drivers.iter().map(|other| other.order).max().unwrap_or(0).saturating_add(1);
         }
         entry.files.sort_by_key(|file| file.path.to_lowercase());
+        let files = &entry.files;
+        let is_own = |path: &str| files.iter().any(|file| file.path.eq_ignore_ascii_case(path));
+        entry.relied_on.retain(|relied| !is_own(&relied.path));
+        entry.relied_on.sort_by_key(|relied| relied.path.to_lowercase());
+        entry.relied_on.dedup_by(|a, b| a.path.eq_ignore_ascii_case(&b.path));
         self.drivers.push(entry);
         self.drivers
             .sort_by(|a, b| (a.inf.to_lowercase(), &a.identity).cmp(&(b.inf.to_lowercase(), &b.identity)));
     }
+}
+
+/// What is left of `path` below `folder`.
+fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
+    let start = path.get(..folder.len())?;
+    let rest = path.get(folder.len()..)?.strip_prefix('\\')?;
+    let leads_out = rest.split(['\\', '/']).any(|part| matches!(part, "" | "." | ".."));
+    (start.eq_ignore_ascii_case(folder) && !leads_out).then_some(rest)
+}
+
+/// True for a folder right below one of the two that packages are put into.
+fn is_package_folder(path: &str) -> bool {
+    let name = [FOLDER, FILE_REPOSITORY].into_iter().find_map(|folder| below(path, folder));
+    name.is_some_and(|name| !name.contains(['\\', '/']))
+}
+
+fn is_start_script(path: &str) -> bool {
+    [WINPESHL, STARTNET].iter().any(|known| known.eq_ignore_ascii_case(path))
 }
 
 #[derive(Deserialize)]
@@ -339,6 +413,20 @@ mod tests {
         let e = Manifest::parse(b"{\n \"drivers\"").unwrap_err();
         assert!(e.to_string().contains("wim.drivers.json: line 2"), "{e}");
         let empty = Manifest::default();
+        for (path, is_one) in [
+            ("\\Windows\\Drivers\\a_1", true),
+            ("\\windows\\DRIVERS\\a_1", true),
+            ("\\Windows\\System32\\DriverStore\\FileRepository\\a.inf_amd64_1", true),
+            ("\\Windows", false),
+            ("\\Windows\\Drivers", false),
+            ("\\Windows\\Drivers\\", false),
+            ("\\Windows\\Drivers\\..", false),
+            ("\\Windows\\Drivers\\a\\b", false),
+            ("\\Windows\\System32\\DriverStore\\FileRepository", false),
+            ("\\Windows\\Driversa_1", false),
+        ] {
+            assert_eq!(is_package_folder(path), is_one, "{path}");
+        }
         assert_eq!(Manifest::parse(&empty.to_bytes().unwrap()).unwrap(), empty);
     }
 }

@@ -14,7 +14,7 @@ use super::select::{self, NotSelected};
 use super::signature;
 use super::staged::{self, Staged, StagedFile};
 use super::store::refusal;
-use crate::base::{Cancel, Error, ErrorKind, FileTime, Result};
+use crate::base::{Cancel, Error, ErrorKind, FileTime, Result, Sha1Digest};
 use crate::formats::inf::strings::ENGLISH_US;
 use crate::formats::inf::{DriverVer, NoIncludes, ParseOptions, TargetWindows};
 use crate::image::edit::Content;
@@ -32,6 +32,8 @@ pub struct MediaFile {
     pub content: Content,
     /// Size in bytes.
     pub size: u64,
+    /// SHA-1 of its bytes.
+    pub sha1: Sha1Digest,
     /// Last write, if known.
     pub last_write: Option<FileTime>,
 }
@@ -269,6 +271,7 @@ fn place(package: &Package<'_>, files: Vec<StagedFile>, plan: &mut MediaPlan) ->
     plan.files.extend(staged.files.into_iter().map(|file| MediaFile {
         path: format!("{folder}\\{}", file.path),
         size: file.digests.size,
+        sha1: file.digests.sha1,
         last_write: file.times.map(|times| times.last_write),
         content: file.content,
     }));

@@ -43,6 +43,6 @@ mod winpe;
 pub use boot::{BootCritical, BootStart};
 pub use hardware_ids::HardwareIds;
 pub use install::{DriverPlan, plan};
-pub use options::{DriverOptions, LineEnds, Publisher, Undecorated, Unsigned, WinPeClasses};
+pub use options::{DriverOptions, LineEnds, Publisher, Unbootable, Undecorated, Unsigned, WinPeClasses};
 pub use remove::{RemovalPlan, exported_files, find, plan_removal};
 pub use report::{DriverReport, Outcome};

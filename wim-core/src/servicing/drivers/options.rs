@@ -20,6 +20,8 @@ pub struct DriverOptions {
     pub force: bool,
     /// Go on when the image lacks the kernel-mode framework a driver needs.
     pub ignore_framework: bool,
+    /// What becomes of packages with which Windows may no longer boot.
+    pub unbootable: Unbootable,
     /// What becomes of packages that Windows of the image's architecture would not load.
     pub unsigned: Unsigned,
     /// What becomes of texts whose line ends were changed after they were signed.
@@ -45,6 +47,7 @@ impl Default for DriverOptions {
             boot_critical: BootCritical::ByClass,
             force: false,
             ignore_framework: false,
+            unbootable: Unbootable::Refuse,
             unsigned: Unsigned::Refuse,
             line_ends: LineEnds::RestoreSigned,
             code_page: encoding::DEFAULT_CODE_PAGE,
@@ -97,4 +100,14 @@ pub enum WinPeClasses {
     SetupNeeds,
     /// All that Windows PE can use; extensions and software components never go there.
     All,
+}
+
+/// What becomes of changes after which Windows may no longer boot, by what [`lint`](super::lint) finds before and after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Unbootable {
+    /// They are refused, and the image stays as it is.
+    #[default]
+    Refuse,
+    /// They are made, and the report says what is missing.
+    Accept,
 }

@@ -4,7 +4,7 @@
 //! Source: drivers.md 1.8, 1.10 and 3.7. Which of this is done, and what else, is decided in `level_a` and `level_b`.
 
 use super::boot::BootCritical;
-use super::manifest::{Manifest, ManifestFile};
+use super::manifest::{Manifest, ManifestFile, ReliedFile};
 use super::options::DriverOptions;
 use super::package::{MAX_FILE, Package};
 use super::registry_lines::{KeptValue, RegistryWriter, start_type};
@@ -15,7 +15,7 @@ use super::store::{ImageFiles, Put, file_version};
 use crate::base::Result;
 use crate::base::hex;
 use crate::formats::hive::RegValue;
-use crate::formats::inf::{Directory, FileCopy, TargetWindows};
+use crate::formats::inf::{Directory, FileCopy, Service, TargetWindows};
 use crate::image::WimPath;
 use crate::servicing::hive_set::HiveName;
 
@@ -38,6 +38,8 @@ pub(super) struct Done {
     /// `oemN.inf`, where Windows publishes drivers.
     pub(super) published: Option<String>,
     pub(super) files: Vec<ManifestFile>,
+    /// What was there in place of its own files.
+    pub(super) relied_on: Vec<ReliedFile>,
     pub(super) findings: Vec<String>,
     /// Registry values that were so already.
     pub(super) kept: Vec<KeptValue>,
@@ -72,6 +74,7 @@ impl Job<'_, '_> {
             },
             published: None,
             files: Vec::new(),
+            relied_on: Vec::new(),
             findings: Vec::new(),
             kept: Vec::new(),
         }
@@ -131,11 +134,14 @@ impl Job<'_, '_> {
                 // Another driver put the same file there; it goes when the last of them goes.
                 done.files.push(manifest_file(&path, file, Some(sha256), None));
             }
-            if self.completing || is_same {
-                return Ok(Some(file.path.clone()));
-            }
-            if let Some(why) = self.stays(copy, &path, image, file)? {
-                done.findings.push(why);
+            let why = match self.completing || is_same {
+                true => None,
+                false => self.stays(copy, &path, image, file)?,
+            };
+            if self.completing || is_same || why.is_some() {
+                done.findings.extend(why);
+                let own = format!("{}\\{}", done.added.folder, file.path);
+                done.relied_on.push(ReliedFile { path: path.to_string(), own });
                 return Ok(Some(file.path.clone()));
             }
             let copy_path = replaced_folder.child(name.as_str());
@@ -182,13 +188,23 @@ impl Job<'_, '_> {
     ) -> Result<()> {
         let inf = self.package.inf();
         for service in self.selection.installs.iter().flat_map(|selected| &selected.install.services) {
-            let known =
-                done.added.services.iter().any(|other| other.name.eq_ignore_ascii_case(&service.name));
+            let is_same = |other: &ServiceReport| other.name.eq_ignore_ascii_case(&service.name);
             // A service of an INF of Windows is there already, or belongs to a part of Windows that is not.
-            if known || service.inbox {
+            if service.inbox {
                 continue;
             }
-            let start = start_type(service, &self.selection.class_guid, self.options.boot_start);
+            if let Some(known) = done.added.services.iter_mut().find(|other| is_same(other)) {
+                known.function_driver |= service.is_function_driver();
+                if let Some(conflict) = registry.more_of_service(service)? {
+                    let text = format!(
+                        "service {} is added by several install sections, and this value differs from an earlier one, which stays",
+                        service.name
+                    );
+                    done.findings.push(inf.error(conflict, text).to_string());
+                }
+                continue;
+            }
+            let start = self.earliest_start(service);
             let Some(start) = start.filter(|_| service.service_type.is_some()) else {
                 let text = format!("service {} has no type or no start type; it is left out", service.name);
                 done.findings.push(inf.error(service.position, text).to_string());
@@ -211,6 +227,14 @@ impl Job<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The start type of a service that several install sections may add: it has to start as early as any device needs it.
+    fn earliest_start(&self, service: &Service) -> Option<u32> {
+        let services = self.selection.installs.iter().flat_map(|selected| &selected.install.services);
+        let same = services.filter(|other| !other.inbox && other.name.eq_ignore_ascii_case(&service.name));
+        let (class, raise) = (&self.selection.class_guid, self.options.boot_start);
+        same.filter_map(|other| start_type(other, class, raise)).min()
     }
 
     /// The folder of the image that a copy line means; none, with a finding, when that is for Windows itself to know.

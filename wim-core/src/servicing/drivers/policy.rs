@@ -9,6 +9,7 @@ use super::boot;
 use super::hardware_ids::{Fit, HardwareIds};
 use super::options::{DriverOptions, Undecorated, Unsigned, WinPeClasses};
 use super::package::{Package, file_name};
+use super::registry_lines::start_type;
 use super::select::Selection;
 use super::sha2_updates;
 use super::signature::{SignatureReport, SignatureStatus};
@@ -47,11 +48,10 @@ pub(super) fn signature_verdict(
     if !report.needs_sha2 || windows.version() > (6, 1) {
         return Ok(None);
     }
-    let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
-    let boot_start = services.clone().any(|s| s.start_type == Some(Service::BOOT_START) && !s.inbox);
+    let boot_start = boot_services(selection, options).next().is_some();
     match sha2_updates::knows_sha2(image, hives)? {
         Some(true) => {}
-        Some(false) if boot_start && windows.arch != Architecture::X86 && !options.force => {
+        Some(false) if boot_start && windows.arch != Architecture::X86 => {
             return Ok(Some(refusal(
                 "it is signed with SHA-2 alone, which this image cannot check at boot",
                 "add the updates KB4490628 and KB4474419 to this image first",
@@ -68,6 +68,17 @@ pub(super) fn signature_verdict(
     Ok(None)
 }
 
+/// The package's own services that the boot loader starts, those among them whose start type is raised.
+fn boot_services<'s>(
+    selection: &'s Selection,
+    options: &DriverOptions,
+) -> impl Iterator<Item = &'s Service> + use<'s> {
+    let raise = options.boot_start;
+    let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
+    let start = move |service: &Service| start_type(service, &selection.class_guid, raise);
+    services.filter(move |service| !service.inbox && start(service) == Some(Service::BOOT_START))
+}
+
 /// Files of a signed package that the boot loader reads and that have no signature inside, each as a finding.
 ///
 /// Kernel-mode code signing on 64-bit Windows once asked for one beside the catalog; what Microsoft's tests sign has none, so that such
@@ -75,13 +86,13 @@ pub(super) fn signature_verdict(
 pub(super) fn boot_files_without_signature(
     selection: &Selection,
     staged: &Staged,
-    (windows, report): (&TargetWindows, &SignatureReport),
+    (windows, options): (&TargetWindows, &DriverOptions),
+    report: &SignatureReport,
 ) -> Vec<String> {
     if windows.arch == Architecture::X86 || !report.is_signed() {
         return Vec::new();
     }
-    let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
-    let boot = services.filter(|service| service.start_type == Some(Service::BOOT_START) && !service.inbox);
+    let boot = boot_services(selection, options);
     let names: BTreeSet<&str> = boot.filter_map(|service| service.binary.as_deref()).map(file_name).collect();
     let is_bare = |name: &&str| {
         let file = selection.files.iter().find(|file| file.copy.destination_name.eq_ignore_ascii_case(name));

@@ -7,7 +7,7 @@ use super::boot::{self, BootStart};
 use crate::base::Result;
 use crate::formats::hive::{RegValue, reg_type};
 use crate::formats::inf::registry::{RegAction, RegLine, RegRoot, SetCondition};
-use crate::formats::inf::{Inf, Service};
+use crate::formats::inf::{Inf, Position, Service};
 use crate::servicing::hive_set::{HiveName, HiveSet};
 
 /// Which values may be written.
@@ -236,6 +236,38 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
             }
         }
         Ok(())
+    }
+
+    /// Writes what another install section says of a service that is written already: values that are not there, and strings of
+    /// lists. The place of the first line that wants another value than is there; that one stays.
+    ///
+    /// # Errors
+    /// What editing the hive gives.
+    pub fn more_of_service(&mut self, service: &Service) -> Result<Option<Position>> {
+        let mut conflict = None;
+        for set in self.control_sets.clone() {
+            let relative = format!("{set}\\Services\\{}", service.name);
+            for line in service.registry.iter().filter(|line| line.root == RegRoot::Relative) {
+                let value = line.value.as_deref().unwrap_or("");
+                for (hive, key) in self.places(line, &relative) {
+                    let present = self.hives.get(hive, &key, value)?;
+                    match (&line.action, present) {
+                        (RegAction::Set { kind, data, condition }, Some(present)) => {
+                            let differs = present != self.data_of(*kind, data);
+                            if differs && *condition != SetCondition::IfAbsent {
+                                conflict.get_or_insert(line.position);
+                            }
+                        }
+                        (RegAction::Set { .. } | RegAction::Append(_) | RegAction::CreateKey, _) => {
+                            self.line(hive, &key, line)?;
+                        }
+                        // Deletions and bits are for a key that no other section has written to.
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(conflict)
     }
 
     /// A text as services of a published package have it: by its token, so that Windows shows it in its own language.

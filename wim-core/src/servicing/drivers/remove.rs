@@ -1,7 +1,7 @@
 //! Takes drivers out again that were put in, exactly: files, registry values, list entries, in any order.
 //!
 //! Source: drivers.md 3.6. The manifest in the image says what each driver wrote. What several drivers rely on stays until the
-//! last of them goes; from lists such as the device path only the driver's own strings go; what something else changed
+//! last of them goes, and a file that kept another driver's out hands its place to that; from lists such as the device path only the driver's own strings go; what something else changed
 //! since stays and is reported.
 
 use std::collections::BTreeSet;
@@ -11,14 +11,17 @@ use sha2::{Digest, Sha256};
 use super::database::{self, OEM_INF_MAP, UPDATE_DATE};
 use super::level_a::{FOLDER, REPLACED_FOLDER};
 use super::level_b;
+use super::lint;
 use super::list_edits::{self, ListShape};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
+use super::options::Unbootable;
 use super::remove_staged;
-use super::store::ImageFiles;
+use super::store::{ImageFiles, file_version, refusal};
 use super::winpe;
 use crate::base::hex;
 use crate::base::{Error, Result};
 use crate::formats::hive::RegValue;
+use crate::formats::pe::FileVersion;
 use crate::image::WimPath;
 use crate::image::edit::{Change, View};
 use crate::servicing::hive_set::{HiveName, HiveSet};
@@ -52,8 +55,13 @@ pub fn find<'m>(manifest: &'m Manifest, name: &str) -> Vec<&'m ManifestEntry> {
 /// Plans removing the drivers that `names` mean from the image behind `view`.
 ///
 /// # Errors
-/// `NotFound` when a name means none; what reading the manifest, files or hives gives.
-pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) -> Result<RemovalPlan> {
+/// `NotFound` when a name means none, `InvalidInput` when Windows may not boot without them and that is not asked for; what reading the manifest, files or hives gives.
+pub fn plan_removal(
+    names: &[String],
+    view: &dyn View,
+    hives: &mut HiveSet<'_>,
+    unbootable: Unbootable,
+) -> Result<RemovalPlan> {
     let mut manifest = Manifest::load(view)?;
     let mut wanted: Vec<String> = Vec::new();
     let mut staged = Vec::new();
@@ -61,13 +69,16 @@ pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) 
         let found = find(&manifest, name);
         wanted.extend(found.iter().map(|entry| entry.identity.clone()));
         if found.is_empty() {
-            match remove_staged::find(hives, name)? {
-                Some(package) => staged.push(package),
-                None => return Err(no_such_driver(&manifest, name)),
+            let packages = remove_staged::find(hives, name)?;
+            if packages.is_empty() {
+                return Err(no_such_driver(&manifest, name));
             }
+            staged.extend(packages);
         }
     }
+    remove_staged::once_each(&mut staged);
     let mut removal = Removal { image: ImageFiles::new(view), findings: Vec::new(), folders: Vec::new() };
+    let faults = lint::errors(&removal.image, hives)?;
     let mut removed = Vec::new();
     forget_records(manifest.drivers.iter().filter(|entry| wanted.contains(&entry.identity)), hives)?;
     for identity in wanted {
@@ -87,6 +98,14 @@ pub fn plan_removal(names: &[String], view: &dyn View, hives: &mut HiveSet<'_>) 
     for package in staged {
         removed.push(remove_staged::remove(package, &mut removal.image, hives, &mut removal.findings)?);
     }
+    let new: Vec<String> = lint::errors(&removal.image, hives)?.difference(&faults).cloned().collect();
+    if !new.is_empty() && unbootable == Unbootable::Refuse {
+        return Err(refusal(
+            format!("Windows may not boot without {}: {}", names.join(", "), new.join("; ")),
+            "remove the driver that needs it too, in the same job; or force it",
+        ));
+    }
+    removal.findings.extend(new.into_iter().map(|text| format!("Windows may not boot: {text}")));
     Ok(RemovalPlan { removed, changes: removal.image.into_changes(), findings: removal.findings })
 }
 
@@ -165,10 +184,8 @@ impl Removal<'_> {
                         self.image.remove(&copy, &reason);
                     }
                 }
-                None => {
-                    self.image.remove(&path, &reason);
-                    self.name_those_left_without(entry, &path, others);
-                }
+                None if self.pass_on(&path, others, &reason)? => {}
+                None => self.image.remove(&path, &reason),
             }
         }
         self.image.remove(&folder, &reason);
@@ -182,18 +199,42 @@ impl Removal<'_> {
         Ok(())
     }
 
-    /// Other drivers with the same service may have relied on a file that was newer than theirs.
-    fn name_those_left_without(&mut self, entry: &ManifestEntry, path: &WimPath, others: &Manifest) {
-        for other in &others.drivers {
-            let shares = |name: &String| entry.services.iter().any(|own| own.eq_ignore_ascii_case(name));
-            let has_file = other.files.iter().any(|file| file.path.eq_ignore_ascii_case(&path.to_string()));
-            if !has_file && other.services.iter().any(shares) {
-                self.findings.push(format!(
-                    "{path} is gone, and {} has the same service: add that driver again to complete it",
-                    other.inf
-                ));
+    /// Puts the file of a driver that relied on the one at `path`, which goes, in its place: of several the newest. False when no
+    /// driver relied on it, or none has its own any more.
+    fn pass_on(&mut self, path: &WimPath, others: &mut Manifest, reason: &str) -> Result<bool> {
+        let text = path.to_string();
+        let mut best: Option<(Option<FileVersion>, usize, WimPath)> = None;
+        for (index, other) in others.drivers.iter().enumerate() {
+            let Some(relied) = other.relied_on.iter().find(|relied| relied.path.eq_ignore_ascii_case(&text))
+            else {
+                continue;
+            };
+            let own = WimPath::parse(&relied.own)?;
+            let Some(bytes) = self.image.read(&own)? else {
+                self.findings
+                    .push(format!("{path} is gone, and so is {own}: add {} again to complete it", other.inf));
+                continue;
+            };
+            let version = file_version(&bytes);
+            if best.as_ref().is_none_or(|(known, ..)| *known < version) {
+                best = Some((version, index, own));
             }
         }
+        let Some((_, index, own)) = best else { return Ok(false) };
+        let Some(heir) = others.drivers.get_mut(index) else { return Ok(false) };
+        let reason = format!("{reason}: the file of {}, which relied on it", heir.inf);
+        let Some(bytes) = self.image.read(&own)? else { return Ok(false) };
+        self.image.copy(&own, path, &reason)?;
+        let sha256 = hex::encode(&Sha256::digest(&bytes));
+        heir.files.push(ManifestFile {
+            path: text.clone(),
+            sha256,
+            replaced_sha256: None,
+            replaced_copy: None,
+        });
+        heir.files.sort_by_key(|file| file.path.to_lowercase());
+        heir.relied_on.retain(|relied| !relied.path.eq_ignore_ascii_case(&text));
+        Ok(true)
     }
 
     fn registry(

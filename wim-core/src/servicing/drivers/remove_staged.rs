@@ -18,33 +18,70 @@ use crate::image::WimPath;
 use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
 
 /// A package that Windows staged.
-pub(super) struct Staged {
+pub(super) struct OemPackage {
     hive: HiveName,
     published: String,
     folders: Vec<String>,
 }
 
-/// The package published as `name`, if the database has one.
-pub(super) fn find(hives: &mut HiveSet<'_>, name: &str) -> Result<Option<Staged>> {
-    if database::number_of(name).is_none() {
-        return Ok(None);
-    }
+/// The packages that the database knows by `name`: as `oemN.inf`, by the name of their INF, or by that of their folder.
+pub(super) fn find(hives: &mut HiveSet<'_>, name: &str) -> Result<Vec<OemPackage>> {
+    let mut found = Vec::new();
     for hive in HIVES {
-        let key = format!("{ROOT}\\DriverInfFiles\\{name}");
-        if hives.key_exists(hive, &key)? {
-            let folders = hives.get(hive, &key, "")?.and_then(|value| value.as_multi_sz());
+        let parent = format!("{ROOT}\\DriverInfFiles");
+        for published in hives.subkeys(hive, &parent)? {
+            if database::number_of(&published).is_none() {
+                continue;
+            }
+            let folders =
+                hives.get(hive, &format!("{parent}\\{published}"), "")?.and_then(|value| value.as_multi_sz());
             // A damaged hive must not make this remove something else.
             let is_name = |folder: &String| folder.contains(".inf_") && !folder.contains(['\\', '/']);
-            let folders = folders.unwrap_or_default().into_iter().filter(is_name).collect();
-            return Ok(Some(Staged { hive, published: name.to_lowercase(), folders }));
+            let folders: Vec<String> = folders.unwrap_or_default().into_iter().filter(is_name).collect();
+            if is_called(hives, hive, (&published, &folders), name)? {
+                found.push(OemPackage { hive, published: published.to_lowercase(), folders });
+            }
         }
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// True when `name` means the package published as `published`, in `folders`.
+fn is_called(
+    hives: &mut HiveSet<'_>,
+    hive: HiveName,
+    (published, folders): (&str, &[String]),
+    name: &str,
+) -> Result<bool> {
+    if published.eq_ignore_ascii_case(name) {
+        return Ok(true);
+    }
+    // A number that is another's is no INF of this one.
+    if database::number_of(name).is_some() {
+        return Ok(false);
+    }
+    for folder in folders {
+        let inf = hives.get(hive, &format!("{ROOT}\\DriverPackages\\{folder}"), "InfName")?;
+        let inf = inf.and_then(|value| value.as_str());
+        // The folder begins with the INF's name, should its record be lost.
+        let begins = folder.split_once(".inf_").map(|(stem, _)| format!("{stem}.inf"));
+        let mut names = [Some(folder.clone()), inf, begins].into_iter().flatten();
+        if names.any(|known| known.eq_ignore_ascii_case(name)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Leaves each package once that several names mean.
+pub(super) fn once_each(packages: &mut Vec<OemPackage>) {
+    let mut seen = BTreeSet::new();
+    packages.retain(|package| seen.insert(package.published.clone()));
 }
 
 /// Removes it; what is told of it is returned.
 pub(super) fn remove(
-    staged: Staged,
+    staged: OemPackage,
     image: &mut ImageFiles<'_>,
     hives: &mut HiveSet<'_>,
     findings: &mut Vec<String>,
@@ -57,7 +94,7 @@ pub(super) fn remove(
             entry.inf
         ));
     }
-    services(&staged, hives, &reason)?;
+    services(&staged, hives, &reason, findings)?;
     locked_files(&staged, image, hives, &reason)?;
     let stem = staged.published.trim_end_matches(".inf");
     let mut paths = vec![
@@ -86,7 +123,7 @@ pub(super) fn remove(
 }
 
 /// What the database says of it.
-fn describe(staged: &Staged, hives: &mut HiveSet<'_>) -> Result<ManifestEntry> {
+fn describe(staged: &OemPackage, hives: &mut HiveSet<'_>) -> Result<ManifestEntry> {
     let folder = staged.folders.first().cloned().unwrap_or_default();
     let key = format!("{ROOT}\\DriverPackages\\{folder}");
     let mut text = |name: &str| -> Result<Option<String>> {
@@ -123,6 +160,7 @@ fn describe(staged: &Staged, hives: &mut HiveSet<'_>) -> Result<ManifestEntry> {
         ids: Vec::new(),
         services: Vec::new(),
         files: Vec::new(),
+        relied_on: Vec::new(),
         registry: Vec::new(),
         start_lines: Vec::new(),
         made_folders: Vec::new(),
@@ -132,7 +170,7 @@ fn describe(staged: &Staged, hives: &mut HiveSet<'_>) -> Result<ManifestEntry> {
 
 /// What is left of a key's owners without the package; none when it is no owner.
 fn other_owners(
-    staged: &Staged,
+    staged: &OemPackage,
     hives: &mut HiveSet<'_>,
     hive: HiveName,
     key: &str,
@@ -144,18 +182,59 @@ fn other_owners(
     Ok(Some(owners.into_iter().filter(|owner| !owner.eq_ignore_ascii_case(&staged.published)).collect()))
 }
 
-/// Services of no other owner go.
-fn services(staged: &Staged, hives: &mut HiveSet<'_>, reason: &str) -> Result<()> {
+/// Services of no other owner go, and their names from the filters of device classes: a filter without its service stops Windows.
+fn services(
+    staged: &OemPackage,
+    hives: &mut HiveSet<'_>,
+    reason: &str,
+    findings: &mut Vec<String>,
+) -> Result<()> {
     for set in hives.control_sets()? {
         let parent = format!("{}\\Services", control_set_key(set));
+        let mut gone = Vec::new();
         for name in hives.subkeys(HiveName::System, &parent)? {
             let key = format!("{parent}\\{name}");
             match other_owners(staged, hives, HiveName::System, &key)? {
                 None => {}
-                Some(rest) if rest.is_empty() => hives.delete_key(HiveName::System, &key, reason)?,
+                Some(rest) if rest.is_empty() => {
+                    hives.delete_key(HiveName::System, &key, reason)?;
+                    gone.push(name);
+                }
                 Some(rest) => {
                     hives.set(HiveName::System, &key, OWNERS, RegValue::multi_sz(&rest), reason)?;
                 }
+            }
+        }
+        if !gone.is_empty() {
+            class_filters(&control_set_key(set), &gone, hives, reason, findings)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the names of services that are `gone` out of the filters of all device classes.
+fn class_filters(
+    set: &str,
+    gone: &[String],
+    hives: &mut HiveSet<'_>,
+    reason: &str,
+    findings: &mut Vec<String>,
+) -> Result<()> {
+    let parent = format!("{set}\\Control\\Class");
+    let is_gone = |text: &String| gone.iter().any(|name| name.eq_ignore_ascii_case(text.trim()));
+    for class in hives.subkeys(HiveName::System, &parent)? {
+        let key = format!("{parent}\\{class}");
+        for value in ["UpperFilters", "LowerFilters"] {
+            let list = hives.get(HiveName::System, &key, value)?.and_then(|value| value.as_multi_sz());
+            let Some(list) = list.filter(|list| list.iter().any(is_gone)) else { continue };
+            let (going, rest): (Vec<String>, Vec<String>) = list.into_iter().partition(is_gone);
+            let text = format!("class {class}: {} is no longer among its {value}", going.join(", "));
+            if !findings.contains(&text) {
+                findings.push(text);
+            }
+            match rest.is_empty() {
+                true => hives.delete_value(HiveName::System, &key, value, reason)?,
+                false => hives.set(HiveName::System, &key, value, RegValue::multi_sz(&rest), reason)?,
             }
         }
     }
@@ -164,7 +243,7 @@ fn services(staged: &Staged, hives: &mut HiveSet<'_>, reason: &str) -> Result<()
 
 /// Files of no other owner go, with their records.
 fn locked_files(
-    staged: &Staged,
+    staged: &OemPackage,
     image: &mut ImageFiles<'_>,
     hives: &mut HiveSet<'_>,
     reason: &str,

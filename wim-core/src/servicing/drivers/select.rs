@@ -17,6 +17,7 @@ use crate::formats::inf::{
 use crate::image::WimPath;
 use crate::image::edit::View;
 use crate::servicing::hive_set::{HiveName, HiveSet};
+use crate::servicing::package_files::PackageFile;
 
 /// One install section with the devices that use it.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub struct Selection {
     pub installs: Vec<SelectedInstall>,
     /// Files they copy; each pair of source and destination once.
     pub files: Vec<SelectedFile>,
+    /// INFs that lie beside this one and that its `CopyINF` names.
+    pub copied_infs: Vec<PackageFile>,
     /// Class GUID, upper case with braces.
     pub class_guid: String,
     /// True when Windows needs devices of that class to boot.
@@ -194,13 +197,14 @@ pub fn select_with(
         ));
     }
     let files = find_files(package, &installs, target.arch, &mut findings)?;
+    let copied_infs = find_copied_infs(package, &installs, &mut findings);
     inf.check_work()?;
     includes.check_work()?;
     // One finding for all sections that include the same missing INF.
     let mut said = HashSet::new();
     findings.retain(|e| said.insert(e.message().to_owned()));
     let boot_critical = boot::is_boot_critical(&class_guid);
-    Ok(Selection { models, installs, files, class_guid, boot_critical, install_of, findings })
+    Ok(Selection { models, installs, files, copied_infs, class_guid, boot_critical, install_of, findings })
 }
 
 /// Install sections, each once, and for each device which of them it uses.
@@ -264,6 +268,42 @@ fn nothing_for(inf: &Inf, models: &Models, target: &TargetWindows) -> NotSelecte
         }
     };
     NotSelected::NotForThis(text, decorations)
+}
+
+/// Most INFs that one package may copy; real ones copy two.
+const MAX_COPIED_INFS: usize = 100;
+
+/// The INFs that `CopyINF` names, which Windows looks for beside this one when it installs it, each once.
+fn find_copied_infs(
+    package: &Package<'_>,
+    installs: &[SelectedInstall],
+    findings: &mut Vec<Error>,
+) -> Vec<PackageFile> {
+    let mut found: Vec<PackageFile> = Vec::new();
+    let mut seen = HashSet::new();
+    for install in installs.iter().map(|selected| &selected.install) {
+        for name in install.copy_infs.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+            let is_itself = name.eq_ignore_ascii_case(package.inf_name());
+            if is_itself || seen.len() >= MAX_COPIED_INFS || !seen.insert(name.to_lowercase()) {
+                continue;
+            }
+            // A name alone: what lies elsewhere is another package.
+            let file =
+                Some(name).filter(|name| !name.contains(['\\', '/'])).and_then(|name| package.find(name));
+            match file {
+                Some(file) => found.push(file.clone()),
+                None => {
+                    let at = install::section_position(package.inf(), &install.section);
+                    let text = format!(
+                        "[{}] copies {name} (CopyINF), which does not lie beside the INF: when Windows installs the device it fails",
+                        install.section
+                    );
+                    findings.push(package.inf().error(at, text));
+                }
+            }
+        }
+    }
+    found
 }
 
 /// The sources of all files; those that are missing are named together.

@@ -4,6 +4,7 @@
 //! root of Microsoft's. Roots of vendors' certificates are not shipped; whether such a chain is to be trusted is left to Windows.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -149,7 +150,10 @@ pub fn check(staged: &Staged, target: &TargetWindows) -> SignatureReport {
     let mut report = describe(&catalog);
     report.os_attribute_fits = os_attribute_fits(&catalog, staged, target);
     let known: HashSet<&[u8]> = catalog.list.members.iter().map(|member| member.digest.as_slice()).collect();
+    let is_of_another =
+        |file: &&StagedFile| !staged.copied_infs.iter().any(|inf| inf.eq_ignore_ascii_case(&file.path));
     let others = staged.files.iter().filter(|other| !other.path.eq_ignore_ascii_case(name));
+    let others = others.filter(is_of_another);
     report.not_covered =
         others.filter(|other| !is_covered(&other.digests, &known)).map(|other| other.path.clone()).collect();
     if report.status != SignatureStatus::CatalogInvalid && !report.not_covered.is_empty() {
@@ -227,9 +231,14 @@ fn kind_of(leaf: &Certificate, signer: &Signer) -> (SignatureStatus, Option<Stri
 /// Whether the catalog names the version of `target` for every file for which it names any; none when it names none at all.
 fn os_attribute_fits(catalog: &Catalog, staged: &Staged, target: &TargetWindows) -> Option<bool> {
     let mut fits: HashMap<&[u8], bool> = HashMap::new();
+    // Digests of one entry share a list, which is then looked through once.
+    let mut last: Option<(&Arc<str>, bool)> = None;
     for member in &catalog.list.members {
         if let Some(list) = &member.os_attributes {
-            *fits.entry(&member.digest).or_default() |= names_version(list, target);
+            let known = last.filter(|(other, _)| Arc::ptr_eq(other, list)).map(|(_, named)| named);
+            let named = known.unwrap_or_else(|| names_version(list, target));
+            last = Some((list, named));
+            *fits.entry(&member.digest).or_default() |= named;
         }
     }
     let of_file = |file: &StagedFile| {

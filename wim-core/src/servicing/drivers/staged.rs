@@ -112,6 +112,8 @@ pub struct Staged {
     pub identity: [u8; 32],
     /// The catalog's name, when the INF names one and it is there.
     pub catalog: Option<String>,
+    /// Files that are here because `CopyINF` names them: INFs of packages of their own, with catalogs of their own.
+    pub copied_infs: Vec<String>,
 }
 
 impl Staged {
@@ -139,7 +141,15 @@ impl Staged {
                 slot.insert(StagedFile::new(package, &source.file, &path, &source.packing)?);
             }
         }
-        Ok(Self::of(files.into_values().collect(), catalog))
+        let mut copied_infs = Vec::new();
+        for file in &selection.copied_infs {
+            let name = file_name(&file.path);
+            if let Entry::Vacant(slot) = files.entry(name.to_lowercase()) {
+                slot.insert(StagedFile::new(package, file, name, &Packing::Plain)?);
+                copied_infs.push(name.to_owned());
+            }
+        }
+        Ok(Self { copied_infs, ..Self::of(files.into_values().collect(), catalog) })
     }
 
     /// These files, sorted by path.
@@ -151,7 +161,7 @@ impl Staged {
             hasher.update(file.digests.size.to_le_bytes());
             hasher.update(file.digests.sha256);
         }
-        Self { files, identity: hasher.finalize().into(), catalog }
+        Self { files, identity: hasher.finalize().into(), catalog, copied_infs: Vec::new() }
     }
 
     /// The same package with other bytes in some of its files, given by their index; `source` keeps them.
@@ -165,7 +175,7 @@ impl Staged {
                 file.content = source.keep(bytes, &file.digests)?;
             }
         }
-        Ok(Self::of(self.files, self.catalog))
+        Ok(Self { copied_infs: self.copied_infs, ..Self::of(self.files, self.catalog) })
     }
 
     /// The file at a path below the INF's folder.

@@ -13,8 +13,8 @@ use crate::base::Result;
 
 /// Windows PE's system drive while it runs.
 const DRIVE: &str = "X:";
-const WINPESHL: &str = "\\Windows\\System32\\winpeshl.ini";
-const STARTNET: &str = "\\Windows\\System32\\startnet.cmd";
+pub(super) const WINPESHL: &str = "\\Windows\\System32\\winpeshl.ini";
+pub(super) const STARTNET: &str = "\\Windows\\System32\\startnet.cmd";
 const DRVLOAD: &str = "\\Windows\\System32\\drvload.exe";
 const WPEINIT: &str = "\\Windows\\System32\\wpeinit.exe";
 /// Setup programs, in the order in which PE looks for one without a `winpeshl.ini`.

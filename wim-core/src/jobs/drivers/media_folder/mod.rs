@@ -117,6 +117,8 @@ struct Folder {
 struct Waiting {
     temporary: TempDir,
     recorded: RecordedDriver,
+    /// Paths of files that go into a folder which is there and lacks them; none for a folder that gets its name as a whole.
+    fills: Option<Vec<String>>,
 }
 
 impl Folder {
@@ -134,10 +136,27 @@ impl Folder {
         for package in packages {
             let MediaOutcome::Placed { folder, .. } = &package.outcome else { continue };
             let Some((_, name)) = folder.split_once('\\') else { continue };
+            let mut own: Vec<(&str, &MediaFile)> = files
+                .iter()
+                .filter_map(|file| {
+                    let path = file.path.strip_prefix(folder.as_str())?.strip_prefix('\\')?;
+                    Some((path, file))
+                })
+                .collect();
             // The name has a hash of the files, so an equal one is the same package.
-            if self.root.join(name).exists() {
-                report.warnings.push(format!("{name} is there already"));
-                continue;
+            let place = self.root.join(name);
+            let is_there = place.exists();
+            if is_there {
+                own = lacking(cx, &place, own)?;
+                if own.is_empty() {
+                    report.warnings.push(format!("{name} is there already"));
+                    continue;
+                }
+                let names: Vec<&str> = own.iter().map(|(path, _)| *path).collect();
+                report.warnings.push(format!(
+                    "{name} is there already, but not as it was put there: written again: {}",
+                    names.join(", ")
+                ));
             }
             let inf = package.inf.rsplit('\\').next().unwrap_or_default();
             let others = self.record.drivers.iter().chain(waiting.iter().map(|other| &other.recorded));
@@ -151,14 +170,18 @@ impl Folder {
             if self.mode == Mode::DryRun {
                 continue;
             }
-            let own = files.iter().filter_map(|file| {
-                let path = file.path.strip_prefix(folder.as_str())?.strip_prefix('\\')?;
-                Some((path, file))
-            });
-            let (temporary, files) = self.write_package(cx, own)?;
+            let (temporary, mut files) = self.write_package(cx, own.into_iter())?;
+            let mut fills = None;
+            if is_there {
+                let written: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+                let known = self.record.drivers.iter().find(|other| other.folder.eq_ignore_ascii_case(name));
+                let known = known.map(|driver| driver.files.as_slice()).unwrap_or_default();
+                files.extend(known.iter().filter(|file| !written.contains(&file.path)).cloned());
+                fills = Some(written);
+            }
             let (folder, inf) = (name.to_owned(), inf.to_owned());
             let recorded = RecordedDriver { folder, inf, version: package.version.clone(), files };
-            waiting.push(Waiting { temporary, recorded });
+            waiting.push(Waiting { temporary, recorded, fills });
         }
         cx.cancel.check()?;
         self.commit(waiting)
@@ -175,11 +198,18 @@ impl Folder {
         }
         record.write(&self.root)?;
         let mut moves = Moves::default();
-        let named = waiting.iter().try_for_each(|Waiting { temporary, recorded }| {
-            moves.rename(temporary.path(), &self.root.join(&recorded.folder))
+        let named = waiting.iter().try_for_each(|Waiting { temporary, recorded, fills }| {
+            let place = self.root.join(&recorded.folder);
+            match fills {
+                Some(paths) => fill(&mut moves, temporary.path(), &place, paths),
+                None => moves.rename(temporary.path(), &place),
+            }
         });
         match named {
-            Ok(()) => waiting.into_iter().for_each(|done| drop(done.temporary.keep())),
+            Ok(()) => {
+                let named = waiting.into_iter().filter(|done| done.fills.is_none());
+                named.for_each(|done| drop(done.temporary.keep()));
+            }
             Err(e) => {
                 let error = moves.take_back(e);
                 // A record that names too much harms nobody; that is all that is left when this fails.
@@ -243,28 +273,33 @@ impl Folder {
         }
         let (gone, stay): (Vec<_>, Vec<_>) =
             drivers.iter().cloned().partition(|driver| names.iter().any(|name| is_meant(driver, name)));
-        let mut going = Vec::new();
-        for driver in &gone {
-            going.extend(self.going(cx, driver, &mut report.warnings)?);
+        let (mut going, mut stay) = (Vec::new(), stay);
+        for driver in gone {
+            let (paths, changed) = self.going(cx, &driver, &mut report.warnings)?;
+            going.extend(paths);
+            match changed.is_empty() {
+                true => report.removed.push(driver.folder),
+                // What stays of it is on record still, to be removed when somebody has seen to it.
+                false => stay.push(RecordedDriver { files: changed, ..driver }),
+            }
         }
-        report.changed = true;
-        report.removed = gone.into_iter().map(|driver| driver.folder).collect();
+        report.changed = !going.is_empty() || !report.removed.is_empty();
         cx.cancel.check()?;
-        if self.mode == Mode::DryRun {
+        if self.mode == Mode::DryRun || !report.changed {
             return Ok(());
         }
         self.take_away(&going, &Record { drivers: stay }, report)
     }
 
-    /// What of a driver goes: its whole folder, or those of its files that are still as they were written.
+    /// What of a driver goes: its whole folder, or those of its files that are still as they were written; and its files that stay.
     fn going(
         &self,
         cx: &Context<'_>,
         driver: &RecordedDriver,
         warnings: &mut Vec<String>,
-    ) -> Result<Vec<PathBuf>> {
+    ) -> Result<(Vec<PathBuf>, Vec<RecordedFile>)> {
         let root = self.root.join(&driver.folder);
-        let mut unchanged = BTreeSet::new();
+        let (mut unchanged, mut changed) = (BTreeSet::new(), Vec::new());
         for file in &driver.files {
             let path = below(&root, &file.path);
             match fs::symlink_metadata(&path) {
@@ -272,10 +307,14 @@ impl Folder {
                 Ok(metadata) if metadata.is_file() && sha1_of(cx, &path)?.to_string() == file.sha1 => {
                     unchanged.insert(path);
                 }
-                _ => warnings.push(format!("{} was changed since and stays", path.display())),
+                _ => {
+                    warnings.push(format!("{} was changed since and stays", path.display()));
+                    changed.push(file.clone());
+                }
             }
         }
-        if has_nothing_but(&root, &unchanged) { Ok(vec![root]) } else { Ok(unchanged.into_iter().collect()) }
+        let is_all = has_nothing_but(&root, &unchanged);
+        Ok((if is_all { vec![root] } else { unchanged.into_iter().collect() }, changed))
     }
 
     fn take_away(&self, going: &[PathBuf], stay: &Record, report: &mut MediaFolderReport) -> Result<()> {
@@ -301,6 +340,40 @@ impl Folder {
         let _ = fs::remove_dir(&self.root);
         Ok(())
     }
+}
+
+/// Those of a package's files that are not in its folder as they should be.
+fn lacking<'f>(
+    cx: &Context<'_>,
+    place: &Path,
+    files: Vec<(&'f str, &'f MediaFile)>,
+) -> Result<Vec<(&'f str, &'f MediaFile)>> {
+    let mut lacking = Vec::new();
+    for (path, file) in files {
+        let at = below(place, path);
+        let is_same = fs::symlink_metadata(&at)
+            .is_ok_and(|there| there.is_file() && there.len() == file.size)
+            && sha1_of(cx, &at)? == file.sha1;
+        if !is_same {
+            lacking.push((path, file));
+        }
+    }
+    Ok(lacking)
+}
+
+/// Moves files into a folder that is there, and what lies in their places to where they waited.
+fn fill(moves: &mut Moves, waited: &Path, place: &Path, paths: &[String]) -> Result<()> {
+    for (number, path) in paths.iter().enumerate() {
+        let target = below(place, path);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io(e, "cannot make the folder", parent))?;
+        }
+        if fs::symlink_metadata(&target).is_ok() {
+            moves.rename(&target, &waited.join(format!("{number}.replaced")))?;
+        }
+        moves.rename(&below(waited, path), &target)?;
+    }
+    Ok(())
 }
 
 /// Removes a folder when it is empty at the end.

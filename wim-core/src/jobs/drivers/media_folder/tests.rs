@@ -22,8 +22,14 @@ impl<F: Fn() + Send + Sync> ReadAt for Trap<F> {
     }
 }
 
-fn file(path: &str, content: Content) -> MediaFile {
-    MediaFile { path: format!("{FOLDER}\\{path}"), size: 4, last_write: None, content }
+fn file(path: &str, bytes: &[u8]) -> MediaFile {
+    MediaFile {
+        path: format!("{FOLDER}\\{path}"),
+        size: bytes.len() as u64,
+        sha1: Sha1Digest::of(bytes),
+        last_write: None,
+        content: Content::bytes(bytes),
+    }
 }
 
 /// Reports and files of three packages, of which `trap` is in the last but one file that is written.
@@ -36,8 +42,8 @@ fn packages(trap: impl Fn() + Send + Sync + 'static) -> (Vec<MediaReport>, Vec<M
     };
     let mut files = Vec::new();
     for name in ["a", "b", "c"] {
-        files.push(file(&format!("{name}_1\\{name}.inf"), Content::bytes(*b"text")));
-        files.push(file(&format!("{name}_1\\x64\\{name}.sys"), Content::bytes(name.as_bytes())));
+        files.push(file(&format!("{name}_1\\{name}.inf"), b"text"));
+        files.push(file(&format!("{name}_1\\x64\\{name}.sys"), b"xxxx"));
     }
     files[3].content = Content::Source(Arc::new(Trap(trap)));
     (["a", "b", "c"].map(report).into(), files)
@@ -166,6 +172,34 @@ fn a_record_that_names_what_was_never_there_is_mended_by_adding() {
 }
 
 #[test]
+fn a_package_that_lacks_files_gets_them_and_nothing_else_is_touched() {
+    let medium = tempfile::tempdir().unwrap();
+    let cancel = Arc::new(Cancel::new());
+    add(medium.path(), &cancel, || ()).0.unwrap();
+    let whole = tree(medium.path());
+    let root = medium.path().join(FOLDER);
+    fs::remove_dir_all(root.join("b_1/x64")).unwrap();
+    fs::write(root.join("c_1/c.inf"), "half").unwrap();
+    let (done, report) = add(medium.path(), &cancel, || ());
+    done.unwrap();
+    assert!(report.changed, "{report:?}");
+    assert_eq!(report.warnings.len(), 3, "{report:?}");
+    assert!(report.warnings[1].contains("written again: x64\\b.sys"), "{report:?}");
+    assert!(report.warnings[2].contains("written again: c.inf"), "{report:?}");
+    let files = |tree: &BTreeMap<PathBuf, Option<Vec<u8>>>| -> Vec<_> {
+        let is_record = |path: &PathBuf| path.ends_with(record::RECORD);
+        tree.iter().filter(|(path, _)| !is_record(path)).map(|(a, b)| (a.clone(), b.clone())).collect()
+    };
+    assert_eq!(files(&tree(medium.path())), files(&whole));
+    let recorded: Vec<usize> =
+        folder_of(medium.path()).record.drivers.iter().map(|driver| driver.files.len()).collect();
+    assert_eq!(recorded, [2, 2, 2]);
+    assert_eq!(add(medium.path(), &cancel, || ()).1.warnings.len(), 3);
+    remove(medium.path(), &["a.inf", "b.inf", "c.inf"]).0.unwrap();
+    assert!(!root.exists());
+}
+
+#[test]
 fn a_removal_that_cannot_be_recorded_is_taken_back() {
     let medium = tempfile::tempdir().unwrap();
     add(medium.path(), &Arc::new(Cancel::new()), || ()).0.unwrap();
@@ -200,10 +234,16 @@ fn what_was_changed_stays_and_what_is_left_empty_goes() {
     fs::write(root.join("c_1/mine.txt"), "mine").unwrap();
     let (done, report) = remove(medium.path(), &["a.inf", "b.inf", "c_1"]);
     done.unwrap();
-    assert_eq!(report.removed, ["a_1", "b_1", "c_1"]);
+    assert_eq!(report.removed, ["a_1", "c_1"]);
     assert!(report.warnings.len() == 1 && report.warnings[0].contains("b.inf was changed"), "{report:?}");
     let left: Vec<PathBuf> = tree(&root).into_keys().collect();
-    assert_eq!(left, ["b_1", "b_1/b.inf", "c_1", "c_1/mine.txt"].map(|name| root.join(name)));
+    assert_eq!(left, ["b_1", "b_1/b.inf", "c_1", "c_1/mine.txt", record::RECORD].map(|name| root.join(name)));
+    // What stays is on record still.
+    let known = folder_of(medium.path()).record.drivers;
+    assert_eq!((known.len(), known[0].folder.as_str(), known[0].files.len()), (1, "b_1", 1));
+    let (done, report) = remove(medium.path(), &["b.inf"]);
+    done.unwrap();
+    assert!(!report.changed && report.removed.is_empty() && report.warnings.len() == 1, "{report:?}");
     fs::remove_dir_all(root.join("b_1")).unwrap();
     fs::remove_dir_all(root.join("c_1")).unwrap();
     add(medium.path(), &Arc::new(Cancel::new()), || ()).0.unwrap();
