@@ -85,8 +85,8 @@ impl Painter for Bar {
 
     fn warn(&mut self, warning: &Error) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| self.shell.complain("warning", &warning.to_string())),
-            None => self.shell.complain("warning", &warning.to_string()),
+            Some(bar) => bar.suspend(|| self.shell.complain("warning", &warning.text_with_remedy())),
+            None => self.shell.complain("warning", &warning.text_with_remedy()),
         }
     }
 }

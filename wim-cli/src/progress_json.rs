@@ -46,7 +46,7 @@ impl Painter for WarningsOnly {
     fn paint(&mut self, _: Snapshot) {}
     fn end(&mut self, _: Snapshot) {}
     fn warn(&mut self, warning: &Error) {
-        self.0.complain("warning", &warning.to_string());
+        self.0.complain("warning", &warning.text_with_remedy());
     }
 }
 
