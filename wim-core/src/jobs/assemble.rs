@@ -89,10 +89,7 @@ impl Assembly {
                 known(&place(captured), size, last_write)
             }
         });
-        let known: Option<Known<'_>> = match &known_below {
-            Some(known) => Some(known),
-            None => None,
-        };
+        let known = known_below.as_ref().map(|known| known as Known<'_>);
         let Captured { tree, file, contents, totals } = capture(cx, source, &options, known)?;
         let is_untouched = self.is_fresh && self.tree.children(self.tree.root()).is_empty();
         if at_root && file.is_none() && is_untouched {

@@ -203,7 +203,7 @@ impl Removal<'_> {
     /// driver relied on it, or none has its own any more.
     fn pass_on(&mut self, path: &WimPath, others: &mut Manifest, reason: &str) -> Result<bool> {
         let text = path.to_string();
-        let mut best: Option<(Option<FileVersion>, usize, WimPath)> = None;
+        let mut best: Option<(Option<FileVersion>, usize, WimPath, String)> = None;
         for (index, other) in others.drivers.iter().enumerate() {
             let Some(relied) = other.relied_on.iter().find(|relied| relied.path.eq_ignore_ascii_case(&text))
             else {
@@ -217,15 +217,13 @@ impl Removal<'_> {
             };
             let version = file_version(&bytes);
             if best.as_ref().is_none_or(|(known, ..)| *known < version) {
-                best = Some((version, index, own));
+                best = Some((version, index, own, hex::encode(&Sha256::digest(&bytes))));
             }
         }
-        let Some((_, index, own)) = best else { return Ok(false) };
+        let Some((_, index, own, sha256)) = best else { return Ok(false) };
         let Some(heir) = others.drivers.get_mut(index) else { return Ok(false) };
         let reason = format!("{reason}: the file of {}, which relied on it", heir.inf);
-        let Some(bytes) = self.image.read(&own)? else { return Ok(false) };
         self.image.copy(&own, path, &reason)?;
-        let sha256 = hex::encode(&Sha256::digest(&bytes));
         heir.files.push(ManifestFile {
             path: text.clone(),
             sha256,

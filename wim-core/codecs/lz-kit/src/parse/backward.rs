@@ -232,7 +232,7 @@ unsafe fn best_match_wide<M: PathModel>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lz77::{BinaryTrees, MatchLimits, SearchEffort};
+    use crate::parse::path_sample::{list_of, sample};
 
     struct Model;
 
@@ -284,39 +284,6 @@ mod tests {
         costs
     }
 
-    fn sample() -> Vec<u8> {
-        let mut state = 7u32;
-        let mut bytes: Vec<u8> = Vec::new();
-        while bytes.len() < 4000 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let (kind, value) = (state >> 30, state >> 8);
-            if kind == 0 || bytes.len() < 50 {
-                bytes.push(value as u8 & 15);
-            } else {
-                let from = value as usize % (bytes.len() - 20);
-                let length = 3 + (state >> 24) as usize % 17;
-                bytes.extend_from_within(from..from + length);
-            }
-        }
-        bytes
-    }
-
-    fn list_of(chunk: &PaddedChunk) -> MatchList {
-        let mut list = MatchList::new(chunk.len());
-        list.clear();
-        let mut trees = BinaryTrees::<u16>::new(chunk.len());
-        trees.start();
-        let limits = MatchLimits { max_length: MAX_EDGE, max_offset_of_two: 0 };
-        trees.list_matches(
-            chunk,
-            chunk.len(),
-            limits,
-            SearchEffort { depth: 50, nice_length: 60 },
-            &mut list,
-        );
-        list
-    }
-
     /// Cost of the cheapest path by trying every edge.
     fn cheapest(chunk: &PaddedChunk, list: &MatchList, costs: &PathCosts) -> u64 {
         let mut to_end = vec![0u64; chunk.len() + 1];
@@ -338,7 +305,7 @@ mod tests {
         let bytes = sample();
         let mut chunk = PaddedChunk::new(bytes.len());
         assert!(chunk.set(&bytes));
-        let (list, costs) = (list_of(&chunk), costs());
+        let (list, costs) = (list_of(&chunk, 0), costs());
         let mut totals = Vec::new();
         for wide in [true, false] {
             let mut paths = BackwardPaths::new(bytes.len(), 16);

@@ -5,6 +5,8 @@ mod first_guess;
 mod greedy;
 mod lazy;
 mod near_optimal;
+#[cfg(test)]
+mod path_sample;
 mod quick;
 
 pub use backward::BackwardPaths;

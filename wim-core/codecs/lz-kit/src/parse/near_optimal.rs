@@ -473,7 +473,7 @@ unsafe fn relax_wide(ahead: &mut [Node; REACH + 1], row: &[u16; ROW], base: Node
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lz77::{BinaryTrees, MatchLimits, SearchEffort};
+    use crate::parse::path_sample::{list_of, sample};
 
     /// Slots by magnitude, after the three recent ones.
     struct Model;
@@ -539,35 +539,11 @@ mod tests {
         costs
     }
 
-    fn sample() -> Vec<u8> {
-        let mut state = 7u32;
-        let mut bytes: Vec<u8> = Vec::new();
-        while bytes.len() < 4000 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let (kind, value) = (state >> 30, state >> 8);
-            if kind == 0 || bytes.len() < 50 {
-                bytes.push(value as u8 & 15);
-            } else {
-                let from = value as usize % (bytes.len() - 20);
-                let length = 3 + (state >> 24) as usize % 17;
-                bytes.extend_from_within(from..from + length);
-            }
-        }
-        bytes
-    }
-
     fn cost_of(wide: bool, gaps: GapEdges) -> u64 {
         let bytes = sample();
         let mut chunk = PaddedChunk::new(bytes.len());
         assert!(chunk.set(&bytes));
-        let mut list = MatchList::new(bytes.len());
-        list.clear();
-        let mut trees = BinaryTrees::<u16>::new(bytes.len());
-        trees.start();
-        let effort = SearchEffort { depth: 50, nice_length: 60 };
-        let limits = MatchLimits { max_length: MAX_EDGE, max_offset_of_two: 500 };
-        trees.list_matches(&chunk, bytes.len(), limits, effort, &mut list);
-        let costs = costs();
+        let (list, costs) = (list_of(&chunk, 500), costs());
         let mut finder = PathFinder::new(bytes.len());
         #[cfg(target_arch = "x86_64")]
         {
