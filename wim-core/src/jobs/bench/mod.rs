@@ -17,7 +17,7 @@ pub use compare::{Comparison, RowComparison};
 pub use record::{Machine, Record, Row, RowKey, SampleInfo, Speed};
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,6 +26,7 @@ use crate::base::{ChunkSize, Context, Error, FileTime, Result, Sha1Digest, Stage
 use crate::formats::wim::{ChunkDecoder, ChunkEncoder, ChunkFormat, Compression};
 use crate::jobs::Level;
 use crate::jobs::clock::{CivilTime, job_time};
+use crate::jobs::target::is_same_file;
 use crate::jobs::text_file::write_text;
 use compare::{check_comparable, compare};
 use crew::{Crew, wrong_answer};
@@ -244,10 +245,6 @@ fn write_results(
         write_text(path, page::html(&records, comparison))?;
     }
     Ok(())
-}
-
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 fn rfc3339(time: FileTime) -> String {
