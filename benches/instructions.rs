@@ -6,9 +6,11 @@
 
 #![expect(clippy::print_stdout, reason = "the answer of the gate")]
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::{env, fs};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::{env, fs, thread};
 
 use lz_kit::Level;
 use lzx::WindowOrder;
@@ -185,6 +187,25 @@ fn count(name: &str) -> u64 {
     count.unwrap_or_else(|| panic!("callgrind says nothing that can be read of {name}:\n{text}"))
 }
 
+/// The instructions of each case, counted by as many processes at once as there are processors.
+fn count_all(cases: &[Case]) -> Vec<u64> {
+    let counts: Vec<AtomicU64> = cases.iter().map(|_| AtomicU64::new(0)).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some((case, place)) = cases.get(number).zip(counts.get(number)) else { return };
+            place.store(count(&case.name()), Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(work);
+        }
+    });
+    counts.into_iter().map(AtomicU64::into_inner).collect()
+}
+
 fn record_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("record/instructions.csv")
 }
@@ -209,9 +230,9 @@ fn main() -> ExitCode {
     let record = fs::read_to_string(record_path()).unwrap_or_default();
     let save = arguments.iter().any(|argument| argument == "--save");
     let (mut lines, mut passed) = (String::from(COLUMNS), true);
-    for case in cases() {
+    let cases = cases();
+    for (case, instructions) in cases.iter().zip(count_all(&cases)) {
         let name = case.name();
-        let instructions = count(&name);
         let bytes = case.pairs().iter().map(|(_, compressed)| compressed.len()).sum();
         let (verdict, fine) = judge(recorded(&record, &name), instructions, bytes);
         println!("{name}: {instructions} instructions, {verdict}");

@@ -22,7 +22,7 @@ pub(crate) const WINDOW: usize = 8192;
 const MAX_LISTED: usize = 512;
 /// Greatest offset of a two-byte match that can pay.
 const MAX_OFFSET_OF_TWO: usize = 512;
-/// Bytes after which [`Encoder::encode_in_place`] asks whether to go on: a tenth of a second of work.
+/// Bytes after which [`Encoder::encode_while`] asks whether to go on: a tenth of a second of work.
 const ASK_BYTES: usize = 256 << 10;
 
 /// The first level that looks for delta matches and all long ones.
@@ -111,17 +111,31 @@ impl Encoder {
 
     /// Compresses `chunk` into `out`; the size in bytes, or none when it does not fit or the chunk is longer than agreed.
     pub fn encode(&mut self, chunk: &[u8], out: &mut [u8]) -> Option<usize> {
+        self.encode_while(chunk, out, &|_| true).unwrap_or(None)
+    }
+
+    /// As [`encode`](Self::encode); `go_on` is told every quarter of a megabyte how many bytes have been encoded since it was
+    /// asked last.
+    ///
+    /// # Errors
+    /// [`Stopped`] when `go_on` says no.
+    pub fn encode_while(
+        &mut self,
+        chunk: &[u8],
+        out: &mut [u8],
+        go_on: &dyn Fn(usize) -> bool,
+    ) -> Result<Option<usize>, Stopped> {
         if chunk.len() > self.max_chunk_bytes {
-            return None;
+            return Ok(None);
         }
         let mut padded = std::mem::take(&mut self.chunk);
         if padded.room() < chunk.len() {
             padded = PaddedChunk::new(self.max_chunk_bytes);
         }
         let is_set = padded.set(chunk);
-        let fits = is_set && self.run(&mut padded, out.len(), &|_| true) == Ok(true);
+        let fits = if is_set { self.run(&mut padded, out.len(), go_on) } else { Ok(false) };
         self.chunk = padded;
-        if fits { self.writer.finish(out) } else { None }
+        Ok(if fits? { self.writer.finish(out) } else { None })
     }
 
     /// Replaces `chunk` by its compressed form and returns that size in bytes; none when it would not be shorter or is longer

@@ -69,6 +69,7 @@ fn an_encoder_tells_how_far_it_is_and_stops_when_told() {
     assert!(seen.len() >= 7 && seen.iter().sum::<usize>() <= chunk.len(), "{seen:?}");
     assert!(padded.set(&chunk));
     assert_eq!(encoder.encode_in_place(&mut padded, &|_| false), Err(lzms::Stopped));
+    assert_eq!(encoder.encode_while(&chunk, &mut vec![0; chunk.len()], &|_| false), Err(lzms::Stopped));
     // It is as good as new afterwards.
     round_trip(&mut encoder, &chunk[..LONG]).unwrap();
 }

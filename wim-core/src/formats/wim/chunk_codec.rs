@@ -280,14 +280,24 @@ impl ChunkEncoder {
             return Err(Stopped);
         }
         let mut stored = Vec::new();
-        self.encode_onto(chunk.bytes(), &mut stored);
+        self.encode_onto(chunk.bytes(), &mut stored, &|| true)?;
         // It is at most as long as the chunk was.
         let _ = chunk.set(&stored);
         Ok(())
     }
 
     /// Compresses one chunk onto the end of `out`; a chunk that would not shrink is stored raw. Returns the stored size.
-    pub fn encode_onto(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> usize {
+    ///
+    /// Within a long chunk, `go_on` is asked every quarter of a megabyte whether to.
+    ///
+    /// # Errors
+    /// [`Stopped`] when `go_on` says no; `out` is then as it was.
+    pub fn encode_onto(
+        &mut self,
+        chunk: &[u8],
+        out: &mut Vec<u8>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<usize, Stopped> {
         let start = out.len();
         out.resize(start + chunk.len(), 0);
         let room = out.get_mut(start..).unwrap_or(&mut []);
@@ -296,19 +306,19 @@ impl ChunkEncoder {
             Self::None => None,
             Self::Xpress(encoder) => encoder.encode(chunk, room),
             Self::Lzx(encoder) => encoder.encode(chunk, room),
-            Self::Lzms(encoder) => encoder.encode(chunk, room),
+            Self::Lzms(encoder) => match encoder.encode_while(chunk, room, &|_| go_on()) {
+                Ok(written) => written,
+                Err(stopped) => {
+                    out.truncate(start);
+                    return Err(stopped);
+                }
+            },
         };
-        match written {
-            Some(length) => {
-                out.truncate(start + length);
-                length
-            }
-            None => {
-                out.truncate(start);
-                out.extend_from_slice(chunk);
-                chunk.len()
-            }
+        out.truncate(start + written.unwrap_or(0));
+        if written.is_none() {
+            out.extend_from_slice(chunk);
         }
+        Ok(out.len() - start)
     }
 }
 

@@ -107,7 +107,8 @@ impl<'c> Crew<'c> {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(batch) = cut.batches.get(number) else { return Ok(done) };
                 self.cx.cancel.check()?;
-                done.push((number, encode_batch(encoder, sample, &cut.chunks[batch.clone()])));
+                let chunks = &cut.chunks[batch.clone()];
+                done.push((number, encode_batch(encoder, self.cx.cancel, sample, chunks)?));
             }
         })?;
         let mut batches: Vec<(usize, EncodedBatch)> = parts.into_iter().flatten().collect();
@@ -180,17 +181,24 @@ pub(super) fn wrong_answer(what: &str) -> Error {
         .remedy("do not trust this build or this machine's memory; please report it with the input")
 }
 
-fn encode_batch(encoder: &mut ChunkEncoder, sample: &Sample, chunks: &[Range<usize>]) -> EncodedBatch {
+fn encode_batch(
+    encoder: &mut ChunkEncoder,
+    cancel: &Cancel,
+    sample: &Sample,
+    chunks: &[Range<usize>],
+) -> Result<EncodedBatch> {
+    let go_on = || !cancel.is_raised();
     let length = chunks.iter().map(Range::len).sum();
     let mut batch =
         EncodedBatch { sizes: Vec::with_capacity(chunks.len()), bytes: Vec::with_capacity(length) };
     for chunk in chunks {
-        let size = encoder.encode_onto(&sample.bytes[chunk.clone()], &mut batch.bytes);
+        let size = encoder.encode_onto(&sample.bytes[chunk.clone()], &mut batch.bytes, &go_on);
+        let size = size.map_err(|_| Error::cancelled())?;
         batch.sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
     }
     // A batch keeps what it needs and no more, so that the whole stays within the budget.
     batch.bytes.shrink_to_fit();
-    batch
+    Ok(batch)
 }
 
 type BatchToDecode<'b> = (&'b [Range<usize>], &'b EncodedBatch, &'b mut [u8]);
@@ -221,9 +229,10 @@ fn decode_batch(
     for (chunk, &size) in chunks.iter().zip(&batch.sizes) {
         let (this, rest) = stored.split_at((size as usize).min(stored.len()));
         let (here, behind) = std::mem::take(&mut out).split_at_mut(chunk.len());
-        decoder
-            .decode(this, here)
-            .map_err(|error| wrong_answer(&format!("a chunk does not decode: {error}")))?;
+        let decoded = decoder.decode_while(this, here, &|| !cancel.is_raised());
+        // What a decoder that was told to stop has left is no wrong answer.
+        cancel.check()?;
+        decoded.map_err(|error| wrong_answer(&format!("a chunk does not decode: {error}")))?;
         (stored, out) = (rest, behind);
     }
     Ok(())
@@ -309,6 +318,24 @@ mod tests {
         let crew = Crew::new(&cx, 2).unwrap();
         cancel.raise();
         let result = crew.encode(&sample, &cut, ChunkFormat::usual(Compression::Lzx), Level::MAX);
+        assert_eq!(result.err().map(|e| e.kind()), Some(crate::base::ErrorKind::Cancelled));
+    }
+
+    #[test]
+    fn cancelling_stops_a_crew_inside_its_only_chunk() {
+        let (progress, cancel) = (Silent, Cancel::new());
+        let cx = Context::new(&progress, &cancel);
+        let sample = Sample::take(&cx, None, 4 << 20).unwrap();
+        let size = ChunkSize::from_bytes(64 << 20).unwrap();
+        let (cut, format) = (sample.cut(size), ChunkFormat::new(Compression::Lzms, size).unwrap());
+        let crew = Crew::new(&cx, 1).unwrap();
+        let result = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(100));
+                cancel.raise();
+            });
+            crew.encode(&sample, &cut, format, Level::MAX)
+        });
         assert_eq!(result.err().map(|e| e.kind()), Some(crate::base::ErrorKind::Cancelled));
     }
 }

@@ -347,6 +347,7 @@ pub(super) fn rewritten(wim: &WimFile, level: Level) -> NewWim<'_> {
         boot: wim.boot_index(),
         integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
         recompress: Recompress::WhenNeeded,
-        copy_checksums: CopyChecksums::Keep,
+        // Read again a moment later, the copy would come from the memory that it was written to: time for no proof.
+        copy_checksums: CopyChecksums::Drop,
     }
 }

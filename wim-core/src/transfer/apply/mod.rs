@@ -164,10 +164,12 @@ fn run_on<H: Host>(
         FixedLinks::AsStored => None,
     };
     let mut writer = Writer::new(cx, tree, host, plan, options.restore, volume);
-    writer.make_directories()?;
-    writer.make_empty_files()?;
-    let mut damaged = Vec::new();
+    let (mut damaged, mut has_begun) = (Vec::new(), false);
     read_blobs(cx, &inputs, |piece| {
+        // Other threads decode the first blobs while this one makes the directories.
+        if !std::mem::replace(&mut has_begun, true) {
+            writer.make_places()?;
+        }
         let BlobInput { size, digest, .. } = inputs[piece.position];
         match piece.bytes {
             Err(error) if options.restore.damaged == Damaged::Recover && is_damage(&error) => {
@@ -178,6 +180,9 @@ fn run_on<H: Host>(
             _ => writer.piece(piece, size, files_of.get(&digest).map_or(&[], Vec::as_slice)),
         }
     })?;
+    if !has_begun {
+        writer.make_places()?;
+    }
     for position in damaged {
         let input = &inputs[position];
         let files = files_of.get(&input.digest).map_or(&[][..], Vec::as_slice);

@@ -115,8 +115,7 @@ impl<'a, 'c> OpenImage<'a, 'c, ThisHost> {
             FixedLinks::AsStored => None,
         };
         let mut writer = Writer::new(cx, tree, host, plan, options.restore, volume);
-        writer.make_directories()?;
-        writer.make_empty_files()?;
+        writer.make_places()?;
         Ok(Self { tree, writer, files_of, first_names, later, link_target, side_file, folder })
     }
 }

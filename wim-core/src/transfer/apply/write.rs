@@ -54,7 +54,13 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         Self { cx, tree, host, plan, restore, open: None, report, ntfs, made_links: HashMap::new() }
     }
 
-    pub(super) fn make_directories(&mut self) -> Result<()> {
+    /// Makes what needs no blob: the directories that files go to, and files without data.
+    pub(super) fn make_places(&mut self) -> Result<()> {
+        self.make_directories()?;
+        self.make_empty_files()
+    }
+
+    fn make_directories(&mut self) -> Result<()> {
         for (index, spot) in self.plan.directories.iter().enumerate().skip(1) {
             self.cx.cancel.check()?;
             let name = self.plan.host_name(self.tree, spot.node);
@@ -66,7 +72,7 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
     }
 
     /// Files that have no blob: empty ones, devices, pipes and sockets.
-    pub(super) fn make_empty_files(&mut self) -> Result<()> {
+    fn make_empty_files(&mut self) -> Result<()> {
         for index in 0..self.plan.special.len() {
             self.cx.cancel.check()?;
             let spot = self.plan.special[index];

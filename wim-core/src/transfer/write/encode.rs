@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use crate::base::pipeline::{Budget, BufferPool, map_in_order};
-use crate::base::{Cancel, ChunkSize, Context, Result, Silent};
+use crate::base::{Cancel, ChunkSize, Context, Error, Result, Silent};
 use crate::formats::wim::chunk_table;
 use crate::formats::wim::{ChunkEncoder, ChunkFormat, Compression, ResourceHeader, WimLayout};
 use crate::transfer::read::{
@@ -36,7 +36,8 @@ pub(super) fn encode_blobs<'o>(
         let mut encoder = ChunkEncoder::new(format, level);
         move |work: Work| {
             let pieces = reader.run(work)?.into_iter();
-            Ok(pieces.map(|piece| EncodedPiece::new(piece, inputs, &mut encoder, format)).collect::<Vec<_>>())
+            let encode = |piece| EncodedPiece::new(piece, inputs, (&mut encoder, format), cx.cancel);
+            pieces.map(encode).collect::<Result<Vec<_>>>()
         }
     };
     let mut order = InOrder::default();
@@ -60,11 +61,11 @@ pub(super) fn encode_blobs<'o>(
                         Some(open) if piece.start > 0 => open,
                         _ => large.insert(LargeResource::begin(output, input, format, kind)?),
                     };
-                    open.add_raw(output, &head, format, level)?;
+                    open.add_raw(output, &head, (format, level), cx.cancel)?;
                     open.add(output, &stored, &sizes)?;
-                    open.add_raw(output, &tail, format, level)?;
+                    open.add_raw(output, &tail, (format, level), cx.cancel)?;
                     if piece.is_last {
-                        open.encode_rest(output, format, level)?;
+                        open.encode_rest(output, (format, level), cx.cancel)?;
                         let header = open.finish(cx, output, input)?;
                         large = None;
                         written(output, piece.position, header)?;
@@ -92,7 +93,12 @@ enum Form {
 }
 
 impl EncodedPiece {
-    fn new(piece: Piece, inputs: &[BlobInput<'_>], encoder: &mut ChunkEncoder, format: ChunkFormat) -> Self {
+    fn new(
+        piece: Piece,
+        inputs: &[BlobInput<'_>],
+        (encoder, format): (&mut ChunkEncoder, ChunkFormat),
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let bytes = piece.bytes.as_ref().map_or(&[][..], AsRef::as_ref);
         let is_whole = bytes.len() as u64 == inputs[piece.position].size;
         let form = if format.compression() == Compression::None {
@@ -106,13 +112,13 @@ impl EncodedPiece {
                 },
             }
         } else if is_whole {
-            encode_whole(bytes, encoder, format)
+            encode_whole(bytes, encoder, format, cancel)?
         } else {
             let (head, whole, tail) = at_chunk_bounds(bytes, piece.start, piece.is_last, format.chunk_size());
-            let (stored, sizes) = encode_chunks(whole, encoder, format, 0);
+            let (stored, sizes) = encode_chunks(whole, encoder, format, 0, cancel)?;
             Form::Part { head: head.to_vec(), stored, sizes, tail: tail.to_vec() }
         };
-        Self { piece, form }
+        Ok(Self { piece, form })
     }
 }
 
@@ -133,7 +139,8 @@ fn encode_chunks(
     encoder: &mut ChunkEncoder,
     format: ChunkFormat,
     reserved: usize,
-) -> (Vec<u8>, Vec<u32>) {
+    cancel: &Cancel,
+) -> Result<(Vec<u8>, Vec<u32>)> {
     let mut stored = Vec::with_capacity(reserved + bytes.len() / 2);
     stored.resize(reserved, 0);
     let mut encode = |chunk: &[u8]| {
@@ -141,33 +148,39 @@ fn encode_chunks(
         if format.layout() == WimLayout::Pipable {
             stored.extend_from_slice(&[0; 4]);
         }
-        let size = u32::try_from(encoder.encode_onto(chunk, &mut stored)).unwrap_or(u32::MAX);
+        let size = encoder.encode_onto(chunk, &mut stored, &|| !cancel.is_raised());
+        let size = u32::try_from(size.map_err(|_| Error::cancelled())?).unwrap_or(u32::MAX);
         if format.layout() == WimLayout::Pipable {
             stored[at..at + 4].copy_from_slice(&size.to_le_bytes());
         }
-        size
+        Ok(size)
     };
-    let sizes = bytes.chunks(format.chunk_size().bytes() as usize).map(&mut encode).collect();
-    (stored, sizes)
+    let sizes = bytes.chunks(format.chunk_size().bytes() as usize).map(&mut encode).collect::<Result<_>>()?;
+    Ok((stored, sizes))
 }
 
 /// A resource in one piece: chunk table and chunks, or raw when that is not smaller (wim-format 4.2).
-fn encode_whole(bytes: &[u8], encoder: &mut ChunkEncoder, format: ChunkFormat) -> Form {
+fn encode_whole(
+    bytes: &[u8],
+    encoder: &mut ChunkEncoder,
+    format: ChunkFormat,
+    cancel: &Cancel,
+) -> Result<Form> {
     let table_bytes = chunk_table::table_bytes(bytes.len() as u64, format.chunk_size());
     let is_first = format.layout() == WimLayout::Standard;
     let reserved = if is_first { usize::try_from(table_bytes).unwrap_or(0) } else { 0 };
-    let (mut stored, sizes) = encode_chunks(bytes, encoder, format, reserved);
+    let (mut stored, sizes) = encode_chunks(bytes, encoder, format, reserved, cancel)?;
     let table = chunk_table::build(&sizes, bytes.len() as u64);
     if !is_first {
         stored.extend_from_slice(&table);
     }
     if stored.len() >= bytes.len() {
-        return Form::Whole { stored: bytes.to_vec(), flags: 0 };
+        return Ok(Form::Whole { stored: bytes.to_vec(), flags: 0 });
     }
     if is_first {
         stored[..reserved].copy_from_slice(&table);
     }
-    Form::Whole { stored, flags: ResourceHeader::COMPRESSED }
+    Ok(Form::Whole { stored, flags: ResourceHeader::COMPRESSED })
 }
 
 /// A resource that is appended piece by piece, its chunk table filled in, or appended, at the end.
@@ -202,24 +215,29 @@ impl LargeResource {
         &mut self,
         output: &mut Output<'_>,
         bytes: &[u8],
-        format: ChunkFormat,
-        level: Level,
+        (format, level): (ChunkFormat, Level),
+        cancel: &Cancel,
     ) -> Result<()> {
         self.begun.extend_from_slice(bytes);
         if self.begun.len() < format.chunk_size().bytes() as usize {
             return Ok(());
         }
-        self.encode_rest(output, format, level)
+        self.encode_rest(output, (format, level), cancel)
     }
 
     /// Encodes what has begun as one chunk.
-    fn encode_rest(&mut self, output: &mut Output<'_>, format: ChunkFormat, level: Level) -> Result<()> {
+    fn encode_rest(
+        &mut self,
+        output: &mut Output<'_>,
+        (format, level): (ChunkFormat, Level),
+        cancel: &Cancel,
+    ) -> Result<()> {
         if self.begun.is_empty() {
             return Ok(());
         }
         let begun = std::mem::take(&mut self.begun);
         let mut encoder = ChunkEncoder::new(format, level);
-        let (stored, sizes) = encode_chunks(&begun, &mut encoder, format, 0);
+        let (stored, sizes) = encode_chunks(&begun, &mut encoder, format, 0, cancel)?;
         self.add(output, &stored, &sizes)
     }
 

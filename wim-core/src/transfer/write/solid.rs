@@ -395,7 +395,9 @@ fn encode_item(
     let stored = if length > chunk_bytes {
         let mut bytes = Vec::with_capacity(length / 2);
         let chunks = item.bytes().chunks(chunk_bytes);
-        let sizes = chunks.map(|chunk| size(encoder.encode_onto(chunk, &mut bytes))).collect();
+        let go_on = || !cx.cancel.is_raised();
+        let sizes = chunks.map(|chunk| encoder.encode_onto(chunk, &mut bytes, &go_on).map(size));
+        let sizes = sizes.collect::<std::result::Result<_, _>>().map_err(|_| Error::cancelled())?;
         stock.give_back(item);
         StoredItem { bytes: StoredBytes::Several(bytes), sizes }
     } else {
