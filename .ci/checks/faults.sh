@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# apt: wimtools
-# Verbs that change a WIM, killed at moments drawn by lot and on a full disk: afterwards the file is sound, holds what it held
-# or what it was to hold, nothing lies about but one temporary file by its name, and the next run does its work.
+# apt: wimtools fuse3 gcc
+# Verbs that write a WIM, killed and interrupted at moments drawn by lot, on a full disk, with inputs that cannot be read to
+# their ends, and where they must not write: afterwards the file is sound, holds what it held or what it was to hold, nothing
+# lies about but one temporary by its name (of a kill; of a split one for each part), and the next run does its work.
 # WIM_FAULT_SEED repeats a run, WIM_FAULT_KILLS says how many kills each verb gets.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --release --locked --quiet -p wim-cli
 wim=$PWD/target/release/wim
 seed=${WIM_FAULT_SEED:-$(date +%s)}
-kills=${WIM_FAULT_KILLS:-15}
+kills=${WIM_FAULT_KILLS:-10}
 work=$(realpath "$(mktemp -d "${TMPDIR:-/tmp}/wim-faults.XXXXXX")")
-trap '[ -z "${mounted:-}" ] || umount "$mounted"; rm -rf "$work"' EXIT
+chmod 755 "$work"
+trap 'fusermount3 -qu "$work/m" 2>/dev/null || true; [ -z "${frozen:-}" ] || chattr -i "$frozen"
+  [ -z "${mounted:-}" ] || umount "$mounted"; rm -rf "$work"' EXIT
 cd "$work"
 
 fail() { echo "FAILED: $* (WIM_FAULT_SEED=$seed)" >&2; exit 1; }
@@ -32,86 +35,287 @@ head -c 4000000 /dev/urandom >three/dir/noise
 quietly "$wim" capture one base.wim one --check
 quietly "$wim" append two base.wim two
 quietly "$wim" capture three other.wim other
+quietly "$wim" append one other.wim more
+mkdir parts
+quietly "$wim" split other.wim parts/p.swm 0.3
+[ -e parts/p3.swm ] && [ ! -e parts/p4.swm ] || fail "other.wim has not three parts"
 printf 'delete /dir/numbers\nadd three /dir/new\nrename /sevens /moved\n' >commands
 
-# What an image holds, whatever its place and times in the file.
-holds() { "$wim" info "$1" --json | grep -E '"(name|compression|directory_count|file_count|total_bytes|hard_link_bytes)":' | tail -n +2 | tr -d ' \n'; }
+# What the images hold, whatever their places and times in the file, and its size; of a commit, whose new times may take more
+# bytes or less, without.
+holds() {
+  local from=2
+  [ "${verb:-}" != commit ] || from=3
+  "$wim" info "$1" --json | grep -E '"(name|compression|directory_count|file_count|total_bytes|hard_link_bytes)":' | tail -n +$from | tr -d ' \n'
+}
 
-# Runs the verb on the copy in the folder x; with `exec` before it in the place of the shell.
-run() { # VERB [exec]
-  case $1 in
-    append) ${2:-} "$wim" append three x/t.wim three ;;
-    append-rebuild) ${2:-} "$wim" append three x/t.wim three --rebuild ;;
-    update) ${2:-} "$wim" update x/t.wim 1 <commands ;;
-    delete) ${2:-} "$wim" delete x/t.wim 2 ;;
-    delete-soft) ${2:-} "$wim" delete x/t.wim 2 --soft ;;
-    optimize) ${2:-} "$wim" optimize x/t.wim ;;
-    recompress) ${2:-} "$wim" optimize x/t.wim --recompress --compress=XPRESS ;;
-    export) ${2:-} "$wim" export other.wim 1 x/t.wim exported ;;
-    info) ${2:-} "$wim" info x/t.wim 1 --image-property NAME=renamed ;;
+# Runs the verb on the copy in the folder x, or what is put before it: `exec` in the place of the shell.
+run() { # VERB [COMMAND...]
+  local verb=$1
+  shift
+  case $verb in
+    capture) "$@" "$wim" capture three x/t.wim three ;;
+    append) "$@" "$wim" append three x/t.wim three ;;
+    append-rebuild) "$@" "$wim" append three x/t.wim three --rebuild ;;
+    update) "$@" "$wim" update x/t.wim 1 <commands ;;
+    delete) "$@" "$wim" delete x/t.wim 2 ;;
+    delete-soft) "$@" "$wim" delete x/t.wim 2 --soft ;;
+    optimize) "$@" "$wim" optimize x/t.wim ;;
+    recompress) "$@" "$wim" optimize x/t.wim --recompress --compress=XPRESS ;;
+    export) "$@" "$wim" export other.wim 1 x/t.wim exported ;;
+    info) "$@" "$wim" info x/t.wim 1 --image-property NAME=renamed ;;
+    join) "$@" "$wim" join x/t.wim parts/p3.swm parts/p.swm parts/p2.swm ;;
+    split) "$@" "$wim" split x/t.wim x/p.swm 1 ;;
+    commit) "$@" "$wim" unmount m --commit ;;
   esac
 }
-# After a fault: sound, nothing else in the folder but one temporary, and of the contents before or after.
-check() { # VERB WHEN
+# A new copy of base.wim; of a commit also the mount with the change, whose process is $server.
+begin() { # VERB
+  rm -rf x
+  mkdir x
+  cp base.wim x/t.wim
+  [ "$1" = commit ] || return 0
+  rm -rf staging
+  mkdir -p m staging
+  "$wim" mountrw x/t.wim 1 m --staging-dir=staging --debug >mount-log 2>&1 &
+  server=$!
+  for _ in $(seq 200); do [ ! -e m/sevens ] || break; sleep 0.05; done
+  [ -e m/sevens ] || { cat mount-log; fail "the mount does not come"; }
+  cp three/elevens three/dir/noise m/
+}
+# After a mount: whatever became of it, it is gone.
+finish() { # VERB
+  [ "$1" = commit ] || return 0
+  # A mount whose process was killed is still there.
+  fusermount3 -u m 2>/dev/null || umount m 2>/dev/null || true
+  wait "$server" 2>/dev/null || true
+}
+# What the fault left: the temporaries in the folder.
+litter() { ls -A x | grep -vE '^(t\.wim|p[0-9]*\.swm)$' || true; }
+# After a fault: sound, nothing else in the folder but so many temporaries, and of the contents before or after. Of the parts of a
+# split the first, which people open, is there only when all are.
+check() { # VERB WHEN TEMPORARIES
   quietly "$wim" verify x/t.wim
-  local litter
-  litter=$(ls -A x | grep -v '^t.wim$' || true)
-  [ -z "$litter" ] || [[ $litter == .t.wim.*.wim-tmp && $litter != *$'\n'* ]] || fail "$1, $2: $litter lies about"
-  local now
+  local left now
+  left=$(litter)
+  [ -z "$left" ] || ! grep -qvE '^\.(t\.wim|p[0-9]*\.swm)\.[A-Za-z0-9]+\.wim-tmp$' <<<"$left" || fail "$1, $2: $left lies about"
+  [ "$(grep -c . <<<"$left")" -le "$3" ] || fail "$1, $2: $left lies about"
   now=$(holds x/t.wim)
   [ "$now" = "$before" ] || [ "$now" = "$after" ] || fail "$1, $2: the file holds something else"
+  [ ! -e x/p.swm ] || quietly "$wim" verify x/p.swm
+}
+is_done() { # VERB
+  if [ "$1" = split ]; then [ -e x/p.swm ]; else [ "$(holds x/t.wim)" = "$after" ]; fi
+}
+again() { # VERB WHEN: the next run does its work
+  quietly run "$1"
+  finish "$1"
+  is_done "$1" || fail "$1: the run after $2 came to something else"
+  quietly "$wim" verify x/t.wim
+  [ "$1" != split ] || quietly "$wim" verify x/p.swm
 }
 
-before=$(holds base.wim)
-for verb in append append-rebuild update delete delete-soft optimize recompress export info; do
-  rm -rf x; mkdir x; cp base.wim x/t.wim
+declare -A results
+verbs="capture append append-rebuild update delete delete-soft optimize recompress export info join split"
+killed="$verbs commit"
+[ -w /dev/fuse ] && [ -r /dev/fuse ] || { killed=$verbs; echo "skipped: /dev/fuse cannot be used here, so no mount is killed"; }
+for verb in $killed; do
+  before=$(holds base.wim)
+  begin "$verb"
   from=$(milliseconds)
   quietly run "$verb"
   length=$(($(milliseconds) - from + 5))
+  finish "$verb"
   after=$(holds x/t.wim)
-  undone=0 finished=0 litter=0
+  results[$verb]=$after
+  undone=0 finished=0 left=0 interrupted=0
   for kill in $(seq 1 "$kills"); do
-    rm -rf x; mkdir x; cp base.wim x/t.wim
+    begin "$verb"
     wait=$((RANDOM * length / 32768))
+    signal=KILL temporaries=1
+    [ "$verb" != split ] || temporaries=$(du -m base.wim | awk '{ print $1 + 3 }')
+    # Every third is Ctrl-C: the program ends by itself, and leaves nothing. A mount is not interrupted but unmounted by it.
+    [ $((kill % 3)) != 0 ] || [ "$verb" = commit ] || { signal=INT temporaries=0; }
     run "$verb" exec >/dev/null 2>&1 &
     child=$!
     sleep "$((wait / 1000)).$(printf %03d $((wait % 1000)))"
-    kill -KILL "$child" 2>/dev/null || true
-    wait "$child" 2>/dev/null || true
-    check "$verb" "kill $kill after $wait ms"
-    litter=$((litter + $(ls -A x | grep -c 'wim-tmp$' || true)))
-    if [ "$(holds x/t.wim)" = "$after" ]; then
+    [ "$verb" != commit ] || kill -KILL "$server" 2>/dev/null || true
+    kill -$signal "$child" 2>/dev/null || true
+    status=0
+    wait "$child" 2>/dev/null || status=$?
+    finish "$verb"
+    # A process that has no handler yet ends by the signal, which is 130 as well.
+    [ $signal = KILL ] || [ $status = 0 ] || [ $status = 130 ] || fail "$verb: exit code $status after Ctrl-C"
+    [ $status != 130 ] || interrupted=$((interrupted + 1))
+    check "$verb" "kill $kill ($signal) after $wait ms" $temporaries
+    left=$((left + $(litter | wc -l)))
+    if is_done "$verb"; then
       finished=$((finished + 1))
     else
       undone=$((undone + 1))
-      quietly run "$verb"
-      [ "$(holds x/t.wim)" = "$after" ] || fail "$verb: the run after kill $kill came to something else"
-      quietly "$wim" verify x/t.wim
+      if [ "$verb" != commit ]; then
+        again "$verb" "kill $kill"
+      fi
     fi
   done
-  echo "   $verb, $length ms: $undone times as before, $finished times done, $litter temporaries"
+  if [ "$verb" = commit ]; then
+    begin commit
+    again commit "the last kill"
+  fi
+  echo "   $verb, $length ms: $undone times as before, $finished times done, $interrupted by Ctrl-C, $left temporaries"
   quietly wimlib-imagex verify x/t.wim
 done
+
+# A run that must fail and leave all as it was; or, where the fault does not reach what it does, do its work.
+refused() { # VERB WHEN COMMAND...
+  local verb=$1 when=$2 status=0
+  shift 2
+  after=${results[$verb]}
+  run "$verb" "$@" >"$work/said" 2>&1 || status=$?
+  if [ "$status" = 0 ]; then
+    is_done "$verb" || fail "$verb, $when: said that it is done"
+    worked=$((worked + 1))
+  else
+    [ "$status" = 2 ] || { tail -3 "$work/said"; fail "$verb, $when: exit code $status"; }
+    grep -q '^error: ' "$work/said" || fail "$verb, $when: no word"
+    cmp -s base.wim x/t.wim || fail "$verb, $when: the file was changed"
+    [ "$(ls -A x)" = t.wim ] || fail "$verb, $when: $(ls -A x | tr '\n' ' ')"
+    failed=$((failed + 1))
+  fi
+  check "$verb" "$when" 0
+}
+
+verb=
+before=$(holds base.wim)
+say "read and write errors"
+cat >fault.c <<'C'
+// Reads, writes or syncs of files whose path has $FAULT_PATH in it fail behind $FAULT_FROM bytes.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+static int hits(const char *call, int fd, off_t end) {
+  const char *wanted = getenv("FAULT_CALL"), *path = getenv("FAULT_PATH"), *from = getenv("FAULT_FROM");
+  char link[64], name[4096];
+  if (!wanted || !path || strcmp(wanted, call) || end <= (from ? atoll(from) : 0)) return 0;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, name, sizeof name - 1);
+  if (length < 0) return 0;
+  name[length] = 0;
+  return strstr(name, path) != NULL;
+}
+#define NEXT(name) __typeof__(&name) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+#define FAIL return errno = EIO, -1
+ssize_t read(int fd, void *b, size_t n) { NEXT(read); if (hits("read", fd, lseek(fd, 0, SEEK_CUR) + n)) FAIL; return next(fd, b, n); }
+ssize_t pread64(int fd, void *b, size_t n, off_t at) { NEXT(pread64); if (hits("read", fd, at + n)) FAIL; return next(fd, b, n, at); }
+ssize_t write(int fd, const void *b, size_t n) { NEXT(write); if (hits("write", fd, lseek(fd, 0, SEEK_CUR) + n)) FAIL; return next(fd, b, n); }
+ssize_t pwrite64(int fd, const void *b, size_t n, off_t at) { NEXT(pwrite64); if (hits("write", fd, at + n)) FAIL; return next(fd, b, n, at); }
+int fsync(int fd) { NEXT(fsync); if (hits("sync", fd, 1)) FAIL; return next(fd); }
+int fdatasync(int fd) { NEXT(fdatasync); if (hits("sync", fd, 1)) FAIL; return next(fd); }
+C
+gcc -shared -fPIC -O1 -w -o fault.so fault.c
+fault() { # VERB CALL PATH FROM
+  begin "$1"
+  refused "$1" "a failing $2 of $3" env LD_PRELOAD="$work/fault.so" FAULT_CALL="$2" FAULT_PATH="$3" FAULT_FROM="$4"
+  [ "$2" != read ] || grep -q "Input/output error" "$work/said" || fail "$1: the read error is not named: $(cat "$work/said")"
+  is_done "$1" || again "$1" "a failing $2"
+}
+failed=0 worked=0
+for verb in capture append append-rebuild update; do fault $verb read three/elevens 1000000; done
+fault export read other.wim 100000
+fault join read parts/p2.swm 100000
+for verb in delete optimize recompress split; do fault $verb read x/t.wim 1000000; done
+fault info read x/t.wim 100
+[ $worked = 0 ] || fail "$worked verbs did without what they could not read"
+echo "   $failed runs could not read to the end"
+failed=0
+for verb in $verbs; do
+  path=x/
+  fault "$verb" write $path 1000
+  fault "$verb" sync $path 0
+done
+[ $worked = 0 ] || fail "$worked verbs wrote what they could not write"
+echo "   $failed runs could not write or sync"
 
 say "a full disk"
 rm -rf x; mkdir x
 # Room for the file and a part of what is added, but for no second file.
 size=$(($(stat -c %s base.wim) / 1024 + 200))
+failed=0 worked=0
 if mount -t tmpfs -o "size=${size}k" none x 2>/dev/null; then
   mounted=$work/x
-  for verb in append append-rebuild update recompress export; do
+  for verb in capture append append-rebuild update recompress export join split; do
     find x -mindepth 1 -delete
     cp base.wim x/t.wim
-    after=$before status=0
-    run "$verb" >log 2>&1 || status=$?
-    [ "$status" = 2 ] || fail "$verb: exit code $status on a full disk"
-    check "$verb" "full disk"
-    [ "$(ls -A x)" = t.wim ] || fail "$verb: $(ls -A x) after a full disk"
-    cmp -s base.wim x/t.wim || fail "$verb: the file was changed"
+    refused "$verb" "full disk"
   done
+  [ $worked = 0 ] || fail "$worked verbs had room on a full disk"
+  say "a file system that is read only"
+  find x -mindepth 1 -delete
+  cp base.wim x/t.wim
+  mount -o remount,ro x
+  for verb in $verbs; do refused "$verb" "read-only file system"; done
+  [ $worked = 0 ] || fail "$worked verbs wrote to a read-only file system"
   umount "$mounted"
   mounted=
+  for verb in $verbs; do
+    begin "$verb"
+    after=${results[$verb]}
+    again "$verb" "a full disk"
+  done
 else
   echo "skipped: mounting a small file system needs root"
+fi
+
+say "files that may have no more than so many bytes, folders and files that must not be written"
+failed=0 worked=0
+for verb in $verbs; do
+  begin "$verb"
+  # A signal says so first, which is ignored here.
+  refused "$verb" "a limit of the size" bash -c "trap '' XFSZ; ulimit -f 400; exec \"\$@\"" bash
+  is_done "$verb" || again "$verb" "a limit of the size"
+done
+echo "   size limit: $failed refused, $worked done"
+[ $failed -ge 6 ] || fail "the limit was not felt"
+# Permissions mean nothing to root, so that another user runs them then.
+as=()
+[ "$(id -u)" != 0 ] || as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+cp "$wim" wim-for-all
+wim=$work/wim-for-all
+for what in folder file both; do
+  failed=0 worked=0
+  for verb in $verbs; do
+    begin "$verb"
+    chmod 777 x
+    chmod 666 x/t.wim
+    case $what in folder | both) chmod 555 x ;; esac
+    case $what in file | both) chmod 444 x/t.wim ;; esac
+    refused "$verb" "a $what without permission" "${as[@]}"
+    chmod 755 x
+    chmod 644 x/t.wim
+    is_done "$verb" || again "$verb" "a $what without permission"
+  done
+  echo "   $what without permission: $failed refused, $worked done"
+  [ $failed -gt 0 ] || fail "permissions were not felt"
+  [ $what != both ] || [ $worked = 0 ] || fail "something was written without permission"
+done
+begin append
+if [ "$(id -u)" = 0 ] && chattr +i x/t.wim 2>/dev/null; then
+  frozen=$work/x/t.wim
+  failed=0 worked=0
+  for verb in $verbs; do
+    [ "$verb" != split ] || continue
+    refused "$verb" "an immutable file"
+  done
+  [ $worked = 0 ] || fail "an immutable file was changed"
+  chattr -i x/t.wim
+  frozen=
+  echo "   immutable file: $failed refused"
+else
+  echo "skipped: chattr +i needs root and a file system that has it"
 fi
 say "done"

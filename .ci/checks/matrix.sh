@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # apt: wimtools 7zip python3
-# Every codec and chunk size in every form of file (plain, split, solid, pipable, delta), levels in turn: what we write
-# wimlib verifies and applies, and 7-Zip tests where it reads the form; what wimlib writes we verify and apply.
+# Codec, chunk size, level and form of file (plain, split, solid, pipable, delta), so that every value of each meets every value
+# of each other that it can meet: what we write wimlib verifies and applies, and 7-Zip tests where it reads the form; what
+# wimlib writes we verify and apply. Split sets are joined by both.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --release --locked --quiet -p wim-cli
@@ -49,10 +50,18 @@ seven() { # WHAT FILE WRITER: 7-Zip's opinion, where it reads such files: what i
   fi
 }
 
-combinations=0 tested=0 unread=0 refused=no
-levels=(5 20 50 100)
-try() { # FORM CODEC CHUNK
-  local form=$1 codec=$2 chunk=$3 level=${levels[$((combinations % 4))]} what compress=() writer reader
+# Joins the parts in the folder, and looks what came of it with the other program.
+join() { # WHAT JOINER OTHER
+  rm -rf joined.wim out
+  quietly "$2" join joined.wim p2.swm p.swm $(ls p[3-9]*.swm 2>/dev/null || true)
+  quietly "$3" verify joined.wim
+  quietly "$3" apply joined.wim 1 out
+  same one out "$1, joined by ${2##*/}"
+}
+
+combinations=0 tested=0 unread=0 joined=0 refused=no
+try() { # FORM CODEC CHUNK LEVEL
+  local form=$1 codec=$2 chunk=$3 level=$4 what compress=() writer
   what="$form $codec $chunk level $level"
   combinations=$((combinations + 1))
   case $codec in
@@ -73,12 +82,19 @@ try() { # FORM CODEC CHUNK
         seven "$what" f.wim "$writer"
         ;;
       split)
-        quietly "${make[@]}" capture one f.wim name "${compress[@]}"
+        quietly "${make[@]}" capture one f.wim name "${compress[@]}" --boot
         quietly "${make[@]}" split f.wim p.swm 0.4
         [ -e p2.swm ] || fail "$what by $writer: there is one part only"
         quietly "${read[@]}" verify p.swm --ref="p*.swm"
         quietly "${read[@]}" apply p.swm 1 out --ref="p*.swm"
         same one out "$what by $writer"
+        join "$what by $writer" wimlib-imagex "$wim"
+        join "$what by $writer" "$wim" wimlib-imagex
+        # A first part that says which image is bootable, as neither program writes it.
+        printf '\1' | dd of=p.swm bs=1 seek=$((0x78)) conv=notrunc status=none
+        quietly "$wim" join joined.wim p2.swm p.swm $(ls p[3-9]*.swm 2>/dev/null || true)
+        [ "$(wimlib-imagex info joined.wim | awk '/^Boot Index:/ { print $3 }')" = 1 ] || fail "$what by $writer: joined, no image is bootable"
+        joined=$((joined + 2))
         ;;
       pipable)
         quietly "${make[@]}" capture one f.wim name "${compress[@]}" --pipable
@@ -96,23 +112,34 @@ try() { # FORM CODEC CHUNK
   done
 }
 
-chunks() {
-  case $1 in
-    none) echo 32K ;;
-    XPRESS) echo 4K 8K 16K 32K 64K ;;
-    LZX) echo 32K 64K 128K 256K 512K 1M 2M ;;
-    LZMS) echo 32K 128K 512K 1M 4M ;;
-  esac
-}
-
-for codec in none XPRESS LZX LZMS; do
-  for form in plain split pipable delta solid; do
-    [ "$codec$form" != nonesolid ] || continue
-    for chunk in $(chunks $codec); do
-      try $form $codec "$chunk"
-    done
-    say "$codec $form ($SECONDS s)"
-  done
-done
-try solid LZMS 64M
-say "done: $combinations combinations in both directions; 7-Zip tested $tested files and does not read $unread"
+# The rows: of all that can be, always the one in which most pairs of values are new; until none is left.
+python3 - >rows <<'PY'
+from itertools import combinations
+chunks = {"none": ["32K"], "XPRESS": ["4K", "8K", "16K", "32K", "64K"],
+          "LZX": ["32K", "64K", "128K", "256K", "512K", "1M", "2M"], "LZMS": ["32K", "128K", "512K", "1M", "4M"]}
+can_be = [(form, codec, chunk, level)
+          for form in ("plain", "split", "pipable", "delta", "solid")
+          for codec in chunks if (codec, form) != ("none", "solid")
+          for chunk in chunks[codec]
+          for level in ((5, 20, 50, 100) if codec != "none" else ("-",))]
+can_be.append(("solid", "LZMS", "64M", 20))
+pairs = lambda row: set(combinations(enumerate(row), 2))
+wanted = set().union(*map(pairs, can_be))
+missing, rows = set(wanted), []
+while missing:
+    rows.append(max(can_be, key=lambda row: len(pairs(row) & missing)))
+    missing -= pairs(rows[-1])
+assert wanted == set().union(*map(pairs, rows))
+for row in sorted(rows):
+    print(*row)
+import sys
+print(f"-- {len(rows)} of {len(can_be)} combinations have all {len(wanted)} pairs of values", file=sys.stderr)
+PY
+before=
+while read -r form codec chunk level <&3; do
+  [ -z "$before" ] || [ "$before" = "$form" ] || say "$before ($SECONDS s)"
+  before=$form
+  try "$form" "$codec" "$chunk" "$level"
+done 3<rows
+[ $combinations = "$(wc -l <rows)" ] || fail "$combinations were tried of $(wc -l <rows)"
+say "done: $combinations combinations in both directions, $joined sets joined; 7-Zip tested $tested files and does not read $unread"

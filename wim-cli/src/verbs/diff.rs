@@ -59,11 +59,11 @@ impl Arguments {
         let options = DiffOptions {
             ignored: self.ignore.iter().fold(Aspects::default(), |all, &some| all.and(some)),
             path: self.path,
-            refs: self.references.references,
             hive_differences: self.hive_limit,
             properties: if self.properties { Properties::Compare } else { Properties::Omit },
         };
-        let (old, new) = (Target::parse(&self.old), Target::parse(&self.new));
+        let target = |text: &str| Target::parse(text).with_refs(&self.references.references);
+        let (old, new) = (target(&self.old), target(&self.new));
         let is_json = session.shell.is_json();
         let mut out = session.shell.stdout();
         if is_json {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{command, noise, wim, wimlib};
+use crate::{noise, wim, wimlib};
 
 /// `base.wim` has `a`; `delta.wim`, made from it, has `a` and `b` and lacks the data of `a`.
 fn base_and_delta() -> tempfile::TempDir {
@@ -136,14 +136,28 @@ fn an_earlier_image_is_asked_by_the_place_in_the_image() {
 fn a_file_that_another_program_changes_is_not_replaced() {
     let folder = base_and_delta();
     let at = folder.path();
-    let file = std::fs::File::options().read(true).write(true).open(at.join("base.wim")).unwrap();
-    file.lock().unwrap();
-    let before = bytes(at, "base.wim");
-    let mut line = command(env!("CARGO_BIN_EXE_wim"), at, &["capture", "src", "base.wim"]);
-    assert_eq!(line.output().unwrap().status.code(), Some(2));
-    assert_eq!(bytes(at, "base.wim"), before);
-    drop(file);
-    wim(at, &["capture", "src", "base.wim"]).ends_with(0);
+    wim(at, &["capture", "src", "full.wim"]).ends_with(0);
+    wim(at, &["split", "full.wim", "p.swm", "--parts=1"]).ends_with(0);
+    std::fs::write(at.join("o.wim"), "locked").unwrap();
+    std::fs::write(at.join("o2.wim"), "locked").unwrap();
+    for (locked, line) in [
+        ("o.wim", &["capture", "src", "o.wim"][..]),
+        ("o.wim", &["join", "o.wim", "p.swm"]),
+        ("o.wim", &["split", "full.wim", "o.wim", "--parts=1"]),
+        ("o2.wim", &["split", "full.wim", "o.wim", "0.01"]),
+        ("o.wim", &["cab", "create", "o.wim", "src/a", "--force"]),
+    ] {
+        let file = std::fs::File::options().read(true).write(true).open(at.join(locked)).unwrap();
+        file.lock().unwrap();
+        let ran = wim(at, line).ends_with(2);
+        assert!(ran.stderr.contains("another program"), "{line:?}: {}", ran.stderr);
+        assert_eq!(std::fs::read_to_string(at.join("o.wim")).unwrap(), "locked", "{line:?}");
+        assert_eq!(std::fs::read_to_string(at.join("o2.wim")).unwrap(), "locked", "{line:?}");
+        drop(file);
+    }
+    wim(at, &["join", "o.wim", "p.swm"]).ends_with(0);
+    wim(at, &["capture", "src", "o.wim"]).ends_with(0);
+    wim(at, &["verify", "o.wim"]).ends_with(0);
 }
 
 #[test]

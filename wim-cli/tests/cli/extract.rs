@@ -61,6 +61,29 @@ fn paths_and_wildcards_are_wimlibs() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_path_that_means_several_files_is_refused_and_an_exact_one_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (path, text) in [("src/Foo/x", "one"), ("src/foo/x", "two"), ("src/foo/only", "here")] {
+        std::fs::create_dir_all(at.join(path).parent().unwrap()).unwrap();
+        std::fs::write(at.join(path), text).unwrap();
+    }
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    for more in [&[][..], &["--no-globs"]] {
+        let extract = |path: &str| wim(at, &[&["extract", "t.wim", "1", path, "--to-stdout"], more].concat());
+        let ran = extract("/FOO/x").ends_with(2);
+        assert!(ran.stderr.contains("\\Foo\\x, \\foo\\x"), "{}", ran.stderr);
+        assert_eq!(extract("/foo/X").ends_with(0).text(), "two");
+        assert_eq!(extract("/Foo/x").ends_with(0).text(), "one");
+        // Only one of both has it.
+        assert_eq!(extract("/FOO/ONLY").ends_with(0).text(), "here");
+    }
+    let ran = wim(at, &["extract", "t.wim", "1", "/F?O/only", "--to-stdout"]).ends_with(0);
+    assert_eq!(ran.text(), "here");
+}
+
 #[test]
 fn what_does_not_fit_extracts_nothing() {
     let folder = made();

@@ -27,6 +27,18 @@ fn apply_change_capture_changes_what_was_changed() {
 }
 
 #[test]
+fn a_side_file_may_lie_in_the_directory_that_is_made_for_it() {
+    let folder = sample_tree();
+    let at = folder.path();
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    wim(at, &["extract", "t.wim", "1", "/a.txt", "--dest-dir=new/deep", "--metadata=new/deep/side"])
+        .ends_with(0);
+    assert!(at.join("new/deep/side").is_file() && at.join("new/deep/a.txt").is_file());
+    wim(at, &["apply", "t.wim", "1", "other", "--metadata=other/side"]).ends_with(0);
+    assert!(at.join("other/side").is_file());
+}
+
+#[test]
 fn each_image_has_its_own_side_file() {
     let folder = sample_tree();
     let at = folder.path();

@@ -380,3 +380,63 @@ fn logs_beside_a_hive_are_emptied_and_a_hive_without_a_name_knows_its_control_se
         subkeys.iter().any(|key| key == "Select") && !subkeys.iter().any(|key| key == "CurrentControlSet")
     );
 }
+
+#[test]
+fn hives_of_deltas_and_of_parts_are_found_in_the_files_that_have_them() {
+    let folder = demo(&["install.wim"]);
+    let at = folder.path();
+    let professional = |file: &str| format!("{file}:Professional");
+    // A delta without anything new, and one whose SOFTWARE hive is new and whose SYSTEM hive is not.
+    wim(at, &["apply", "install.wim", "Professional", "disk", "--metadata"]).ends_with(0);
+    let capture = |to: &str| {
+        let delta = ["capture", "disk", to, "Professional", "--metadata", "--delta-from=install.wim"];
+        wim(at, &delta).ends_with(0);
+    };
+    capture("same.wim");
+    reg(at, &["set", "disk/Windows/System32/config/SOFTWARE", "Mine", "x", "in the delta"]).ends_with(0);
+    capture("delta.wim");
+
+    let get =
+        |file: &str, more: &[&str]| reg(at, &[&["get", &professional(file), NT, "EditionID"], more].concat());
+    let wanted = get("install.wim", &[]).ends_with(0).text();
+    let ran = get("same.wim", &[]).ends_with(2);
+    assert!(ran.stderr.contains("blob") && ran.stderr.contains("--ref"), "{}", ran.stderr);
+    assert_eq!(get("same.wim", &["--ref=install.wim"]).ends_with(0).text(), wanted);
+    // What is in the delta itself needs no base.
+    let mine = |more: &[&str]| {
+        reg(at, &[&["get", "delta.wim", "HKLM\\SOFTWARE\\Mine", "x"], more].concat()).ends_with(0).text()
+    };
+    assert_eq!(mine(&[]), "in the delta\n");
+    let ran = reg(at, &["check", "delta.wim"]).ends_with(2);
+    assert!(!ran.text().contains("DAMAGED"), "{}", ran.text());
+    reg(at, &["check", "delta.wim", "--ref=inst*.wim"]).ends_with(0);
+    let found = reg(at, &["find", "same.wim", "EditionID", "--ref=install.wim"]).ends_with(0).text();
+    assert!(found.contains("EditionID"), "{found}");
+    let old = professional("install.wim");
+    let ran = reg(at, &["diff", &old, "delta.wim", "--ref=install.wim"]).ends_with(1);
+    assert!(ran.text().contains("key-added SOFTWARE\\Mine"), "{}", ran.text());
+
+    // Edits stay in the delta, which does not grow by what its base has.
+    reg(at, &["set", "delta.wim", "HKLM\\SOFTWARE\\Mine", "x", "again"]).ends_with(0);
+    assert_eq!(mine(&[]), "again\n");
+    let select = ["delta.wim", "HKLM\\SYSTEM\\Select", "Mine"];
+    reg(at, &[&["set"][..], &select, &["here"]].concat()).ends_with(2);
+    reg(at, &[&["set"][..], &select, &["here", "--ref=install.wim"]].concat()).ends_with(0);
+    assert_eq!(reg(at, &[&["get"][..], &select].concat()).ends_with(0).text(), "here\n");
+    wim(at, &["verify", "delta.wim", "--ref=install.wim"]).ends_with(0);
+    let bytes = |file: &str| std::fs::metadata(at.join(file)).unwrap().len();
+    assert!(bytes("delta.wim") < bytes("install.wim"));
+
+    // Parts beside the first are found by themselves, others by their names.
+    wim(at, &["split", "install.wim", "s.swm", "--parts=3"]).ends_with(0);
+    assert!(at.join("s2.swm").is_file());
+    assert_eq!(get("s.swm", &[]).ends_with(0).text(), wanted);
+    std::fs::create_dir(at.join("away")).unwrap();
+    for part in ["s2.swm", "s3.swm"] {
+        std::fs::rename(at.join(part), at.join("away").join(part)).unwrap();
+    }
+    let missing = reg(at, &["check", "s.swm:all"]).ends_with(2);
+    assert!(missing.stderr.contains("parts these are missing"), "{}", missing.stderr);
+    reg(at, &["check", "s.swm:all", "--ref=away/s*.swm"]).ends_with(0);
+    reg(at, &["set", "s.swm:1", "HKLM\\SOFTWARE\\Mine", "x", "y", "--ref=away/s*.swm"]).ends_with(2);
+}

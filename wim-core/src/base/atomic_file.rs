@@ -1,7 +1,8 @@
 //! Output that is whole at every instant: written beside its target, synced, then renamed.
 //!
 //! Until [`AtomicFile::commit`] the target is as it was; a dropped file removes its temporary. A killed process leaves at
-//! most one file named `.NAME.XXXXXX.wim-tmp` beside the target, which may be deleted.
+//! most one file named `.NAME.XXXXXX.wim-tmp` beside the target, which may be deleted. A target that another program has
+//! locked because it is changing it is never replaced.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
 
 use super::error::{Error, Result};
+use super::in_place_file::lock;
 use super::read_at::{ReadAt, WriteAt};
 use super::write_behind::WriteBehind;
 
@@ -18,8 +20,11 @@ use super::write_behind::WriteBehind;
 pub enum IfExists {
     /// Fail with `InvalidInput`; checked at the start and again at the rename.
     Refuse,
-    /// Replace it at the rename.
+    /// Replace it at the rename, unless another program is changing it, which fails with `InvalidInput` at the start and at
+    /// the rename.
     Replace,
+    /// Replace it at the rename: the caller holds its lock.
+    ReplaceLocked,
 }
 
 /// A file that appears under its name only when it is complete.
@@ -35,8 +40,8 @@ impl AtomicFile {
     /// Creates the temporary neighbour of `target`.
     ///
     /// # Errors
-    /// `InvalidInput` when the target exists and must not be replaced, or is a directory; `Io` when the folder cannot
-    /// be written.
+    /// `InvalidInput` when the target exists and must not be replaced, is a directory, or is locked by a program that changes
+    /// it; `Io` when the folder cannot be written.
     pub fn create(target: &Path, if_exists: IfExists) -> Result<Self> {
         // A symbolic link is followed, so that the file it names is replaced and not the link.
         let target = followed(target)?;
@@ -46,6 +51,7 @@ impl AtomicFile {
         if if_exists == IfExists::Refuse && target.exists() {
             return Err(already_exists(&target));
         }
+        hold(&target, if_exists)?;
         let folder = folder_of(&target);
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let mut builder = tempfile::Builder::new();
@@ -95,8 +101,8 @@ impl AtomicFile {
     /// Syncs the contents, renames the file to its target and syncs the folder.
     ///
     /// # Errors
-    /// `Io` when the system fails, `InvalidInput` when the target has appeared meanwhile; the target is then unchanged
-    /// and the temporary removed.
+    /// `Io` when the system fails, `InvalidInput` when the target has appeared or been locked meanwhile; the target is then
+    /// unchanged and the temporary removed.
     pub fn commit(self) -> Result<()> {
         self.finish()?.commit()
     }
@@ -142,14 +148,17 @@ impl FinishedFile {
     /// As [`AtomicFile::commit`].
     pub fn commit(self) -> Result<()> {
         let Self { temporary, target, if_exists } = self;
+        // Where names of open files cannot be taken, it is closed before the rename.
+        let old = hold(&target, if_exists)?.filter(|_| cfg!(unix));
         let renamed = match if_exists {
-            IfExists::Replace => temporary.persist(&target),
+            IfExists::Replace | IfExists::ReplaceLocked => temporary.persist(&target),
             IfExists::Refuse => temporary.persist_noclobber(&target),
         };
         renamed.map_err(|e| match e.error.kind() {
             io::ErrorKind::AlreadyExists => already_exists(&target),
             _ => Error::io(e.error, "cannot rename the finished file to", &target),
         })?;
+        drop(old);
         sync_folder(&folder_of(&target));
         Ok(())
     }
@@ -309,6 +318,20 @@ fn followed(target: &Path) -> Result<PathBuf> {
     Err(Error::invalid_input("too many symbolic links lead from here").in_file(target.display()))
 }
 
+/// The file that is to be replaced, locked so that no other program changes it, when there is one that can be read.
+///
+/// # Errors
+/// `InvalidInput` when another program has locked it for changing.
+fn hold(target: &Path, if_exists: IfExists) -> Result<Option<File>> {
+    if if_exists != IfExists::Replace || !target.is_file() {
+        return Ok(None);
+    }
+    let Ok(file) = File::open(target) else { return Ok(None) };
+    // Those who read it keep what they have; only a writer's lock stands against this one.
+    lock(file.try_lock_shared(), target)?;
+    Ok(Some(file))
+}
+
 fn already_exists(target: &Path) -> Error {
     Error::invalid_input("already exists").in_file(target.display()).remedy("use --force to replace it")
 }
@@ -370,6 +393,27 @@ mod tests {
         assert!(file.commit().is_err());
         assert_eq!(std::fs::read(&target).unwrap(), b"someone else's");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_target_that_is_being_changed_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out.wim");
+        std::fs::write(&target, b"old").unwrap();
+        let begun = AtomicFile::create(&target, IfExists::Replace).unwrap();
+        let writer = super::super::in_place_file::InPlaceFile::open(&target).unwrap();
+        let error = AtomicFile::create(&target, IfExists::Replace).unwrap_err();
+        assert!(error.to_string().contains("another program"), "{error}");
+        assert!(begun.commit().is_err());
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        AtomicFile::create(&target, IfExists::ReplaceLocked).unwrap().commit().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"");
+        drop(writer);
+        // Those who read it go on with what they have.
+        let reader = crate::base::FileSource::open_shared(&target).unwrap();
+        AtomicFile::create(&target, IfExists::Replace).unwrap().commit().unwrap();
+        drop(reader);
     }
 
     #[cfg(unix)]

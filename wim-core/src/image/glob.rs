@@ -116,14 +116,14 @@ impl PathGlob {
 
     /// The nodes of `tree` that fit, in the order of a walk.
     ///
-    /// A name without wildcards is looked up as [`Tree::find`] does, its exact spelling first: it gives one node at most.
+    /// A name without wildcards is looked up as [`Tree::find_all`] does: its exact spelling first.
     #[must_use]
     pub fn select(&self, tree: &Tree) -> Vec<NodeId> {
         let mut nodes = vec![tree.root()];
         for glob in &self.names {
             let next = |&node: &NodeId| -> Vec<NodeId> {
                 if !glob.has_wildcard() && glob.case == Case::Ignored {
-                    return tree.child(node, &glob.pattern).into_iter().collect();
+                    return tree.children_named(node, &glob.pattern).to_vec();
                 }
                 let children = tree.children(node).iter().copied();
                 children.filter(|&child| glob.matches(&tree.node(child).name)).collect()

@@ -97,17 +97,34 @@ impl Tree {
     /// The child of a directory with this name: spelt so, else the first that differs only in case.
     #[must_use]
     pub fn child(&self, directory: NodeId, name: &[u16]) -> Option<NodeId> {
+        self.children_named(directory, name).first().copied()
+    }
+
+    /// The children of a directory that a name may mean: the one that is spelt so, else all that differ only in case.
+    #[must_use]
+    pub fn children_named(&self, directory: NodeId, name: &[u16]) -> &[NodeId] {
         let children = self.children(directory);
         let start =
             children.partition_point(|&c| upcase::compare(&self.node(c).name, name) == Ordering::Less);
-        let alike = children.get(start..)?.iter().take_while(|&&c| upcase::equal(&self.node(c).name, name));
-        alike.clone().find(|&&c| self.node(c).name.units() == name).or_else(|| alike.clone().next()).copied()
+        let from_start = children.get(start..).unwrap_or_default();
+        let count = from_start.iter().take_while(|&&c| upcase::equal(&self.node(c).name, name)).count();
+        let alike = from_start.get(..count).unwrap_or_default();
+        let spelt = alike.iter().position(|&c| self.node(c).name.units() == name);
+        spelt.and_then(|at| alike.get(at..=at)).unwrap_or(alike)
     }
 
     /// The node at `path`, each name spelt so or else differing only in case.
     #[must_use]
     pub fn find(&self, path: &WimPath) -> Option<NodeId> {
         path.components().iter().try_fold(self.root(), |node, name| self.child(node, name))
+    }
+
+    /// The nodes that `path` may mean, of each name those that [`Tree::children_named`] gives.
+    #[must_use]
+    pub fn find_all(&self, path: &WimPath) -> Vec<NodeId> {
+        path.components().iter().fold(vec![self.root()], |nodes, name| {
+            nodes.iter().flat_map(|&node| self.children_named(node, name)).copied().collect()
+        })
     }
 
     /// Every node from `start` on, a directory before what it holds.

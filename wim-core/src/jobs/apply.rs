@@ -100,13 +100,14 @@ impl Applied {
 
 /// Begins the side file that is asked for, if one is, for what is put into `target`, which is made.
 pub(super) fn begin_side_file(metadata: &Metadata, target: &Path) -> Result<Option<(PathBuf, SideFile)>> {
+    if *metadata == Metadata::Plain {
+        return Ok(None);
+    }
+    // The side file may lie in it.
+    make_directory(target)?;
     let path = match metadata {
-        Metadata::Plain => return Ok(None),
         Metadata::At(path) => path.clone(),
-        Metadata::Beside => {
-            std::fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the directory", target))?;
-            side_file_path(target)
-        }
+        Metadata::Plain | Metadata::Beside => side_file_path(target),
     };
     let file = SideFile::create(&path)?;
     Ok(Some((path, file)))

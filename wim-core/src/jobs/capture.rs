@@ -20,7 +20,7 @@ use super::rebuild::{
     wimboot_format, write_file, write_stream,
 };
 use super::source_list::SourceList;
-use super::target::{Placement, Target, check_unlocked, is_same_file, write_target};
+use super::target::{Placement, Target, is_same_file, write_target};
 use super::text_file::read_text;
 use super::windows_xml;
 use crate::base::atomic_file::IfExists;
@@ -139,14 +139,14 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
     }
 }
 
-/// Refuses a new file in the place of one that it needs, or that another program is changing.
+/// Refuses a new file in the place of one that it needs.
 fn check_replaceable(target: &Path, options: &ImageOptions) -> Result<()> {
     if options.delta_from.iter().any(|base| is_same_file(base, target)) {
         return Err(Error::invalid_input("a delta cannot replace the file that it is a delta of")
             .in_file(target.display())
             .remedy("give the delta another name, or add the image to the file with: wim append"));
     }
-    check_unlocked(target)
+    Ok(())
 }
 
 /// Captures `source` into a pipable file that is written to `out` from its start to its end.

@@ -177,13 +177,14 @@ fn list_lines(text: &str) -> impl Iterator<Item = &str> {
 
 fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> Result<Vec<NodeId>> {
     let found = match options.wildcards {
-        Wildcards::Literal => tree.find(&typed_path(path)).into_iter().collect(),
+        Wildcards::Literal => tree.find_all(&typed_path(path)),
         Wildcards::Expand => {
             let exact = PathGlob::parse(path, Case::Matters)?.select(tree);
             if exact.is_empty() { PathGlob::parse(path, Case::Ignored)?.select(tree) } else { exact }
         }
     };
-    if found.len() > 1 && !path.contains(['*', '?']) {
+    let is_one_path = options.wildcards == Wildcards::Literal || !path.contains(['*', '?']);
+    if found.len() > 1 && is_one_path {
         let names: Vec<String> = found.iter().map(|&node| tree.path_of(node).to_string()).collect();
         return Err(Error::invalid_input(format!("several files differ in case only: {}", names.join(", ")))
             .at(Place::Path(path.to_owned()))

@@ -10,7 +10,7 @@ use super::open::{Check, check_integrity, check_writable};
 use super::rebuild::{Written, existing_images, write_file};
 use crate::base::atomic_file::IfExists;
 use crate::base::in_place_file::InPlaceFile;
-use crate::base::{Context, Error, ErrorKind, FileSource, Result};
+use crate::base::{Context, Error, Result};
 use crate::formats::wim::{WimFile, WimLayout};
 use crate::transfer::write::{Integrity, NewWim, Recompress, append, compact};
 
@@ -67,7 +67,7 @@ pub(super) fn write_target(
     let can_append = new.format == wim.format() && new.recompress == Recompress::WhenNeeded;
     let can_append = can_append && wim.layout() == WimLayout::Standard;
     if placement == Placement::Rebuild || placement == Placement::Append && !can_append {
-        return write_file(cx, new, path, IfExists::Replace);
+        return write_file(cx, new, path, IfExists::ReplaceLocked);
     }
     if wim.layout() == WimLayout::Pipable || new.format.layout() == WimLayout::Pipable {
         return Err(not_compactible(wim));
@@ -117,18 +117,6 @@ pub(super) fn compact_in_place(cx: &Context<'_>, path: &Path, integrity: Integri
     let (header, bytes) = compact(cx, &wim, &is_wanted, integrity, &mut file)?;
     file.commit(&header.to_bytes(), bytes)?;
     Ok(bytes)
-}
-
-/// Refuses a file that is to be replaced while another program changes it; one that is not there is none.
-///
-/// # Errors
-/// `InvalidInput` when it is locked.
-pub(super) fn check_unlocked(path: &Path) -> Result<()> {
-    match FileSource::open_shared(path) {
-        Err(error) if error.kind() == ErrorKind::InvalidInput && path.is_file() => Err(error),
-        // What else is wrong with it is said when it is replaced.
-        _ => Ok(()),
-    }
 }
 
 /// True when both paths lead to one file.

@@ -8,18 +8,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lz_kit::Level;
-use wim_core::base::{Cancel, Context, ErrorKind, Sha1Digest, Silent};
+use wim_core::base::{Cancel, Context, ErrorKind, ImageIndex, PartNumber, Sha1Digest, Silent};
+use wim_core::formats::wim::reparse::{LinkTarget, MOUNT_POINT, SYMLINK};
 use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Stream, StreamKind, Streams, Tree, store};
 use wim_core::media::IsoImage;
-use wim_core::transfer::verify::verify;
+use wim_core::transfer::verify::{IntegrityCheck, verify_set};
 use wim_core::transfer::write::{
-    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, SolidOrder, SolidPacking,
+    plan_parts, write, write_part,
 };
 
 use crate::disc_writer::{Iso, IsoNames, SECTOR, Udf, files, retag};
 use crate::discs::{everything, sharing};
+use crate::rich_tree::RichTree;
 use crate::samples::mixed_bytes;
 
 /// A WIM of one image made of `tree`.
@@ -42,7 +45,17 @@ pub(crate) fn wim_with_xml(
     format: ChunkFormat,
     integrity: Integrity,
 ) -> Vec<u8> {
-    let wim = NewWim {
+    bytes_of(new_wim(tree, contents, xml, format, integrity))
+}
+
+fn new_wim<'a>(
+    tree: &Tree,
+    contents: &'a [(Sha1Digest, Content)],
+    xml: ImageXml,
+    format: ChunkFormat,
+    integrity: Integrity,
+) -> NewWim<'a> {
+    NewWim {
         format,
         level: Level::FAST,
         packing: Packing::Separate,
@@ -56,7 +69,10 @@ pub(crate) fn wim_with_xml(
         integrity,
         recompress: Recompress::WhenNeeded,
         copy_checksums: CopyChecksums::Drop,
-    };
+    }
+}
+
+fn bytes_of(wim: NewWim<'_>) -> Vec<u8> {
     let cancel = Cancel::new();
     let mut file = Vec::new();
     write(&Context::new(&Silent, &cancel).with_threads(1), wim, &mut file).unwrap();
@@ -199,6 +215,97 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             altered(&chunked, 208 + 4, &[0; 4]),
         ),
     ]
+    .into_iter()
+    .chain(larger_corpus())
+    .collect()
+}
+
+/// Files with what not every file has: solid resources, reparse points, a bootable image, several parts.
+fn larger_corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let (tree, contents) = sample();
+    let mut xml = ImageXml::default();
+    xml.set("NAME", "corpus");
+    let make = |format| new_wim(&tree, &contents, xml.clone(), format, Integrity::Omit);
+    let lzx = ChunkFormat::usual(Compression::Lzx);
+    let altered = |bytes: &[u8], at: usize, new: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes[at..at + new.len()].copy_from_slice(new);
+        bytes
+    };
+    let packing = SolidPacking { format: lzx, level: Level::FAST, order: SolidOrder::default() };
+    let solid = bytes_of(NewWim { packing: Packing::Solid(packing), ..make(lzx) });
+    let wim = WimFile::open(Arc::new(solid.clone()), "solid").unwrap();
+    // A solid resource begins with its uncompressed size, the size of its chunks and its compression.
+    let run = wim.solid_resources().next().unwrap().offset() as usize;
+    // The lookup table ends with a blob in it, whose place there stands as its offset.
+    let table = wim.header().lookup_table;
+    let last_place = (table.offset + table.size) as usize - 50 + 8;
+    let boot = bytes_of(NewWim { boot: Some(ImageIndex::from_position(0)), ..make(lzx) });
+    let rich = links();
+    let links = new_wim(&rich.tree, &rich.contents, xml.clone(), ChunkFormat::UNCOMPRESSED, Integrity::Omit);
+    let [one, two] = parts();
+    vec![
+        ("good-solid.wim", "The first sample in one solid resource.", solid.clone()),
+        (
+            "bad-solid-chunks.wim",
+            "The chunks of a solid resource have no power of two.",
+            altered(&solid, run + 8, &[1]),
+        ),
+        (
+            "bad-solid-type.wim",
+            "A solid resource has a compression that nobody knows.",
+            altered(&solid, run + 12, &[9]),
+        ),
+        (
+            "bad-solid-place.wim",
+            "A blob lies behind the end of its solid resource.",
+            altered(&solid, last_place, &[0xFF; 2]),
+        ),
+        ("good-boot.wim", "Its image is bootable.", boot.clone()),
+        ("good-boot-nothing.wim", "Image 9 of 1 is bootable, so none is.", altered(&boot, 0x78, &[9])),
+        (
+            "good-links.wim",
+            "A symbolic link, a junction, a link that ends too early, and a reparse point that nobody knows.",
+            bytes_of(links),
+        ),
+        ("good-part.swm", "Part 1 of a split set of 2.", one.clone()),
+        ("good-part2.swm", "Part 2 of it.", two),
+        ("bad-part-number.wim", "Part 3 of a split set of 2.", altered(&one, 0x28, &[3])),
+    ]
+}
+
+/// Reparse points, whole and odd.
+fn links() -> RichTree {
+    let mut rich = RichTree::new();
+    let target =
+        |path: &str, is_relative| LinkTarget { substitute: path.into(), print: path.into(), is_relative };
+    let relative = target("folder", true).to_symlink_data().unwrap();
+    rich.directory("\\", "folder");
+    rich.reparse("\\", "symbolic", (SYMLINK, 1), 0x10, &relative);
+    rich.reparse("\\", "cut", (SYMLINK, 1), 0x10, &relative[..9]);
+    let absolute = target("\\??\\C:\\folder", false).to_junction_data().unwrap();
+    rich.reparse("\\", "junction", (MOUNT_POINT, 0), 0x10, &absolute);
+    rich.reparse("\\", "unknown", (0x9000_601A, 0), 0x20, b"opaque");
+    rich
+}
+
+/// The parts of a set, the second of which has a blob that the first lacks.
+fn parts() -> [Vec<u8>; 2] {
+    let (tree, contents) = sample();
+    let whole = wim_of(&tree, &contents, ChunkFormat::UNCOMPRESSED, Integrity::Omit);
+    let wim = WimFile::open(Arc::new(whole.clone()), "whole").unwrap();
+    let limits = (1..whole.len() as u64 * 2).step_by(50);
+    let plan = limits.filter_map(|limit| plan_parts(&wim, limit, Integrity::Omit).ok());
+    let plan = plan.into_iter().find(|parts| parts.len() == 2).expect("two blobs can lie in two parts");
+    let cancel = Cancel::new();
+    let part = |number: u16| {
+        let (number, mut file) = (PartNumber::new(number).unwrap(), Vec::new());
+        let contents = &plan[usize::from(number.number()) - 1];
+        let cx = Context::new(&Silent, &cancel).with_threads(1);
+        write_part(&cx, &wim, contents, (number, 2), Integrity::Omit, &mut file).unwrap();
+        file
+    };
+    [part(1), part(2)]
 }
 
 /// A name as it lies in an image.
@@ -238,6 +345,12 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
 }
 
+/// What belongs to the file of this name.
+fn second_part(name: &str) -> Option<WimFile> {
+    let [_, two] = (name == "good-part.swm").then(parts)?;
+    Some(WimFile::open(Arc::new(two), "good-part2.swm").unwrap())
+}
+
 #[test]
 fn corpus_files_are_what_the_generator_makes_and_behave_as_their_names_say() {
     let mut readme =
@@ -263,9 +376,18 @@ fn corpus_files_are_what_the_generator_makes_and_behave_as_their_names_say() {
             }
             continue;
         }
+        if name == "good-part2.swm" {
+            let lone = WimFile::open(Arc::new(bytes), name).unwrap();
+            assert_eq!((lone.header().part.number(), lone.header().total_parts), (2, 2));
+            continue;
+        }
         let cancel = Cancel::new();
         let cx = Context::new(&Silent, &cancel).with_threads(1);
-        let result = WimFile::open(Arc::new(bytes), name).and_then(|wim| verify(&cx, &wim));
+        // The second part is verified with the first.
+        let others: Vec<WimFile> = second_part(name).into_iter().collect();
+        let others: Vec<&WimFile> = others.iter().collect();
+        let result = WimFile::open(Arc::new(bytes), name)
+            .and_then(|wim| verify_set(&cx, &wim, (&others, &[]), IntegrityCheck::Check));
         match (name.split('-').next().unwrap(), result) {
             ("good", Ok(report)) => assert!(!report.is_damaged(), "{name}: {:?}", report.findings),
             ("bad", Ok(report)) => assert!(report.is_damaged(), "{name} was found good"),

@@ -17,7 +17,6 @@ pub(crate) fn options() -> DiffOptions {
     DiffOptions {
         ignored: Aspects::default(),
         path: String::new(),
-        refs: Vec::new(),
         hive_differences: 100,
         properties: Properties::Omit,
     }
@@ -31,7 +30,7 @@ pub(crate) fn diff_files(
 ) -> Result<(Vec<serde_json::Value>, DiffTotals)> {
     let cancel = Cancel::new();
     let cx = Context::new(&Silent, &cancel);
-    let target = |path: &Path| Target { path: path.to_owned(), image: None };
+    let target = |path: &Path| Target { path: path.to_owned(), ..Target::default() };
     let mut found = Vec::new();
     let totals = run(&cx, (&target(old), &target(new)), options, &mut |difference| {
         assert!(!difference.to_string().is_empty());

@@ -144,7 +144,7 @@ fn info_takes_the_base_of_an_image_or_says_to_name_one() {
     let cancel = Cancel::new();
     let cx = Context::new(&Silent, &cancel);
     let ask = |image: Option<&std::path::Path>| {
-        let image = image.map(|path| Target { path: path.to_owned(), image: None });
+        let image = image.map(|path| Target { path: path.to_owned(), ..Target::default() });
         info(&cx, &package, &InfoOptions { image, ..InfoOptions::default() })
     };
     let without = ask(None).unwrap();
@@ -171,7 +171,7 @@ fn files_are_proved_by_compressed_manifests_with_the_base_of_an_image() {
         wim(&[(path_of_dll("6.2.9200.1").trim_start_matches('\\'), &wcp_dll(&base_text()))]),
     )
     .unwrap();
-    let image = Target { path: path("based.wim"), image: None };
+    let image = Target { path: path("based.wim"), ..Target::default() };
     let (files, count) = compressed(&TestUpdate::new(1_111_111), &base_text());
     let members = |files: &MemoryFiles| -> Vec<(String, Vec<u8>)> {
         files

@@ -70,7 +70,7 @@ struct Images {
 fn targets(images: &[String], image: Option<&str>) -> Vec<Target> {
     let target = |text: &String| {
         let target = Target::parse(text);
-        Target { image: target.image.or_else(|| image.map(str::to_owned)), path: target.path }
+        Target { image: target.image.clone().or_else(|| image.map(str::to_owned)), ..target }
     };
     images.iter().map(target).collect()
 }

@@ -1,21 +1,23 @@
 //! `wim reg check`.
 
 use clap::Args;
-use wim_core::jobs::registry::{self as job, Target};
+use wim_core::jobs::registry as job;
 
 use super::answer::{Answers, heading};
+use super::paths::TargetArguments;
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
 /// Check every record of a hive file, or of all hives of an image; exit code 1 when there is an error
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
 }
 
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
-        let target = Target::parse(&self.target);
+        let target = self.target.parse();
         let answers = session.run(|cx| job::check(cx, &target))?;
         let is_sound = answers.iter().flat_map(|answer| &answer.hives).all(|hive| hive.is_sound);
         let outcome = if is_sound { Outcome::Done } else { Outcome::No };

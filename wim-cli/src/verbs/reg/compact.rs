@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use wim_core::jobs::registry::{self as job, CompactOptions, HivePlace, Target};
+use wim_core::jobs::registry::{self as job, CompactOptions, HivePlace};
 
 use super::edits::damage;
-use super::paths::parse_hive;
+use super::paths::{TargetArguments, parse_hive};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
 /// Rebuild a hive file, or hives of images, without free space
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
     /// A hive of the image, by name or path [default: all of them]
     #[arg(long = "hive", value_name = "HIVE", value_parser = parse_hive)]
     hives: Vec<HivePlace>,
@@ -32,7 +33,7 @@ impl Arguments {
             output: self.output.as_deref(),
             damage: damage(self.force_repair),
         };
-        let target = Target::parse(&self.target);
+        let target = self.target.parse();
         let report = session.run(|cx| job::compact(cx, &target, &options))?;
         if session.shell.is_json() {
             session.shell.json("reg compact", &report)?;

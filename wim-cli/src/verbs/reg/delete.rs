@@ -3,14 +3,15 @@
 use clap::Args;
 
 use super::edits::{Editing, edit};
-use super::paths::Paths;
+use super::paths::{Paths, TargetArguments};
 use crate::exit::Verdict;
 use crate::session::Session;
 
 /// Delete a value, or a key with everything below it
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
     key: String,
     /// The value to delete; without it, the key is deleted; empty for the default value
     #[arg(long)]

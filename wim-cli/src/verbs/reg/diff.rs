@@ -5,6 +5,7 @@ use wim_core::formats::hive::CompareTimes;
 use wim_core::jobs::registry::{self as job, Target};
 
 use super::answer::Answers;
+use crate::arguments::ReferenceArguments;
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -13,6 +14,8 @@ use crate::session::Session;
 pub(super) struct Arguments {
     old: String,
     new: String,
+    #[command(flatten)]
+    references: ReferenceArguments,
     /// Compare the times of keys too
     #[arg(long)]
     times: bool,
@@ -21,7 +24,8 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
         let times = if self.times { CompareTimes::Yes } else { CompareTimes::No };
-        let (old, new) = (Target::parse(&self.old), Target::parse(&self.new));
+        let target = |text: &str| Target::parse(text).with_refs(&self.references.references);
+        let (old, new) = (target(&self.old), target(&self.new));
         let answers = session.run(|cx| job::diff(cx, &old, &new, times))?;
         let outcome = if answers.is_empty() { Outcome::Done } else { Outcome::No };
         if session.shell.is_json() {

@@ -3,9 +3,9 @@
 use clap::Args;
 use wim_core::base::Error;
 use wim_core::formats::hive::Damage;
-use wim_core::jobs::registry::{self as job, EditOptions, EditReport, Mode, Registry, Target};
+use wim_core::jobs::registry::{self as job, EditOptions, EditReport, Mode, Registry};
 
-use super::paths::Paths;
+use super::paths::{Paths, TargetArguments};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -35,12 +35,12 @@ pub(super) fn damage(is_given_up: bool) -> Damage {
 /// Runs `work` on the target and tells what it edited.
 pub(super) fn edit(
     session: &Session,
-    target: &str,
+    target: &TargetArguments,
     paths: &Paths,
     editing: &Editing,
     mut work: impl FnMut(&mut Registry<'_>) -> Result<(), Error>,
 ) -> Verdict {
-    let target = Target::parse(target);
+    let target = target.parse();
     let how = editing.options();
     let report = session.run(|cx| job::edit(cx, &target, &paths.key_paths(), how, &mut work))?;
     tell(session, &report, how.mode)

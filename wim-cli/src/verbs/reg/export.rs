@@ -7,17 +7,18 @@ use clap::{Args, ValueEnum};
 use wim_core::base::Error;
 use wim_core::base::atomic_file::{AtomicFile, IfExists};
 use wim_core::formats::reg_file::RegFormat;
-use wim_core::jobs::registry::{self as job, Target};
+use wim_core::jobs::registry as job;
 use wim_core::servicing::registry;
 
-use super::paths::Paths;
+use super::paths::{Paths, TargetArguments};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
 /// Write a key with everything below it as a .reg file
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
     #[arg(default_value = "")]
     key: String,
     /// The file to write; standard output without it
@@ -49,7 +50,7 @@ impl Arguments {
             Format::V5 => RegFormat::Version5,
             Format::Regedit4 => RegFormat::Regedit4,
         };
-        let target = Target::parse(&self.target);
+        let target = self.target.parse();
         let mut texts = session.run(|cx| {
             job::read(cx, &target, &self.paths.key_paths(), |registry| {
                 let place = registry.places(&self.key)?.into_iter().next();

@@ -2,10 +2,10 @@
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use wim_core::jobs::registry::{self as job, Case, Extent, Part, Query, Target};
+use wim_core::jobs::registry::{self as job, Case, Extent, Part, Query};
 
 use super::answer::{Answers, ValueAnswer, heading, number};
-use super::paths::{Paths, parse_kind};
+use super::paths::{Paths, TargetArguments, parse_kind};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
@@ -15,7 +15,8 @@ use crate::session::Session;
 /// must be the same as a whole.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
     text: String,
     /// Look below this key only
     #[arg(long, default_value = "")]
@@ -80,7 +81,7 @@ impl Arguments {
     }
 
     pub(super) fn run(self, session: &Session) -> Verdict {
-        let target = Target::parse(&self.target);
+        let target = self.target.parse();
         let query = self.query();
         let found = session.run(|cx| {
             job::read(cx, &target, &self.paths.key_paths(), |registry| job::find(registry, &self.key, &query))

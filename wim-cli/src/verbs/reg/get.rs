@@ -6,17 +6,18 @@ use clap::Args;
 use serde::Serialize;
 use wim_core::base::{Error, Place};
 use wim_core::jobs::dir::NothingFits;
-use wim_core::jobs::registry::{self as job, Target};
+use wim_core::jobs::registry as job;
 
 use super::answer::{Answers, ValueAnswer, heading, number};
-use super::paths::Paths;
+use super::paths::{Paths, TargetArguments};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
 /// Print one value; exit code 1 when it is not there
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
     key: String,
     /// Name of the value; without it, the default value
     #[arg(default_value = "")]
@@ -34,7 +35,7 @@ struct Got {
 
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
-        let target = Target::parse(&self.target);
+        let target = self.target.parse();
         let (key, name) = (&self.key, &self.value);
         let got = session.run(|cx| {
             job::read(cx, &target, &self.paths.key_paths(), |registry| {

@@ -8,14 +8,15 @@ use wim_core::jobs::registry as job;
 use wim_core::servicing::registry;
 
 use super::edits::{Editing, edit};
-use super::paths::Paths;
+use super::paths::{Paths, TargetArguments};
 use crate::exit::Verdict;
 use crate::session::Session;
 
 /// Apply .reg files; a file that fails changes nothing
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Fail at a line that is not understood instead of skipping it with a warning

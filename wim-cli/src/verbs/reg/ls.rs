@@ -4,17 +4,18 @@ use clap::Args;
 use serde::Serialize;
 use wim_core::base::Error;
 use wim_core::jobs::clock::ReportTime;
-use wim_core::jobs::registry::{self as job, Registry, Target};
+use wim_core::jobs::registry::{self as job, Registry};
 
 use super::answer::{Answers, ValueAnswer, heading, number};
-use super::paths::Paths;
+use super::paths::{Paths, TargetArguments};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 
 /// List the subkeys and values of a key; without KEY the hives of an image, or the root of a hive file
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
     #[arg(default_value = "")]
     key: String,
     #[command(flatten)]
@@ -36,7 +37,7 @@ struct KeyAnswer {
 
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
-        let target = Target::parse(&self.target);
+        let target = self.target.parse();
         let answers = session.run(|cx| {
             job::read(cx, &target, &self.paths.key_paths(), |registry| {
                 if self.key.is_empty() && !registry.is_single() {

@@ -1,8 +1,24 @@
-//! Options of all actions that take paths of keys: what prefixes and users mean.
+//! What all actions take: the target, and the options that say what prefixes and users mean in paths of keys.
 
 use clap::Args;
 use wim_core::formats::hive::reg_type;
-use wim_core::jobs::registry::{HivePlace, KeyPaths};
+use wim_core::jobs::registry::{HivePlace, KeyPaths, Target};
+
+use crate::arguments::ReferenceArguments;
+
+/// What is read or changed.
+#[derive(Args, Debug)]
+pub(super) struct TargetArguments {
+    target: String,
+    #[command(flatten)]
+    references: ReferenceArguments,
+}
+
+impl TargetArguments {
+    pub(super) fn parse(&self) -> Target {
+        Target::parse(&self.target).with_refs(&self.references.references)
+    }
+}
 
 /// How paths are read.
 #[derive(Args, Debug)]

@@ -5,14 +5,15 @@ use wim_core::base::{Error, hex};
 use wim_core::formats::hive::{RegValue, reg_type};
 
 use super::edits::{Editing, edit};
-use super::paths::{Paths, parse_kind};
+use super::paths::{Paths, TargetArguments, parse_kind};
 use crate::exit::Verdict;
 use crate::session::Session;
 
 /// Set a value, and make its key where that is missing
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    target: String,
+    #[command(flatten)]
+    target: TargetArguments,
     key: String,
     /// Name of the value; empty for the default value; without it, only the key is made
     value: Option<String>,

@@ -35,8 +35,6 @@ pub struct DiffOptions {
     pub ignored: Aspects,
     /// The file or directory that is compared with all below it; the root when it is empty.
     pub path: String,
-    /// Globs of files that either file needs: bases of a delta.
-    pub refs: Vec<String>,
     /// Most differences of keys that are told of a hive; 0 compares hives as other files.
     pub hive_differences: usize,
     /// Whether the descriptions of the images are compared.
@@ -71,7 +69,7 @@ pub fn run(
     options: &DiffOptions,
     tell: &mut dyn FnMut(&Difference) -> Result<()>,
 ) -> Result<DiffTotals> {
-    let sides = [Side::open(cx, old, &options.refs)?, Side::open(cx, new, &options.refs)?];
+    let sides = [Side::open(cx, old)?, Side::open(cx, new)?];
     let [old, new] = &sides;
     let mut totals = DiffTotals::default();
     if options.properties == Properties::Compare {

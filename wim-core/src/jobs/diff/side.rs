@@ -19,8 +19,8 @@ pub(super) struct Side {
 
 impl Side {
     /// Opens the file and loads the image that the target names, or the only one.
-    pub(super) fn open(cx: &Context<'_>, target: &Target, refs: &[String]) -> Result<Self> {
-        let set = PartSet::open(&target.path, refs, Check::Nothing, cx)?;
+    pub(super) fn open(cx: &Context<'_>, target: &Target) -> Result<Self> {
+        let set = PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?;
         let image = images::choose_one(&set.wim, target.image.as_deref())?;
         let tree = load_image(&set.wim, image, cx)?;
         Ok(Self { set, image, tree })

@@ -57,7 +57,8 @@ impl Places {
     pub(super) fn files(&self) -> Result<Vec<Target>> {
         let mut files = self.wims.clone();
         if let Some(folder) = &self.media {
-            files.extend(wims_of_medium(folder)?.into_iter().map(|path| Target { path, image: None }));
+            files
+                .extend(wims_of_medium(folder)?.into_iter().map(|path| Target { path, ..Target::default() }));
         }
         if files.is_empty() {
             return Err(Error::invalid_input("no image was named")

@@ -102,7 +102,10 @@ impl OpenImage {
         } else {
             (NewMetadata::Copy(wim, self.image), self.xml)
         };
-        let new = NewImage::new(metadata, xml, resolved.tree.blob_references());
+        let mut new = NewImage::new(metadata, xml, resolved.tree.blob_references());
+        let edited: HashSet<&Sha1Digest> = resolved.contents.iter().map(|(digest, _)| digest).collect();
+        // What is neither new nor in the file the image referred to before: the file is a delta.
+        new.leave_elsewhere(|digest| wim.table().find(digest).is_none() && !edited.contains(digest));
         Ok(EditedImage { new, resolved, warnings: self.warnings })
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::hive_place::KeyPaths;
 use super::target::{Source, Target, limit_bytes, read};
 use super::view::read_host;
-use crate::base::{Context, Error, Result};
+use crate::base::{Context, Error, ErrorKind, Result};
 use crate::formats::hive::{CompareTimes, Difference, Finding, Hive, KeyPart, Severity};
 
 /// What a check of one image or file found.
@@ -110,6 +110,8 @@ pub fn check(cx: &Context<'_>, target: &Target) -> Result<Vec<CheckAnswer>> {
             checks.push(match registry.hive(name) {
                 Ok(Some(hive)) => check_hive(&label, hive, &[]),
                 Ok(None) => continue,
+                // That the hive lies in another file does not make it a damaged one.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
                 Err(error) => unreadable(&label, &error),
             });
         }

@@ -3,6 +3,7 @@
 //! Edits of an image become changes of its tree, and the WIM is written anew with them; a hive file is written beside itself
 //! and renamed. Which keys are edited is the caller's business.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,15 +18,15 @@ use crate::base::atomic_file::{AtomicFile, IfExists, folder_of};
 use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::hive::Damage;
 use crate::formats::reg_file::{RegFile, UnknownLines};
-use crate::formats::wim::WimFile;
 use crate::image::BlobSource;
 use crate::image::edit::{Action, Change, Content, Overlay};
 use crate::image::store::store;
 use crate::jobs::clock;
 use crate::jobs::open::{check_writable, load_image};
+use crate::jobs::part_set::PartSet;
 use crate::jobs::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_image, write_file};
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
-use crate::transfer::read::WimBlobs;
+use crate::transfer::read::SetBlobs;
 use crate::transfer::spool::Spool;
 use crate::transfer::write::{CopyChecksums, NewImage, NewMetadata, NewWim, Packing};
 
@@ -182,13 +183,13 @@ pub(super) fn edit_to(
             Err(Error::invalid_input("only a hive file can be written elsewhere")
                 .in_file(target.path.display()))
         }
-        Source::Wim(wim) => {
+        Source::Wim(set) => {
             if how.mode == Mode::Write {
-                check_writable(&wim)?;
+                check_writable(&set.wim)?;
             }
-            let images = Source::images(&wim, target)?;
+            let images = Source::images(&set.wim, target)?;
             let mut job =
-                WimJob { cx, wim: &wim, target, paths, time, images: Vec::new(), edited: Vec::new() };
+                WimJob { cx, set: &set, target, paths, time, images: Vec::new(), edited: Vec::new() };
             job.plan(&images, &opening, &mut work)?;
             let written = match how.mode {
                 Mode::Write if !job.edited.is_empty() => Some(job.write()?),
@@ -239,7 +240,7 @@ struct EditedImage<'j> {
 
 struct WimJob<'j, 'c> {
     cx: &'j Context<'c>,
-    wim: &'j WimFile,
+    set: &'j PartSet,
     target: &'j Target,
     paths: &'j KeyPaths,
     time: FileTime,
@@ -254,18 +255,19 @@ impl WimJob<'_, '_> {
         opening: &Opening,
         work: &mut dyn FnMut(&mut Registry<'_>) -> Result<()>,
     ) -> Result<()> {
+        let (wim, set) = (&self.set.wim, self.set);
         let mut spool = Spool::new(&folder_of(&self.target.path));
         for &image in images {
             self.cx.cancel.check()?;
-            let tree = Arc::new(load_image(self.wim, image, self.cx)?);
-            let blobs = WimBlobs::new(self.wim);
+            let tree = Arc::new(load_image(wim, image, self.cx)?);
+            let blobs = SetBlobs::new(&set.wims());
             let mut overlay = Overlay::new(Arc::clone(&tree), self.time);
             let changes = {
                 let view = overlay.view(&blobs);
-                let name = format!("{}: image {image}", self.wim.name());
-                let mut registry =
-                    Registry::of_image(&view, self.paths, opening, &name).map_err(|e| e.in_file(&name))?;
-                work(&mut registry).map_err(|e| e.in_file(&name))?;
+                let name = format!("{}: image {image}", wim.name());
+                let blame = |e: Error| set.explain(e).in_file(&name);
+                let mut registry = Registry::of_image(&view, self.paths, opening, &name).map_err(blame)?;
+                work(&mut registry).map_err(blame)?;
                 self.images.push(report(&registry, Some(image)));
                 registry.set.finish()?.0
             };
@@ -279,7 +281,7 @@ impl WimJob<'_, '_> {
             if !resolved.is_changed {
                 continue;
             }
-            let mut xml = self.wim.xml().images().get(image.position()).cloned().unwrap_or_default();
+            let mut xml = wim.xml().images().get(image.position()).cloned().unwrap_or_default();
             let new_size = |digest: &Sha1Digest| {
                 let new = resolved.contents.iter().find(|(new, _)| new == digest);
                 new.and_then(|(_, content)| content.size_bytes()).or_else(|| blobs.size(digest)).unwrap_or(0)
@@ -292,14 +294,17 @@ impl WimJob<'_, '_> {
             xml.set_time("LASTMODIFICATIONTIME", self.time);
             let references = resolved.tree.blob_references();
             let metadata = NewMetadata::new(store(&resolved.tree));
-            let new = NewImage::new(metadata, xml, references);
+            let mut new = NewImage::new(metadata, xml, references);
+            let edited: HashSet<&Sha1Digest> = resolved.contents.iter().map(|(digest, _)| digest).collect();
+            // What is neither new nor in the file the image referred to before: the file is a delta.
+            new.leave_elsewhere(|digest| wim.table().find(digest).is_none() && !edited.contains(digest));
             self.edited.push(EditedImage { image, new, contents: resolved.contents });
         }
         Ok(())
     }
 
     fn write(&mut self) -> Result<Written> {
-        let wim = self.wim;
+        let wim = &self.set.wim;
         let mut images = Vec::new();
         let mut contents: Vec<(Sha1Digest, Content)> = Vec::new();
         // Images were planned in the order of the request; here they are needed in that of the file.

@@ -15,10 +15,11 @@ use crate::image::edit::{ImageView, View};
 use crate::jobs::dir::NothingFits;
 use crate::jobs::images;
 use crate::jobs::input::{can_be_opened, split_image};
-use crate::jobs::open::{Check, load_image, open};
+use crate::jobs::open::{Check, load_image};
+use crate::jobs::part_set::PartSet;
 use crate::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use crate::servicing::registry::{self, PathMap, Places};
-use crate::transfer::read::WimBlobs;
+use crate::transfer::read::SetBlobs;
 
 /// Largest hive that is worked on whatever the memory option says; Windows' own stay below it.
 const MIN_LIMIT_BYTES: u64 = 256 << 20;
@@ -29,12 +30,14 @@ pub(in crate::jobs) fn limit_bytes(cx: &Context<'_>) -> u64 {
 }
 
 /// A file and, when it is a WIM, which of its images.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// The file.
     pub path: PathBuf,
     /// Number, name or edition of the image, several with commas, or `all`; none is the only image.
     pub image: Option<String>,
+    /// Globs of files that belong to it: other parts of a split set, bases of a delta.
+    pub refs: Vec<String>,
 }
 
 impl Target {
@@ -42,14 +45,20 @@ impl Target {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let (path, image) = split_image(text);
-        Self { path, image }
+        Self { path, image, refs: Vec::new() }
+    }
+
+    /// The same with the files that belong to it.
+    #[must_use]
+    pub fn with_refs(self, refs: &[String]) -> Self {
+        Self { refs: refs.to_vec(), ..self }
     }
 }
 
 /// An open target.
 pub(super) enum Source {
     Hive(HostHive),
-    Wim(Box<WimFile>),
+    Wim(Box<PartSet>),
 }
 
 impl Source {
@@ -60,7 +69,7 @@ impl Source {
             }
             return Ok(Self::Hive(HostHive::open(&target.path)?));
         }
-        Ok(Self::Wim(Box::new(open(&target.path, Check::Nothing, cx)?)))
+        Ok(Self::Wim(Box::new(PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?)))
     }
 
     /// The images that the target names.
@@ -260,17 +269,17 @@ pub fn read<T>(
             let mut registry = Registry::of_hive(&hive, paths, &opening)?;
             Ok(vec![(None, work(&mut registry).map_err(|e| e.in_file(target.path.display()))?)])
         }
-        Source::Wim(wim) => {
-            let mut answers = Vec::new();
-            for image in Source::images(&wim, target)? {
+        Source::Wim(set) => {
+            let (mut answers, wim) = (Vec::new(), &set.wim);
+            for image in Source::images(wim, target)? {
                 cx.cancel.check()?;
-                let tree = load_image(&wim, image, cx)?;
-                let blobs = WimBlobs::new(&wim);
+                let tree = load_image(wim, image, cx)?;
+                let blobs = SetBlobs::new(&set.wims());
                 let view = ImageView::new(&tree, &blobs);
                 let name = format!("{}: image {image}", wim.name());
-                let mut registry =
-                    Registry::of_image(&view, paths, &opening, &name).map_err(|e| e.in_file(&name))?;
-                answers.push((Some(image), work(&mut registry).map_err(|e| e.in_file(&name))?));
+                let blame = |e: Error| set.explain(e).in_file(&name);
+                let mut registry = Registry::of_image(&view, paths, &opening, &name).map_err(blame)?;
+                answers.push((Some(image), work(&mut registry).map_err(blame)?));
             }
             Ok(answers)
         }

@@ -114,7 +114,7 @@ impl<'w> BlobInput<'w> {
 pub fn blob_not_found(digest: &Sha1Digest) -> Error {
     Error::not_found("the blob is not in the file")
         .at(crate::base::Place::Blob(*digest))
-        .remedy("the file may be damaged, or a delta that needs its base WIM")
+        .remedy("the file may be damaged, or a delta: name the files that it needs with --ref")
 }
 
 /// Opens a host file that was planned with `size` and `last_write`.

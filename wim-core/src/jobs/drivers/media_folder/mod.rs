@@ -93,7 +93,8 @@ pub fn media_folder(
     match work {
         MediaFolderWork::Add { packages, options } => {
             let wims = wims_of_medium(medium)?;
-            let targets: Vec<Target> = wims.into_iter().map(|path| Target { path, image: None }).collect();
+            let targets: Vec<Target> =
+                wims.into_iter().map(|path| Target { path, ..Target::default() }).collect();
             let windows = windows_of(cx, &targets)?;
             let sources = sources::open_all(cx, packages, &Scratch::on_disk(medium))?;
             let sources: Vec<&dyn PackageFiles> = sources.iter().map(AsRef::as_ref).collect();
