@@ -24,7 +24,7 @@ const SET: u8 = 0x31;
 const OCTETS: u8 = 0x04;
 pub(crate) const WHQL: &str = "1.3.6.1.4.1.311.10.3.5";
 
-fn bytes(digits: &str) -> Vec<u8> {
+pub(crate) fn bytes(digits: &str) -> Vec<u8> {
     digits
         .as_bytes()
         .chunks(2)
