@@ -23,7 +23,7 @@ use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
 use super::signature::{self, SignatureReport};
 use super::staged::{self, Staged};
-use super::store::{self, ImageFiles};
+use super::store::{self, FilesSavepoint, ImageFiles};
 use super::trust;
 use super::winpe::{self, Loaded};
 use crate::base::hex;
@@ -31,7 +31,7 @@ use crate::base::{Cancel, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::ParseOptions;
 use crate::image::edit::{Change, View};
-use crate::servicing::hive_set::{Edit, HiveSet};
+use crate::servicing::hive_set::{Edit, HiveSet, Savepoint};
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::target::{ImageTarget, StoreGeneration};
 
@@ -153,6 +153,16 @@ struct PackageJob<'a, 'p> {
 enum Put {
     Done(Box<Done>),
     StagedByWindows { published: String, folder: String },
+}
+
+/// An image as it was before a package.
+struct Before {
+    files: FilesSavepoint,
+    hives: Savepoint,
+    /// Length of the hives' journal.
+    edits: usize,
+    /// The package is on the list of added drivers.
+    known: bool,
 }
 
 /// What is recorded of a package beside what was done for it.
@@ -310,6 +320,21 @@ impl Planner<'_> {
             self.waits = true;
             return Ok(Outcome::refused(&e));
         }
+        let before = Before { files: files_before, hives: hives_before, edits: edits_before, known };
+        self.conclude(job, *done, signature, &before, hives, findings)
+    }
+
+    /// Has Windows PE load what was put into an image, and records it.
+    fn conclude(
+        &mut self,
+        job: &PackageJob<'_, '_>,
+        done: Done,
+        signature: Option<&SignatureReport>,
+        before: &Before,
+        hives: &mut HiveSet<'_>,
+        findings: &mut Vec<String>,
+    ) -> Result<Outcome> {
+        let Before { files: files_before, hives: hives_before, edits: edits_before, known } = *before;
         let start_lines = match self.load_at_start(job.package.inf_name(), &done.added.folder, findings) {
             Ok(lines) => lines,
             Err(e) => {
