@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "the table is the answer")]
 
 mod drivers;
+mod sets;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,8 +20,18 @@ use sha1::{Digest, Sha1};
 
 type Result<T> = std::result::Result<T, String>;
 
-const JOBS: [&str; 8] =
-    ["verify", "apply", "export", "capture", "recompress", "cabinet", "cabinet-one", "drivers"];
+const JOBS: [&str; 10] = [
+    "verify",
+    "apply",
+    "export",
+    "split",
+    "join",
+    "capture",
+    "recompress",
+    "cabinet",
+    "cabinet-one",
+    "drivers",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -84,6 +95,8 @@ enum Check {
     Tree,
     /// The output is a WIM that `wim verify` finds whole.
     Wim,
+    /// The output is a folder of parts that `wim verify` finds whole.
+    Set,
     /// The output is the input's bytes.
     SameSize,
     /// The output is a medium whose images have all drivers, and are whole.
@@ -188,11 +201,14 @@ impl Bench {
 
     /// Measures the contestants of a job in turn.
     fn job(&self, job: &str) -> Result<Vec<Row>> {
+        if job == "join" {
+            self.make_parts()?;
+        }
         let bytes = match job {
             "drivers" => self.make_medium()?,
             _ => self.make_cabinet(job)?.unwrap_or(self.bytes),
         };
-        let contestants: Vec<Contestant> = self.contestants(job).into_iter().filter(is_installed).collect();
+        let contestants: Vec<Contestant> = self.contestants(job)?.into_iter().filter(is_installed).collect();
         let mut rows: Vec<Row> =
             contestants.iter().map(|contestant| new_row(job, contestant, bytes)).collect();
         for run in 0..self.runs {
@@ -280,6 +296,7 @@ impl Bench {
                 must(&[&self.wim, "verify", &text_of(output), "--quiet"])?;
                 row.output_bytes = Some(size()?);
             }
+            Check::Set => row.output_bytes = Some(self.check_set(output)?),
             Check::Drivers => row.output_bytes = Some(self.check_drivers(output)?),
             Check::SameSize => {
                 let expected = fs::metadata(&self.file).map(|metadata| metadata.len()).ok();
@@ -292,7 +309,7 @@ impl Bench {
         Ok(())
     }
 
-    fn contestants(&self, job: &str) -> Vec<Contestant> {
+    fn contestants(&self, job: &str) -> Result<Vec<Contestant>> {
         let out = |name: &str| self.folder.join(format!("out-{job}-{name}"));
         let wim = |words: &[&str]| self.words(&self.wim, words, "--threads=", &["--quiet"]);
         let wimlib = |words: &[&str]| self.words("wimlib-imagex", words, "--threads=", &["--quiet"]);
@@ -312,7 +329,9 @@ impl Bench {
         let (ours, theirs, sevens) = (out("wim"), out("wimlib"), out("7z"));
         let (our, their, seven_out) = (text_of(&ours), text_of(&theirs), text_of(&sevens));
         let tree = text_of(&self.tree);
-        match job {
+        Ok(match job {
+            "split" => self.split_contestants(out)?,
+            "join" => self.join_contestants(out)?,
             "verify" => vec![
                 one("wim", wim(&["verify", file]), Check::ExitCode, None),
                 // wimlib-imagex verify has no --threads; it decodes on one.
@@ -343,17 +362,10 @@ impl Bench {
                 all
             }
             "export" => {
-                let copy = out("cp");
-                let script = "cp --reflink=never \"$0\" \"$1\" && sync \"$1\"";
                 vec![
                     one("wim", wim(&["export", file, "all", &our]), Check::Wim, Some(&ours)),
                     one("wimlib-imagex", wimlib(&["export", file, "all", &their]), Check::Wim, Some(&theirs)),
-                    one(
-                        "cp and sync",
-                        plain(&["sh", "-c", script, file, &text_of(&copy)]),
-                        Check::SameSize,
-                        Some(&copy),
-                    ),
+                    self.copier(out("cp")),
                 ]
             }
             "capture" => vec![
@@ -399,7 +411,7 @@ impl Bench {
                     Some(&theirs),
                 ),
             ],
-        }
+        })
     }
 
     /// A command line with the number of threads that was asked for.
@@ -510,11 +522,9 @@ fn text_of(path: &Path) -> String {
 }
 
 fn is_installed(contestant: &Contestant) -> bool {
-    let ran = Command::new(&contestant.words[0])
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    // Some commands begin with a shell.
+    let program = if contestant.name == "wimlib-imagex" { contestant.name } else { &contestant.words[0] };
+    let ran = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let is_missing = ran.is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
     if is_missing {
         println!("skipped: {} is not installed", contestant.name);
