@@ -229,6 +229,43 @@ fn a_dry_run_tells_and_writes_nothing() {
     assert!(ran.text().contains("in place at boot, services demonvme"), "{}", ran.text());
     assert!(ran.text().contains("Dry run: nothing was written."), "{}", ran.text());
     assert!(before == [BOOT, INSTALL].map(|file| bytes(folder, file)));
+    // What it tells is what is then done.
+    let facts = |more: &[&str]| {
+        let mut report = add(folder, &[&["--media", "medium", "--json"], more].concat()).ends_with(0).json();
+        report["dry_run"] = Value::Null;
+        for file in report["files"].as_array_mut().unwrap() {
+            file["written"] = Value::Null;
+        }
+        report
+    };
+    let told = facts(&["--dry-run"]);
+    assert_eq!(told, facts(&[]));
+}
+
+/// A medium that cannot be written, as a disc is none.
+#[cfg(unix)]
+#[test]
+fn a_dry_run_needs_no_folder_that_can_be_written() {
+    use std::os::unix::fs::PermissionsExt;
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let sources = folder.join("medium/sources");
+    let set = |mode| {
+        for folder in [&sources, &folder.join("medium")] {
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    set(0o555);
+    if std::fs::write(sources.join("probe"), "").is_ok() {
+        println!("skipped: this user may write anywhere");
+        set(0o755);
+        return;
+    }
+    let tried = add(folder, &["--media", "medium", "--dry-run"]);
+    let beside = add(folder, &["--media", "medium", "--media-folder", "--dry-run"]);
+    set(0o755);
+    tried.ends_with(0);
+    beside.ends_with(0);
 }
 
 #[test]
@@ -345,6 +382,13 @@ fn drivers_are_listed_and_copied_out_so_that_others_can_have_them() {
     assert!(bytes(folder, &format!("{out}/x64/demonvme.sys")) == bytes(folder, "driver/x64/demonvme.sys"));
     let image = format!("{INSTALL}:1");
     wim(folder, &["driver", "add", &image, "-d", out, "--force-unsigned", "--no-recovery"]).ends_with(0);
+    // A second one overwrites nothing unasked.
+    std::fs::write(folder.join(out).join("demonvme.inf"), "mine").unwrap();
+    let ran = wim(folder, &export).ends_with(2);
+    assert!(ran.stderr.contains("has files already") && ran.stderr.contains("--force"), "{}", ran.stderr);
+    assert_eq!(bytes(folder, &format!("{out}/demonvme.inf")), b"mine");
+    wim(folder, &[&export[..], &["--force"]].concat()).ends_with(0);
+    assert_eq!(bytes(folder, &format!("{out}/demonvme.inf")), bytes(folder, "driver/demonvme.inf"));
     let none = ["driver", "export", BOOT, "-d", "oem7.inf", "--dest-dir", "out"];
     let ran = wim(folder, &none).ends_with(1);
     assert!(ran.stderr.contains("no image has the driver oem7.inf"), "{}", ran.stderr);
@@ -370,6 +414,38 @@ fn a_package_is_explained_for_versions_and_for_images() {
     assert!(ran.text().contains("Adding it : added, in place at boot"), "{}", ran.text());
     let ran = wim(folder, &["driver", "info", "driver", "--for", "95-alpha"]).ends_with(2);
     assert!(ran.stderr.contains("7-amd64"), "{}", ran.stderr);
+}
+
+/// `info` for an image and `add` to it say the same of a hub whose host alone is in the list of devices.
+#[test]
+fn a_hub_is_explained_with_the_host_beside_it() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    let inf = String::from_utf8(bytes(folder, "driver/demonvme.inf")).unwrap();
+    std::fs::create_dir(folder.join("hub")).unwrap();
+    let hub = inf
+        .replace("PCI\\VEN_1B36&DEV_0010&CC_010802, PCI\\CC_010802", "DEMO3\\ROOT_HUB30")
+        .replace("demonvme", "demohub")
+        .replace(",\\x64", "");
+    std::fs::write(folder.join("hub/demohub.inf"), hub).unwrap();
+    std::fs::copy(folder.join("driver/x64/demonvme.sys"), folder.join("hub/demohub.sys")).unwrap();
+    std::fs::write(folder.join("ids.txt"), "PCI\\VEN_1B36&DEV_0010&CC_010802\n").unwrap();
+    let image = format!("{BOOT}:2");
+    let how = ["--match", "ids.txt", "--force-unsigned", "--json"];
+    let explain = [&["driver", "info", "hub", "driver", "--for", image.as_str()][..], &how].concat();
+    let explained = wim(folder, &explain).ends_with(0).json();
+    let verdicts: Vec<&Value> = array(&explained["packages"])
+        .iter()
+        .map(|p| &p["images"][0]["verdict"]["outcome"]["outcome"])
+        .collect();
+    assert_eq!(verdicts, ["added", "added"], "{explained}");
+    let alone = [&["driver", "info", "hub", "--for", image.as_str()][..], &how].concat();
+    let alone = wim(folder, &alone).json();
+    assert_eq!(alone["packages"][0]["images"][0]["verdict"]["outcome"]["outcome"], "skipped", "{alone}");
+    let put = [&["driver", "add", image.as_str(), "-d", "hub", "-d", "driver"][..], &how].concat();
+    let added = wim(folder, &put).ends_with(0).json();
+    let drivers = array(&added["files"][0]["images"][0]["drivers"]);
+    assert!(drivers.iter().all(|driver| driver["outcome"]["outcome"] == "added"), "{added}");
 }
 
 #[test]
@@ -407,6 +483,10 @@ fn images_are_checked_for_what_a_machine_needs() {
     assert!(!array(&profile["checks"]).is_empty(), "{profile}");
     let ran = wim(folder, &["driver", "check", &image, "--profile", "win7-nvme"]).ends_with(1);
     assert!(ran.text().contains("win7-nvme: incomplete") && ran.text().contains("missing"), "{}", ran.text());
+    // A fresh Windows PE lacks nothing that it needs.
+    let fresh = wim(folder, &["driver", "check", BOOT, INSTALL, "--json"]).ends_with(0).json();
+    let findings = array(&fresh["images"]).iter().flat_map(|image| array(&image["findings"]));
+    assert_eq!(findings.filter(|finding| finding["severity"] == "error").count(), 0, "{fresh}");
     let ran = wim(folder, &["driver", "check", &image, "--profile", "xp"]).ends_with(2);
     assert!(ran.stderr.contains("win7-usb3"), "{}", ran.stderr);
 }
@@ -548,12 +628,19 @@ fn drivers_go_to_the_folder_that_setup_reads_and_come_back_from_it() {
         add(folder, &["--media", "medium", "--media-folder", "--dry-run", "--json"]).ends_with(0).json();
     assert_eq!((&plan["changed"], &plan["dry_run"]), (&Value::Bool(true), &Value::Bool(true)));
     assert!(files_below(&medium) == before, "a dry run wrote");
+    let notes = array(&plan["packages"][0]["findings"]);
+    assert!(notes.iter().any(|note| note.as_str().unwrap().contains("unsigned")), "{plan}");
+    // What a run that was killed left goes with the next one.
+    let left = medium.join("$WinPEDriver$").join(format!(".{}-x.wim-tmp", u32::MAX));
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("half.inf"), "half").unwrap();
     let report = add(folder, &["--media", "medium", "--media-folder", "--json"]).ends_with(0).json();
     let placed = &report["packages"][0]["outcome"];
     assert_eq!(
         (&placed["outcome"], &placed["windows"][0]),
         (&Value::from("placed"), &Value::from("amd64 6.1.7601"))
     );
+    assert!(!left.exists(), "litter stays");
     let own = placed["folder"].as_str().unwrap().replace('\\', "/");
     let after = files_below(&medium);
     assert!(after[&format!("{own}/demonvme.inf")] == bytes(folder, "driver/demonvme.inf"));
@@ -599,6 +686,21 @@ fn drivers_go_to_the_folder_that_setup_reads_and_come_back_from_it() {
         "{}",
         ran.stderr
     );
+    // What says how images are changed means nothing there.
+    for option in [
+        &["--boot-start"][..],
+        &["--boot-critical", "always"],
+        &["--trust-publisher"],
+        &["--ignore-kmdf"],
+        &["--replace-newer"],
+        &["--force-unbootable"],
+    ] {
+        let ran = add(folder, &[&["--media", "medium", "--media-folder"], option].concat()).ends_with(2);
+        assert!(ran.stderr.contains(option[0]) && ran.stderr.contains("leave it out"), "{}", ran.stderr);
+    }
+    add(folder, &["--media", "medium", "--media-folder", "--force"]).ends_with(2);
+    let ran = add(folder, &[BOOT, "--force"]).ends_with(2);
+    assert!(ran.stderr.contains("--output"), "{}", ran.stderr);
     let needs = wim(folder, &["driver", "add", BOOT, "--media-folder", "-d", "driver"]).ends_with(2);
     assert!(needs.stderr.contains("--media"), "{}", needs.stderr);
 }

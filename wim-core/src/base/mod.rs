@@ -18,6 +18,7 @@ pub mod guid;
 pub mod hex;
 pub mod in_place_file;
 pub mod long_path;
+pub mod mszip;
 pub mod pipeline;
 pub mod progress;
 pub mod read_at;

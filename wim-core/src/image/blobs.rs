@@ -15,4 +15,14 @@ pub trait BlobSource: Send + Sync {
     /// # Errors
     /// `NotFound` when there is no such blob, `Limit` when it has more than `limit` bytes, else what reading it gives.
     fn read(&self, digest: &Sha1Digest, limit: u64) -> Result<Vec<u8>>;
+
+    /// Hands the bytes to `sink` from first to last, where it can be done without holding all of them, and then without a check of the
+    /// digest.
+    ///
+    /// # Errors
+    /// As [`Self::read`], without a limit.
+    fn read_pieces(&self, digest: &Sha1Digest, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        sink(&self.read(digest, u64::MAX)?);
+        Ok(())
+    }
 }

@@ -17,7 +17,7 @@ use wim_core::servicing::file_digests::FileDigests;
 
 use crate::driver_image::{program, seven, unsigned_too};
 use crate::driver_packages::{TSTOR, tstor};
-use crate::signed_catalogs::{WHQL, catalog, certificate};
+use crate::signed_catalogs::{WHQL, bytes, catalog, certificate};
 
 /// T1 with one thing changed.
 fn tstor_with(from: &str, to: &str) -> Vec<u8> {
@@ -125,12 +125,20 @@ fn corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "The same without reaching the end of the file.",
             with_certificates(0x300, 32),
         ),
-        ("unsupported-lzh.sy_", "KWAJ: LZ with Huffman codes.", kwaj(3)),
-        ("unsupported-mszip.sy_", "KWAJ: MSZIP.", kwaj(4)),
+        ("bad-lzh.sy_", "KWAJ: LZ with Huffman codes, written in a way that is none.", kwaj(3)),
+        ("bad-mszip.sy_", "KWAJ: MSZIP, a block that is longer than the file.", kwaj(4)),
+        ("good-lzh.sy_", "KWAJ: LZ with Huffman codes, written in all four ways.", bytes(LZH)),
+        ("good-mszip.sy_", "KWAJ: MSZIP, a stored block of three bytes.", bytes(MSZIP)),
+        ("unsupported-cabinet.sy_", "A cabinet, which is opened as one.", b"MSCF\0\0\0\0".to_vec()),
     ];
     files.sort_by_key(|(name, _, _)| *name);
     files
 }
+
+/// KWAJ files that no writer here makes.
+const LZH: &str = "4b57414a88f027d103001200010013000000312000449534675529255846da\
+                   2d2d0596da2b09726b03ceda2d73b719f1a7269b95567f5f8c7e2fd65b50";
+const MSZIP: &str = "4b57414a88f027d104000e0000000a00434b010300fcff6162630000";
 
 /// What becomes of a file: a word that it is taken, or what is wrong with it.
 fn answer(name: &str, bytes: &[u8]) -> Result<String, (ErrorKind, String)> {

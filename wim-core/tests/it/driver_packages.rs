@@ -4,58 +4,8 @@ use crate::driver_image::program;
 use wim_core::base::Architecture::{Amd64, Arm64, X86};
 use wim_core::servicing::package_files::MemoryFiles;
 
-/// T1: storage for x86 and amd64, boot-start.
-pub(crate) const TSTOR: &str = r#"[Version]
-Signature="$WINDOWS NT$"
-Class=SCSIAdapter
-ClassGuid={4D36E97B-E325-11CE-BFC1-08002BE10318}
-Provider=%P%
-DriverVer=01/02/2020,1.2.3.4
-CatalogFile=tstor.cat
-PnpLockdown=1
-[SourceDisksNames]
-1=%D%
-[SourceDisksFiles.x86]
-tstor.sys=1,\x86
-[SourceDisksFiles.amd64]
-tstor.sys=1,\x64
-[DestinationDirs]
-DefaultDestDir=12
-[Manufacturer]
-%P%=M,NTx86.6.1,NTamd64.6.1
-[M.NTx86.6.1]
-%Dev%=I,PCI\VEN_1234&DEV_0001&SUBSYS_00011234,PCI\VEN_1234&DEV_0001
-[M.NTamd64.6.1]
-%Dev%=I,PCI\VEN_1234&DEV_0001&SUBSYS_00011234,PCI\VEN_1234&DEV_0001
-[I]
-CopyFiles=@tstor.sys
-[I.HW]
-AddReg=hw
-[hw]
-HKR,"Interrupt Management\MessageSignaledInterruptProperties",MSISupported,%DW%,1
-[I.Services]
-AddService=tstor,0x2,S,E
-[S]
-ServiceType=1
-StartType=0
-ErrorControl=1
-ServiceBinary=%12%\tstor.sys
-LoadOrderGroup=SCSI miniport
-AddReg=par
-[par]
-HKR,"Parameters",BusType,%DW%,0x0a
-HKR,"Parameters\PnpInterface","5",%DW%,1
-[E]
-AddReg=ev
-[ev]
-HKR,,EventMessageFile,0x00020000,"%%SystemRoot%%\System32\IoLogMsg.dll"
-HKR,,TypesSupported,0x00010001,7
-[Strings]
-P="Test Corp"
-D="Disk"
-Dev="Test Storage"
-DW=0x00010001
-"#;
+/// T1, which `.ci/checks/driver_golden.sh` uses too: storage for x86 and amd64, boot-start.
+pub(crate) const TSTOR: &str = include_str!("driver_samples/tstor.inf");
 
 pub(crate) fn tstor() -> MemoryFiles {
     MemoryFiles::new("tstor")
@@ -131,53 +81,8 @@ pub(crate) fn tusb3() -> MemoryFiles {
         .with("tco.dll", program(Amd64, [2, 0, 0, 1]))
 }
 
-/// T3: a network adapter; dirid 12 for Windows 7, dirid 13 for Windows 10.
-pub(crate) const TNET: &str = r#"[Version]
-Signature="$Windows NT$"
-Class=Net
-ClassGuid={4d36e972-e325-11ce-bfc1-08002be10318}
-Provider="Test Corp"
-DriverVer=03/04/2020,3.0.0.0
-CatalogFile=tnet.cat
-[SourceDisksNames]
-1="Disk"
-[SourceDisksFiles]
-tnet.sys=1
-[DestinationDirs]
-seven.files=12
-ten.files=13
-[Manufacturer]
-"Test Corp"=M,NTamd64.6.1,NTamd64.10.0...16299
-[M.NTamd64.6.1]
-"Test NIC"=Seven,PCI\VEN_1234&DEV_0200,PCI\VEN_1234&CC_0200
-[M.NTamd64.10.0...16299]
-"Test NIC"=Ten,PCI\VEN_1234&DEV_0200,PCI\VEN_1234&CC_0200
-[Seven]
-CopyFiles=seven.files
-ExcludeID=PCI\VEN_1234&CC_0200
-[Ten]
-CopyFiles=ten.files
-FeatureScore=C0
-ExcludeID=PCI\VEN_1234&CC_0200
-[seven.files]
-tnet.sys
-[ten.files]
-tnet.sys
-[Seven.Services]
-AddService=tnet,2,svc12
-[Ten.Services]
-AddService=tnet,2,svc13
-[svc12]
-ServiceType=1
-StartType=3
-ErrorControl=1
-ServiceBinary=%12%\tnet.sys
-[svc13]
-ServiceType=1
-StartType=3
-ErrorControl=1
-ServiceBinary=%13%\tnet.sys
-"#;
+/// T3, which that check uses too: a network adapter; dirid 12 for Windows 7, dirid 13 for Windows 10.
+pub(crate) const TNET: &str = include_str!("driver_samples/tnet.inf");
 
 pub(crate) fn tnet() -> MemoryFiles {
     MemoryFiles::new("tnet")

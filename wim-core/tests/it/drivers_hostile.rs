@@ -146,14 +146,27 @@ fn catalogs_that_lie_vouch_for_nothing() {
 #[test]
 fn names_of_sections_ids_and_services_stay_what_they_are() {
     // Names that would lead elsewhere in a path of files are plain names in a registry.
-    let inf = TSTOR
-        .replace("PCI\\VEN_1234&DEV_0001&SUBSYS_00011234", "..\\..\\..\\Select")
-        .replace("AddService=tstor,", "AddService=..\\..\\Select,");
+    let inf = TSTOR.replace("PCI\\VEN_1234&DEV_0001&SUBSYS_00011234", "..\\..\\..\\Select");
     let mut image = ten(Amd64);
     let current = image.value(System, "Select", "Current");
     image.add_one(&with_inf(inf));
     assert_eq!(image.value(System, "Select", "Current"), current);
     assert_eq!(image.value(System, "Select", "oem0.inf"), None);
+    // The name of a service is one key.
+    let long_name = "s".repeat(256);
+    for service in ["..\\..\\Select", "a\\b", "a/b", &long_name] {
+        let named = TSTOR.replace("AddService=tstor,", &format!("AddService={service},"));
+        let logged = TSTOR.replace("0x2,S,E", &format!("0x2,S,E,System,{service}"));
+        for inf in [named, logged] {
+            for image in [ten(Amd64), seven(Amd64)] {
+                let mut after = image.clone();
+                let plan = after.add_one(&with_inf(inf.clone()));
+                let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+                assert!(reason.contains("cannot be the name of a service"), "{reason}");
+                assert!(after == image);
+            }
+        }
+    }
     // A name that no key can have refuses the package and takes everything back.
     let long = format!("PCI\\{}", "X".repeat(300));
     let (_, reason) = {

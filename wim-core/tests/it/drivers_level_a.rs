@@ -558,3 +558,58 @@ fn a_copied_inf_lies_beside_the_one_that_copies_it_or_is_missed() {
         "{missed:?}"
     );
 }
+
+#[test]
+fn a_binary_that_windows_could_not_find_refuses_the_package() {
+    for start in [0, 3] {
+        for (dirid, binary, what) in [
+            ("24", "%24%\\tstor.sys", "lies outside of the Windows folder"),
+            ("53", "%12%\\tstor.sys", "goes to directory id 53"),
+            ("65535,C:\\x", "%12%\\tstor.sys", "goes to directory id 65535"),
+            ("18", "%18%\\tstor.sys", "goes to directory id 18"),
+        ] {
+            let inf = TSTOR
+                .replace("DefaultDestDir=12", &format!("DefaultDestDir={dirid}"))
+                .replace("ServiceBinary=%12%\\tstor.sys", &format!("ServiceBinary={binary}"))
+                .replace("StartType=0", &format!("StartType={start}"));
+            let package = tstor().with("tstor.inf", inf.into_bytes());
+            let mut image = seven(Amd64);
+            let untouched = image.clone();
+            let plan = image.add_one(&package);
+            let (_, reason) = refusal(&plan);
+            assert!(reason.contains(what) && reason.contains("tstor.inf: line "), "{reason}");
+            assert!(image == untouched);
+        }
+    }
+}
+
+#[test]
+fn files_go_to_the_root_of_the_drive_by_any_of_its_numbers() {
+    for dirid in [24, 30, 54] {
+        let inf = TSTOR
+            .replace("DefaultDestDir=12", &format!("DefaultDestDir=12\nroot={dirid}\ndeep={dirid},Tools"))
+            .replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys,root,deep")
+            .replace("[I.HW]", "[root]\nreadme.txt\n[deep]\nreadme.txt\n[I.HW]")
+            .replace("[SourceDisksFiles.amd64]\n", "[SourceDisksFiles.amd64]\nreadme.txt=1\n");
+        let package = tstor().with("tstor.inf", inf.into_bytes()).with("readme.txt", *b"text");
+        let mut image = seven(Amd64);
+        let before = image.files();
+        let plan = image.add_one(&package);
+        added(&plan);
+        for path in ["\\readme.txt", "\\Tools\\readme.txt"] {
+            assert_eq!(image.bytes(path).as_deref(), Some(&b"text"[..]), "{dirid}: {path}");
+        }
+        image.remove_drivers(&["tstor.inf"]).unwrap();
+        assert_eq!(image.files(), before);
+    }
+}
+
+#[test]
+fn a_line_for_the_control_set_itself_reaches_the_real_ones() {
+    let inf = TSTOR.replace("[par]\n", "[par]\nHKLM,\"SYSTEM\\CurrentControlSet\",Mine,,text\n");
+    let mut image = seven(Amd64);
+    let plan = image.add_one(&tstor().with("tstor.inf", inf.into_bytes()));
+    added(&plan);
+    assert_eq!(image.value(System, "ControlSet001", "Mine"), Some(RegValue::sz("text")));
+    assert!(!image.subkeys(System, "").iter().any(|key| key == "CurrentControlSet"));
+}

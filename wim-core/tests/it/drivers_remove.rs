@@ -19,7 +19,7 @@ use wim_core::servicing::drivers::manifest::{Manifest, PATH, StartLine, StartScr
 use wim_core::servicing::drivers::{DriverOptions, Outcome, Unbootable, exported_files, find};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
 use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
-use wim_core::servicing::package_files::MemoryFiles;
+use wim_core::servicing::package_files::{MemoryFiles, PackageFiles};
 
 /// Files and all registry values: what an image is, whatever its hives look like inside.
 fn content(image: &MemoryImage) -> impl PartialEq + std::fmt::Debug + use<> {
@@ -426,5 +426,102 @@ proptest! {
             check_boot_files(&image)?;
         }
         prop_assert_eq!(content(&image), before);
+    }
+}
+
+/// Loses the list of added drivers.
+fn lose_the_list(image: &mut MemoryImage) {
+    let path = WimPath::parse(PATH).unwrap();
+    image.apply(&[Change { path, action: Action::Remove, reason: "test".into() }]);
+}
+
+#[test]
+fn a_lost_list_is_made_again_by_adding_again() {
+    let before = image();
+    let mut image = before.clone();
+    let both: [&dyn PackageFiles; 2] = [&tstor(), &tusb3()];
+    image.add(&both, &unsigned_too());
+    lose_the_list(&mut image);
+    let lost = content(&image);
+    let plan = image.add(&both, &unsigned_too());
+    for report in &plan.reports {
+        assert!(matches!(report.outcome, Outcome::AlreadyPresent { .. }), "{report:?}");
+        assert!(report.findings.iter().any(|f| f.contains("on that list again")), "{report:?}");
+    }
+    let mut again = image.clone();
+    lose_the_list(&mut again);
+    assert_eq!(content(&again), lost, "more than the list was written");
+    let findings = image.remove_drivers(&["tstor.inf", "TUSB3.INF"]).unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+    assert_eq!(content(&image), content(&before));
+}
+
+#[test]
+fn a_lost_list_that_other_drivers_are_on_takes_nothing_of_theirs() {
+    let before = image();
+    let mut image = before.clone();
+    // T1 is forgotten; its sibling, which has the same service and file, is on a list.
+    image.add_one(&tstor());
+    lose_the_list(&mut image);
+    image.add_one(&sibling());
+    image.add_one(&tstor());
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    let service = "ControlSet001\\Services\\tstor";
+    assert_eq!(image.value(System, service, "Type"), Some(RegValue::dword(1)));
+    assert!(image.bytes("\\Windows\\System32\\drivers\\tstor.sys").is_some());
+    assert!(!image.files().iter().any(|path| path.contains("\\Drivers\\tstor_")), "{:?}", image.files());
+}
+
+#[test]
+fn windows_own_database_stands_in_for_a_lost_list() {
+    let before = ten(Amd64);
+    let mut image = before.clone();
+    image.add_one(&tstor());
+    lose_the_list(&mut image);
+    let plan = image.add_one(&tstor());
+    assert!(matches!(plan.reports[0].outcome, Outcome::AlreadyPresent { .. }), "{plan:?}");
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    assert_eq!(image.files(), before.files());
+    let services = image.subkeys(System, "ControlSet001\\Services");
+    assert_eq!(services, before.subkeys(System, "ControlSet001\\Services"));
+    let packages = image.subkeys(System, "DriverDatabase\\DriverPackages");
+    assert!(packages.is_empty(), "{packages:?}");
+}
+
+#[test]
+fn of_a_packages_folder_goes_only_what_the_driver_put_there() {
+    for before in [image(), ten(Amd64)] {
+        let mut image = before.clone();
+        let plan = image.add_one(&tstor());
+        let Outcome::Added(added) = &plan.reports[0].outcome else { panic!("{plan:?}") };
+        let folder = added.folder.clone();
+        image.put(&format!("{folder}\\x64\\mine.txt"), *b"mine");
+        image.put(&format!("{folder}\\tstor.inf"), *b"changed");
+        image.put(&format!("{folder}\\tstor.PNF"), *b"compiled by Windows");
+        let findings = image.remove_drivers(&["tstor.inf"]).unwrap();
+        let left: Vec<String> =
+            image.files().into_iter().filter(|path| !before.files().contains(path)).collect();
+        assert_eq!(left, [format!("{folder}\\tstor.inf"), format!("{folder}\\x64\\mine.txt")]);
+        let says = |what: &str| findings.iter().any(|finding| finding.contains(what));
+        assert!(says("tstor.inf was changed by something else and stays"), "{findings:?}");
+        assert!(says("mine.txt was put there by something else and stays"), "{findings:?}");
+    }
+}
+
+#[test]
+fn a_device_that_two_drivers_bind_to_one_service_stays_bound_until_both_are_gone() {
+    let twin = TSTOR.replace("1.2.3.4", "1.2.3.5");
+    let twin = MemoryFiles::new("twin")
+        .with("ttwin.inf", twin.into_bytes())
+        .with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]));
+    let key = "ControlSet001\\Control\\CriticalDeviceDatabase\\PCI#VEN_1234&DEV_0001";
+    for order in [["tstor.inf", "ttwin.inf"], ["ttwin.inf", "tstor.inf"]] {
+        let before = image();
+        let mut image = before.clone();
+        image.add(&[&tstor(), &twin], &unsigned_too());
+        image.remove_drivers(&order[..1]).unwrap();
+        assert_eq!(image.value(System, key, "Service"), Some(RegValue::sz("tstor")), "{order:?}");
+        image.remove_drivers(&order[1..]).unwrap();
+        assert_eq!(content(&image), content(&before), "{order:?}");
     }
 }

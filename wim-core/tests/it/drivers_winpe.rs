@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use crate::driver_image::{MemoryImage, program, seven};
-use crate::driver_packages::{tnet, tstor};
+use crate::driver_image::{MemoryImage, program, seven, unsigned_too};
+use crate::driver_packages::{TNET, tnet, tstor};
 use wim_core::base::Architecture::Amd64;
 use wim_core::formats::hive::RegValue;
 use wim_core::servicing::drivers::Outcome;
 use wim_core::servicing::hive_set::HiveName::System;
+use wim_core::servicing::package_files::MemoryFiles;
 
 const WINPESHL: &str = "\\Windows\\System32\\winpeshl.ini";
 const STARTNET: &str = "\\Windows\\System32\\startnet.cmd";
@@ -57,6 +58,32 @@ fn setup_loads_the_packages_before_it_begins() {
     assert!(!text(&image, WINPESHL).contains("tstor") && text(&image, WINPESHL).contains("tnet"));
     image.remove_drivers(&["tnet.inf"]).unwrap();
     assert_eq!(image.files(), before.files());
+}
+
+#[test]
+fn hubs_are_loaded_after_the_hosts_above_them() {
+    let hub = TNET
+        .replace("PCI\\VEN_1234&DEV_0200,PCI\\VEN_1234&CC_0200", "TUSB3\\ROOT_HUB30")
+        .replace("tnet", "ahub");
+    let hub =
+        MemoryFiles::new("hub").with("ahub.inf", hub.into_bytes()).with("ahub.sys", program(Amd64, [1; 4]));
+    let mut image = pe();
+    image.put("\\setup.exe", program(Amd64, [6, 1, 7601, 17514]));
+    image.add(&[&hub, &tstor()], &unsigned_too());
+    let text = text(&image, WINPESHL);
+    assert!(text.find("tstor.inf").unwrap() < text.find("ahub.inf").unwrap(), "{text}");
+}
+
+#[test]
+fn a_script_that_cannot_be_read_refuses_the_package_and_no_other() {
+    let mut image = pe();
+    // A directory where the script should be.
+    image.put("\\Windows\\System32\\winpeshl.ini\\x", *b"x");
+    let untouched = image.clone();
+    let plan = image.add_one(&tstor());
+    let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert!(reason.contains("winpeshl.ini is a directory"), "{reason}");
+    assert!(image == untouched, "a refused package left something");
 }
 
 #[test]

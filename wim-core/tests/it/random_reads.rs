@@ -5,9 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use wim_core::base::{ErrorKind, Sha1Digest};
 use wim_core::formats::wim::attributes::NORMAL;
-use wim_core::image::edit::Content;
-use wim_core::image::{Inode, Streams, Tree};
-use wim_core::transfer::read::RandomReader;
+use wim_core::image::edit::{Content, ImageView, View};
+use wim_core::image::{Inode, Streams, Tree, WimPath};
+use wim_core::transfer::read::{RandomReader, WimBlobs};
 
 use crate::sample_wim::{open_first, wim_of};
 use crate::samples::{mixed_bytes, random_bytes};
@@ -67,4 +67,24 @@ fn several_threads_read_at_once() {
             });
         }
     });
+}
+
+#[test]
+fn pieces_of_a_blob_together_are_the_blob() {
+    let blob = mixed_bytes(7, 3_300_000);
+    let digest = Sha1Digest::of(&blob);
+    let mut tree = Tree::new_empty();
+    let inode = Inode { attributes: NORMAL, streams: Streams::data(digest), ..Inode::default() };
+    tree.add(tree.root(), "x".into(), inode).unwrap();
+    let (wim, _) = open_first(wim_of(&tree, &[(digest, Content::bytes(blob.clone()))]));
+    let blobs = WimBlobs::new(&wim);
+    let view = ImageView::new(&tree, &blobs);
+    let (mut read, mut largest) = (Vec::new(), 0);
+    view.read_pieces(&WimPath::parse("\\x").unwrap(), &mut |piece| {
+        largest = largest.max(piece.len());
+        read.extend_from_slice(piece);
+    })
+    .unwrap();
+    assert!(read == blob && largest <= 1 << 20, "{} bytes, pieces of {largest}", read.len());
+    assert!(view.read_pieces(&WimPath::parse("\\y").unwrap(), &mut |_| ()).is_err());
 }

@@ -6,12 +6,14 @@ use sha2::{Digest, Sha256};
 
 use crate::driver_image::{program, seven, ten, unsigned_too};
 use crate::driver_packages::{TSTOR, tstor};
-use wim_core::base::Architecture::{Amd64, X86};
-use wim_core::base::ErrorKind;
+use wim_core::base::Architecture::{self, Amd64, X86};
+use wim_core::base::{Cancel, ErrorKind};
 use wim_core::formats::catalog::{Catalog, SignatureCheck};
-use wim_core::servicing::drivers::signature::SignatureStatus;
+use wim_core::servicing::drivers::media_folder::{MediaOutcome, plan_media};
+use wim_core::servicing::drivers::signature::{SignatureReport, SignatureStatus};
 use wim_core::servicing::drivers::{BootStart, DriverOptions, Outcome};
 use wim_core::servicing::hive_set::HiveName::System;
+use wim_core::servicing::package_files::MemoryFiles;
 
 /// 512 bits, the least that is taken: this key guards nothing.
 const MODULUS: &str = "b10b686b8962e95e191aecff26d47de99b3e01689cd3b965e86aed7a1055a24d\
@@ -24,7 +26,7 @@ const SET: u8 = 0x31;
 const OCTETS: u8 = 0x04;
 pub(crate) const WHQL: &str = "1.3.6.1.4.1.311.10.3.5";
 
-fn bytes(digits: &str) -> Vec<u8> {
+pub(crate) fn bytes(digits: &str) -> Vec<u8> {
     digits
         .as_bytes()
         .chunks(2)
@@ -253,7 +255,11 @@ fn an_own_certificate_is_not_microsofts_whatever_it_says() {
     let untouched = image.clone();
     let plan = image.add(&[&package], &DriverOptions::default());
     let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
-    assert!(reason.contains("ends in no root of Microsoft's"), "{reason}");
+    assert!(
+        reason
+            .contains("ends in Microsoft Root Certificate Authority, whose key is none of Microsoft's roots"),
+        "{reason}"
+    );
     assert_eq!(plan.reports[0].signature.as_ref().unwrap().status, SignatureStatus::ChainNotVerified);
     assert!(image == untouched);
     // Forced, it gets no score of Microsoft's.
@@ -345,4 +351,35 @@ fn nothing_lets_a_boot_driver_signed_with_sha_2_alone_into_a_windows_that_cannot
     // Raised, it is one that the boot loader reads.
     let plan = seven(Amd64).add(&[&package(&on_demand)], &raised);
     assert!(plan.reports[0].findings.iter().any(|f| f.contains(bare)), "{plan:?}");
+}
+
+#[test]
+fn what_is_odd_about_a_signature_is_told_of_the_mediums_folder_too() {
+    let certificates = [certificate("Leaf", "Own Root", WHQL)];
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let signed = catalog(&[TSTOR.as_bytes(), &sys], ("Leaf", "Own Root"), &certificates, 1);
+    let targets = [seven(Amd64).target().windows];
+    let package = tstor().with("tstor.cat", signed);
+    let plan = plan_media(&[&package], &targets, &DriverOptions::default(), &Cancel::new()).unwrap();
+    let report = &plan.reports[0];
+    assert!(matches!(report.outcome, MediaOutcome::Placed { .. }), "{report:?}");
+    let says = |what: &str| report.findings.iter().any(|finding| finding.contains(what));
+    assert!(says("signed, chain not verified") && says("KB4474419"), "{report:?}");
+    let plan = plan_media(&[&tstor()], &targets, &unsigned_too(), &Cancel::new()).unwrap();
+    let findings = &plan.reports[0].findings;
+    assert!(findings.iter().any(|f| f.contains("will not load it unless test signing")), "{findings:?}");
+}
+
+#[test]
+fn attested_packages_are_for_windows_10_but_32_bit_windows_asks_for_nothing() {
+    let mut report = signature_of(&tstor(), X86);
+    report.status = SignatureStatus::Attested;
+    for (image, is_accepted) in [(seven(X86), true), (seven(Amd64), false), (ten(Amd64), true)] {
+        assert_eq!(report.is_accepted(&image.target().windows), is_accepted);
+    }
+}
+
+fn signature_of(package: &MemoryFiles, arch: Architecture) -> SignatureReport {
+    let plan = seven(arch).add(&[package], &unsigned_too());
+    plan.reports[0].signature.clone().unwrap()
 }

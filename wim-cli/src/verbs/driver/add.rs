@@ -125,6 +125,22 @@ impl How {
     }
 }
 
+impl How {
+    /// Options that say what is done inside images, and so nothing of the medium's folder.
+    fn of_images_only(&self) -> Vec<&'static str> {
+        let given = [
+            ("--boot-start", self.boot_start),
+            ("--boot-critical", self.boot_critical != Critical::ByClass),
+            ("--trust-publisher", self.trust_publisher),
+            ("--trust-root", self.trust_root),
+            ("--ignore-kmdf", self.ignore_kmdf),
+            ("--force-unbootable", self.force_unbootable),
+            ("--replace-newer", self.replace_newer),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
+}
+
 /// What a flag says of changes after which Windows may not boot.
 pub(super) fn unbootable(force: bool) -> Unbootable {
     if force { Unbootable::Accept } else { Unbootable::Refuse }
@@ -140,6 +156,13 @@ impl Arguments {
         let Self { changing, drivers, how } = self;
         let options = how.options()?;
         if let Some(medium) = changing.media_folder() {
+            let without_meaning = how.of_images_only();
+            if !without_meaning.is_empty() {
+                let names = without_meaning.join(", ");
+                return Err(Error::invalid_input(format!("{names}: not together with --media-folder"))
+                    .remedy("leave it out: Setup itself installs what lies in that folder")
+                    .into());
+            }
             let work = MediaFolderWork::Add { packages: drivers, options: Box::new(options) };
             let report = session.run(|cx| media_folder(cx, medium, &work, changing.mode()))?;
             let is_placed = |package: &MediaReport| matches!(package.outcome, MediaOutcome::Placed { .. });

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use wim_core::base::atomic_file::IfExists;
 use wim_core::jobs::drivers::{ExportedDriver, export};
 
 use super::{Images, Inner};
@@ -13,7 +14,8 @@ use crate::session::Session;
 
 /// Copy driver packages out of images, each into a folder of its own
 ///
-/// A package that several images have is copied once; recovery images inside install images are looked into too. What comes out can be added to other images.
+/// A package that several images have is copied once; recovery images inside install images are looked into too. What comes out
+/// can be added to other images. A folder of that name with files in it is an error, unless --force is given.
 ///
 /// With --json: drivers (path, image, published, inf, version, folder, files, bytes).
 #[derive(Args, Debug)]
@@ -29,6 +31,9 @@ pub(super) struct Arguments {
     /// The folder to copy into
     #[arg(long, value_name = "FOLDER")]
     dest_dir: PathBuf,
+    /// Replace files in folders of packages that are there already, as after an earlier export
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Serialize)]
@@ -39,8 +44,10 @@ struct Answer {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
         let targets = self.images.targets();
+        let if_exists = if self.force { IfExists::Replace } else { IfExists::Refuse };
+        let destination = (self.dest_dir.as_path(), if_exists);
         let drivers =
-            session.run(|cx| export(cx, &targets, self.inner.recovery(), &self.drivers, &self.dest_dir))?;
+            session.run(|cx| export(cx, &targets, self.inner.recovery(), &self.drivers, destination))?;
         let outcome = if drivers.is_empty() { Outcome::No } else { Outcome::Done };
         if session.shell.is_json() {
             session.shell.json("driver export", &Answer { drivers })?;

@@ -18,7 +18,7 @@ use crate::session::Session;
 /// published name before.
 ///
 /// With --json: images (path, index, name, windows, winpe, drivers, warnings); per driver published, inf, inbox, class,
-/// class_guid, provider, date, version, boot_critical, catalog, arch, folder, added_here, ids, services.
+/// class_guid, provider, date, version, boot_critical, catalog, signer, arch, folder, added_here, ids, services.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]

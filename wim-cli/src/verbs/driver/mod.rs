@@ -112,13 +112,13 @@ struct Changing {
     #[arg(long, value_name = "FOLDER")]
     media: Option<PathBuf>,
     /// Work on the medium's folder $WinPEDriver$ instead of its images: Setup loads the drivers there and installs them
-    #[arg(long, requires = "media", conflicts_with_all = ["images", "no_recovery", "verify", "level"])]
+    #[arg(long, requires = "media", conflicts_with_all = ["images", "no_recovery", "verify", "level", "force"])]
     media_folder: bool,
     /// Write the result here [default: change the file in place]
     #[arg(short, long, value_name = "OUT.wim", conflicts_with = "media")]
     output: Option<PathBuf>,
     /// Replace OUT.wim if it exists
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     force: bool,
     /// Leave the recovery image (winre.wim) inside install images as it is
     #[arg(long)]

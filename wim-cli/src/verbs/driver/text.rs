@@ -69,6 +69,7 @@ fn media_folder_text(report: &MediaFolderReport) -> String {
                 writeln!(text, "refused: {reason}{remedy}")
             }
         };
+        notes_text(&mut text, &package.findings, "    ");
     }
     for folder in &report.removed {
         let _ = writeln!(text, "  {folder}: removed");

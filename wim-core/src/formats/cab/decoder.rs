@@ -2,8 +2,8 @@
 
 use super::BLOCK_BYTES;
 use super::folder::Method;
-use super::mszip::MszipDecoder;
 use super::quantum::QuantumDecoder;
+use crate::base::mszip::MszipDecoder;
 use crate::base::{Error, Result};
 
 /// State from block to block.
@@ -22,7 +22,7 @@ impl Decoder {
     pub(super) fn new(method: Method) -> Result<Self> {
         Ok(match method {
             Method::Stored => Self::Stored,
-            Method::Mszip => Self::Mszip(Box::new(MszipDecoder::new())),
+            Method::Mszip => Self::Mszip(Box::default()),
             Method::Lzx(window) => Self::Lzx(Box::new(lzx::cab::Decoder::new(window))),
             Method::Quantum { window_bits } => Self::Quantum(Box::new(QuantumDecoder::new(window_bits))),
             Method::Unknown(_) => {
@@ -45,8 +45,10 @@ impl Decoder {
             Self::Mszip(decoder) => {
                 out.resize(BLOCK_BYTES, 0);
                 let out = out.get_mut(..size).unwrap_or_default();
-                decoder.decode(stored, out)?;
-                Ok(out)
+                match decoder.decode(stored, out)? {
+                    given if given == out.len() => Ok(out),
+                    given => Err(format!("the block gives {given} bytes instead of {}", out.len())),
+                }
             }
             Self::Quantum(decoder) => decoder.decode(stored, size),
             Self::Lzx(decoder) => decoder.decode_frame(stored, size).map_err(|e| e.to_string()),

@@ -7,8 +7,8 @@ use lz_kit::Level;
 use lzx::WindowOrder;
 
 use super::checksum::checksum;
-use super::mszip::BLOCK_SIGNATURE;
 use super::{BLOCK_BYTES, MAX_STORED_BLOCK_BYTES};
+use crate::base::mszip::BLOCK_SIGNATURE;
 use crate::base::{Error, ErrorKind, Result};
 
 /// How a new folder is compressed.

@@ -13,7 +13,6 @@ mod folder;
 mod folder_writer;
 mod header;
 mod member;
-mod mszip;
 mod quantum;
 mod search;
 mod source_cursor;

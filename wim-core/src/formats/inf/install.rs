@@ -330,6 +330,10 @@ impl Walk<'_> {
     fn services(&mut self, inf: &Arc<Inf>, section: &Section) {
         for entry in section.with_key("AddService") {
             let Some((mut service, install, log)) = service::add_service(inf, entry) else { continue };
+            if let Some(what) = service.name_fault() {
+                self.out.refused.get_or_insert(inf.error(entry.position, what));
+                continue;
+            }
             match install.as_deref().and_then(|name| inf.section(name)) {
                 Some(install) => {
                     service::read_install_section(inf, install, &mut service);

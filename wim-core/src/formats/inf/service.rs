@@ -81,6 +81,18 @@ impl Service {
         self.service_type.is_some_and(|t| t & 0xF != 0)
     }
 
+    /// What keeps its name, or that of its event log, from being the name of one key; none when nothing does.
+    pub(super) fn name_fault(&self) -> Option<String> {
+        const LONGEST: usize = 255;
+        let log = self.event_log.iter().flat_map(|log| [&log.log, &log.source]);
+        let is_bad = |name: &&String| name.contains(['\\', '/']) || name.encode_utf16().count() > LONGEST;
+        let name = std::iter::once(&self.name).chain(log).find(is_bad)?;
+        let shown: String = name.chars().take(80).collect();
+        Some(format!(
+            "{shown:?} cannot be the name of a service or of its event log: these are at most {LONGEST} characters without a backslash or slash"
+        ))
+    }
+
     /// The file name of its binary.
     #[must_use]
     pub fn binary_name(&self) -> Option<&str> {

@@ -4,6 +4,7 @@
 //! name, is not for this file. Only expansion is here: nothing needs these made.
 
 mod kwaj;
+mod lzh;
 
 use crate::base::{Error, Fields, Result};
 
@@ -13,6 +14,8 @@ pub const MAX_EXPANDED: u64 = 512 << 20;
 pub const EXPAND_IT: &str =
     "expand it with the expand command of Windows, and put the file itself where the compressed one lies";
 
+/// How far back matches of either method reach.
+const RING_BYTES: usize = 4096;
 const SZDD: [u8; 8] = *b"SZDD\x88\xF0\x27\x33";
 const SZ_QBASIC: [u8; 8] = *b"SZ \x88\xF0\x27\x33\xD1";
 const CABINET: [u8; 4] = *b"MSCF";
@@ -85,17 +88,16 @@ fn check_size(size: u64) -> Result<()> {
 ///
 /// Stops at the end of the data or after `limit` bytes of output.
 fn lzss(data: &[u8], start: usize, limit: u64) -> Result<Vec<u8>> {
-    const RING: usize = 4096;
-    let mut ring = [b' '; RING];
+    let mut ring = [b' '; RING_BYTES];
     let mut at = start;
     // A match of 18 bytes takes 2 bytes and a bit: the output cannot be larger than nine times the data.
     let bound = limit.min((data.len() as u64).saturating_mul(9));
     let mut out = Vec::with_capacity(usize::try_from(bound).unwrap_or(0));
-    let mut put = |ring: &mut [u8; RING], byte: u8, out: &mut Vec<u8>| {
-        if let Some(slot) = ring.get_mut(at % RING) {
+    let mut put = |ring: &mut [u8; RING_BYTES], byte: u8, out: &mut Vec<u8>| {
+        if let Some(slot) = ring.get_mut(at % RING_BYTES) {
             *slot = byte;
         }
-        at = (at + 1) % RING;
+        at = (at + 1) % RING_BYTES;
         out.push(byte);
     };
     let mut input = data.iter().copied();
@@ -114,7 +116,7 @@ fn lzss(data: &[u8], start: usize, limit: u64) -> Result<Vec<u8>> {
                     if out.len() as u64 >= limit {
                         break 'data;
                     }
-                    let byte = ring.get((position + step) % RING).copied().unwrap_or(b' ');
+                    let byte = ring.get((position + step) % RING_BYTES).copied().unwrap_or(b' ');
                     put(&mut ring, byte, &mut out);
                 }
             }

@@ -86,4 +86,18 @@ impl View for ImageView<'_> {
         }
         .map_err(at)
     }
+
+    fn read_pieces(&self, path: &WimPath, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let node = self.tree.find(path).filter(|&node| !self.tree.inode_of(node).is_directory());
+        match node.map(|node| (self.pending(node), self.tree.inode_of(node).data())) {
+            Some((Some(Content::Blob(_)) | None, digest)) if !digest.is_zero() => {
+                self.blobs.read_pieces(&digest, sink).map_err(|e| e.or_at(Place::Path(path.to_string())))
+            }
+            // What is new lies on the host or in memory already.
+            _ => {
+                sink(&self.read(path, u64::MAX)?);
+                Ok(())
+            }
+        }
+    }
 }

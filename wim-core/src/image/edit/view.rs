@@ -58,4 +58,13 @@ pub trait View: Send + Sync {
     /// # Errors
     /// `NotFound` when there is no such file, `Limit` when it is larger, else what reading its blob gives.
     fn read(&self, path: &WimPath, limit: u64) -> Result<Arc<[u8]>>;
+
+    /// Hands the bytes of the file at `path` to `sink` from first to last; what is large need not be held as a whole.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such file, else what reading its blob gives.
+    fn read_pieces(&self, path: &WimPath, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        sink(&self.read(path, u64::MAX)?);
+        Ok(())
+    }
 }

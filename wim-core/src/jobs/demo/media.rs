@@ -92,7 +92,13 @@ const PE_FILES: &[(&str, &str, usize)] = &[
     ("Windows\\System32", "drvload.exe", 40),
     ("Windows\\System32", "wpeinit.exe", 40),
     ("Windows\\System32\\drivers", "pci.sys", 150),
+    ("Windows\\System32\\drivers", "msahci.sys", 30),
     ("Windows\\System32\\drivers", "storport.sys", 150),
+    ("Windows\\System32\\drivers", "disk.sys", 60),
+    ("Windows\\System32\\drivers", "ntfs.sys", 1200),
+    ("Windows\\System32\\drivers", "usbport.sys", 260),
+    ("Windows\\System32\\drivers", "usbehci.sys", 45),
+    ("Windows\\System32\\drivers", "usbhub.sys", 260),
     ("Windows\\inf", "machine.inf", 70),
 ];
 

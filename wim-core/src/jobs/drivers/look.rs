@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::recovery::{RecoveryImage, is_its_own_fault};
 use super::service::Recovery;
 use super::sources;
+use crate::base::atomic_file::IfExists;
 use crate::base::{Cancel, Context, Error, ErrorKind, ImageIndex, Result, WimString};
 use crate::formats::inf::{NoIncludes, ParseOptions, TargetWindows};
 use crate::formats::wim::WimFile;
@@ -31,7 +32,7 @@ use crate::servicing::drivers::profiles::{self, Profile, ProfileReport, Verdict}
 use crate::servicing::drivers::select::ImageInfs;
 use crate::servicing::drivers::store::ImageFiles;
 use crate::servicing::drivers::versions::mixed_versions;
-use crate::servicing::drivers::{self, DriverOptions, DriverReport, exported_files};
+use crate::servicing::drivers::{self, DriverOptions, DriverReport, HardwareMatch, exported_files};
 use crate::servicing::file_digests::FileDigests;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::{PackageFile, PackageFiles};
@@ -351,11 +352,14 @@ pub fn explain_packages(
     }
     each_image(cx, &targets, Recovery::Leave, |mut look| {
         let includes = ImageInfs::new(look.view, look.target.language);
+        let all: Vec<&dyn PackageFiles> = sources.iter().map(AsRef::as_ref).collect();
+        let hardware = HardwareMatch::among(&all, &look.target, options, cx.cancel)?;
         for report in &mut reports {
             let source = sources.iter().find(|source| source.name() == report.info.source);
             let Some(source) = source else { continue };
             let only = OnlyInf { source: source.as_ref(), inf: &report.info.inf };
-            report.images.push(judge(&mut look, &only, &includes, options, cx.cancel)?);
+            let how = (options, hardware.as_ref());
+            report.images.push(judge(&mut look, &only, &includes, how, cx.cancel)?);
         }
         Ok(())
     })?;
@@ -367,19 +371,19 @@ const fn is_of_the_inf(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Format | ErrorKind::Limit | ErrorKind::Unsupported | ErrorKind::InvalidInput)
 }
 
-/// How one package applies to an image, and what adding it would come to; nothing is kept of that.
+/// How one package applies to an image, and what adding it among all that were given would come to; nothing is kept of that.
 fn judge(
     look: &mut Look<'_, '_>,
     only: &OnlyInf<'_>,
     includes: &ImageInfs<'_>,
-    options: &DriverOptions,
+    (options, hardware): (&DriverOptions, Option<&HardwareMatch<'_>>),
     cancel: &Cancel,
 ) -> Result<ImageVerdict> {
     let parse = ParseOptions { language: look.target.language, code_page: options.code_page };
     let package = Package::open(only.source, only.inf, parse)?;
     let info = explain(&package, &[look.target.windows], includes);
     let before = look.hives.savepoint();
-    let plan = drivers::plan(&[only], look.view, look.hives, &look.target, options, cancel);
+    let plan = drivers::plan_part(&[only], hardware, look.view, look.hives, &look.target, options, cancel);
     look.hives.roll_back(before)?;
     let verdict = plan?.reports.into_iter().next();
     let verdict =
@@ -449,13 +453,13 @@ pub struct ExportedDriver {
 /// of their own below `destination`; a package that several images have is copied once.
 ///
 /// # Errors
-/// `NotFound` when no image has one of them; what reading and writing files gives.
+/// `NotFound` when no image has one of them, `InvalidInput` when a folder of its name has files already; what reading and writing files gives.
 pub fn export(
     cx: &Context<'_>,
     targets: &[Target],
     recovery: Recovery,
     names: &[String],
-    destination: &Path,
+    (destination, if_exists): (&Path, IfExists),
 ) -> Result<Vec<ExportedDriver>> {
     let mut missing: Vec<&String> = names.iter().collect();
     let mut folders = HashSet::new();
@@ -481,6 +485,12 @@ pub fn export(
             };
             let target =
                 host_folder(destination, &[path.name().cloned().unwrap_or_else(|| "package".into())])?;
+            let is_empty = std::fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_none());
+            if if_exists == IfExists::Refuse && !is_empty {
+                return Err(Error::invalid_input("this folder has files already")
+                    .in_file(target.display())
+                    .remedy("copy into another folder, or replace its files: --force"));
+            }
             let (mut files, mut bytes) = (0, 0);
             for (below, nodes) in parts {
                 let (fixed_links, layout) = (FixedLinks::AsStored, Layout::Flat);

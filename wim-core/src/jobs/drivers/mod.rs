@@ -64,7 +64,7 @@ pub fn add(
     packages: &[PathBuf],
     options: &DriverOptions,
 ) -> Result<WorkReport> {
-    let scratch = scratch_of(places)?;
+    let scratch = scratch_of(cx, places)?;
     let sources = sources::open_all(cx, packages, &Scratch::on_disk(&scratch))?;
     for source in &sources {
         if drivers::package::find_infs(source.as_ref()).is_empty() {
@@ -88,7 +88,7 @@ pub fn remove(
     unbootable: Unbootable,
 ) -> Result<WorkReport> {
     let work = Removing { names, unbootable, found: RefCell::default(), known: RefCell::default() };
-    service(cx, places, &scratch_of(places)?, &work)
+    service(cx, places, &scratch_of(cx, places)?, &work)
 }
 
 struct Adding<'o> {
@@ -194,12 +194,17 @@ impl ImageWork for Removing<'_> {
     }
 }
 
-/// A folder for temporary files: that of the first output, which has room.
-fn scratch_of(places: &Places) -> Result<PathBuf> {
-    match &places.output {
-        Some(output) => Ok(folder_of(output)),
-        None => Ok(places.files()?.first().map_or_else(|| PathBuf::from("."), |file| folder_of(&file.path))),
-    }
+/// A folder for temporary files: that of the first output, which has room. What is only tried may lie where nothing can be written.
+fn scratch_of(cx: &Context<'_>, places: &Places) -> Result<PathBuf> {
+    let first = match &places.output {
+        Some(output) => Some(output.clone()),
+        None => places.files()?.into_iter().next().map(|file| file.path),
+    };
+    let first = first.unwrap_or_else(|| PathBuf::from("wim"));
+    Ok(match places.mode {
+        Mode::Write => folder_of(&first),
+        Mode::DryRun => Scratch::beside(cx, &first).folder().to_owned(),
+    })
 }
 
 /// A WIM to service: the open file, its images, where it goes.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lz_kit::Level;
 
-use super::places::Places;
+use super::places::{Mode, Places};
 use super::recovery::{RecoveryImage, is_its_own_fault};
 use super::report::{ImageFacts, ImageReport, InnerReport, RemovedDriver, WorkReport};
 use crate::base::{Architecture, Context, Error, ErrorKind, FileTime, ImageIndex, Result, Sha1Digest};
@@ -103,6 +103,8 @@ pub(super) struct Servicer<'s, 'c> {
     pub(super) recovery: Recovery,
     /// Where temporary files go.
     pub(super) scratch: PathBuf,
+    /// Whether what is planned is written.
+    pub(super) mode: Mode,
     /// How hard new data is compressed.
     pub(super) level: Level,
     /// The time of `SOURCE_DATE_EPOCH`.
@@ -134,6 +136,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
             work,
             recovery: places.recovery,
             scratch,
+            mode: places.mode,
             level: places.level,
             fixed_time,
             inner: HashMap::new(),
@@ -304,6 +307,8 @@ impl<'s, 'c> Servicer<'s, 'c> {
         let ServicedWim { images, reports } = self.images(&inside, &all, Depth::Inner)?;
         let content = match images {
             None => None,
+            // Nobody reads it: that it differs is all there is to know.
+            Some(_) if self.mode == Mode::DryRun => Some(Content::bytes(b"a recovery image to be".to_vec())),
             Some(images) => {
                 let mut file = TemporaryFile::create(&self.scratch)?;
                 let EditedImages { images, contents, .. } = images;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::adopt;
 use super::boot;
 use super::database;
 use super::framework;
@@ -57,22 +58,41 @@ pub fn plan(
     options: &DriverOptions,
     cancel: &Cancel,
 ) -> Result<DriverPlan> {
+    plan_part(sources, None, view, hives, target, options, cancel)
+}
+
+/// [`plan`] for packages that are a part of more: which of them the machine needs is known from `hardware`, made of all.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_part(
+    sources: &[&dyn PackageFiles],
+    hardware: Option<&HardwareMatch<'_>>,
+    view: &dyn View,
+    hives: &mut HiveSet<'_>,
+    target: &ImageTarget,
+    options: &DriverOptions,
+    cancel: &Cancel,
+) -> Result<DriverPlan> {
     let parse = ParseOptions { language: target.language, code_page: options.code_page };
     let Packages { mut packages, unreadable } = Packages::open(sources, parse, cancel)?;
     let odd = unreadable.into_iter().map(|(source, path, e)| unreadable_inf(source, path, &e));
     let mut reports: Vec<DriverReport> = odd.collect();
-    // A base driver before what extends it; else in the order given.
-    packages.sort_by_key(|package| package.version().is_extension());
+    // A base driver before what extends it, a host before the hubs below it; else in the order given.
+    packages.sort_by_cached_key(|package| {
+        (package.version().is_extension(), policy::hangs_below_another(package, &target.windows, options))
+    });
+    let own = match (hardware, &options.hardware) {
+        (None, Some(ids)) => Some(HardwareMatch::new(ids, &packages, &target.windows, options.undecorated)),
+        _ => None,
+    };
     let mut planner = Planner {
         image: ImageFiles::new(view),
         manifest: Manifest::load(view)?,
         includes: ImageInfs::new(view, target.language),
         target,
         options,
-        hardware: options
-            .hardware
-            .as_ref()
-            .map(|ids| HardwareMatch::new(ids, &packages, &target.windows, options.undecorated)),
+        hardware: hardware.or(own.as_ref()),
         done: BTreeSet::new(),
         faults: None,
         waits: false,
@@ -148,7 +168,7 @@ struct Planner<'a> {
     includes: ImageInfs<'a>,
     target: &'a ImageTarget,
     options: &'a DriverOptions,
-    hardware: Option<HardwareMatch<'a>>,
+    hardware: Option<&'a HardwareMatch<'a>>,
     /// Identities that were dealt with in this job.
     done: BTreeSet<[u8; 32]>,
     /// What may keep Windows from booting as the image is so far; none before the first package.
@@ -243,9 +263,7 @@ impl Planner<'_> {
         if self.options.line_ends == LineEnds::RestoreSigned {
             let mut restored = Vec::new();
             staged = signature::restore_line_ends(staged, package.source(), &mut restored)?;
-            findings.extend(restored.iter().map(|path| {
-                format!("{path}: its line ends had been changed; they are again those that its catalog signs")
-            }));
+            findings.extend(restored.iter().map(|path| policy::restored_note(path)));
         }
         staged::check_machines(&selection, &staged, windows.arch)?;
         Ok((selection, staged))
@@ -292,7 +310,14 @@ impl Planner<'_> {
             self.waits = true;
             return Ok(Outcome::refused(&e));
         }
-        let start_lines = self.load_at_start(job.package.inf_name(), &done.added.folder, findings)?;
+        let start_lines = match self.load_at_start(job.package.inf_name(), &done.added.folder, findings) {
+            Ok(lines) => lines,
+            Err(e) => {
+                self.image.roll_back(files_before);
+                hives.roll_back(hives_before)?;
+                return Ok(Outcome::refused(&e));
+            }
+        };
         // What a DelReg line deletes and an AddReg line sets again is no change.
         let made = hives.journal().get(edits_before..).unwrap_or_default();
         if !made.is_empty() && cancel_out(made) {
@@ -304,10 +329,22 @@ impl Planner<'_> {
         if unchanged && known {
             return Ok(Outcome::AlreadyPresent { folder: done.added.folder });
         }
-        let made = self.image.made_since(files_before);
-        let signer = signature.filter(|report| report.is_signed()).and_then(|report| report.signer.clone());
-        self.record(job, &done, edits, Extras { start_lines, made, signer });
-        Ok(Outcome::Added(done.added))
+        // What Windows' own database knows is removed by that as well as by the list.
+        let is_in_database = done.adopted && done.published.is_some();
+        if done.adopted {
+            let what = if is_in_database { "Windows' database has it" } else { "it is on that list again" };
+            findings.push(format!("it was there, but not on the list of added drivers; {what}"));
+        }
+        if !is_in_database {
+            let made = self.image.made_since(files_before);
+            let signer =
+                signature.filter(|report| report.is_signed()).and_then(|report| report.signer.clone());
+            self.record(job, &done, edits, Extras { start_lines, made, signer });
+        }
+        Ok(match unchanged && done.adopted {
+            true => Outcome::AlreadyPresent { folder: done.added.folder },
+            false => Outcome::Added(done.added),
+        })
     }
 
     /// The lines by which a Windows PE loads the package when it starts; none for others.
@@ -376,6 +413,7 @@ impl Planner<'_> {
             options: self.options,
             manifest: &self.manifest,
             completing: known,
+            adopting: false,
         };
         let mut done = match (self.target.generation, signature) {
             (StoreGeneration::Modern, Some(signature)) => {
@@ -387,7 +425,8 @@ impl Planner<'_> {
                     // Added before, and the list of added drivers was lost since.
                     published = database::published_as(hives, &own.package_name())?.map(|(_, name)| name);
                     job = own.job;
-                    job.completing |= published.is_some();
+                    job.adopting = published.is_some();
+                    job.completing |= job.adopting;
                     if published.is_none()
                         && let Some((published, folder)) =
                             database::staged_by_windows(self.image.view(), hives, bytes, name)?
@@ -401,6 +440,8 @@ impl Planner<'_> {
                 level.install(&mut self.image, hives, published)?
             }
             _ => {
+                job.adopting = !known && LevelA(job).is_there(&self.image)?;
+                job.completing |= job.adopting;
                 let level = LevelA(job);
                 level.check()?;
                 level.install(&mut self.image, hives)?
@@ -440,6 +481,9 @@ impl Planner<'_> {
         extras: Extras,
     ) {
         let PackageJob { package, selection, staged } = *job;
+        if done.adopted {
+            registry.splice(0..0, adopt::edits(done, selection, &self.manifest));
+        }
         let kept: Vec<ManifestEdit> = done.kept.iter().map(kept_edit).collect();
         let shared = self.manifest.shared_edits(&registry, &kept);
         registry.splice(0..0, shared);

@@ -18,7 +18,7 @@ use crate::servicing::hive_set::{HiveName, HiveSet};
 pub(super) const FOLDER: &str = "\\Windows\\Drivers";
 pub(super) const DEVICE_PATH_PREFIX: &str = "%SystemRoot%\\Drivers";
 /// Where the device path is, and what it is on a fresh Windows.
-const CURRENT_VERSION: &str = "Microsoft\\Windows\\CurrentVersion";
+pub(super) const CURRENT_VERSION: &str = "Microsoft\\Windows\\CurrentVersion";
 pub(super) const DEVICE_PATH: &str = "DevicePath";
 pub(super) const DEFAULT_DEVICE_PATH: &str = "%SystemRoot%\\inf";
 /// Longest device path in characters. UNVERIFIED: no limit is documented; this is what fits the buffers seen.
@@ -27,8 +27,8 @@ const MAX_DEVICE_PATH: usize = 4000;
 /// Folder inside a package's folder that keeps the files of Windows that it replaced.
 pub(super) const REPLACED_FOLDER: &str = "replaced";
 
-/// Directory ids whose files are put in place: Windows, System32, drivers, INF.
-const REFLECTED_DIRIDS: [u32; 4] = [10, 11, 12, 17];
+/// Directory ids whose files are put in place: Windows, System32, drivers, INF, and the root of the drive by its three numbers.
+const REFLECTED_DIRIDS: [u32; 7] = [10, 11, 12, 17, 24, 30, 54];
 
 /// One package on its way into an image.
 pub(super) struct LevelA<'a, 'p>(pub(super) Job<'a, 'p>);
@@ -42,6 +42,16 @@ impl LevelA<'_, '_> {
         let stem: String =
             stem.chars().filter(|c| !c.is_whitespace() && !";%\"".contains(*c)).take(40).collect();
         format!("{stem}_{}", self.0.staged.hash(8))
+    }
+
+    /// True when its folder is in the image with its INF: the name says that it was this very package.
+    ///
+    /// # Errors
+    /// What reading the image gives.
+    pub(super) fn is_there(&self, image: &ImageFiles<'_>) -> Result<bool> {
+        let Some(inf) = self.0.staged.file(self.0.package.inf_name()) else { return Ok(false) };
+        let path = image.spelled(&format!("{FOLDER}\\{}\\{}", self.folder_name(), inf.path))?;
+        image.has(&path, &inf.digests)
     }
 
     /// Refuses what this generation of Windows cannot take.
@@ -90,8 +100,9 @@ impl LevelA<'_, '_> {
         }
         if self.0.is_put_in_place() {
             let replaced = folder.child(REPLACED_FOLDER);
+            let known = |dirid| REFLECTED_DIRIDS.contains(&dirid);
+            self.0.check_binaries(known)?;
             for file in &self.0.selection.files {
-                let known = |dirid| REFLECTED_DIRIDS.contains(&dirid);
                 if let Some(folder) = self.0.destination(&file.copy, known, &mut done) {
                     self.0.put_in_place(image, file, &folder, &replaced, &mut done)?;
                 }
@@ -129,7 +140,11 @@ impl LevelA<'_, '_> {
                     format!("{set}\\Control\\CriticalDeviceDatabase\\{}", boot::critical_device_key(&id.id));
                 let present = registry.get(HiveName::System, &key, "Service")?.and_then(|v| v.as_str());
                 match present.filter(|present| !present.is_empty()) {
-                    Some(present) if present.eq_ignore_ascii_case(&service.name) => continue,
+                    Some(present) if present.eq_ignore_ascii_case(&service.name) => {
+                        registry.found(HiveName::System, &key, "Service")?;
+                        registry.found(HiveName::System, &key, "ClassGUID")?;
+                        continue;
+                    }
                     Some(present) if !self.0.options.force => {
                         done.findings
                             .push(format!("{} is bound to service {present} already and stays so", id.id));

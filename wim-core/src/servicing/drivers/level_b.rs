@@ -11,7 +11,7 @@ use super::database::{
 };
 use super::level_a;
 use super::place::{Done, Job};
-use super::registry_lines::{Overwrite, Publication, RegistryWriter, is_one_token};
+use super::registry_lines::{Overwrite, Publication, RegistryWriter, STORE_TOKEN, is_one_token};
 use super::report::How;
 use super::select::SelectedInstall;
 use super::signature::{SignatureReport, SignatureStatus};
@@ -27,6 +27,8 @@ use crate::servicing::hive_set::{HiveName, HiveSet};
 const DRIVER_STORE: u32 = 13;
 /// `StatusFlags` that most packages of a real hive have.
 const STATUS_FLAGS: u32 = 0x12;
+/// `LockLevel` of packages that run from the driver store.
+const RUNS_FROM_STORE: u32 = 2;
 /// First build of Windows 11: real packages of Windows 10 21H2 have neither `FileSize` nor `ManifestHash`.
 const WINDOWS_11: u32 = 22000;
 /// Beside a value's type in a configuration: set it only where it is absent.
@@ -154,6 +156,7 @@ impl LevelB<'_, '_> {
         done: &mut Done,
     ) -> Result<()> {
         let replaced = replaced_folder(&self.package_name())?;
+        self.job.check_binaries(|_| true)?;
         for file in &self.job.selection.files {
             if file.copy.dirid == DRIVER_STORE {
                 self.check_run_in_place(file, done);
@@ -308,10 +311,24 @@ impl LevelB<'_, '_> {
             set("FileSize", RegValue::qword(size))?;
             set("ManifestHash", RegValue::qword(u64::MAX))?;
         }
+        if self.runs_from_store() {
+            set("LockLevel", RegValue::dword(RUNS_FROM_STORE))?;
+        }
         if let (Some(id), true) = (&version.extension_id, version.is_extension()) {
             set("ExtensionId", RegValue::sz(&id.trim().to_lowercase()))?;
         }
         Ok(())
+    }
+
+    /// True when all its kernel drivers run from the store: those packages of a real Windows 10 whose services do are locked, and no
+    /// others.
+    fn runs_from_store(&self) -> bool {
+        let services = self.job.selection.installs.iter().flat_map(|selected| &selected.install.services);
+        let own = services.filter(|service| !service.inbox && service.is_kernel());
+        let mut binaries = own.filter_map(|service| service.binary.as_deref()).peekable();
+        self.job.target.major >= 10
+            && binaries.peek().is_some()
+            && binaries.all(|binary| binary.starts_with(STORE_TOKEN))
     }
 
     /// What the kernel needs to start a device: its service, and the values that go into its keys.

@@ -3,7 +3,7 @@
 //! Source: drivers.md 3.5 (KB2686316). Setup loads from it what fits the machine, and puts that into the Windows it installs; so only
 //! classes that Setup has a use for go there, and one version of each driver. The files are planned here; a job writes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -13,7 +13,6 @@ use super::policy::{self, HardwareMatch};
 use super::select::{self, NotSelected};
 use super::signature;
 use super::staged::{self, Staged, StagedFile};
-use super::store::refusal;
 use crate::base::{Cancel, Error, ErrorKind, FileTime, Result, Sha1Digest};
 use crate::formats::inf::strings::ENGLISH_US;
 use crate::formats::inf::{DriverVer, NoIncludes, ParseOptions, TargetWindows};
@@ -77,6 +76,8 @@ pub struct MediaReport {
     pub version: Option<String>,
     /// What becomes of it.
     pub outcome: MediaOutcome,
+    /// What is odd about it.
+    pub findings: Vec<String>,
 }
 
 /// What goes to a medium.
@@ -100,61 +101,74 @@ pub fn plan_media(
 ) -> Result<MediaPlan> {
     let parse = ParseOptions { language: ENGLISH_US, code_page: options.code_page };
     let Packages { packages, unreadable } = Packages::open(sources, parse, cancel)?;
-    let odd = unreadable.into_iter().map(|(source, inf, e)| MediaReport {
-        source: source.name().to_owned(),
-        inf,
-        version: None,
-        outcome: refused(&e),
-    });
-    let mut plan = MediaPlan { reports: odd.collect(), files: Vec::new() };
-    // One look at all packages for each Windows, not for each package.
-    let hardware_for = |target| {
-        let ids = options.hardware.as_ref()?;
-        Some(HardwareMatch::new(ids, &packages, target, options.undecorated))
-    };
-    let jobs = targets.iter().map(|target| TargetJob { target, hardware: hardware_for(target) });
-    let jobs: Vec<TargetJob<'_>> = jobs.collect();
-    let mut chosen: Vec<(usize, Vec<StagedFile>, Vec<String>)> = Vec::new();
-    let mut outcomes: BTreeMap<usize, MediaOutcome> = BTreeMap::new();
-    for (index, package) in packages.iter().enumerate() {
-        cancel.check()?;
-        match choose(package, &jobs, options) {
-            Ok((files, windows)) => chosen.push((index, files, windows)),
-            Err(NotSelected::NotForThis(reason, _)) => {
-                outcomes.insert(index, MediaOutcome::Skipped { reason });
-            }
-            Err(NotSelected::Refused(e)) => {
-                outcomes.insert(index, refused(&e));
-            }
-        }
+    let mut plan = MediaPlan::default();
+    for (source, inf, e) in unreadable {
+        let source = source.name().to_owned();
+        let (version, outcome, findings) = (None, refused(&e), Vec::new());
+        plan.reports.push(MediaReport { source, inf, version, outcome, findings });
     }
-    // What was cancelled within the last package looks like a refusal of it.
-    cancel.check()?;
+    let chosen = choose_all(&packages, targets, options, cancel)?;
     let newest = newest_of_each(&packages, &chosen);
-    for (index, files, windows) in chosen {
-        let Some(package) = packages.get(index) else { continue };
-        if let Some(version) = newest.get(&index) {
-            let reason = format!(
-                "version {version} of it is there; Setup loads the first that it finds, so a medium must hold one version of each driver"
-            );
-            outcomes.insert(index, MediaOutcome::Skipped { reason });
-            continue;
-        }
-        let folder = place(package, files, &mut plan);
-        outcomes.insert(index, MediaOutcome::Placed { folder, windows });
-    }
-    for (index, outcome) in outcomes {
-        let Some(package) = packages.get(index) else { continue };
+    for (index, (package, choice)) in packages.iter().zip(chosen).enumerate() {
+        let (outcome, findings) = match (choice, newest.get(&index)) {
+            (Err(NotSelected::NotForThis(reason, _)), _) => (MediaOutcome::Skipped { reason }, Vec::new()),
+            (Err(NotSelected::Refused(e)), _) => (refused(&e), Vec::new()),
+            (Ok(_), Some(version)) => {
+                let reason = format!(
+                    "version {version} of it is there; Setup loads the first that it finds, so a medium must hold one version of each driver"
+                );
+                (MediaOutcome::Skipped { reason }, Vec::new())
+            }
+            (Ok(Chosen { files, windows, findings }), None) => {
+                let folder = place(package, files, &mut plan);
+                (MediaOutcome::Placed { folder, windows }, findings)
+            }
+        };
         plan.reports.push(MediaReport {
             source: package.source().name().to_owned(),
             inf: package.inf_path().to_owned(),
             version: package.version().driver_ver.map(|v| v.version_text()),
             outcome,
+            findings,
         });
     }
     plan.files.sort_by(|a, b| a.path.cmp(&b.path));
     plan.files.dedup_by(|a, b| a.path.eq_ignore_ascii_case(&b.path));
     Ok(plan)
+}
+
+/// What of a package goes to the medium.
+struct Chosen {
+    files: Vec<StagedFile>,
+    /// The Windows it is for.
+    windows: Vec<String>,
+    findings: Vec<String>,
+}
+
+/// What is chosen of each package, in their order.
+fn choose_all(
+    packages: &[Package<'_>],
+    targets: &[TargetWindows],
+    options: &DriverOptions,
+    cancel: &Cancel,
+) -> Result<Vec<Result<Chosen, NotSelected>>> {
+    // One look at all packages for each Windows, not for each package.
+    let job = |target| TargetJob {
+        target,
+        hardware: options
+            .hardware
+            .as_ref()
+            .map(|ids| HardwareMatch::new(ids, packages, target, options.undecorated)),
+    };
+    let jobs: Vec<TargetJob<'_>> = targets.iter().map(job).collect();
+    let mut chosen = Vec::new();
+    for package in packages {
+        cancel.check()?;
+        chosen.push(choose(package, &jobs, options));
+    }
+    // What was cancelled within the last package looks like a refusal of it.
+    cancel.check()?;
+    Ok(chosen)
 }
 
 /// A Windows that the medium installs.
@@ -177,13 +191,16 @@ fn choose(
     package: &Package<'_>,
     jobs: &[TargetJob<'_>],
     options: &DriverOptions,
-) -> Result<(Vec<StagedFile>, Vec<String>), NotSelected> {
+) -> Result<Chosen, NotSelected> {
     let (mut files, mut windows, mut first_reason) = (BTreeMap::new(), Vec::new(), None);
+    let mut findings: Vec<String> = package.inf().findings().iter().map(ToString::to_string).collect();
     for job in jobs {
-        match choose_for(package, job, options) {
+        let mut own = Vec::new();
+        match choose_for(package, job, options, &mut own) {
             Ok(staged) => {
                 windows.push(job.target.to_string());
                 files.extend(staged.files.into_iter().map(|file| (file.path.to_lowercase(), file)));
+                findings.extend(own);
             }
             // What is wrong for one Windows must not keep out what is right for another.
             Err(why) => {
@@ -197,14 +214,20 @@ fn choose(
             Error::invalid_input("no Windows was named that the medium installs")
                 .remedy("give the folder into which all of the medium was copied"),
         )),
-        _ => Ok((files.into_values().collect(), windows)),
+        _ => {
+            let mut said = BTreeSet::new();
+            findings.retain(|text| said.insert(text.clone()));
+            Ok(Chosen { files: files.into_values().collect(), windows, findings })
+        }
     }
 }
 
+/// What of a package one Windows needs; what is odd about it goes to `findings`.
 fn choose_for(
     package: &Package<'_>,
     job: &TargetJob<'_>,
     options: &DriverOptions,
+    findings: &mut Vec<String>,
 ) -> Result<Staged, NotSelected> {
     let target = job.target;
     let guid = select::own_class_guid(package.version()).unwrap_or_default().to_owned();
@@ -216,16 +239,24 @@ fn choose_for(
     }
     let mut staged = Staged::new(package, &selection, target.arch)?;
     if options.line_ends == LineEnds::RestoreSigned {
-        staged = signature::restore_line_ends(staged, package.source(), &mut Vec::new())?;
+        let mut restored = Vec::new();
+        staged = signature::restore_line_ends(staged, package.source(), &mut restored)?;
+        findings.extend(restored.iter().map(|path| policy::restored_note(path)));
     }
     staged::check_machines(&selection, &staged, target.arch)?;
     let report = signature::check(&staged, target);
-    if options.unsigned == Unsigned::Refuse && !report.is_accepted(target) {
-        let reason = report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()));
-        return Err(NotSelected::Refused(refusal(
-            format!("Windows on {} loads only signed drivers, and {reason}", target.arch),
-            "use the vendor's signed package",
-        )));
+    match (report.is_accepted(target), options.unsigned) {
+        (false, Unsigned::Refuse) => {
+            return Err(NotSelected::Refused(policy::unsigned_refusal(&report, target)));
+        }
+        (false, Unsigned::Accept) => findings.push(policy::unsigned_note(&report, target)),
+        (true, _) => findings.extend(policy::doubt_about(&report, target)),
+    }
+    if report.needs_sha2 && target.version() <= (6, 1) {
+        findings.push(format!(
+            "it is signed with SHA-2 alone, which Windows on {} {}.{} checks only with the updates KB4490628 and KB4474419: Setup's boot.wim and the installed Windows both need them",
+            target.arch, target.major, target.minor
+        ));
     }
     Ok(staged)
 }
@@ -233,7 +264,7 @@ fn choose_for(
 /// For packages of which a newer version is chosen too: that version.
 fn newest_of_each(
     packages: &[Package<'_>],
-    chosen: &[(usize, Vec<StagedFile>, Vec<String>)],
+    chosen: &[Result<Chosen, NotSelected>],
 ) -> BTreeMap<usize, String> {
     type Name = (String, Option<String>, String);
     let name = |index: usize, windows: &[String]| -> Option<(Name, Option<DriverVer>)> {
@@ -242,21 +273,25 @@ fn newest_of_each(
         Some(((package.inf_name().to_lowercase(), provider, windows.join(",")), package.version().driver_ver))
     };
     let mut newest: BTreeMap<Name, (usize, Option<DriverVer>)> = BTreeMap::new();
-    for (index, _, windows) in chosen {
-        let Some((key, version)) = name(*index, windows) else { continue };
-        let best = newest.entry(key).or_insert((*index, version));
+    let placed = || {
+        let chosen = chosen.iter().enumerate();
+        chosen.filter_map(|(index, choice)| Some((index, &choice.as_ref().ok()?.windows)))
+    };
+    for (index, windows) in placed() {
+        let Some((key, version)) = name(index, windows) else { continue };
+        let best = newest.entry(key).or_insert((index, version));
         if version > best.1 {
-            *best = (*index, version);
+            *best = (index, version);
         }
     }
     let mut older = BTreeMap::new();
-    for (index, _, windows) in chosen {
-        let Some((key, version)) = name(*index, windows) else { continue };
+    for (index, windows) in placed() {
+        let Some((key, version)) = name(index, windows) else { continue };
         if let Some((best, best_version)) = newest.get(&key)
-            && best != index
+            && *best != index
             && *best_version != version
         {
-            older.insert(*index, best_version.map(|v| v.version_text()).unwrap_or_default());
+            older.insert(index, best_version.map(|v| v.version_text()).unwrap_or_default());
         }
     }
     older

@@ -6,6 +6,7 @@
 //! Files of a package are never changed, which would break its signature; only line ends that something changed after signing
 //! are given back.
 
+mod adopt;
 pub mod bindings;
 pub mod boot;
 pub mod database;
@@ -42,7 +43,8 @@ mod winpe;
 
 pub use boot::{BootCritical, BootStart};
 pub use hardware_ids::HardwareIds;
-pub use install::{DriverPlan, plan};
+pub use install::{DriverPlan, plan, plan_part};
 pub use options::{DriverOptions, LineEnds, Publisher, Unbootable, Undecorated, Unsigned, WinPeClasses};
+pub use policy::HardwareMatch;
 pub use remove::{RemovalPlan, exported_files, find, plan_removal};
 pub use report::{DriverReport, Outcome};

@@ -7,7 +7,7 @@ use super::boot::BootCritical;
 use super::manifest::{Manifest, ManifestFile, ReliedFile};
 use super::options::DriverOptions;
 use super::package::{MAX_FILE, Package};
-use super::registry_lines::{KeptValue, RegistryWriter, start_type};
+use super::registry_lines::{KeptValue, RegistryWriter, STORE_TOKEN, start_type};
 use super::report::{Added, How, ServiceReport};
 use super::select::{SelectedFile, Selection};
 use super::staged::{Staged, StagedFile};
@@ -20,6 +20,7 @@ use crate::image::WimPath;
 use crate::servicing::hive_set::HiveName;
 
 /// A package and what it meets.
+#[derive(Clone, Copy)]
 pub(super) struct Job<'a, 'p> {
     pub(super) package: &'a Package<'p>,
     pub(super) selection: &'a Selection,
@@ -30,6 +31,8 @@ pub(super) struct Job<'a, 'p> {
     pub(super) manifest: &'a Manifest,
     /// What the image has of it already is left as it is.
     pub(super) completing: bool,
+    /// It was added before and is not on the list of added drivers any more: what the image has of it is taken to be its own.
+    pub(super) adopting: bool,
 }
 
 /// What was done.
@@ -43,6 +46,8 @@ pub(super) struct Done {
     pub(super) findings: Vec<String>,
     /// Registry values that were so already.
     pub(super) kept: Vec<KeptValue>,
+    /// It was there, and not on the list of added drivers.
+    pub(super) adopted: bool,
 }
 
 impl Job<'_, '_> {
@@ -77,6 +82,7 @@ impl Job<'_, '_> {
             relied_on: Vec::new(),
             findings: Vec::new(),
             kept: Vec::new(),
+            adopted: self.adopting,
         }
     }
 
@@ -105,8 +111,10 @@ impl Job<'_, '_> {
         reason: &str,
         done: &mut Done,
     ) -> Result<()> {
-        if let Put::Written { replaced } = image.put(path, file, reason)? {
-            done.files.push(manifest_file(path, file, replaced, None));
+        match image.put(path, file, reason)? {
+            Put::Written { replaced } => done.files.push(manifest_file(path, file, replaced, None)),
+            Put::AlreadyThere if self.adopting => done.files.push(manifest_file(path, file, None, None)),
+            Put::AlreadyThere => {}
         }
         Ok(())
     }
@@ -126,10 +134,18 @@ impl Job<'_, '_> {
         let copy = &selected.copy;
         let name = &copy.destination_name;
         let Some(file) = self.staged.file(&selected.source.stored_path) else { return Ok(None) };
-        let path = image.spelled(&format!("\\{folder}\\{name}"))?;
+        let root = if folder.is_empty() { "" } else { "\\" };
+        let path = image.spelled(&format!("{root}{folder}\\{name}"))?;
         let mut replaced_copy = None;
         if image.is_file(&path)? {
             let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
+            if is_same && self.adopting && !self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256))
+            {
+                let copy = image.spelled(&format!("{replaced_folder}\\{name}"))?;
+                let kept = image.sha256_of(&copy)?;
+                done.files.push(manifest_file(&path, file, kept, kept.map(|_| copy.to_string())));
+                return Ok(Some(file.path.clone()));
+            }
             if is_same && self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256)) {
                 // Another driver put the same file there; it goes when the last of them goes.
                 done.files.push(manifest_file(&path, file, Some(sha256), None));
@@ -178,6 +194,43 @@ impl Job<'_, '_> {
         let text = |v: [u16; 4]| v.map(|part| part.to_string()).join(".");
         let (old, new) = (text(old), text(new));
         Ok(Some(format!("{path} is there in version {old} and stays; the package has {new}")))
+    }
+
+    /// Refuses kernel drivers that would be bound to devices and that Windows could not find: a file of the package that goes to no
+    /// folder of the image, or a path that means nothing to the kernel.
+    pub(super) fn check_binaries(&self, is_wanted: impl Fn(u32) -> bool) -> Result<()> {
+        const BELOW_WINDOWS: &str = "%SystemRoot%\\";
+        let services = self.selection.installs.iter().flat_map(|selected| &selected.install.services);
+        for service in services.filter(|service| !service.inbox && service.is_kernel()) {
+            let (Some(path), Some(name)) = (service.binary.as_deref(), service.binary_name()) else {
+                continue;
+            };
+            let starts = |prefix: &str| {
+                path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            };
+            let is_placed = |copy: &FileCopy| match copy.directory(self.target.arch) {
+                Directory::Folder(_) => is_wanted(copy.dirid),
+                Directory::DriverStore => true,
+                _ => false,
+            };
+            let copies = self.selection.files.iter().map(|file| &file.copy);
+            let mut copies =
+                copies.filter(|copy| copy.destination_name.eq_ignore_ascii_case(name)).peekable();
+            let lost = copies.peek().map(|copy| copy.dirid);
+            let what = if path.starts_with('%') && !starts(BELOW_WINDOWS) && !starts(STORE_TOKEN) {
+                format!(
+                    "its binary {path} lies outside of the Windows folder, where the kernel does not find it"
+                )
+            } else if let Some(dirid) = lost.filter(|_| !copies.any(is_placed)) {
+                format!("its binary {name} goes to directory id {dirid}, which has no place in an image")
+            } else {
+                continue;
+            };
+            let error =
+                self.package.inf().error(service.position, format!("service {}: {what}", service.name));
+            return Err(error.remedy("install it on the running Windows, or use a version of the driver that lies in System32\\drivers"));
+        }
+        Ok(())
     }
 
     /// Writes its services and their framework versions.

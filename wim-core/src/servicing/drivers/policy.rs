@@ -8,16 +8,18 @@ use std::collections::BTreeSet;
 use super::boot;
 use super::hardware_ids::{Fit, HardwareIds};
 use super::options::{DriverOptions, Undecorated, Unsigned, WinPeClasses};
-use super::package::{Package, file_name};
+use super::package::{Package, Packages, file_name};
 use super::registry_lines::start_type;
 use super::select::Selection;
 use super::sha2_updates;
 use super::signature::{SignatureReport, SignatureStatus};
 use super::staged::Staged;
 use super::store::{ImageFiles, refusal};
-use crate::base::{Architecture, Error, Result};
-use crate::formats::inf::{Service, TargetWindows, models};
+use crate::base::{Architecture, Cancel, Error, Result};
+use crate::formats::inf::{ParseOptions, Service, TargetWindows, models};
 use crate::servicing::hive_set::HiveSet;
+use crate::servicing::package_files::PackageFiles;
+use crate::servicing::target::ImageTarget;
 
 /// Why the signature keeps a package out, if it does; what is odd about it goes to `findings`.
 pub(super) fn signature_verdict(
@@ -28,22 +30,13 @@ pub(super) fn signature_verdict(
     (windows, options): (&TargetWindows, &DriverOptions),
     findings: &mut Vec<String>,
 ) -> Result<Option<Error>> {
-    let reason = report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()));
     if !report.is_accepted(windows) {
         if options.unsigned == Unsigned::Refuse {
-            return Ok(Some(refusal(
-                format!("Windows on {} loads only signed drivers, and {reason}", windows.arch),
-                "use the vendor's signed package; or force it, and turn test signing on in the boot \
-                 configuration (bcdedit /set testsigning on), which Secure Boot forbids",
-            )));
+            return Ok(Some(unsigned_refusal(report, windows)));
         }
-        findings.push(format!(
-            "{}: Windows on {} will not load it unless test signing is on; {reason}",
-            report.label(),
-            windows.arch
-        ));
-    } else if let Some(doubt) = doubt_about(report) {
-        findings.push(format!("{}: {reason}; {doubt}", report.label()));
+        findings.push(unsigned_note(report, windows));
+    } else {
+        findings.extend(doubt_about(report, windows));
     }
     if !report.needs_sha2 || windows.version() > (6, 1) {
         return Ok(None);
@@ -107,15 +100,44 @@ pub(super) fn boot_files_without_signature(
     .collect()
 }
 
+/// Why it is not better, in words.
+fn reason_of(report: &SignatureReport) -> String {
+    report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()))
+}
+
+/// The refusal of a package whose signature Windows would not accept.
+pub(super) fn unsigned_refusal(report: &SignatureReport, windows: &TargetWindows) -> Error {
+    refusal(
+        format!("Windows on {} loads only signed drivers, and {}", windows.arch, reason_of(report)),
+        "use the vendor's signed package; or force it, and turn test signing on in the boot \
+         configuration (bcdedit /set testsigning on), which Secure Boot forbids",
+    )
+}
+
+/// What is to be said of a file that got back the line ends its catalog signs.
+pub(super) fn restored_note(path: &str) -> String {
+    format!("{path}: its line ends had been changed; they are again those that its catalog signs")
+}
+
+/// What is to be said of such a package when it is added all the same.
+pub(super) fn unsigned_note(report: &SignatureReport, windows: &TargetWindows) -> String {
+    let (label, reason) = (report.label(), reason_of(report));
+    format!("{label}: Windows on {} will not load it unless test signing is on; {reason}", windows.arch)
+}
+
 /// What is to be said of a signature that is accepted although it is in doubt.
-const fn doubt_about(report: &SignatureReport) -> Option<&'static str> {
-    match report.status {
-        SignatureStatus::ChainNotVerified => Some("Windows loads it if it knows the root of that chain"),
+pub(super) fn doubt_about(report: &SignatureReport, windows: &TargetWindows) -> Option<String> {
+    let doubt = match report.status {
+        SignatureStatus::ChainNotVerified => "Windows loads it if it knows the root of that chain",
         SignatureStatus::CatalogInvalid | SignatureStatus::NotCovered => {
-            Some("Windows loads it all the same, but something changed what was signed")
+            "Windows loads it all the same, but something changed what was signed"
         }
-        _ => None,
-    }
+        SignatureStatus::Attested if windows.version() < (10, 0) => {
+            "that is for Windows 10 and later, where this one may ask before it installs the driver"
+        }
+        _ => return None,
+    };
+    Some(format!("{}: {}; {doubt}", report.label(), reason_of(report)))
 }
 
 /// `*IfType` of wireless adapters.
@@ -146,7 +168,8 @@ pub(super) fn winpe_verdict(selection: &Selection, classes: WinPeClasses) -> Opt
 }
 
 /// Which packages are for the devices of a machine.
-pub(super) struct HardwareMatch<'o> {
+#[derive(Debug)]
+pub struct HardwareMatch<'o> {
     ids: &'o HardwareIds,
     /// Makers of the packages that serve a device.
     providers: BTreeSet<String>,
@@ -170,6 +193,22 @@ impl<'o> HardwareMatch<'o> {
         Self { ids, providers: providers.collect() }
     }
 
+    /// [`Self::new`] for all packages of `sources`; none when the options name no devices.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub fn among(
+        sources: &[&dyn PackageFiles],
+        target: &ImageTarget,
+        options: &'o DriverOptions,
+        cancel: &Cancel,
+    ) -> Result<Option<Self>> {
+        let Some(ids) = &options.hardware else { return Ok(None) };
+        let parse = ParseOptions { language: target.language, code_page: options.code_page };
+        let packages = Packages::open(sources, parse, cancel)?.packages;
+        Ok(Some(Self::new(ids, &packages, &target.windows, options.undecorated)))
+    }
+
     /// Why a package is not for this machine, if it is not.
     pub(super) fn verdict(&self, package: &Package<'_>, selection: &Selection) -> Option<String> {
         let ids = selection.installs.iter().flat_map(|install| &install.ids);
@@ -181,6 +220,17 @@ impl<'o> HardwareMatch<'o> {
             _ => Some("it serves none of the devices in the list of hardware ids".to_owned()),
         }
     }
+}
+
+/// True when all devices of a package hang below a bus that only another driver brings up, as the hubs of a USB 3 host do.
+pub(super) fn hangs_below_another(
+    package: &Package<'_>,
+    target: &TargetWindows,
+    options: &DriverOptions,
+) -> bool {
+    let Ok(models) = models::models_with(package.inf(), target, options.undecorated) else { return false };
+    let ids = models.models.iter().flat_map(|model| &model.ids).map(String::as_str);
+    HardwareIds::default().fit(ids) == Fit::BelowVendorBus
 }
 
 fn provider(package: &Package<'_>) -> Option<String> {

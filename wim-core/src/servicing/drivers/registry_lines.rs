@@ -132,6 +132,17 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
         self.hives.set(hive, key, value, data, &self.reason)
     }
 
+    /// Notes that this package relies on a value as it is, if it is there.
+    ///
+    /// # Errors
+    /// What reading the hive gives.
+    pub fn found(&mut self, hive: HiveName, key: &str, value: &str) -> Result<()> {
+        if let Some(present) = self.hives.get(hive, key, value)? {
+            self.keep(hive, key, value, present);
+        }
+        Ok(())
+    }
+
     /// Notes a value that this package relies on and found.
     fn keep(&mut self, hive: HiveName, key: &str, value: &str, data: RegValue) {
         let is_list = data.kind == reg_type::MULTI_SZ;
@@ -413,14 +424,17 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
                 match root.to_ascii_uppercase().as_str() {
                     "SOFTWARE" if line.wow64 => vec![(HiveName::Software, format!("Wow6432Node\\{rest}"))],
                     "SOFTWARE" => vec![(HiveName::Software, rest.to_owned())],
-                    "SYSTEM" => match rest.split_once('\\') {
-                        Some((set, tail)) if set.eq_ignore_ascii_case("CurrentControlSet") => self
-                            .control_sets
-                            .iter()
-                            .map(|set| (HiveName::System, format!("{set}\\{tail}")))
-                            .collect(),
-                        _ => vec![(HiveName::System, rest.to_owned())],
-                    },
+                    "SYSTEM" => {
+                        let (set, tail) = rest.split_once('\\').unwrap_or((rest, ""));
+                        if !set.eq_ignore_ascii_case("CurrentControlSet") {
+                            return vec![(HiveName::System, rest.to_owned())];
+                        }
+                        let below = |set: &String| match tail {
+                            "" => set.clone(),
+                            tail => format!("{set}\\{tail}"),
+                        };
+                        self.control_sets.iter().map(|set| (HiveName::System, below(set))).collect()
+                    }
                     _ => Vec::new(),
                 }
             }
@@ -472,7 +486,7 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
 /// The list of published INFs that a service or a file belongs to.
 pub const OWNERS: &str = "Owners";
 /// What an INF writes for a package's own folder in the driver store.
-const STORE_TOKEN: &str = "%13%";
+pub(super) const STORE_TOKEN: &str = "%13%";
 
 /// True for `%token%` and nothing around it.
 pub(super) fn is_one_token(text: &str) -> bool {

@@ -4,7 +4,7 @@
 //! last of them goes, and a file that kept another driver's out hands its place to that; from lists such as the device path only the driver's own strings go; what something else changed
 //! since stays and is reported.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -149,6 +149,12 @@ pub fn exported_files(entry: &ManifestEntry) -> Result<Vec<(String, WimPath)>> {
     Ok(files)
 }
 
+/// True for a path inside `folder`.
+fn is_below(path: &WimPath, folder: &WimPath) -> bool {
+    path.components().len() > folder.components().len()
+        && path.components().iter().zip(folder.components()).all(|(a, b)| a.eq_ignore_case(b))
+}
+
 struct Removal<'a> {
     image: ImageFiles<'a>,
     findings: Vec<String>,
@@ -162,14 +168,12 @@ impl Removal<'_> {
         let folder = WimPath::parse(&entry.folder)?;
         for file in &entry.files {
             let path = WimPath::parse(&file.path)?;
-            // The package's own folder goes as a whole below.
-            let in_folder = path.components().len() > folder.components().len()
-                && path.components().iter().zip(folder.components()).all(|(a, b)| a.eq_ignore_case(b));
-            if in_folder || hand_over_file(&mut self.image, entry, file, others)? {
+            // What lies in the package's own folder goes below.
+            if is_below(&path, &folder) || hand_over_file(&mut self.image, entry, file, others)? {
                 continue;
             }
-            let Some(present) = self.image.read(&path)? else { continue };
-            if hex::encode(&Sha256::digest(&present)) != file.sha256 {
+            let Some(present) = self.image.sha256_of(&path)? else { continue };
+            if hex::encode(&present) != file.sha256 {
                 self.findings.push(format!("{path} was changed by something else and stays"));
                 continue;
             }
@@ -188,12 +192,54 @@ impl Removal<'_> {
                 None => self.image.remove(&path, &reason),
             }
         }
-        self.image.remove(&folder, &reason);
+        self.package_folder(entry, &folder, &reason)?;
         // Windows makes it when it first reads the published INF.
         if let Some(stem) = entry.published.as_deref().and_then(|name| name.strip_suffix(".inf")) {
             let compiled = self.image.spelled(&format!("{}\\{stem}.PNF", database::INF_FOLDER))?;
             if self.image.exists(&compiled) {
                 self.image.remove(&compiled, &reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what the driver put into its own folder, and the folder when nothing else is in it.
+    fn package_folder(&mut self, entry: &ManifestEntry, folder: &WimPath, reason: &str) -> Result<()> {
+        let mut known: BTreeMap<String, Option<&str>> = BTreeMap::new();
+        for file in &entry.files {
+            known.insert(file.path.to_lowercase(), Some(&file.sha256));
+            // A copy of Windows' file that could not be put back is still the driver's doing.
+            known.extend(file.replaced_copy.iter().map(|copy| (copy.to_lowercase(), None)));
+        }
+        // Windows compiles INFs where they lie.
+        let compiled = format!("{}.pnf", entry.inf.to_lowercase().trim_end_matches(".inf"));
+        let (folders, files) = self.image.below(folder);
+        let (mut own, mut strays) = (Vec::new(), Vec::new());
+        for path in files {
+            let text = path.to_string().to_lowercase();
+            let is_own = match known.get(&text) {
+                Some(Some(sha256)) => {
+                    self.image.sha256_of(&path)?.is_some_and(|present| hex::encode(&present) == **sha256)
+                }
+                Some(None) => true,
+                None => text.rsplit('\\').next() == Some(compiled.as_str()),
+            };
+            if is_own {
+                own.push(path);
+                continue;
+            }
+            let how = if known.contains_key(&text) { "was changed" } else { "was put there" };
+            strays.push(format!("{path} {how} by something else and stays"));
+        }
+        if strays.is_empty() {
+            self.image.remove(folder, reason);
+            return Ok(());
+        }
+        self.findings.extend(strays);
+        own.iter().for_each(|path| self.image.remove(path, reason));
+        for folder in folders.iter().rev() {
+            if self.image.is_emptied(folder) {
+                self.image.remove(folder, reason);
             }
         }
         Ok(())

@@ -94,7 +94,7 @@ impl SignatureReport {
     pub fn is_accepted(&self, target: &TargetWindows) -> bool {
         match self.status {
             SignatureStatus::Whql | SignatureStatus::Authenticode => true,
-            SignatureStatus::Attested => target.version() >= (10, 0),
+            SignatureStatus::Attested => target.arch == Architecture::X86 || target.version() >= (10, 0),
             SignatureStatus::ChainNotVerified => {
                 target.arch == Architecture::X86 || target.version() < (10, 0)
             }
@@ -216,7 +216,12 @@ fn kind_of(leaf: &Certificate, signer: &Signer) -> (SignatureStatus, Option<Stri
     } else if !is_for_code {
         SignatureStatus::CatalogInvalid
     } else if signer.root.is_none() {
-        let reason = format!("the chain of its signer, {}, ends in no root of Microsoft's", leaf.subject);
+        let end = signer.chain.last().map_or(&leaf.issuer, |last| &last.issuer);
+        let reason = format!(
+            "the chain of its signer, {}, ends in {end}, whose key is none of Microsoft's roots, and no others are known here: \
+             whether to trust it could not be verified",
+            leaf.subject
+        );
         return (SignatureStatus::ChainNotVerified, Some(reason));
     } else if has(ATTESTED) {
         SignatureStatus::Attested

@@ -194,6 +194,22 @@ impl<'a> ImageFiles<'a> {
         }
     }
 
+    /// SHA-256 of a file, which is not held for that; none when there is none.
+    ///
+    /// # Errors
+    /// What reading it gives.
+    pub fn sha256_of(&self, path: &WimPath) -> Result<Option<[u8; 32]>> {
+        if let Some(written) = self.written.get(&key(path)) {
+            return Ok(Some(written.sha256));
+        }
+        if !self.is_file(path)? {
+            return Ok(None);
+        }
+        let mut hasher = Sha256::new();
+        self.view.read_pieces(path, &mut |piece| hasher.update(piece))?;
+        Ok(Some(hasher.finalize().into()))
+    }
+
     /// True when there is a file.
     ///
     /// # Errors
@@ -229,7 +245,7 @@ impl<'a> ImageFiles<'a> {
         if file.size == 0 || !entry.digest.is_zero() {
             return Ok(file.size == 0 || entry.digest == file.sha1);
         }
-        Ok(Sha256::digest(self.view.read(path, MAX_FILE)?)[..] == file.sha256)
+        Ok(self.sha256_of(path)? == Some(file.sha256))
     }
 
     /// True when this job removed it, or a directory above it.
@@ -239,6 +255,25 @@ impl<'a> ImageFiles<'a> {
             || path
                 .match_indices('\\')
                 .any(|(at, _)| path.get(..at).is_some_and(|up| self.removed.contains(up)))
+    }
+
+    /// Directories and files below `folder` as they are in the image now, parents first; what this job puts there is not among them.
+    #[must_use]
+    pub fn below(&self, folder: &WimPath) -> (Vec<WimPath>, Vec<WimPath>) {
+        let (mut folders, mut files, mut at) = (vec![folder.clone()], Vec::new(), 0);
+        while let Some(folder) = folders.get(at).cloned() {
+            at += 1;
+            for entry in self.view.list(&folder).unwrap_or_default() {
+                let is_folder = entry.is_directory();
+                let path = folder.child(entry.name);
+                match (self.is_removed(&path), is_folder) {
+                    (true, _) => {}
+                    (false, true) => folders.push(path),
+                    (false, false) => files.push(path),
+                }
+            }
+        }
+        (folders, files)
     }
 
     /// True when a directory is there and this job has removed all that was in it.
@@ -280,19 +315,29 @@ impl<'a> ImageFiles<'a> {
     /// # Errors
     /// What reading the file gives.
     pub fn copy(&mut self, from: &WimPath, to: &WimPath, reason: &str) -> Result<bool> {
-        let Some(bytes) = self.read(from)? else { return Ok(false) };
-        let digests = FileDigests::of_bytes(&bytes);
-        let content = match (self.written.get(&key(from)), self.view.entry(from)) {
-            (Some(written), _) => written.content.clone(),
-            (None, Some(entry)) if !entry.digest.is_zero() => Content::Blob(entry.digest),
-            _ => Content::Bytes(bytes),
+        let known = self.view.entry(from).filter(|entry| !entry.digest.is_zero() && !self.is_written(from));
+        let (digests, content) = match known {
+            Some(entry) => {
+                let Some(sha256) = self.sha256_of(from)? else { return Ok(false) };
+                let digests = FileDigests { size: entry.size, sha1: entry.digest, sha256, program: None };
+                (digests, Content::Blob(entry.digest))
+            }
+            None => {
+                let Some(bytes) = self.read(from)? else { return Ok(false) };
+                let written = self.written.get(&key(from)).map(|written| written.content.clone());
+                (FileDigests::of_bytes(&bytes), written.unwrap_or(Content::Bytes(bytes)))
+            }
         };
         self.put(to, &StagedFile { path: to.to_string(), digests, content, times: None }, reason)?;
         Ok(true)
     }
 
+    fn is_written(&self, path: &WimPath) -> bool {
+        self.written.contains_key(&key(path))
+    }
+
     fn write(&mut self, path: &WimPath, written: Written, times: Option<Times>, reason: &str) -> Result<Put> {
-        let present = self.read(path)?;
+        let replaced = self.sha256_of(path)?;
         self.changes.push(Change {
             path: path.clone(),
             action: Action::PutFile {
@@ -307,7 +352,7 @@ impl<'a> ImageFiles<'a> {
         let name = key(path);
         self.forget_removal(&name);
         self.set_written(&name, Some(written));
-        Ok(Put::Written { replaced: present.map(|bytes| Sha256::digest(&bytes).into()) })
+        Ok(Put::Written { replaced })
     }
 
     /// Makes a directory unless it is there.

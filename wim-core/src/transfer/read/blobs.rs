@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::input::blob_not_found;
+use super::random::RandomReader;
 use crate::base::{Result, Sha1Digest};
 use crate::formats::wim::resource_reader::read_blob;
 use crate::formats::wim::{ChunkDecoder, WimFile};
@@ -39,6 +40,20 @@ impl BlobSource for WimBlobs<'_> {
         self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
         read.map_err(|e| e.in_file(self.wim.name()))
     }
+
+    fn read_pieces(&self, digest: &Sha1Digest, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        const PIECE_BYTES: usize = 1 << 20;
+        let reader = RandomReader::new(vec![self.wim], PIECE_BYTES as u64);
+        let mut start = 0;
+        loop {
+            let piece = reader.read(digest, start, PIECE_BYTES)?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            sink(&piece);
+            start += piece.len() as u64;
+        }
+    }
 }
 
 /// The blobs of several WIMs that belong together; the first that has one gives it.
@@ -64,5 +79,9 @@ impl BlobSource for SetBlobs<'_> {
 
     fn read(&self, digest: &Sha1Digest, limit: u64) -> Result<Vec<u8>> {
         self.holder(digest)?.read(digest, limit)
+    }
+
+    fn read_pieces(&self, digest: &Sha1Digest, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.holder(digest)?.read_pieces(digest, sink)
     }
 }

@@ -4,6 +4,7 @@
 //! are written beside their places, what goes is moved beside them, and a record (`wim.drivers.json`) says which files were added,
 //! so that a removal takes those and nothing else. Images and the answer file are not touched.
 
+mod litter;
 mod moves;
 mod record;
 #[cfg(test)]
@@ -90,13 +91,20 @@ pub fn media_folder(
         warnings: Vec::new(),
     };
     let folder = Folder { record: Record::read(&root)?, root, mode };
+    if mode == Mode::Write {
+        litter::clear(&folder.root);
+    }
     match work {
         MediaFolderWork::Add { packages, options } => {
             let wims = wims_of_medium(medium)?;
             let targets: Vec<Target> =
                 wims.into_iter().map(|path| Target { path, ..Target::default() }).collect();
             let windows = windows_of(cx, &targets)?;
-            let sources = sources::open_all(cx, packages, &Scratch::on_disk(medium))?;
+            let scratch = match mode {
+                Mode::Write => Scratch::on_disk(medium),
+                Mode::DryRun => Scratch::beside(cx, &medium.join(FOLDER)),
+            };
+            let sources = sources::open_all(cx, packages, &scratch)?;
             let sources: Vec<&dyn PackageFiles> = sources.iter().map(AsRef::as_ref).collect();
             let plan = plan_media(&sources, &windows, options, cx.cancel)?;
             folder.add(cx, &plan.reports, &plan.files, &mut report)?;
@@ -220,7 +228,8 @@ impl Folder {
         let cannot = |e| Error::io(e, "cannot make a folder in", &self.root);
         fs::create_dir_all(&self.root).map_err(cannot)?;
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".").suffix(".wim-tmp");
+        let prefix = litter::prefix();
+        builder.prefix(&prefix).suffix(litter::SUFFIX);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

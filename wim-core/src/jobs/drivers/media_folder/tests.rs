@@ -35,6 +35,7 @@ fn file(path: &str, bytes: &[u8]) -> MediaFile {
 /// Reports and files of three packages, of which `trap` is in the last but one file that is written.
 fn packages(trap: impl Fn() + Send + Sync + 'static) -> (Vec<MediaReport>, Vec<MediaFile>) {
     let report = |name: &str| MediaReport {
+        findings: Vec::new(),
         source: "p".to_owned(),
         inf: format!("{name}.inf"),
         version: None,

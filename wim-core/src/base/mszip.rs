@@ -1,28 +1,40 @@
 //! MSZIP: deflate streams of at most 32 KiB each that may refer to the output before them.
 //!
-//! [MS-MCI]. Each block begins with "CK" and holds one complete stream; the last 32 KiB of output are its dictionary.
+//! [MS-MCI]; cabinets and KWAJ files have it. Each block begins with "CK" and holds one complete stream; the last 32 KiB of output are its dictionary.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::BLOCK_BYTES;
-
+/// What a block holds at most, and how far back it may refer.
+pub const BLOCK_BYTES: usize = 32768;
 /// What every block begins with.
-pub(super) const BLOCK_SIGNATURE: [u8; 2] = *b"CK";
+pub const BLOCK_SIGNATURE: [u8; 2] = *b"CK";
 
-/// A decoder of one folder's blocks.
-pub(super) struct MszipDecoder {
+/// A decoder of blocks that belong together.
+#[derive(Debug)]
+pub struct MszipDecoder {
     inflate: Decompress,
     /// The output before, at most 32 KiB of it.
     history: Vec<u8>,
 }
 
+impl Default for MszipDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl MszipDecoder {
-    pub(super) fn new() -> Self {
+    /// A decoder before the first block.
+    #[must_use]
+    pub fn new() -> Self {
         Self { inflate: Decompress::new(false), history: Vec::new() }
     }
 
-    /// Decodes `data` to exactly `out.len()` bytes; what is wrong with it otherwise.
-    pub(super) fn decode(&mut self, data: &[u8], out: &mut [u8]) -> Result<(), String> {
+    /// Decodes a block into the beginning of `out` and gives its size, at most `out.len()`.
+    ///
+    /// # Errors
+    /// What is wrong with the block, as text.
+    pub fn decode(&mut self, data: &[u8], out: &mut [u8]) -> Result<usize, String> {
         let Some(data) = data.strip_prefix(&BLOCK_SIGNATURE) else {
             return Err("the block does not begin with CK".to_owned());
         };
@@ -35,16 +47,11 @@ impl MszipDecoder {
         if status != Status::StreamEnd {
             return Err("the block's data do not end where they should".to_owned());
         }
-        if self.inflate.total_out() != out.len() as u64 {
-            return Err(format!(
-                "the block gives {} bytes instead of {}",
-                self.inflate.total_out(),
-                out.len()
-            ));
-        }
+        let size = usize::try_from(self.inflate.total_out()).unwrap_or(out.len());
+        let out = out.get(..size).unwrap_or_default();
         let kept = (BLOCK_BYTES - out.len().min(BLOCK_BYTES)).min(self.history.len());
         self.history.drain(..self.history.len() - kept);
         self.history.extend_from_slice(out);
-        Ok(())
+        Ok(size)
     }
 }
