@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# apt: wimtools 7zip
+# apt: wimtools 7zip python3
 # Solid files both ways with wimlib and 7-Zip: each reads what the other wrote, changes what the other wrote, and ours is as
 # small as wimlib's.
 set -euo pipefail
@@ -70,4 +70,20 @@ ours=$(stat -c %s ours.esd) theirs=$(stat -c %s theirs.esd)
 echo "solid: ours $ours, wimlib's $theirs bytes"
 # The size that wimlib makes of this data varies by almost 1 % from run to run.
 test "$((ours * 1000))" -le "$((theirs * 1015))" || fail "ours is larger than wimlib's"
+
+say "memory of one thread with a chunk of 64 MiB"
+mkdir one
+{ cat src/program; head -c 60M /dev/zero; seq 1 900000; } >one/file
+peak() {
+  python3 - "$@" <<'PY'
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+PY
+}
+ours=$(peak "$wim" capture one ours64.esd name --solid --solid-compress=LZMS:10 --threads=1)
+theirs=$(peak wimlib-imagex capture one theirs64.esd name --solid --solid-compress=LZMS:10 --threads=1)
+echo "memory: ours $ours, wimlib's $theirs MiB"
+[ "$ours" -lt "$theirs" ] || fail "ours takes more memory than wimlib's"
+quietly wimlib-imagex verify ours64.esd
 echo "solid files are the same to all three"

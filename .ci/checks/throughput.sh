@@ -44,10 +44,17 @@ for row in decode-{xpress,lzx,lzms}-{code,text,tables} encode-xpress-fast-code; 
 done
 ! grep "^encode-lz.*too many$" "$work/slowed.log" || fail "encoders that were not slowed are said to be slower"
 
-# A busy machine's noise is far below the two times that the slowed decoders lose.
+# The slowed XPRESS decoder loses more than half of its speed, which no noise hides; on a busy machine the codecs as they are may
+# have to be looked at twice.
 "$work/wim" bench --codec xpress:fast,lzx:fast --threads 1 --bytes 2M --save "$work/base.json" >/dev/null
 say "wim bench, the codecs as they are"
-"$work/wim" bench --compare "$work/base.json" --fail-below 25% >"$work/log" || { cat "$work/log"; fail "the codecs compare badly with themselves"; }
+for attempt in 1 2 3; do
+  code=0
+  "$work/wim" bench --compare "$work/base.json" --fail-below 25% >"$work/log" 2>&1 || code=$?
+  [ "$code" = 2 ] || break
+  say "attempt $attempt: undecided"
+done
+[ "$code" = 0 ] || { cat "$work/log"; fail "the codecs compare badly with themselves"; }
 say "wim bench, slowed"
 cp target/release/wim "$work/wim-slowed"
 code=0

@@ -402,6 +402,13 @@ fn hives_of_deltas_and_of_parts_are_found_in_the_files_that_have_them() {
     let ran = get("same.wim", &[]).ends_with(2);
     assert!(ran.stderr.contains("blob") && ran.stderr.contains("--ref"), "{}", ran.stderr);
     assert_eq!(get("same.wim", &["--ref=install.wim"]).ends_with(0).text(), wanted);
+    // So are the drivers of both.
+    wim(at, &["driver", "list", "same.wim"]).ends_with(2);
+    let drivers = |file: &str| {
+        let ran = wim(at, &["driver", "list", file, "--image=Professional", "--ref=install.wim", "--json"]);
+        ran.ends_with(0).json()["images"][0]["drivers"].clone()
+    };
+    assert_eq!(drivers("same.wim"), drivers("install.wim"));
     // What is in the delta itself needs no base.
     let mine = |more: &[&str]| {
         reg(at, &[&["get", "delta.wim", "HKLM\\SOFTWARE\\Mine", "x"], more].concat()).ends_with(0).text()

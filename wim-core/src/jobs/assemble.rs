@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images};
 use super::target::{Placement, write_target};
 use crate::base::in_place_file::InPlaceFile;
 use crate::base::{Context, FileTime, ImageIndex, Result, Sha1Digest};
@@ -15,7 +15,7 @@ use crate::image::glob::Case;
 use crate::image::store::store;
 use crate::image::{ExistingFiles, ImageCounts, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Captured, Known, capture};
-use crate::transfer::write::{CopyChecksums, NewImage, NewMetadata, NewWim, Packing};
+use crate::transfer::write::{NewImage, NewMetadata, NewWim};
 
 /// A tree that grows, and the contents that no WIM has yet.
 pub(super) struct Assembly {
@@ -147,18 +147,10 @@ impl Assembly {
         }
         let new = NewWim {
             format: CompressionOptions::default().format(wim.format())?,
-            level: super::Level::default(),
-            packing: Packing::as_in(wim),
-            guid: Some(wim.header().guid),
-            flags: wim.header().flags,
-            xml: wim.xml().clone(),
             images,
-            sources: vec![wim],
             contents: &self.contents,
-            boot: wim.boot_index(),
             integrity: integrity.resolve(Some(wim)),
-            recompress: CompressionOptions::default().recompress,
-            copy_checksums: CopyChecksums::Drop,
+            ..as_it_is(wim)
         };
         write_target(cx, new, (wim, file, path), placement)
     }

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::images;
 use super::open::Check;
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images};
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images};
 use super::target::{Placement, Target, write_target};
 use crate::base::{Context, ImageIndex, Result};
-use crate::transfer::write::{CopyChecksums, NewWim, Packing};
+use crate::transfer::write::NewWim;
 
 /// Deletes the images that `text` names from the file at `path`.
 ///
@@ -30,18 +30,10 @@ pub fn run(
     let boot = wim.boot_index().and_then(|boot| kept.iter().position(|&image| image == boot));
     let new = NewWim {
         format: CompressionOptions::default().format(wim.format())?,
-        level: super::Level::default(),
-        packing: Packing::as_in(&wim),
-        guid: Some(wim.header().guid),
-        flags: wim.header().flags,
-        xml: wim.xml().clone(),
         images: existing_images(&wim, &deleted, cx)?,
-        sources: vec![&wim],
-        contents: &[],
         boot: boot.map(ImageIndex::from_position),
         integrity: integrity.resolve(Some(&wim)),
-        recompress: CompressionOptions::default().recompress,
-        copy_checksums: CopyChecksums::Drop,
+        ..as_it_is(&wim)
     };
     write_target(cx, new, (&wim, file, path), placement)
 }

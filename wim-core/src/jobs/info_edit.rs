@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::images;
 use super::open::Check;
 use super::properties;
-use super::rebuild::{IntegrityChoice, existing_images};
+use super::rebuild::{IntegrityChoice, as_it_is, existing_images};
 use super::target::{Placement, Target, write_target};
 use crate::base::{Context, Error, ImageIndex, Result};
 use crate::formats::wim::{WimFile, WimLayout, WimXml};
-use crate::transfer::write::{CopyChecksums, Integrity, NewWim, Packing, Recompress, replace_xml};
+use crate::transfer::write::{Integrity, NewWim, replace_xml};
 
 /// What is to be changed.
 #[derive(Clone, Debug)]
@@ -111,21 +111,7 @@ pub fn run(cx: &Context<'_>, path: &Path, text: Option<&str>, change: &InfoChang
 
 /// The file as it is, written anew.
 fn rewritten<'w>(wim: &'w WimFile, cx: &Context<'_>) -> Result<NewWim<'w>> {
-    Ok(NewWim {
-        format: wim.format(),
-        level: super::Level::default(),
-        guid: Some(wim.header().guid),
-        flags: wim.header().flags,
-        xml: wim.xml().clone(),
-        images: existing_images(wim, &[], cx)?,
-        sources: vec![wim],
-        contents: &[],
-        boot: wim.boot_index(),
-        integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
-        packing: Packing::as_in(wim),
-        recompress: Recompress::WhenNeeded,
-        copy_checksums: CopyChecksums::Drop,
-    })
+    Ok(NewWim { images: existing_images(wim, &[], cx)?, ..as_it_is(wim) })
 }
 
 fn set_properties(

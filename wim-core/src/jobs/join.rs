@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::open::{Check, open};
 use super::part_set::check_beside;
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images, write_file};
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images, write_file};
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, Result};
 use crate::formats::wim::WimFile;
-use crate::transfer::write::{CopyChecksums, NewImage, NewWim, Packing};
+use crate::transfer::write::{NewImage, NewWim};
 
 /// Joins the files at `parts` into a new file at `target`, replacing one that is there.
 ///
@@ -51,19 +51,11 @@ pub fn run(
     images.iter_mut().for_each(NewImage::want_everything);
     let new = NewWim {
         format: CompressionOptions::default().format(first.format())?,
-        level: super::Level::default(),
-        packing: Packing::as_in(first),
-        guid: Some(set),
-        flags: first.header().flags,
-        xml: first.xml().clone(),
         images,
         sources: wims.iter().collect(),
-        contents: &[],
-        // Parts of some programs keep it.
-        boot: first.boot_index(),
         integrity,
-        recompress: CompressionOptions::default().recompress,
-        copy_checksums: CopyChecksums::Drop,
+        // Of which the bootable image, where a program kept it.
+        ..as_it_is(first)
     };
     write_file(cx, new, target, IfExists::Replace)
 }

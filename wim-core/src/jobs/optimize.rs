@@ -5,11 +5,11 @@
 use std::path::Path;
 
 use super::open::Check;
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_images_named};
+use super::rebuild::{CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images_named};
 use super::target::{Placement, Target, compact_in_place, not_compactible, write_target};
 use crate::base::{Context, Error, Result};
 use crate::formats::wim::WimLayout;
-use crate::transfer::write::{CopyChecksums, NewWim, Recompress};
+use crate::transfer::write::{NewWim, Recompress};
 
 /// Rewrites the file at `path`, or compacts it in place.
 ///
@@ -49,16 +49,10 @@ pub fn run(
         format: options.format(wim.format())?,
         level: options.level.unwrap_or_default(),
         packing: options.packing(Some(&wim), order)?,
-        guid: Some(wim.header().guid),
-        flags: wim.header().flags,
-        xml: wim.xml().clone(),
         images,
-        sources: vec![&wim],
-        contents: &[],
-        boot: wim.boot_index(),
         integrity: integrity.resolve(Some(&wim)),
         recompress: options.recompress,
-        copy_checksums: CopyChecksums::Drop,
+        ..as_it_is(&wim)
     };
     write_target(cx, new, (&wim, file, path), Placement::Rebuild)
 }

@@ -16,8 +16,8 @@ use crate::base::sequential_output::SequentialOutput;
 use crate::base::{ChunkSize, Context, Error, ErrorKind, ImageIndex, Result};
 use crate::formats::wim::{ChunkFormat, Compression, WimFile, WimLayout};
 use crate::transfer::write::{
-    Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, SolidOrder, SolidPacking, WriteReport,
-    write,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, SolidOrder, SolidPacking,
+    WriteReport, write,
 };
 
 /// Longest LZMS chunk that is written: Windows reads no longer ones, and the encoder needs ten times as much memory.
@@ -281,6 +281,25 @@ pub(super) fn existing_image_named<'w>(
     let mut same = NewImage::new(NewMetadata::Copy(wim, image), xml, tree.blob_references());
     same.leave_elsewhere(|digest| wim.table().find(digest).is_none());
     Ok(same)
+}
+
+/// `wim` written anew as it is, but for its images, which the caller fills in.
+pub(super) fn as_it_is(wim: &WimFile) -> NewWim<'_> {
+    NewWim {
+        format: wim.format(),
+        level: Level::default(),
+        packing: Packing::as_in(wim),
+        guid: Some(wim.header().guid),
+        flags: wim.header().flags,
+        xml: wim.xml().clone(),
+        images: Vec::new(),
+        sources: vec![wim],
+        contents: &[],
+        boot: wim.boot_index(),
+        integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
+        recompress: Recompress::WhenNeeded,
+        copy_checksums: CopyChecksums::Drop,
+    }
 }
 
 /// All images of `wim` but those in `without`, as they are.

@@ -16,6 +16,7 @@ use wim_core::jobs::Level;
 use wim_core::jobs::drivers::{Mode, Places, Recovery};
 use wim_core::jobs::registry::Target;
 
+use crate::arguments::ReferenceArguments;
 use crate::arguments::{VerifyArgument, parse_level};
 use crate::exit::Verdict;
 use crate::session::Session;
@@ -64,6 +65,8 @@ struct Images {
     /// The image, for files named without one: number, name or edition, several with commas
     #[arg(long, value_name = "NAME")]
     image: Option<String>,
+    #[command(flatten)]
+    references: ReferenceArguments,
 }
 
 /// The files that `images` name, with `image` for those that name none.
@@ -77,7 +80,8 @@ fn targets(images: &[String], image: Option<&str>) -> Vec<Target> {
 
 impl Images {
     fn targets(&self) -> Vec<Target> {
-        targets(&self.images, self.image.as_deref())
+        let targets = targets(&self.images, self.image.as_deref()).into_iter();
+        targets.map(|target| target.with_refs(&self.references.references)).collect()
     }
 }
 

@@ -18,13 +18,13 @@ struct Answer {
 
 pub(super) fn run(
     session: &Session,
-    image: &str,
+    target: Target,
     files: Vec<PathBuf>,
     branch: Branch,
     dry_run: bool,
 ) -> Verdict {
     let plan = if dry_run { PlanMode::Make } else { PlanMode::Omit };
-    let options = CheckOptions { target: Target::parse(image), files, branch, plan };
+    let options = CheckOptions { target, files, branch, plan };
     let images = session.run(|cx| check(cx, &options))?;
     let is_answered =
         images.iter().any(ImageCheck::anything_fits) && !images.iter().any(ImageCheck::has_unreadable);

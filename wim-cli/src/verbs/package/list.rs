@@ -14,9 +14,8 @@ struct Answer {
     images: Vec<ImagePackages>,
 }
 
-pub(super) fn run(session: &Session, image: &str, updates_only: bool) -> Verdict {
-    let target = Target::parse(image);
-    let mut images = session.run(|cx| list(cx, &target))?;
+pub(super) fn run(session: &Session, target: &Target, updates_only: bool) -> Verdict {
+    let mut images = session.run(|cx| list(cx, target))?;
     if updates_only {
         images.iter_mut().for_each(|image| image.packages.retain(|package| package.kb.is_some()));
     }

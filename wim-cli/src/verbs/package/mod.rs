@@ -12,6 +12,7 @@ use wim_core::jobs::registry::Target;
 use wim_core::jobs::updates::InfoOptions;
 use wim_core::servicing::updates;
 
+use crate::arguments::ReferenceArguments;
 use crate::exit::Verdict;
 use crate::session::Session;
 
@@ -43,6 +44,8 @@ enum Action {
     /// What an image has: packages with their states, servicing stack, pending operations
     List {
         image: String,
+        #[command(flatten)]
+        references: ReferenceArguments,
         /// List updates only: packages that belong to an article
         #[arg(long)]
         updates: bool,
@@ -53,6 +56,8 @@ enum Action {
     /// read: the others are judged all the same.
     Check {
         image: String,
+        #[command(flatten)]
+        references: ReferenceArguments,
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
@@ -97,9 +102,13 @@ impl Arguments {
                 let image = image.as_deref().map(Target::parse);
                 info::run(session, &file, &InfoOptions { branch: branch.into(), image }, detailed)
             }
-            Action::List { image, updates } => list::run(session, &image, updates),
-            Action::Check { image, files, branch, dry_run } => {
-                check::run(session, &image, files, branch.into(), dry_run)
+            Action::List { image, references, updates } => {
+                let target = Target::parse(&image).with_refs(&references.references);
+                list::run(session, &target, updates)
+            }
+            Action::Check { image, references, files, branch, dry_run } => {
+                let target = Target::parse(&image).with_refs(&references.references);
+                check::run(session, target, files, branch.into(), dry_run)
             }
         }
     }

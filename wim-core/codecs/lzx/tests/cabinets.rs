@@ -298,6 +298,61 @@ fn folder_of(log2: u8, len: usize, is_aligned: bool, seed: u64) -> (Folder, Vec<
     (Folder { log2, frames }, plain)
 }
 
+/// A raw block with these recent offsets, then a match of two bytes at the first of them.
+fn match_behind_raw_block(log2: u8, offset: u32) -> Vec<u8> {
+    let main = FlatCode::new(256 + 8 * slots(log2).len());
+    let mut out = Bits::default();
+    let raw_head = |out: &mut Bits, size: usize| {
+        out.put(3, 3);
+        out.put(size, 24);
+        // One bit at least is skipped, up to the end of the unit.
+        out.put(0, 16 - out.count % 16);
+    };
+    raw_head(&mut out, 2);
+    [offset, 1, 1].iter().for_each(|recent| out.bytes.extend(recent.to_le_bytes()));
+    out.bytes.extend(b"xy");
+    out.put(1, 3);
+    out.put(2, 24);
+    main.put_lengths(&mut out, 0..256);
+    main.put_lengths(&mut out, 256..256 + 8 * slots(log2).len());
+    FlatCode::new(249).put_lengths(&mut out, 0..249);
+    main.put(&mut out, 256);
+    out.finish()
+}
+
+#[test]
+fn a_recent_offset_beyond_the_window_is_refused_wherever_it_stands() {
+    let log2 = 15;
+    let raw: Vec<u8> = (0..FRAME_BYTES as u32).map(|i| (i * 31 / 7) as u8).collect();
+    // The history is longer than the window: how much of it there is must make no difference.
+    for frames in 2..6 {
+        for (offset, is_good) in
+            [(1u32 << log2, true), ((1 << log2) + 1, false), (50_000, false), (u32::MAX, false)]
+        {
+            let mut decoders = Decoders::new(log2);
+            for number in 0..frames {
+                let mut out = Bits::default();
+                out.put(0, u32::from(number == 0));
+                out.put(3, 3);
+                out.put(FRAME_BYTES, 24);
+                out.put(0, 16 - out.count % 16);
+                out.bytes.extend([1, 0, 0, 0].repeat(3));
+                out.bytes.extend(&raw);
+                assert!(decoders.decode_frame(&out.finish(), FRAME_BYTES) == Ok(&raw));
+            }
+            let result = decoders.decode_frame(&match_behind_raw_block(log2, offset), 4).map(<[u8]>::to_vec);
+            // The match begins two bytes behind the frame's start.
+            let source = raw[(FRAME_BYTES + 2 - (1 << log2)) % FRAME_BYTES..][..2].to_vec();
+            let expected = [b"xy".to_vec(), source].concat();
+            assert_eq!(
+                result,
+                if is_good { Ok(expected) } else { Err(DecodeError::BadOffset) },
+                "{frames}, {offset}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_loops_agree_in_every_window() {
     for log2 in 15..=25 {

@@ -24,6 +24,8 @@ pub struct Comparison {
     pub not_measured: Vec<RowKey>,
     /// True when a row is worse.
     pub is_worse: bool,
+    /// True when a row may be slower than asked for, but its rounds differ by as much.
+    pub is_undecided: bool,
 }
 
 /// One row beside its saved self; changes are parts, so that 0.01 is one per cent more.
@@ -45,6 +47,8 @@ pub struct RowComparison {
     pub decode_allowed: Option<f64>,
     /// What is worse than allowed: `ratio`, `encode`, `decode`.
     pub worse: Vec<&'static str>,
+    /// What fell by more than was asked for and by less than is allowed, so that nobody can tell: `encode`, `decode`.
+    pub undecided: Vec<&'static str>,
 }
 
 /// Fails unless measurements like `now` can be compared with `base`.
@@ -91,24 +95,35 @@ pub(super) fn compare(base: &Record, now: &Record, fail_below: Option<f64>) -> C
     let not_measured =
         base.rows.iter().map(|row| row.key.clone()).filter(|key| find(now, key).is_none()).collect();
     let is_worse = rows.iter().any(|row| !row.worse.is_empty());
-    Comparison { base_measured: base.measured.clone(), fail_below, rows, not_measured, is_worse }
+    let is_undecided = rows.iter().any(|row| !row.undecided.is_empty());
+    Comparison {
+        base_measured: base.measured.clone(),
+        fail_below,
+        rows,
+        not_measured,
+        is_worse,
+        is_undecided,
+    }
 }
 
 fn compare_row(base: &Row, now: &Row, fail_below: Option<f64>) -> RowComparison {
     let change = |before: f64, after: f64| after / before.max(f64::MIN_POSITIVE) - 1.0;
     let encode_change = change(base.encode.relative, now.encode.relative);
     let decode_change = change(base.decode.relative, now.decode.relative);
-    let mut worse = Vec::new();
+    let (mut worse, mut undecided) = (Vec::new(), Vec::new());
     let encode_allowed = fail_below.map(|asked| allowed(asked, &base.encode, &now.encode));
     let decode_allowed = fail_below.map(|asked| allowed(asked, &base.decode, &now.decode));
     if fail_below.is_some() && now.stored_bytes > base.stored_bytes {
         worse.push("ratio");
     }
-    if encode_allowed.is_some_and(|allowed| encode_change < -allowed) {
-        worse.push("encode");
-    }
-    if decode_allowed.is_some_and(|allowed| decode_change < -allowed) {
-        worse.push("decode");
+    let speeds = [("encode", encode_change, encode_allowed), ("decode", decode_change, decode_allowed)];
+    for (what, change, allowed) in speeds {
+        let Some((asked, allowed)) = fail_below.zip(allowed) else { continue };
+        if change < -allowed {
+            worse.push(what);
+        } else if change < -asked {
+            undecided.push(what);
+        }
     }
     RowComparison {
         key: now.key.clone(),
@@ -118,6 +133,7 @@ fn compare_row(base: &Row, now: &Row, fail_below: Option<f64>) -> RowComparison 
         encode_allowed,
         decode_allowed,
         worse,
+        undecided,
     }
 }
 
@@ -152,7 +168,10 @@ mod tests {
         assert_eq!(worse(&now), ["encode", "decode"]);
         now.rows[0].decode.relative_spread = 0.25;
         assert_eq!(worse(&now), ["encode"]);
-        assert_eq!(compare(&base, &now, Some(0.05)).rows[0].decode_allowed, Some(0.25));
+        let seen = compare(&base, &now, Some(0.05));
+        assert_eq!((seen.rows[0].decode_allowed, seen.is_undecided), (Some(0.25), true));
+        assert_eq!(seen.rows[0].undecided, ["decode"]);
+        assert!(!compare(&base, &now, Some(0.25)).is_undecided && !compare(&base, &now, None).is_undecided);
         now.rows[0].decode.relative = 0.5;
         now.rows[0].decode.relative_spread = 7.0;
         assert_eq!(worse(&now), ["encode", "decode"]);

@@ -40,7 +40,8 @@ pub const DEFAULT_RUNS: u32 = 3;
 const COPIES_OF_SAMPLE: u64 = 3;
 /// Fewest runs of which a spread can be told, which a limit on what may be lost needs.
 const MIN_GATE_RUNS: u32 = 3;
-/// Rows that look slower than allowed are measured again up to this many times the runs, before they count as slower.
+/// Rows that look slower than asked for are measured again this many times the runs, before they count as slower: all of these
+/// rounds, whatever the first of them say.
 const SECOND_LOOKS: u32 = 3;
 
 /// What is to be measured, and where the results go.
@@ -155,12 +156,12 @@ pub fn bench(cx: &Context<'_>, options: &BenchOptions) -> Result<BenchReport> {
     record.rows = bench.rows();
     let mut comparison = base.as_ref().map(|base| compare(base, &record, options.fail_below));
     if let Some(base) = &base {
-        let is_slower = |now: &Comparison| now.rows.iter().any(looks_slower);
-        for _ in 0..runs * SECOND_LOOKS {
-            let Some(now) = comparison.as_ref().filter(|now| is_slower(now)) else { break };
-            let slower: Vec<RowKey> =
-                now.rows.iter().filter(|row| looks_slower(row)).map(|row| row.key.clone()).collect();
-            bench.round(cx, |cell| slower.contains(&cell.key()))?;
+        let rows = comparison.iter().flat_map(|now| &now.rows);
+        let slower: Vec<RowKey> = rows.filter(|row| looks_slower(row)).map(|row| row.key.clone()).collect();
+        if !slower.is_empty() {
+            for _ in 0..runs * SECOND_LOOKS {
+                bench.round(cx, |cell| slower.contains(&cell.key()))?;
+            }
             record.rows = bench.rows();
             comparison = Some(compare(base, &record, options.fail_below));
         }
@@ -217,7 +218,7 @@ fn drawable(
 
 /// A larger output stays larger however often it is measured; a lower speed may have been the machine.
 fn looks_slower(row: &RowComparison) -> bool {
-    row.worse.iter().any(|what| *what != "ratio")
+    !row.undecided.is_empty() || row.worse.iter().any(|what| *what != "ratio")
 }
 
 fn write_results(
@@ -228,8 +229,8 @@ fn write_results(
 ) -> Result<()> {
     if let Some(path) = &options.save {
         let is_base = options.compare.as_ref().is_some_and(|base| is_same_file(base, path));
-        if is_base && comparison.is_some_and(|comparison| comparison.is_worse) {
-            let message = "the base is kept: what is worse than it does not become the next base";
+        if is_base && comparison.is_some_and(|comparison| comparison.is_worse || comparison.is_undecided) {
+            let message = "the base is kept: what is or may be worse than it does not become the next base";
             cx.progress.warn(&Error::invalid_input(message).in_file(path.display()));
         } else {
             record.write(path)?;

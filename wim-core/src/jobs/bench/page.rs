@@ -96,6 +96,10 @@ fn changes(page: &mut String, comparison: &Comparison) {
     for row in &comparison.rows {
         let verdict =
             if row.worse.is_empty() { String::new() } else { format!("WORSE: {}", row.worse.join(", ")) };
+        let verdict = match row.undecided.as_slice() {
+            [] => verdict,
+            what => format!("{verdict} perhaps slower: {}", what.join(", ")),
+        };
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td>{:+.3} %</td><td>{:+.1} %</td><td>{:+.1} %</td><td>{verdict}</td></tr>",
@@ -110,7 +114,11 @@ fn changes(page: &mut String, comparison: &Comparison) {
     }
     page.push_str("</table>\n");
     if let Some(asked) = comparison.fail_below {
-        let verdict = if comparison.is_worse { "Worse" } else { "Not worse" };
+        let verdict = match (comparison.is_worse, comparison.is_undecided) {
+            (true, _) => "Worse",
+            (false, true) => "Undecided",
+            (false, false) => "Not worse",
+        };
         let _ = writeln!(
             page,
             "<p>{verdict}: no larger output, and at most {:.1} % of a relative speed may be lost, or what the rounds differ by.</p>",

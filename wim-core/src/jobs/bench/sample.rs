@@ -13,7 +13,7 @@ use crate::jobs::open::{Check, open};
 use crate::jobs::pseudo_files::{font, incompressible, program, table, text};
 use crate::transfer::read::{BlobInput, read_blobs};
 
-/// Slices of a large file that are taken: as long as the longest chunk of a WIM below LZMS.
+/// Longest slices of a large file that are taken: as long as the longest chunk of a WIM below LZMS.
 const SLICE_BYTES: u64 = 2 << 20;
 /// What a WIM file begins with.
 const WIM_MAGIC: [u8; 8] = *b"MSWIM\0\0\0";
@@ -99,9 +99,8 @@ impl Sample {
     /// All of a file when it is short enough, else slices spread evenly over it.
     fn add_slices(&mut self, cx: &Context<'_>, source: &dyn ReadAt, limit: u64) -> Result<()> {
         let size = source.size();
-        let slice = SLICE_BYTES.min(limit.max(1));
-        let count = if size <= limit { 1 } else { limit / slice };
-        let length = if size <= limit { size } else { slice };
+        let count = if size <= limit { 1 } else { limit.div_ceil(SLICE_BYTES).max(2) };
+        let length = if size <= limit { size } else { (limit / count).max(1) };
         for number in 0..count {
             cx.cancel.check()?;
             let spread = u128::from(size - length) * u128::from(number) / u128::from((count - 1).max(1));
@@ -255,8 +254,11 @@ mod tests {
         *file.last_mut().unwrap() = 2;
         let mut sample = Sample { name: String::new(), bytes: Vec::new(), ends: Vec::new() };
         sample.add_slices(&cx, &file, 5 << 20).unwrap();
-        assert_eq!((sample.bytes.len(), sample.pieces()), (4 << 20, 2));
+        assert_eq!((sample.bytes.len(), sample.pieces()), ((5 << 20) / 3 * 3, 3));
         assert_eq!((sample.bytes[0], *sample.bytes.last().unwrap()), (1, 2));
+        let mut short = Sample { name: String::new(), bytes: Vec::new(), ends: Vec::new() };
+        short.add_slices(&cx, &file, 3_000_000).unwrap();
+        assert_eq!((short.bytes.len(), short.pieces(), short.bytes.last()), (3_000_000, 2, Some(&2)));
         let mut whole = Sample { name: String::new(), bytes: Vec::new(), ends: Vec::new() };
         whole.add_slices(&cx, &file, 20 << 20).unwrap();
         assert_eq!((whole.bytes == file, whole.pieces()), (true, 1));

@@ -20,7 +20,8 @@ use crate::jobs::dir::NothingFits;
 use crate::jobs::edited_image::hints_of;
 use crate::jobs::images;
 use crate::jobs::input::can_be_opened;
-use crate::jobs::open::{Check, load_image, open};
+use crate::jobs::open::{Check, load_image};
+use crate::jobs::part_set::PartSet;
 use crate::jobs::registry::Target;
 use crate::servicing::drivers::info::{Applicability, DriverInfo, explain, parse_windows};
 use crate::servicing::drivers::lint::{LintFinding, Severity, lint_image};
@@ -38,11 +39,13 @@ use crate::servicing::package_files::{PackageFile, PackageFiles};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::apply::{ApplyOptions, FixedLinks, Layout, RestoreOptions, extract};
 use crate::transfer::host_name::{NameRules, to_host};
-use crate::transfer::read::WimBlobs;
+use crate::transfer::read::SetBlobs;
 
 /// An image of Windows, looked into.
 struct Look<'l, 'h> {
     wim: &'l WimFile,
+    /// That file first, then those that its blobs may come from.
+    wims: &'l [&'l WimFile],
     image: ImageIndex,
     tree: &'l Tree,
     view: &'l ImageView<'l>,
@@ -61,9 +64,11 @@ fn each_image<T>(
 ) -> Result<Vec<T>> {
     let (mut answers, mut seen) = (Vec::new(), HashSet::new());
     for target in targets {
-        let wim = open(&target.path, Check::Nothing, cx)?;
-        for image in images::choose(&wim, target.image.as_deref().unwrap_or("all"))? {
-            let tree = look_into(cx, &wim, image, &mut answers, &mut look)?;
+        let set = PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?;
+        let (wim, wims) = (&set.wim, set.wims());
+        for image in images::choose(wim, target.image.as_deref().unwrap_or("all"))? {
+            let looked = look_into(cx, wim, &wims, image, &mut answers, &mut look);
+            let tree = looked.map_err(|e| set.explain(e))?;
             if recovery == Recovery::Leave {
                 continue;
             }
@@ -71,14 +76,14 @@ fn each_image<T>(
                 continue;
             };
             let scratch = Scratch::beside(cx, &target.path);
-            let opened = found.open(cx, &wim, &tree, image, scratch.folder());
+            let opened = found.open(cx, &wims, &tree, image, scratch.folder());
             let looked = opened.and_then(|inside| {
-                inside
-                    .images()
-                    .try_for_each(|inner| look_into(cx, &inside, inner, &mut answers, &mut look).map(drop))
+                inside.images().try_for_each(|inner| {
+                    look_into(cx, &inside, &[&inside], inner, &mut answers, &mut look).map(drop)
+                })
             });
             match looked {
-                Err(e) if is_its_own_fault(e.kind()) => cx.progress.warn(&e.in_file(found.name(&wim, image))),
+                Err(e) if is_its_own_fault(e.kind()) => cx.progress.warn(&e.in_file(found.name(wim, image))),
                 other => other?,
             }
         }
@@ -90,13 +95,14 @@ fn each_image<T>(
 fn look_into<T>(
     cx: &Context<'_>,
     wim: &WimFile,
+    wims: &[&WimFile],
     image: ImageIndex,
     answers: &mut Vec<T>,
     look: &mut impl FnMut(Look<'_, '_>) -> Result<T>,
 ) -> Result<Arc<Tree>> {
     let place = format!("{}: image {image}", wim.name());
     let tree = Arc::new(load_image(wim, image, cx)?);
-    let blobs = WimBlobs::new(wim);
+    let blobs = SetBlobs::new(wims);
     let view = ImageView::new(&tree, &blobs);
     let mut warnings = Vec::new();
     let mut hives = HiveSet::new(&view, HiveOptions::default());
@@ -104,7 +110,8 @@ fn look_into<T>(
     let hints = xml.map(hints_of).unwrap_or_default();
     let found = find_target(&view, &mut hives, hints, &mut warnings).map_err(|e| e.in_file(&place))?;
     let warnings = warnings.iter().map(ToString::to_string).collect();
-    let opened = Look { wim, image, tree: &tree, view: &view, hives: &mut hives, target: found, warnings };
+    let opened =
+        Look { wim, wims, image, tree: &tree, view: &view, hives: &mut hives, target: found, warnings };
     answers.push(look(opened).map_err(|e| e.in_file(&place))?);
     Ok(Arc::clone(&tree))
 }
@@ -489,7 +496,7 @@ pub fn export(
                 let (fixed_links, layout) = (FixedLinks::AsStored, Layout::Flat);
                 let options = ApplyOptions { fixed_links, layout, restore: RestoreOptions::default() };
                 let into = host_folder(&target, below.components())?;
-                let report = extract(cx, look.tree, &[look.wim], &nodes, &into, &options, None)?;
+                let report = extract(cx, look.tree, look.wims, &nodes, &into, &options, None)?;
                 files += report.files;
                 bytes += report.bytes;
             }

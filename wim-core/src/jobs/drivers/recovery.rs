@@ -42,21 +42,22 @@ impl RecoveryImage {
         format!("{}: image {image}: {}", wim.name(), self.path)
     }
 
-    /// Takes it out of `wim`, into a file of `scratch`, and opens it.
+    /// Takes it out of `wims`, of which the first has the image, into a file of `scratch`, and opens it.
     ///
     /// # Errors
     /// What reading it and opening a WIM give.
     pub(super) fn open(
         &self,
         cx: &Context<'_>,
-        wim: &WimFile,
+        wims: &[&WimFile],
         tree: &Tree,
         image: ImageIndex,
         scratch: &Path,
     ) -> Result<WimFile> {
         let mut file = TemporaryFile::create(scratch)?;
-        write_file_to(cx, tree, &[wim], self.node, Damaged::Fail, &mut file)?;
-        WimFile::open(file.into_source()?, &self.name(wim, image))
+        write_file_to(cx, tree, wims, self.node, Damaged::Fail, &mut file)?;
+        let name = wims.first().map(|wim| self.name(wim, image)).unwrap_or_default();
+        WimFile::open(file.into_source()?, &name)
     }
 }
 

@@ -17,13 +17,13 @@ use crate::formats::wim::WimFile;
 use crate::image::edit::{Action, Change, Content, HashedFiles, ImageView, Overlay, Security, View};
 use crate::jobs::edited_image::{EditedImages, OpenImage, VerifyDepth, hints_of, read_back};
 use crate::jobs::open::load_image;
-use crate::jobs::rebuild::{IntegrityChoice, existing_image};
+use crate::jobs::rebuild::{as_it_is, existing_image};
 use crate::servicing::drivers::DriverReport;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::read::WimBlobs;
 use crate::transfer::spool::TemporaryFile;
-use crate::transfer::write::{CopyChecksums, NewWim, Packing, Recompress, write};
+use crate::transfer::write::{CopyChecksums, NewWim, write};
 
 /// Whether the recovery image inside an image is serviced with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,7 +302,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
         image: ImageIndex,
         found: &RecoveryImage,
     ) -> Result<Inner> {
-        let inside = found.open(self.cx, wim, view.tree(), image, &self.scratch)?;
+        let inside = found.open(self.cx, &[wim], view.tree(), image, &self.scratch)?;
         let all: Vec<ImageIndex> = inside.images().collect();
         let ServicedWim { images, reports } = self.images(&inside, &all, Depth::Inner)?;
         let content = match images {
@@ -340,19 +340,9 @@ fn name_of(wim: &WimFile, image: ImageIndex) -> String {
 /// `wim` written anew as it is, but for its images, which the caller fills in.
 pub(super) fn rewritten(wim: &WimFile, level: Level) -> NewWim<'_> {
     NewWim {
-        format: wim.format(),
         level,
-        packing: Packing::as_in(wim),
-        guid: Some(wim.header().guid),
-        flags: wim.header().flags,
-        xml: wim.xml().clone(),
-        images: Vec::new(),
-        sources: vec![wim],
-        contents: &[],
-        boot: wim.boot_index(),
-        integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
-        recompress: Recompress::WhenNeeded,
         // Read again a moment later, the copy would come from the memory that it was written to: time for no proof.
         copy_checksums: CopyChecksums::Drop,
+        ..as_it_is(wim)
     }
 }

@@ -9,21 +9,23 @@ use crate::base::{Context, Error, Result};
 use crate::image::edit::ImageView;
 use crate::jobs::edited_image::OpenImage;
 use crate::jobs::images;
-use crate::jobs::open::{Check, open};
+use crate::jobs::open::Check;
+use crate::jobs::part_set::PartSet;
 use crate::jobs::registry::Target;
 use crate::servicing::updates::BaseManifest;
-use crate::transfer::read::WimBlobs;
+use crate::transfer::read::SetBlobs;
 
 /// The base manifest of the one image that the target names.
 ///
 /// # Errors
 /// Those of opening the WIM; `NotFound` for an image without one.
 pub fn base_manifest_of(cx: &Context<'_>, target: &Target) -> Result<Arc<BaseManifest>> {
-    let wim = open(&target.path, Check::Nothing, cx)?;
-    let index = images::choose_one(&wim, target.image.as_deref())?;
-    let image = OpenImage::load(cx, &wim, index, None)?;
-    let blobs = WimBlobs::new(&wim);
-    let found = BaseManifest::find(&ImageView::new(&image.tree, &blobs)).map_err(|e| image.blame(e))?;
+    let set = PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?;
+    let index = images::choose_one(&set.wim, target.image.as_deref())?;
+    let image = OpenImage::load(cx, &set.wim, index, None)?;
+    let blobs = SetBlobs::new(&set.wims());
+    let found =
+        BaseManifest::find(&ImageView::new(&image.tree, &blobs)).map_err(|e| image.blame(set.explain(e)))?;
     found.map(Arc::new).ok_or_else(|| {
         image.blame(
             Error::not_found(

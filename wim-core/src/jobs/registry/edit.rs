@@ -24,11 +24,11 @@ use crate::image::store::store;
 use crate::jobs::clock;
 use crate::jobs::open::{check_writable, load_image};
 use crate::jobs::part_set::PartSet;
-use crate::jobs::rebuild::{CompressionOptions, IntegrityChoice, Written, existing_image, write_file};
+use crate::jobs::rebuild::{CompressionOptions, Written, as_it_is, existing_image, write_file};
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
 use crate::transfer::read::SetBlobs;
 use crate::transfer::spool::Spool;
-use crate::transfer::write::{CopyChecksums, NewImage, NewMetadata, NewWim, Packing};
+use crate::transfer::write::{NewImage, NewMetadata, NewWim};
 
 /// How a job edits.
 #[derive(Clone, Copy, Debug)]
@@ -325,18 +325,9 @@ impl WimJob<'_, '_> {
         }
         let new = NewWim {
             format: CompressionOptions::default().format(wim.format())?,
-            level: crate::jobs::Level::default(),
-            packing: Packing::as_in(wim),
-            guid: Some(wim.header().guid),
-            flags: wim.header().flags,
-            xml: wim.xml().clone(),
             images,
-            sources: vec![wim],
             contents: &contents,
-            boot: wim.boot_index(),
-            integrity: IntegrityChoice::AsBefore.resolve(Some(wim)),
-            recompress: CompressionOptions::default().recompress,
-            copy_checksums: CopyChecksums::Drop,
+            ..as_it_is(wim)
         };
         write_file(self.cx, new, &self.target.path, IfExists::Replace)
     }

@@ -21,15 +21,16 @@ use super::archive::Scratch;
 use super::drivers::sources::PackageFolder;
 use super::edited_image::{OpenImage, hints_of};
 use super::images;
-use super::open::{Check, open};
+use super::open::Check;
 use super::packages;
+use super::part_set::PartSet;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
 use crate::image::edit::ImageView;
 use crate::jobs::registry::Target;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::updates::{BaseManifest, ImageState};
-use crate::transfer::read::WimBlobs;
+use crate::transfer::read::SetBlobs;
 
 /// A package as people have it, opened.
 struct OpenFile {
@@ -107,20 +108,21 @@ fn with_images<T>(
     target: &Target,
     mut work: impl FnMut(LookedAt<'_, '_, '_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let wim = open(&target.path, Check::Nothing, cx)?;
+    let set = PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?;
+    let wim = &set.wim;
     let chosen = match &target.image {
-        Some(text) => images::choose(&wim, text)?,
-        None => vec![images::choose_one(&wim, None)?],
+        Some(text) => images::choose(wim, text)?,
+        None => vec![images::choose_one(wim, None)?],
     };
     let mut answers = Vec::new();
     for index in chosen {
-        let open = OpenImage::load(cx, &wim, index, None)?;
-        let blobs = WimBlobs::new(&wim);
+        let open = OpenImage::load(cx, wim, index, None)?;
+        let blobs = SetBlobs::new(&set.wims());
         let view = ImageView::new(&open.tree, &blobs);
         let mut warnings: Vec<Error> = Vec::new();
         let mut hives = HiveSet::new(&view, HiveOptions::default());
         let state = ImageState::read(&view, &mut hives, hints_of(&open.xml), &mut warnings)
-            .map_err(|e| open.blame(e))?;
+            .map_err(|e| open.blame(set.explain(e)))?;
         // A damaged servicing stack is a finding: only compressed manifests need it.
         let base = BaseManifest::find(&view).unwrap_or_else(|error| {
             warnings.push(error);
@@ -138,7 +140,7 @@ fn with_images<T>(
             base: base.map(Arc::new),
             warnings,
         };
-        answers.push(work(looked_at).map_err(|e| open.blame(e))?);
+        answers.push(work(looked_at).map_err(|e| open.blame(set.explain(e)))?);
     }
     Ok(answers)
 }

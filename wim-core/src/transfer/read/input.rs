@@ -114,7 +114,10 @@ impl<'w> BlobInput<'w> {
 pub fn blob_not_found(digest: &Sha1Digest) -> Error {
     Error::not_found("the blob is not in the file")
         .at(crate::base::Place::Blob(*digest))
-        .remedy("the file may be damaged, or a delta: name the files that it needs with --ref")
+        .remedy(
+            "the file may be damaged, or a delta: name the files that it needs with --ref, or make it whole with: wim \
+             export FILE all WHOLE.wim --ref=BASE.wim",
+        )
 }
 
 /// Opens a host file that was planned with `size` and `last_write`.

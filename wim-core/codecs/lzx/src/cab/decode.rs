@@ -203,7 +203,10 @@ impl Decoder {
     fn start_block(&mut self, reader: &mut Forward16Reader<'_>) -> Result<(), DecodeError> {
         let (kind, left) = read_block_start(reader, SizeField::Cab)?;
         if kind == BlockKind::Uncompressed {
-            self.recent = read_uncompressed_start(reader)?;
+            // What lies beyond the window is refused when it is used. It may still be at hand, but for other decoders it is not.
+            let window = self.window.bytes() as u32;
+            let recent = read_uncompressed_start(reader)?;
+            self.recent = recent.map(|offset| if offset > window { u32::MAX } else { offset });
         } else {
             self.codes.read(reader, kind)?;
         }
