@@ -1,6 +1,6 @@
 //! Built-in bench data: the same bytes on every machine, like an operating system's files in kind, if not in detail.
 //!
-//! Four kinds: x86-like code, text, tables of records, and noise. Real files compress differently: figures for people
+//! Five kinds: x86-like code, text, tables of records, long runs, and noise. Real files compress differently: figures for people
 //! come from real files ([`files_of`]), the built-in data is for gates that must not depend on what lies on a disk.
 
 use std::path::Path;
@@ -17,12 +17,19 @@ pub enum Kind {
     Tables,
     /// Bytes without structure.
     Noise,
+    /// One byte again and again, and seldom another: what matches as long as they can be cost.
+    Runs,
 }
 
 impl Kind {
     /// All kinds, with the names that figures carry.
-    pub const ALL: [(Self, &str); 4] =
-        [(Self::Code, "code"), (Self::Text, "text"), (Self::Tables, "tables"), (Self::Noise, "noise")];
+    pub const ALL: [(Self, &str); 5] = [
+        (Self::Code, "code"),
+        (Self::Text, "text"),
+        (Self::Tables, "tables"),
+        (Self::Noise, "noise"),
+        (Self::Runs, "runs"),
+    ];
 }
 
 /// A generator of numbers, the same everywhere.
@@ -43,6 +50,12 @@ impl Numbers {
     }
 }
 
+/// A run, and the byte that ends it.
+fn push_run(numbers: &mut Numbers, out: &mut Vec<u8>) {
+    out.resize(out.len() + numbers.below(6000) as usize, 0);
+    out.push(numbers.below(4) as u8);
+}
+
 /// `len` bytes of a kind.
 #[must_use]
 pub fn generate(kind: Kind, len: usize) -> Vec<u8> {
@@ -54,6 +67,7 @@ pub fn generate(kind: Kind, len: usize) -> Vec<u8> {
             Kind::Text => push_text(&mut numbers, &mut out),
             Kind::Tables => push_record(&mut numbers, &mut out),
             Kind::Noise => out.extend((numbers.below(1 << 31) as u32).to_le_bytes()),
+            Kind::Runs => push_run(&mut numbers, &mut out),
         }
     }
     out.truncate(len);

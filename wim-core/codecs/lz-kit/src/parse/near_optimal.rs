@@ -221,7 +221,8 @@ impl PathFinder {
         unsafe { self.relax_all::<M, true>(input, costs) }
     }
 
-    /// Fills nodes and queues of the block.
+    /// Fills nodes and queues of the block. A match as long as an edge can be is taken whole: in a long run each of its bytes would
+    /// have another one, to be compared to its end again and to be offered with all its lengths.
     ///
     /// # Safety
     /// The block is shorter than `queues`, it and `matches` lie as [`find`](Self::find) asserts, and with `WIDE` the
@@ -239,13 +240,16 @@ impl PathFinder {
         let nodes = self.nodes.as_mut_ptr();
         let queues = self.queues.as_mut_ptr();
         let gap_lengths = self.gaps.as_mut_ptr();
-        for node in 0..size {
+        let mut following = 0;
+        'nodes: while following < size {
+            let node = following;
+            following += 1;
             let at = start + node;
             // SAFETY: `node < size`, and there are REACH more nodes and queues enough.
             let ahead = unsafe { &mut *nodes.add(node).cast::<[Node; REACH + 1]>() };
             let arrival = ahead[0];
-            let by_match = arrival as u32 >> LENGTH_SHIFT != 1;
             ahead[REACH] = UNREACHED;
+            let by_match = arrival as u32 >> LENGTH_SHIFT != 1;
             // SAFETY: as above; an arrival starts at an earlier node of the block.
             unsafe {
                 if by_match {
@@ -266,23 +270,27 @@ impl PathFinder {
             // offsets are at most `at`, because each was when it was listed or given.
             unsafe {
                 let word = load_u32(data, at);
-                let literal = cost
-                    + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT)
-                    + Node::from(LITERAL);
-                ahead[1] = select(literal < ahead[1], literal, ahead[1]);
+                let found = matches.at_unchecked(at - list_start);
                 let mut next = M::MIN_LENGTH;
                 if at > 0 {
                     let same = |index: u32| {
                         u32::from((load_u32(data, at - queue.get(index)) ^ word) << 16 == 0) << index
                     };
-                    // After a match, R0 could only prolong it: one longer match is cheaper than two.
-                    let mut hits = same(1) | same(2) | (same(0) & u32::from(!by_match));
+                    // After a match, R0 could only prolong it: one longer match is cheaper than two, where there are longer ones.
+                    let is_prolonged = by_match && arrival as u32 >> LENGTH_SHIFT != MAX_EDGE as u32;
+                    let mut hits = same(1) | same(2) | (same(0) & u32::from(!is_prolonged));
                     let limit = MAX_EDGE.min(end - at);
                     while hits != 0 && limit >= 2 {
                         let index = hits.trailing_zeros();
                         hits &= hits - 1;
                         let length = match_length(data, at - queue.get(index), at, 2, limit);
                         let row = &costs.rows[index as usize];
+                        if length == MAX_EDGE {
+                            relax::<WIDE>(ahead, row, cost + Node::from(index), length, length);
+                            ahead_of_jump(nodes.add(node));
+                            following = node + MAX_EDGE;
+                            continue 'nodes;
+                        }
                         relax::<WIDE>(ahead, row, cost + Node::from(index), 2, length);
                         if all_gaps {
                             gap(
@@ -298,7 +306,23 @@ impl PathFinder {
                         next = next.max(length + 1);
                     }
                 }
-                let found = matches.at_unchecked(at - list_start);
+                if let Some(longest) = found.last().filter(|longest| longest.length() >= MAX_EDGE)
+                    && MAX_EDGE <= end - at
+                {
+                    let offset = longest.offset();
+                    assert!(offset <= at, "a match starts before the chunk");
+                    let slot = M::slot(offset);
+                    let low = Node::from(costs.low[M::low(slot, offset) % 16]) << COST_SHIFT;
+                    let base = cost + low + (offset + CODE_BIAS) as Node;
+                    relax::<WIDE>(ahead, &costs.rows[slot], base, MAX_EDGE, MAX_EDGE);
+                    ahead_of_jump(nodes.add(node));
+                    following = node + MAX_EDGE;
+                    continue;
+                }
+                let literal = cost
+                    + (Node::from(costs.literal[word as usize & 255]) << COST_SHIFT)
+                    + Node::from(LITERAL);
+                ahead[1] = select(literal < ahead[1], literal, ahead[1]);
                 let Some(longest) = found.last() else { continue };
                 for found in found {
                     let (length, offset) = (found.length().min(MAX_EDGE), found.offset());
@@ -356,6 +380,18 @@ impl PathFinder {
 #[inline(always)]
 fn after(before: RecentOffsets, code: u32) -> RecentOffsets {
     if code as usize <= CODE_BIAS { before.swap(code) } else { before.push(code as usize - CODE_BIAS) }
+}
+
+/// Makes nodes ready that the visits which a jump over [`MAX_EDGE`] nodes leaves out would have made ready.
+///
+/// # Safety
+/// `MAX_EDGE + REACH` nodes lie behind `node`.
+#[cold]
+unsafe fn ahead_of_jump(node: *mut Node) {
+    for place in REACH + 1..REACH + MAX_EDGE {
+        // SAFETY: the caller's duty.
+        unsafe { node.add(place).write(UNREACHED) };
+    }
 }
 
 /// Offers a match of full length, one literal and a match at the same offset as one edge: the node after the literal
