@@ -161,6 +161,7 @@ pub(crate) fn code_of(error: &Error, request: &Request) -> u8 {
         (ErrorKind::Unsupported, _) if says("split set") => 33,
         (ErrorKind::Unsupported, _) => 68,
         (ErrorKind::InvalidInput, _) if says("another program") => 1,
+        (ErrorKind::InvalidInput, _) if says("not the parts of a set") => 62,
         (ErrorKind::InvalidInput, _) if says("already an image named") => 11,
         (ErrorKind::InvalidInput, _) if says("marked read-only") => 71,
         (ErrorKind::InvalidInput, _) if says("the first part") => 33,

@@ -40,6 +40,28 @@ fn copy_of(medium: &tempfile::TempDir) -> tempfile::TempDir {
 const BOOT: &str = "medium/sources/boot.wim";
 const INSTALL: &str = "medium/sources/install.wim";
 
+#[test]
+#[cfg(unix)]
+fn a_file_that_is_being_read_is_not_changed_in_place() {
+    let folder = copy_of(&SEVEN);
+    let folder = folder.path();
+    let before = bytes(folder, BOOT);
+    // A program that edits the image holds the file so while it plans: what this one did would be lost.
+    let reader = std::fs::File::open(folder.join(BOOT)).unwrap();
+    reader.lock_shared().unwrap();
+    let remove = || wim(folder, &["driver", "remove", BOOT, "-d", "demonvme.inf"]);
+    for ran in [add(folder, &[BOOT]), remove()] {
+        let ran = ran.ends_with(2);
+        assert!(ran.stderr.contains("another program is using the file"), "{}", ran.stderr);
+        assert!(bytes(folder, BOOT) == before);
+    }
+    add(folder, &[BOOT, "--dry-run"]).ends_with(0);
+    add(folder, &[&format!("{BOOT}:1"), "-o", "other.wim"]).ends_with(0);
+    drop(reader);
+    add(folder, &[BOOT]).ends_with(0);
+    remove().ends_with(0);
+}
+
 fn bytes(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap()
 }

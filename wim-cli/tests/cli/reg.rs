@@ -49,6 +49,59 @@ fn utf16_file(at: &Path, name: &str, text: &str) {
     std::fs::write(at.join(name), units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
 }
 
+/// Holds the lock of a file as a program does that reads it, and may be about to write what it read.
+#[cfg(unix)]
+fn being_read(at: &Path, file: &str) -> std::fs::File {
+    let file = std::fs::File::open(at.join(file)).unwrap();
+    file.lock_shared().unwrap();
+    file
+}
+
+#[test]
+#[cfg(unix)]
+fn what_another_program_reads_is_not_changed_beside_it() {
+    let folder = demo(&["install-professional.wim", "SYSTEM"]);
+    let at = folder.path();
+    for (file, target, key) in [
+        ("install-professional.wim", "install-professional.wim:1", NT),
+        ("SYSTEM", "SYSTEM", "HKLM\\SYSTEM\\Setup"),
+    ] {
+        let before = std::fs::read(at.join(file)).unwrap();
+        let reader = being_read(at, file);
+        let ran = reg(at, &["set", target, key, "Who", "me"]).ends_with(2);
+        assert!(ran.stderr.contains("another program is using the file"), "{file}: {}", ran.stderr);
+        reg(at, &["set", target, key, "Who", "me", "--dry-run"]).ends_with(0);
+        reg(at, &["ls", target, key]).ends_with(0);
+        assert!(std::fs::read(at.join(file)).unwrap() == before, "{file}");
+        drop(reader);
+        reg(at, &["set", target, key, "Who", "me"]).ends_with(0);
+        reg(at, &["get", target, key, "Who"]).ends_with(0);
+    }
+    let reader = being_read(at, "SYSTEM");
+    reg(at, &["compact", "SYSTEM", "--output", "COPY"]).ends_with(0);
+    drop(reader);
+}
+
+#[test]
+fn edits_at_one_time_are_all_there_or_refused() {
+    let folder = demo_system();
+    let at = folder.path();
+    let key = "HKLM\\SYSTEM\\Setup";
+    let set = |name: String| {
+        let ran = reg(at, &["set", "SYSTEM", key, &name, "x"]);
+        assert!(ran.code == Some(0) || ran.stderr.contains("another program"), "{}", ran.stderr);
+        (ran.code == Some(0)).then_some(name)
+    };
+    let done: Vec<String> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..12).map(|n| scope.spawn(move || set(format!("Value{n}")))).collect();
+        runs.into_iter().filter_map(|run| run.join().unwrap()).collect()
+    });
+    assert!(!done.is_empty());
+    for name in done {
+        reg(at, &["get", "SYSTEM", key, &name]).ends_with(0);
+    }
+}
+
 #[test]
 fn values_of_an_image_are_read_and_set() {
     let folder = demo(&["install.wim", "install-professional.wim"]);

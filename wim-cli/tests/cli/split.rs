@@ -89,6 +89,9 @@ fn missing_and_foreign_parts_are_named() {
     let folder = folder.path();
     several_files(folder, &[]);
     wim(folder, &["split", "t.wim", "s.swm", "--parts=3"]).ends_with(0);
+    // A file and what became of it have one GUID; joined, the images of one of them would be lost.
+    std::fs::copy(folder.join("t.wim"), folder.join("grown.wim")).unwrap();
+    wim(folder, &["append", "src/dir", "grown.wim", "Two"]).ends_with(0);
     std::fs::write(folder.join("src/other"), "other").unwrap();
     wim(folder, &["capture", "src", "u.wim"]).ends_with(0);
     wim(folder, &["split", "u.wim", "u.swm", "--parts=3"]).ends_with(0);
@@ -96,6 +99,7 @@ fn missing_and_foreign_parts_are_named() {
         (vec!["join", "j.wim", "s.swm", "s3.swm"], "missing: 2"),
         (vec!["join", "j.wim", "s.swm", "s2.swm", "u3.swm"], "part of another set"),
         (vec!["join", "j.wim", "s.swm", "s2.swm", "s2.swm"], "part 2 of the set, and so is"),
+        (vec!["join", "j.wim", "t.wim", "grown.wim"], "2 files are not the parts of a set of 1"),
         (vec!["apply", "s2.swm", "out"], "the images are in the first part"),
         (vec!["info", "s.swm", "1", "New name"], "a part of a split set cannot be changed"),
         (vec!["delete", "s.swm", "1"], "a part of a split set cannot be changed"),

@@ -36,6 +36,8 @@ fn exit_codes_are_wimlibs_under_its_names() {
     std::fs::write(folder.join("noise.wim"), noise(1000)).unwrap();
     std::fs::write(folder.join("cut.wim"), &marked[..100]).unwrap();
     std::fs::write(folder.join("empty.wim"), "").unwrap();
+    std::fs::copy(folder.join("t.wim"), folder.join("grown.wim")).unwrap();
+    wim(folder, &["append", "src/dir", "grown.wim", "Two"]).ends_with(0);
     for line in [
         vec!["info", "t.wim"],
         vec!["info", "none.wim"],
@@ -48,6 +50,7 @@ fn exit_codes_are_wimlibs_under_its_names() {
         vec!["extract", "damaged.wim", "1", "/a.txt", "/dir", "--dest-dir=o"],
         vec!["append", "src", "t.wim", "One"],
         vec!["delete", "s.swm", "1"],
+        vec!["join", "j.wim", "t.wim", "grown.wim"],
         vec!["update", "t.wim", "--command=delete /dir"],
         vec!["update", "t.wim", "--command=delete /nope"],
         vec!["capture", "src", "x.wim", "-compress=none", "-check"],

@@ -117,7 +117,8 @@ impl InPlaceFile {
 
 impl Drop for InPlaceFile {
     fn drop(&mut self) {
-        if !self.is_kept {
+        // Cutting off nothing would be a change too: of the file's time.
+        if !self.is_kept && self.size() != self.old_length {
             // What is behind the end means nothing to a reader; cutting it off only saves space.
             let _ = self.file.set_len(self.old_length);
         }
@@ -193,6 +194,10 @@ mod tests {
         assert_eq!((&read, open.size(), open.source().size()), (b"more", 12, 8));
         drop(open);
         assert_eq!(std::fs::read(&path).unwrap(), b"headbody");
+        let long_ago = std::time::UNIX_EPOCH;
+        OpenOptions::new().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+        drop(InPlaceFile::open(&path).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), long_ago);
         let mut open = InPlaceFile::open(&path).unwrap();
         open.write_all_at(b"more", 8).unwrap();
         open.commit(b"HEAD", 10).unwrap();

@@ -15,8 +15,8 @@ use crate::transfer::write::{NewImage, NewWim};
 /// Joins the files at `parts` into a new file at `target`, replacing one that is there.
 ///
 /// # Errors
-/// `InvalidInput` for files of several sets and parts that are there twice, `NotFound` with the numbers of those that are
-/// missing; else what reading and writing give. The target is then as it was.
+/// `InvalidInput` for files of several sets, parts that are there twice and more files than the set has parts, `NotFound` with
+/// the numbers of those that are missing; else what reading and writing give. The target is then as it was.
 pub fn run(
     cx: &Context<'_>,
     target: &Path,
@@ -37,6 +37,14 @@ pub fn run(
     let (set, total) = (first.header().guid, first.header().total_parts);
     if wims.iter().any(|wim| wim.header().guid != set || wim.header().total_parts != total) {
         return Err(Error::invalid_input("the files are not all parts of one set").in_file(first.name()));
+    }
+    if wims.len() > usize::from(total) {
+        return Err(Error::invalid_input(format!(
+            "{} files are not the parts of a set of {total}",
+            wims.len()
+        ))
+        .in_file(first.name())
+        .remedy("name the parts of one set only; images of whole files are put together with: wim export"));
     }
     let has = |number: u16| wims.iter().any(|wim| wim.header().part.number() == number);
     let missing: Vec<String> = (1..=total).filter(|&n| !has(n)).take(20).map(|n| n.to_string()).collect();

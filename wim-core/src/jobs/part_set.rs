@@ -44,7 +44,21 @@ impl PartSet {
         check: Check,
         cx: &Context<'_>,
     ) -> Result<Self> {
-        let wim = open(path, check, cx)?;
+        Self::around(open(path, check, cx)?, path, refs, target, check, cx)
+    }
+
+    /// [`PartSet::open_beside`] for the file at `path` that is open already as `wim`.
+    ///
+    /// # Errors
+    /// As [`PartSet::open`].
+    pub(super) fn around(
+        wim: WimFile,
+        path: &Path,
+        refs: &[String],
+        target: Option<&Path>,
+        check: Check,
+        cx: &Context<'_>,
+    ) -> Result<Self> {
         if wim.header().part != PartNumber::FIRST {
             return Err(Error::invalid_input(format!(
                 "it is part {} of {}; the images are in the first part",

@@ -33,10 +33,10 @@ use super::clock;
 use super::dir::NothingFits;
 use super::edited_image::{EditedImages, sync_and_read_back};
 use super::images;
-use super::open::{Check, check_writable, open};
+use super::open::{Check, open};
 use super::rebuild::CompressionOptions;
 use super::registry::Target;
-use super::target::is_same_file;
+use super::target::{Target as WimTarget, is_same_file};
 use crate::base::atomic_file::{AtomicFile, IfExists, commit_together, folder_of};
 use crate::base::read_at::read_exact_at;
 use crate::base::{
@@ -264,7 +264,13 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
 /// Opens every WIM before anything is done to one.
 fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
     let open_one = |file: &Target| {
-        let wim = open(&file.path, Check::Nothing, cx)?;
+        let in_place = places.mode == Mode::Write && places.output.is_none();
+        // What is changed in place is locked before it is read, as long as it is open.
+        let wim = if in_place {
+            WimTarget::open(&file.path, Check::Nothing, cx)?.wim
+        } else {
+            open(&file.path, Check::Nothing, cx)?
+        };
         if places.mode == Mode::Write {
             // What cannot be written again is told before the work is done.
             CompressionOptions::default().format(wim.format()).map_err(|e| {
@@ -274,10 +280,7 @@ fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
         }
         let chosen = images::choose(&wim, file.image.as_deref().unwrap_or("all"))?;
         let Some(output) = &places.output else {
-            if places.mode == Mode::Write {
-                check_writable(&wim)?;
-            }
-            return Ok(Job { wim, chosen, output: file.path.clone(), if_exists: IfExists::Replace });
+            return Ok(Job { wim, chosen, output: file.path.clone(), if_exists: IfExists::ReplaceLocked });
         };
         if is_same_file(&file.path, output) {
             return Err(Error::invalid_input("the output is the input")

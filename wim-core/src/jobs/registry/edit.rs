@@ -22,7 +22,7 @@ use crate::image::BlobSource;
 use crate::image::edit::{Action, Change, Content, Overlay};
 use crate::image::store::store;
 use crate::jobs::clock;
-use crate::jobs::open::{check_writable, load_image};
+use crate::jobs::open::load_image;
 use crate::jobs::part_set::PartSet;
 use crate::jobs::rebuild::{CompressionOptions, Written, as_it_is, existing_image, write_file};
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
@@ -164,7 +164,9 @@ pub(super) fn edit_to(
     let time = clock::job_time()?;
     let options = HiveOptions { time: Some(time) };
     let opening = Opening { options, damage: how.damage, max_bytes: limit_bytes(cx) };
-    match Source::open(cx, target)? {
+    let in_place = how.mode == Mode::Write && output.is_none();
+    let source = if in_place { Source::open_to_change(cx, target) } else { Source::open(cx, target) };
+    match source? {
         Source::Hive(hive) => {
             let mut registry = Registry::of_hive(&hive, paths, &opening)?;
             work(&mut registry).map_err(|e| e.in_file(target.path.display()))?;
@@ -184,9 +186,6 @@ pub(super) fn edit_to(
                 .in_file(target.path.display()))
         }
         Source::Wim(set) => {
-            if how.mode == Mode::Write {
-                check_writable(&set.wim)?;
-            }
             let images = Source::images(&set.wim, target)?;
             let mut job =
                 WimJob { cx, set: &set, target, paths, time, images: Vec::new(), edited: Vec::new() };
@@ -214,12 +213,12 @@ pub fn load_reg_file(
     RegFile::parse(&bytes, code_page, unknown).map_err(|error| error.in_file(path.display()))
 }
 
-/// Writes a changed hive of the host beside itself and renames it; the log of a hive that is whole is emptied.
+/// Writes a changed hive of the host, which is locked, beside itself and renames it; the log of a hive that is whole is emptied.
 fn write_host(hive: &HostHive, change: &Change) -> Result<()> {
     let path = hive
         .host_path(&change.path)
         .ok_or_else(|| Error::invalid_input(format!("cannot write {}", change.path)))?;
-    write_content(change, path, IfExists::Replace)
+    write_content(change, path, IfExists::ReplaceLocked)
 }
 
 fn write_content(change: &Change, path: &Path, if_exists: IfExists) -> Result<()> {
@@ -329,6 +328,6 @@ impl WimJob<'_, '_> {
             contents: &contents,
             ..as_it_is(wim)
         };
-        write_file(self.cx, new, &self.target.path, IfExists::Replace)
+        write_file(self.cx, new, &self.target.path, IfExists::ReplaceLocked)
     }
 }

@@ -14,9 +14,10 @@ use crate::formats::wim::WimFile;
 use crate::image::edit::{ImageView, View};
 use crate::jobs::dir::NothingFits;
 use crate::jobs::images;
-use crate::jobs::input::{can_be_opened, split_image};
+use crate::jobs::input::{can_be_opened, check_changeable, split_image};
 use crate::jobs::open::{Check, load_image};
 use crate::jobs::part_set::PartSet;
+use crate::jobs::target::Target as WimTarget;
 use crate::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use crate::servicing::registry::{self, PathMap, Places};
 use crate::transfer::read::SetBlobs;
@@ -64,12 +65,32 @@ pub(super) enum Source {
 impl Source {
     pub(super) fn open(cx: &Context<'_>, target: &Target) -> Result<Self> {
         if is_hive(&target.path)? {
-            if target.image.is_some() {
-                return Err(Error::invalid_input("a hive file has no images").in_file(target.path.display()));
-            }
-            return Ok(Self::Hive(HostHive::open(&target.path)?));
+            return Self::open_hive(target, HostHive::open);
         }
         Ok(Self::Wim(Box::new(PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?)))
+    }
+
+    /// [`Source::open`] for a target that is written in place: it is locked against other writers before it is read, for as
+    /// long as the source lives.
+    ///
+    /// # Errors
+    /// Those of [`Source::open`] and [`WimTarget::open`].
+    pub(super) fn open_to_change(cx: &Context<'_>, target: &Target) -> Result<Self> {
+        let path = &target.path;
+        check_changeable(path)?;
+        if is_hive(path)? {
+            return Self::open_hive(target, HostHive::lock);
+        }
+        let wim = WimTarget::open(path, Check::Nothing, cx)?.wim;
+        let set = PartSet::around(wim, path, &target.refs, None, Check::Nothing, cx)?;
+        Ok(Self::Wim(Box::new(set)))
+    }
+
+    fn open_hive(target: &Target, open: fn(&Path) -> Result<HostHive>) -> Result<Self> {
+        if target.image.is_some() {
+            return Err(Error::invalid_input("a hive file has no images").in_file(target.path.display()));
+        }
+        open(&target.path).map(Self::Hive)
     }
 
     /// The images that the target names.

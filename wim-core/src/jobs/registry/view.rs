@@ -6,7 +6,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::{Error, Result, Sha1Digest, WimString};
+use crate::base::in_place_file::InPlaceFile;
+use crate::base::read_at::read_exact_at;
+use crate::base::{Error, FileSource, ReadAt, Result, Sha1Digest, WimString};
 use crate::image::WimPath;
 use crate::image::edit::{EntryInfo, Times, View};
 use crate::servicing::hive_set::HiveName;
@@ -19,6 +21,8 @@ pub(super) struct HostHive {
     /// Which hive it is by its file name.
     pub(super) name: Option<HiveName>,
     files: Vec<HostFile>,
+    /// The hive itself, when it is locked for changing.
+    locked: Option<Arc<FileSource>>,
 }
 
 struct HostFile {
@@ -48,7 +52,16 @@ impl HostHive {
                 files.push(HostFile { host, inside, size_bytes });
             }
         }
-        Ok(Self { name: known, files })
+        Ok(Self { name: known, files, locked: None })
+    }
+
+    /// [`HostHive::open`] for changing it: no other program changes the hive as long as this one lives. Its logs go with it.
+    ///
+    /// # Errors
+    /// `Io`; `InvalidInput` when another program uses the hive.
+    pub(super) fn lock(path: &Path) -> Result<Self> {
+        let locked = Some(InPlaceFile::open(path)?.source());
+        Ok(Self { locked, ..Self::open(path)? })
     }
 
     /// The path of the hive in the image.
@@ -110,8 +123,26 @@ impl View for HostHive {
 
     fn read(&self, path: &WimPath, limit: u64) -> Result<Arc<[u8]>> {
         let file = self.find(path).ok_or_else(|| Error::not_found(format!("there is no {path}")))?;
-        Ok(read_host(&file.host, limit)?.into())
+        match self.locked.as_ref().filter(|locked| locked.path() == file.host) {
+            // Some systems let nobody read a locked file but through the handle that holds the lock.
+            Some(locked) => read_locked(locked, limit),
+            None => Ok(read_host(&file.host, limit)?.into()),
+        }
     }
+}
+
+/// The bytes of a hive that is locked, when they are at most `limit` bytes.
+fn read_locked(hive: &FileSource, limit: u64) -> Result<Arc<[u8]>> {
+    if hive.size() > limit {
+        return Err(too_large(hive.path(), limit));
+    }
+    let mut bytes = vec![0; usize::try_from(hive.size()).unwrap_or(0)];
+    read_exact_at(hive, &mut bytes, 0).map_err(|e| e.in_file(hive.path().display()))?;
+    Ok(bytes.into())
+}
+
+fn too_large(path: &Path, limit: u64) -> Error {
+    Error::limit(format!("the file is larger than {limit} bytes")).in_file(path.display())
 }
 
 /// The bytes of a file of the host, when they are at most `limit` bytes; it may have grown since it was looked at.
@@ -125,7 +156,7 @@ pub(super) fn read_host(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limit {
-        return Err(Error::limit(format!("the file is larger than {limit} bytes")).in_file(path.display()));
+        return Err(too_large(path, limit));
     }
     Ok(bytes)
 }
