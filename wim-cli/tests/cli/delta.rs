@@ -111,6 +111,20 @@ fn delta_files_are_changed_without_their_bases() {
 }
 
 #[test]
+fn a_change_without_the_base_leaves_the_bytes_that_it_cannot_count() {
+    let folder = base_and_delta();
+    let at = folder.path();
+    let image = || wim(at, &["info", "delta.wim", "--json"]).json()["images"][0].clone();
+    let before = image();
+    assert_eq!(before["total_bytes"], 49_000);
+    std::fs::write(at.join("more"), "more").unwrap();
+    wim(at, &["update", "delta.wim", "1", "--command=add more /more"]).ends_with(0);
+    let after = image();
+    assert_eq!((&after["total_bytes"], &after["file_count"]), (&before["total_bytes"], &3.into()));
+    assert_eq!(after["hard_link_bytes"], before["hard_link_bytes"]);
+}
+
+#[test]
 fn an_earlier_image_is_asked_by_the_place_in_the_image() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

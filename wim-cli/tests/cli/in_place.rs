@@ -146,6 +146,22 @@ fn soft_deletes_leave_holes_and_compaction_fills_them() {
 }
 
 #[test]
+fn an_image_copied_within_its_file_has_metadata_of_its_own() {
+    let folder = sample_tree();
+    let folder = folder.path();
+    wim(folder, &["capture", "src", "t.wim", "One", "--boot", "--check"]).ends_with(0);
+    let json = wim(folder, &["export", "t.wim", "1", "t.wim", "Two", "--json"]).ends_with(0).json();
+    assert_eq!((&json["copied_resources"], &json["encoded_resources"]), (&1.into(), &0.into()));
+    assert_good(folder, "t.wim");
+    wim(folder, &["export", "t.wim", "1", "t.wim", "Three", "--unsafe-compact"]).ends_with(0);
+    wim(folder, &["optimize", "t.wim", "--unsafe-compact"]).ends_with(0);
+    assert_good(folder, "t.wim");
+    wim(folder, &["delete", "t.wim", "1", "--unsafe-compact"]).ends_with(0);
+    wim(folder, &["apply", "t.wim", "1", "out"]).ends_with(0);
+    assert_good(folder, "t.wim");
+}
+
+#[test]
 #[cfg(unix)]
 fn a_kill_or_a_full_disk_leaves_the_old_file() {
     let folder = sample_tree();

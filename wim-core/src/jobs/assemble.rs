@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::image_counts::set_counts;
 use super::rebuild::{CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images};
 use super::target::{Placement, write_target};
 use crate::base::in_place_file::InPlaceFile;
@@ -13,7 +14,7 @@ use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::Content;
 use crate::image::glob::Case;
 use crate::image::store::store;
-use crate::image::{ExistingFiles, ImageCounts, Tree, WimPath};
+use crate::image::{ExistingFiles, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Captured, Known, capture};
 use crate::transfer::write::{NewImage, NewMetadata, NewWim};
 
@@ -164,15 +165,6 @@ impl Assembly {
     pub(super) fn set_counts(&self, xml: &mut ImageXml, size_of: &dyn Fn(&Sha1Digest) -> Option<u64>) {
         let new = self.contents.iter().filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)));
         let new: HashMap<Sha1Digest, u64> = new.collect();
-        let size = |digest: &Sha1Digest| new.get(digest).copied().or_else(|| size_of(digest)).unwrap_or(0);
-        let ImageCounts { directories, files, total_bytes, hard_link_bytes } = self.tree.counts(&size);
-        for (name, count) in [
-            ("DIRCOUNT", directories),
-            ("FILECOUNT", files),
-            ("TOTALBYTES", total_bytes),
-            ("HARDLINKBYTES", hard_link_bytes),
-        ] {
-            xml.set(name, &count.to_string());
-        }
+        set_counts(xml, &self.tree, &|digest| new.get(digest).copied().or_else(|| size_of(digest)));
     }
 }

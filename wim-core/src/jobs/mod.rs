@@ -19,6 +19,7 @@ pub mod du;
 pub mod edited_image;
 pub mod export;
 pub mod extract;
+mod image_counts;
 pub mod images;
 pub mod info;
 pub mod info_edit;

@@ -57,7 +57,7 @@ impl Target {
 /// pipable one, is always written anew.
 ///
 /// # Errors
-/// What writing gives; the file is then as it was, unless its compaction had begun.
+/// What writing gives; the file is then as it was, but has what is new when only its compaction failed.
 pub(super) fn write_target(
     cx: &Context<'_>,
     new: NewWim<'_>,

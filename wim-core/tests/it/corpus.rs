@@ -261,6 +261,11 @@ fn larger_corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "A blob lies behind the end of its solid resource.",
             altered(&solid, last_place, &[0xFF; 2]),
         ),
+        (
+            "good-shared-metadata.wim",
+            "The table lists one metadata resource for two images.",
+            shared_metadata(),
+        ),
         ("good-boot.wim", "Its image is bootable.", boot.clone()),
         ("good-boot-nothing.wim", "Image 9 of 1 is bootable, so none is.", altered(&boot, 0x78, &[9])),
         (
@@ -272,6 +277,19 @@ fn larger_corpus() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("good-part2.swm", "Part 2 of it.", two),
         ("bad-part-number.wim", "Part 3 of a split set of 2.", altered(&one, 0x28, &[3])),
     ]
+}
+
+/// A file of two images with one metadata resource; a second one, which no entry leads to, lies behind it.
+pub(crate) fn shared_metadata() -> Vec<u8> {
+    let (tree, contents) = sample();
+    let mut new = new_wim(&tree, &contents, ImageXml::default(), ChunkFormat::UNCOMPRESSED, Integrity::Omit);
+    let metadata = NewMetadata::new(store::store(&tree));
+    new.images.push(NewImage::new(metadata, ImageXml::default(), tree.blob_references()));
+    let mut bytes = bytes_of(new);
+    let wim = WimFile::open(Arc::new(bytes.clone()), "two images").unwrap();
+    let table = wim.header().lookup_table.offset as usize;
+    bytes.copy_within(table..table + 50, table + 50);
+    bytes
 }
 
 /// Reparse points, whole and odd.

@@ -7,9 +7,9 @@ use wim_core::base::{Cancel, Context, FileSource, Result, Sha1Digest, Silent};
 use wim_core::formats::wim::{ChunkFormat, ImageXml, WimFile};
 use wim_core::image::{Inode, Tree};
 use wim_core::transfer::verify::{IntegrityStatus, Severity, VerifyReport, verify};
-use wim_core::transfer::write::Integrity;
+use wim_core::transfer::write::{Integrity, compact};
 
-use crate::corpus::{sample, wide, wim_of, wim_with_xml};
+use crate::corpus::{sample, shared_metadata, wide, wim_of, wim_with_xml};
 use crate::samples::real_data;
 
 fn verify_file(path: &Path) -> Result<VerifyReport> {
@@ -143,4 +143,31 @@ fn counts_and_references_name_what_they_are_about() {
     let says = |part: &str| found.iter().any(|(_, text)| text.contains(part));
     assert!(says("bytes that no image refers to") && says("the blob is not in the file"), "{found:?}");
     assert!(!says("TOTALBYTES"), "sizes that are not known are not counted as 0: {found:?}");
+}
+
+#[test]
+fn metadata_of_two_images_is_one_resource_and_stays_one() {
+    let mut file = shared_metadata();
+    assert_eq!(findings(file.clone()), []);
+    let wim = WimFile::open(Arc::new(file.clone()), "shared.wim").unwrap();
+    let cancel = Cancel::new();
+    let cx = Context::new(&Silent, &cancel);
+    let (header, bytes) = compact(&cx, &wim, &|_| true, Integrity::Omit, &mut file).unwrap();
+    assert!(bytes < wim.source().size(), "the resource that no entry leads to is a hole");
+    file[..header.to_bytes().len()].copy_from_slice(&header.to_bytes());
+    file.truncate(usize::try_from(bytes).unwrap());
+    assert_eq!(findings(file.clone()), []);
+    let wim = WimFile::open(Arc::new(file), "compact.wim").unwrap();
+    let [one, two] = wim.table().metadata() else { panic!("{:?}", wim.table().metadata()) };
+    assert!(one.is_same_resource(two));
+}
+
+#[test]
+fn entries_of_one_place_and_two_digests_overlap() {
+    let mut file = shared_metadata();
+    let wim = WimFile::open(Arc::new(file.clone()), "shared.wim").unwrap();
+    let table = usize::try_from(wim.header().lookup_table.offset).unwrap();
+    file[table + 50 + 30] ^= 1;
+    let found = findings(file);
+    assert!(found.iter().any(|(_, text)| text.contains("overlaps the one before it")), "{found:?}");
 }

@@ -37,6 +37,15 @@ impl BlobEntry {
     /// Bytes on disk.
     pub const BYTES: usize = 50;
 
+    /// True for two entries of one resource, which a table may list for each image that has it (wim-format 5): equal in place,
+    /// sizes and digest.
+    #[must_use]
+    pub fn is_same_resource(&self, other: &Self) -> bool {
+        let key =
+            |entry: &Self| (entry.header.offset, entry.header.stored_size, entry.header.size, entry.digest);
+        key(self) == key(other)
+    }
+
     /// Checks that the stored bytes lie inside a file of `file_size` bytes and can be what the header says.
     ///
     /// # Errors

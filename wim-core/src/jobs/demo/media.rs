@@ -17,7 +17,8 @@ use crate::formats::wim::attributes::{
 use crate::formats::wim::reparse::{LinkTarget, MOUNT_POINT};
 use crate::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimXml};
 use crate::image::edit::{Content, Times};
-use crate::image::{ImageCounts, Inode, NodeId, Reparse, Stream, StreamKind, Streams, Tree, WimPath, store};
+use crate::image::{Inode, NodeId, Reparse, Stream, StreamKind, Streams, Tree, WimPath, store};
+use crate::jobs::image_counts::set_counts;
 use crate::jobs::pseudo_files::{font, program, text};
 use crate::transfer::write::{
     CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, WriteReport, write,
@@ -312,17 +313,8 @@ impl Builder {
             .iter()
             .filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)))
             .collect();
-        let counts = tree.counts(&|digest| sizes.get(digest).copied().unwrap_or(0));
-        let ImageCounts { directories, files, total_bytes, hard_link_bytes } = counts;
         let mut xml = ImageXml::default();
-        for (element, count) in [
-            ("DIRCOUNT", directories),
-            ("FILECOUNT", files),
-            ("TOTALBYTES", total_bytes),
-            ("HARDLINKBYTES", hard_link_bytes),
-        ] {
-            xml.set(element, &count.to_string());
-        }
+        set_counts(&mut xml, tree, &|digest| sizes.get(digest).copied());
         xml.set_time("CREATIONTIME", TIME);
         xml.set_time("LASTMODIFICATIONTIME", TIME);
         let arch = self.product.architecture.windows_number().to_string();

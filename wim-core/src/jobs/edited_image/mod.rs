@@ -10,13 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::clock;
+use super::image_counts::set_counts;
 use crate::base::atomic_file::AtomicFile;
 use crate::base::{
     Architecture, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Sha1Digest,
 };
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::{Content, HashedFiles, Overlay, Resolved};
-use crate::image::{ImageCounts, Tree, load, store};
+use crate::image::{Tree, load, store};
 use crate::servicing::target::ImageHints;
 use crate::transfer::spool::Spool;
 use crate::transfer::verify::{Severity, verify, verify_written};
@@ -137,17 +138,9 @@ fn updated_xml(wim: &WimFile, mut xml: ImageXml, resolved: &Resolved, time: File
         .collect();
     let size_of = |digest: &Sha1Digest| {
         let in_file = wim.table().find(digest).map(|entry| entry.header.size);
-        in_file.or_else(|| new.get(digest).copied()).unwrap_or(0)
+        in_file.or_else(|| new.get(digest).copied())
     };
-    let ImageCounts { directories, files, total_bytes, hard_link_bytes } = resolved.tree.counts(&size_of);
-    for (name, count) in [
-        ("DIRCOUNT", directories),
-        ("FILECOUNT", files),
-        ("TOTALBYTES", total_bytes),
-        ("HARDLINKBYTES", hard_link_bytes),
-    ] {
-        xml.set(name, &count.to_string());
-    }
+    set_counts(&mut xml, &resolved.tree, &size_of);
     xml.set_time("LASTMODIFICATIONTIME", time);
     xml
 }

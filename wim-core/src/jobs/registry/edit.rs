@@ -22,6 +22,7 @@ use crate::image::BlobSource;
 use crate::image::edit::{Action, Change, Content, Overlay};
 use crate::image::store::store;
 use crate::jobs::clock;
+use crate::jobs::image_counts::set_counts;
 use crate::jobs::open::load_image;
 use crate::jobs::part_set::PartSet;
 use crate::jobs::rebuild::{CompressionOptions, Written, as_it_is, existing_image, write_file};
@@ -283,13 +284,9 @@ impl WimJob<'_, '_> {
             let mut xml = wim.xml().images().get(image.position()).cloned().unwrap_or_default();
             let new_size = |digest: &Sha1Digest| {
                 let new = resolved.contents.iter().find(|(new, _)| new == digest);
-                new.and_then(|(_, content)| content.size_bytes()).or_else(|| blobs.size(digest)).unwrap_or(0)
+                new.and_then(|(_, content)| content.size_bytes()).or_else(|| blobs.size(digest))
             };
-            let counts = resolved.tree.counts(&new_size);
-            xml.set("DIRCOUNT", &counts.directories.to_string());
-            xml.set("FILECOUNT", &counts.files.to_string());
-            xml.set("TOTALBYTES", &counts.total_bytes.to_string());
-            xml.set("HARDLINKBYTES", &counts.hard_link_bytes.to_string());
+            set_counts(&mut xml, &resolved.tree, &new_size);
             xml.set_time("LASTMODIFICATIONTIME", self.time);
             let references = resolved.tree.blob_references();
             let metadata = NewMetadata::new(store(&resolved.tree));

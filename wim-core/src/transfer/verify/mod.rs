@@ -360,11 +360,17 @@ impl Check<'_> {
 
     fn overlaps(&mut self) {
         let blobs = self.wim.table().blobs().iter().chain(self.wim.table().metadata());
-        let mut spans: Vec<_> = blobs
-            .filter(|entry| !entry.header.is_solid())
+        let mut entries: Vec<_> = blobs.filter(|entry| !entry.header.is_solid()).collect();
+        entries.sort_by_key(|entry| {
+            let header = entry.header;
+            (header.offset, header.stored_size, entry.digest, header.size)
+        });
+        // Two images may have one metadata resource.
+        entries.dedup_by(|entry, before| entry.is_same_resource(before));
+        let spans: Vec<_> = entries
+            .into_iter()
             .filter_map(|entry| Some((entry.header.offset, entry.header.end()?, entry.digest)))
             .collect();
-        spans.sort_unstable();
         let overlapping: Vec<_> =
             spans.windows(2).filter(|pair| pair[1].0 < pair[0].1).map(|pair| pair[1]).collect();
         for (offset, _, digest) in overlapping.into_iter().take(MAX_LISTED) {

@@ -3,8 +3,6 @@
 //! Quicker than writing the file anew, and dangerous: a resource overwrites what lay before it, so that a file whose
 //! compaction was interrupted is lost. wimlib calls it `--unsafe-compact` for that reason; so do we.
 
-use std::collections::HashMap;
-
 use super::{Integrity, integrity_bytes};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Cancel, Context, Error, ErrorKind, Result, Sha1Digest, Stage, WriteAt};
@@ -40,14 +38,15 @@ pub fn compact(
     let busy =
         WimHeader { flags: HeaderFlags(header.flags.0 | HeaderFlags::WRITE_IN_PROGRESS), ..header.clone() };
     put(file, &busy.to_bytes(), 0)?;
-    cx.progress.start(Stage::Writing, moves.iter().map(|(entry, _)| entry.header.stored_size).sum());
+    cx.progress.start(Stage::Writing, moves.chunk_by(is_one).map(|one| one[0].0.header.stored_size).sum());
     let mut end = WimHeader::BYTES as u64;
-    for (entry, _) in &mut moves {
+    for entries in moves.chunk_by_mut(is_one) {
+        let ResourceHeader { offset, stored_size, .. } = entries[0].0.header;
         // A stop here would lose the file, so that a cancelled context is not looked at again.
-        move_down(file, entry.header.offset, end, entry.header.stored_size)?;
-        entry.header.offset = end;
-        end += entry.header.stored_size;
-        cx.progress.advance(entry.header.stored_size);
+        move_down(file, offset, end, stored_size)?;
+        entries.iter_mut().for_each(|(entry, _)| entry.header.offset = end);
+        end += stored_size;
+        cx.progress.advance(stored_size);
     }
     moves.sort_by_key(|&(_, place)| place);
     let table: Vec<u8> = moves.iter().flat_map(|(entry, _)| entry.to_bytes()).collect();
@@ -57,14 +56,13 @@ pub fn compact(
         offset,
         size: bytes.len() as u64,
     };
-    let offsets: HashMap<Sha1Digest, ResourceHeader> =
-        moves.iter().filter(|(e, _)| e.header.is_metadata()).map(|(e, _)| (e.digest, e.header)).collect();
-    let boot = base.boot_index().and_then(|boot| base.metadata_entry(boot).ok());
+    // The table begins with the metadata of the images in order.
+    let boot = base.boot_index().and_then(|boot| moves.get(boot.position()));
     let mut new = WimHeader {
         lookup_table: raw(end, &table),
         xml: raw(end + table.len() as u64, &xml),
         integrity: ResourceHeader::default(),
-        boot_metadata: boot.and_then(|entry| offsets.get(&entry.digest).copied()).unwrap_or_default(),
+        boot_metadata: boot.map(|(entry, _)| entry.header).unwrap_or_default(),
         ..header
     };
     put(file, &table, end)?;
@@ -89,10 +87,15 @@ fn planned_moves(base: &WimFile, is_wanted: &dyn Fn(&Sha1Digest) -> bool) -> Res
     let blobs = base.table().blobs().iter().filter(|entry| is_wanted(&entry.digest));
     let all = base.table().metadata().iter().chain(blobs);
     let mut moves: Vec<(BlobEntry, usize)> = all.copied().zip(0..).collect();
-    moves.sort_by_key(|(entry, place)| (entry.header.offset, *place));
-    let mut end = WimHeader::BYTES as u64;
+    moves.sort_by_key(|(entry, place)| {
+        let header = entry.header;
+        (header.offset, header.stored_size, entry.digest, header.size, *place)
+    });
     for (entry, _) in &moves {
         entry.check(base.source().size(), base.format()).map_err(|e| e.in_file(base.name()))?;
+    }
+    let mut end = WimHeader::BYTES as u64;
+    for (entry, _) in moves.chunk_by(is_one).map(|one| &one[0]) {
         if entry.header.offset < end {
             let message = "the resource overlaps the one before it, so that moving it would lose data";
             return Err(Error::format("lookup table", "offset", entry.header.offset, message)
@@ -102,6 +105,11 @@ fn planned_moves(base: &WimFile, is_wanted: &dyn Fn(&Sha1Digest) -> bool) -> Res
         end = entry.header.end().unwrap_or(u64::MAX);
     }
     Ok(moves)
+}
+
+/// True for entries of one resource, which is moved once.
+fn is_one((one, _): &(BlobEntry, usize), (other, _): &(BlobEntry, usize)) -> bool {
+    one.is_same_resource(other)
 }
 
 fn move_down(file: &mut dyn WriteAt, from: u64, to: u64, length: u64) -> Result<()> {

@@ -300,11 +300,13 @@ impl<'a> Plan<'a> {
     }
 
     fn metadata(&mut self, wim: &'a NewWim<'a>, base: Option<&WimFile>) -> Result<()> {
+        let mut kept = HashSet::new();
         for image in &wim.images {
             self.metadata.push(match &image.metadata {
                 NewMetadata::Copy(source, index) => {
                     let entry = *source.metadata_entry(*index)?;
-                    if is_same(base, source) {
+                    // A copy of an image has metadata of its own: no program but ours need know shared ones.
+                    if is_same(base, source) && kept.insert(index.position()) {
                         Metadata::Kept(entry)
                     } else if is_copied(wim, source) {
                         Metadata::Copied(source, entry)
