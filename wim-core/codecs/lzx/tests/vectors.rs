@@ -130,3 +130,36 @@ fn libfwnt_stream() {
     };
     assert!(decode_15(&stream, plain.len()) == Ok(plain));
 }
+
+/// Every beginning of a real stream, one byte more anywhere, and one bit changed in each byte: fast and careful loop agree on all.
+fn damaged_everywhere(mut check: impl FnMut(&[u8]), stream: &[u8]) {
+    for at in 0..stream.len() {
+        check(&stream[..at]);
+        let mut other = stream.to_vec();
+        other[at] ^= 1 << (at % 8);
+        check(&other);
+        other[at] = stream[at];
+        other.insert(at, 0x5a);
+        check(&other);
+    }
+}
+
+/// What fast and careful loop do with a stream that is wrong is the same.
+fn check_loops(decoder: &mut Decoder, out: &mut [Vec<u8>; 2], stream: &[u8]) {
+    let [fast, careful] = out;
+    let result = decoder.decode(stream, fast);
+    assert_eq!(decoder.decode_carefully(stream, careful), result);
+    assert!(result.is_err() || fast == careful, "other bytes");
+}
+
+#[test]
+fn a_real_stream_damaged_everywhere() {
+    let (Some(stream), Some(plain)) =
+        (test_data("compress/libfwnt/lzx.1"), test_data("compress/libfwnt/lzx.1.raw"))
+    else {
+        return;
+    };
+    let (mut decoder, mut out) =
+        (Decoder::new(WindowOrder::MIN), [vec![0; plain.len()], vec![0; plain.len()]]);
+    damaged_everywhere(|stream| check_loops(&mut decoder, &mut out, stream), &stream);
+}
