@@ -567,6 +567,7 @@ fn a_binary_that_windows_could_not_find_refuses_the_package() {
             ("53", "%12%\\tstor.sys", "goes to directory id 53"),
             ("65535,C:\\x", "%12%\\tstor.sys", "goes to directory id 65535"),
             ("18", "%18%\\tstor.sys", "goes to directory id 18"),
+            ("11,config", "%12%\\tstor.sys", "where the registry lies"),
         ] {
             let inf = TSTOR
                 .replace("DefaultDestDir=12", &format!("DefaultDestDir={dirid}"))
@@ -580,6 +581,24 @@ fn a_binary_that_windows_could_not_find_refuses_the_package() {
             assert!(reason.contains(what) && reason.contains("tstor.inf: line "), "{reason}");
             assert!(image == untouched);
         }
+    }
+}
+
+#[test]
+fn a_boot_driver_is_not_named_by_a_drive_and_no_service_by_dots() {
+    for (from, to, what) in [
+        ("ServiceBinary=%12%\\", "ServiceBinary=\\??\\C:\\x\\", "lies outside of the Windows folder"),
+        ("AddService=tstor,", "AddService=..,", "cannot be the name of a service"),
+    ] {
+        let inf = TSTOR.replace(from, to);
+        assert_ne!(inf, TSTOR);
+        let package = tstor().with("tstor.inf", inf.into_bytes());
+        let mut image = seven(Amd64);
+        let untouched = image.clone();
+        let plan = image.add_one(&package);
+        let (_, reason) = refusal(&plan);
+        assert!(reason.contains(what), "{reason}");
+        assert!(image == untouched);
     }
 }
 

@@ -85,11 +85,15 @@ impl Service {
     pub(super) fn name_fault(&self) -> Option<String> {
         const LONGEST: usize = 255;
         let log = self.event_log.iter().flat_map(|log| [&log.log, &log.source]);
-        let is_bad = |name: &&String| name.contains(['\\', '/']) || name.encode_utf16().count() > LONGEST;
+        let is_bad = |name: &&String| {
+            name.contains(['\\', '/'])
+                || matches!(name.as_str(), "." | "..")
+                || name.encode_utf16().count() > LONGEST
+        };
         let name = std::iter::once(&self.name).chain(log).find(is_bad)?;
         let shown: String = name.chars().take(80).collect();
         Some(format!(
-            "{shown:?} cannot be the name of a service or of its event log: these are at most {LONGEST} characters without a backslash or slash"
+            "{shown:?} cannot be the name of a service or of its event log: these are at most {LONGEST} characters without a backslash or slash, and not dots alone"
         ))
     }
 

@@ -10,6 +10,10 @@ use crate::base::{Error, Fields, Result};
 pub(super) const SIGNATURE: [u8; 8] = *b"KWAJ\x88\xF0\x27\xD1";
 
 const HAS_LENGTH: u16 = 0x01;
+/// A file expands to so many times its data at most, as archives of packages do, …
+const MOST_TIMES: u64 = 100;
+/// … or to this.
+const ALWAYS_ALLOWED: u64 = 1 << 20;
 
 pub(super) fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut f = Fields::new("KWAJ header", bytes, 0);
@@ -23,7 +27,13 @@ pub(super) fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
         .get(data_offset..)
         .filter(|_| data_offset >= 14)
         .ok_or_else(|| f.error("data offset", format!("{data_offset} lies outside the file")))?;
-    let limit = size.unwrap_or(MAX_EXPANDED);
+    let most = (data.len() as u64).saturating_mul(MOST_TIMES).clamp(ALWAYS_ALLOWED, MAX_EXPANDED);
+    let too_large =
+        || Error::limit(format!("it expands to more than {most} bytes, {MOST_TIMES} times its data"));
+    let limit = size.unwrap_or(most);
+    if limit > most {
+        return Err(too_large());
+    }
     let out = match method {
         0 => data.to_vec(),
         1 => data.iter().map(|byte| byte ^ 0xFF).collect(),
@@ -37,6 +47,8 @@ pub(super) fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
             Err(f.error("length", format!("{size} bytes, but the data expands to {}", out.len())))
         }
         Some(size) => Ok(out.into_iter().take(usize::try_from(size).unwrap_or(usize::MAX)).collect()),
+        // Nothing says whether that was all.
+        None if out.len() as u64 >= most => Err(too_large()),
         None => Ok(out),
     }
 }
@@ -45,6 +57,8 @@ pub(super) fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
 fn mszip(mut data: &[u8], limit: u64) -> Result<Vec<u8>> {
     let bad = |what: String| Error::format("KWAJ data", "MSZIP blocks", 0, what);
     let (mut decoder, mut block, mut out) = (MszipDecoder::new(), vec![0; BLOCK_BYTES], Vec::new());
+    // By doubling it would be twice as much in the end.
+    out.reserve_exact(usize::try_from(limit).unwrap_or(0).min(data.len().saturating_mul(4)));
     while let Some((length, rest)) = data.split_first_chunk::<2>() {
         let length = usize::from(u16::from_le_bytes(*length));
         if length == 0 || out.len() as u64 >= limit {
@@ -115,6 +129,16 @@ mod tests {
         for end in 0..blocks.len() - 2 {
             assert!(expand(&file(4, Some(13), &blocks[..end])).is_err(), "{end}");
         }
+        // Blocks of zeros, more than a hundred times their size.
+        let mut zeros = b"CK".to_vec();
+        zeros.reserve(200);
+        let mut inner = flate2::Compress::new(flate2::Compression::best(), false);
+        inner.compress_vec(&[0; 32768], &mut zeros, flate2::FlushCompress::Finish).unwrap();
+        let block = [&u16::try_from(zeros.len()).unwrap().to_le_bytes()[..], &zeros].concat();
+        for length in [None, Some(32768 * 200)] {
+            assert_eq!(expand(&file(4, length, &block.repeat(200))).unwrap_err().kind(), ErrorKind::Limit);
+        }
+        assert_eq!(expand(&file(4, None, &block.repeat(20))).unwrap().len(), 32768 * 20);
         assert_eq!(expand(&file(3, Some(9), b"")).unwrap_err().kind(), ErrorKind::Format);
         assert!(expand(&file(0, Some(9), b"abc")).is_err());
         assert!(expand(&file(9, None, b"abc")).is_err());

@@ -101,6 +101,7 @@ impl LevelA<'_, '_> {
         if self.0.is_put_in_place() {
             let replaced = folder.child(REPLACED_FOLDER);
             let known = |dirid| REFLECTED_DIRIDS.contains(&dirid);
+            self.0.check_targets()?;
             self.0.check_binaries(known)?;
             for file in &self.0.selection.files {
                 if let Some(folder) = self.0.destination(&file.copy, known, &mut done) {

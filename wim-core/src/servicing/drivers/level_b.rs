@@ -156,6 +156,7 @@ impl LevelB<'_, '_> {
         done: &mut Done,
     ) -> Result<()> {
         let replaced = replaced_folder(&self.package_name())?;
+        self.job.check_targets()?;
         self.job.check_binaries(|_| true)?;
         for file in &self.job.selection.files {
             if file.copy.dirid == DRIVER_STORE {

@@ -217,7 +217,11 @@ impl Job<'_, '_> {
             let mut copies =
                 copies.filter(|copy| copy.destination_name.eq_ignore_ascii_case(name)).peekable();
             let lost = copies.peek().map(|copy| copy.dirid);
-            let what = if path.starts_with('%') && !starts(BELOW_WINDOWS) && !starts(STORE_TOKEN) {
+            // What the boot loader reads it looks for below the Windows folder.
+            let is_named_by_drive = starts("\\??\\") || path.get(1..2) == Some(":");
+            let is_lost = path.starts_with('%') && !starts(BELOW_WINDOWS) && !starts(STORE_TOKEN)
+                || is_named_by_drive && service.start_type == Some(0);
+            let what = if is_lost {
                 format!(
                     "its binary {path} lies outside of the Windows folder, where the kernel does not find it"
                 )
@@ -229,6 +233,23 @@ impl Job<'_, '_> {
             let error =
                 self.package.inf().error(service.position, format!("service {}: {what}", service.name));
             return Err(error.remedy("install it on the running Windows, or use a version of the driver that lies in System32\\drivers"));
+        }
+        Ok(())
+    }
+
+    /// Refuses packages that would put a file among the registry's hives.
+    pub(super) fn check_targets(&self) -> Result<()> {
+        const HIVES: &str = "Windows\\System32\\config";
+        for file in &self.selection.files {
+            let Directory::Folder(folder) = file.copy.directory(self.target.arch) else { continue };
+            let folder = folder.trim_start_matches('\\');
+            let is_there = folder.get(..HIVES.len()).is_some_and(|start| start.eq_ignore_ascii_case(HIVES));
+            if is_there && matches!(folder.as_bytes().get(HIVES.len()), None | Some(b'\\')) {
+                let name = &file.copy.destination_name;
+                let what = format!("its file {name} would go to {folder}, where the registry lies");
+                let error = self.package.inf().error(file.copy.position, what);
+                return Err(error.remedy("no driver needs that; get the package from its vendor"));
+            }
         }
         Ok(())
     }
