@@ -2,7 +2,12 @@
 
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+#[path = "../../lz-kit/testing/damage.rs"]
+mod damage;
+
 use std::path::PathBuf;
+
+use damage::agree_on_damage;
 
 use sha2::{Digest, Sha256};
 use xpress::{DecodeError, Decoder, reference};
@@ -147,33 +152,17 @@ fn prefetch_files() {
     }
 }
 
-/// Every beginning of a real stream, one byte more anywhere, and one bit changed in each byte: fast and careful loop agree on all.
-fn damaged_everywhere(mut check: impl FnMut(&[u8]), stream: &[u8]) {
-    for at in 0..stream.len() {
-        check(&stream[..at]);
-        let mut other = stream.to_vec();
-        other[at] ^= 1 << (at % 8);
-        check(&other);
-        other[at] = stream[at];
-        other.insert(at, 0x5a);
-        check(&other);
-    }
-}
-
-/// What fast and careful loop do with a stream that is wrong is the same.
-fn check_loops(decoder: &mut Decoder, out: &mut [Vec<u8>; 2], stream: &[u8]) {
-    let [fast, careful] = out;
-    let result = decoder.decode(stream, fast);
-    assert_eq!(decoder.decode_carefully(stream, careful), result);
-    assert!(result.is_err() || fast == careful, "other bytes");
-}
-
 #[test]
 fn real_streams_damaged_everywhere() {
     for name in ["AM_DELTA_PATCH_1.377.612.0.EX-DE69C04C", "MICROSOFTEDGEUPDATE.EXE-39887C5C"] {
         let Some(file) = test_data(&format!("compress/xpress-huff/{name}.pf")) else { return };
         let size = u32::from_le_bytes([file[4], file[5], file[6], file[7]]) as usize;
-        let (mut decoder, mut out) = (Decoder::new(), [vec![0; size], vec![0; size]]);
-        damaged_everywhere(|stream| check_loops(&mut decoder, &mut out, stream), &file[8..]);
+        let (mut decoder, mut other) = (Decoder::new(), Decoder::new());
+        agree_on_damage(
+            &file[8..],
+            size,
+            |s, out| decoder.decode(s, out),
+            |s, out| other.decode_carefully(s, out),
+        );
     }
 }
