@@ -251,6 +251,11 @@ fn a_dry_run_tells_and_writes_nothing() {
     assert!(ran.text().contains("in place at boot, services demonvme"), "{}", ran.text());
     assert!(ran.text().contains("Dry run: nothing was written."), "{}", ran.text());
     assert!(before == [BOOT, INSTALL].map(|file| bytes(folder, file)));
+    // What would be refused is refused.
+    for (output, what) in [(INSTALL, "already exists"), ("nowhere/out.wim", "no such folder")] {
+        let refused = add(folder, &[BOOT, "-o", output, "--dry-run"]).ends_with(2);
+        assert!(refused.stderr.contains(what), "{}", refused.stderr);
+    }
     // What it tells is what is then done.
     let facts = |more: &[&str]| {
         let mut report = add(folder, &[&["--media", "medium", "--json"], more].concat()).ends_with(0).json();
@@ -652,17 +657,19 @@ fn drivers_go_to_the_folder_that_setup_reads_and_come_back_from_it() {
     assert!(files_below(&medium) == before, "a dry run wrote");
     let notes = array(&plan["packages"][0]["findings"]);
     assert!(notes.iter().any(|note| note.as_str().unwrap().contains("unsigned")), "{plan}");
-    // What a run that was killed left goes with the next one.
+    // What a run that was killed left goes with the next one, when it is a day old.
     let left = medium.join("$WinPEDriver$").join(format!(".{}-x.wim-tmp", u32::MAX));
     std::fs::create_dir_all(&left).unwrap();
     std::fs::write(left.join("half.inf"), "half").unwrap();
+    #[cfg(unix)]
+    std::fs::File::open(&left).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     let report = add(folder, &["--media", "medium", "--media-folder", "--json"]).ends_with(0).json();
     let placed = &report["packages"][0]["outcome"];
     assert_eq!(
         (&placed["outcome"], &placed["windows"][0]),
         (&Value::from("placed"), &Value::from("amd64 6.1.7601"))
     );
-    assert!(!left.exists(), "litter stays");
+    assert!(!left.exists() || !cfg!(unix), "litter stays");
     let own = placed["folder"].as_str().unwrap().replace('\\', "/");
     let after = files_below(&medium);
     assert!(after[&format!("{own}/demonvme.inf")] == bytes(folder, "driver/demonvme.inf"));

@@ -332,7 +332,8 @@ fn hold(target: &Path, if_exists: IfExists) -> Result<Option<File>> {
     Ok(Some(file))
 }
 
-fn already_exists(target: &Path) -> Error {
+/// That a file is there that may not be replaced.
+pub(crate) fn already_exists(target: &Path) -> Error {
     Error::invalid_input("already exists").in_file(target.display()).remedy("use --force to replace it")
 }
 

@@ -33,11 +33,11 @@ use super::clock;
 use super::dir::NothingFits;
 use super::edited_image::{EditedImages, sync_and_read_back};
 use super::images;
-use super::open::{Check, open};
+use super::open::{Check, check_writable, open};
 use super::rebuild::CompressionOptions;
 use super::registry::Target;
 use super::target::{Target as WimTarget, is_same_file};
-use crate::base::atomic_file::{AtomicFile, IfExists, commit_together, folder_of};
+use crate::base::atomic_file::{AtomicFile, IfExists, already_exists, commit_together, folder_of};
 use crate::base::read_at::read_exact_at;
 use crate::base::{
     Architecture, Cancel, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt,
@@ -271,15 +271,16 @@ fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
         } else {
             open(&file.path, Check::Nothing, cx)?
         };
-        if places.mode == Mode::Write {
-            // What cannot be written again is told before the work is done.
-            CompressionOptions::default().format(wim.format()).map_err(|e| {
-                e.in_file(wim.name())
-                    .remedy("export it to another file first: wim export FILE all install.wim --compress=LZX")
-            })?;
-        }
+        // What cannot be written again is told before the work is done, and by a dry run too.
+        CompressionOptions::default().format(wim.format()).map_err(|e| {
+            e.in_file(wim.name())
+                .remedy("export it to another file first: wim export FILE all install.wim --compress=LZX")
+        })?;
         let chosen = images::choose(&wim, file.image.as_deref().unwrap_or("all"))?;
         let Some(output) = &places.output else {
+            if places.mode == Mode::DryRun {
+                check_writable(&wim)?;
+            }
             return Ok(Job { wim, chosen, output: file.path.clone(), if_exists: IfExists::ReplaceLocked });
         };
         if is_same_file(&file.path, output) {
@@ -287,9 +288,24 @@ fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
                 .in_file(output.display())
                 .remedy("leave the output out to change the file in place"));
         }
+        if places.mode == Mode::DryRun {
+            check_creatable(output, places.if_exists)?;
+        }
         Ok(Job { wim, chosen, output: output.clone(), if_exists: places.if_exists })
     };
     places.files()?.iter().map(open_one).collect()
+}
+
+/// What creating the output would refuse, for a dry run, which creates nothing.
+fn check_creatable(output: &Path, if_exists: IfExists) -> Result<()> {
+    if if_exists == IfExists::Refuse && output.exists() {
+        return Err(already_exists(output));
+    }
+    let folder = folder_of(output);
+    if !folder.is_dir() {
+        return Err(Error::not_found("there is no such folder").in_file(folder.display()));
+    }
+    Ok(())
 }
 
 /// Writes a WIM with its new images beside its target, and reads it back; what files `before` it have is not compressed again.
