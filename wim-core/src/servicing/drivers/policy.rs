@@ -193,7 +193,7 @@ impl<'o> HardwareMatch<'o> {
         Self { ids, providers: providers.collect() }
     }
 
-    /// [`Self::new`] for all packages of `sources`; none when the options name no devices.
+    /// Reads the packages of all `sources`; none when the options name no devices.
     ///
     /// # Errors
     /// `Cancelled`.
