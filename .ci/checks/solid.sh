@@ -73,7 +73,7 @@ test "$((ours * 1000))" -le "$((theirs * 1015))" || fail "ours is larger than wi
 
 say "memory of one thread with a chunk of 64 MiB"
 mkdir one
-{ cat src/program; head -c 60M /dev/zero; seq 1 900000; } >one/file
+{ cat "$(command -v bash)"; head -c 60M /dev/zero; seq 1 900000; } >one/file
 peak() {
   python3 - "$@" <<'PY'
 import resource, subprocess, sys
