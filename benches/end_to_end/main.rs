@@ -361,13 +361,11 @@ impl Bench {
                 }
                 all
             }
-            "export" => {
-                vec![
-                    one("wim", wim(&["export", file, "all", &our]), Check::Wim, Some(&ours)),
-                    one("wimlib-imagex", wimlib(&["export", file, "all", &their]), Check::Wim, Some(&theirs)),
-                    self.copier(out("cp")),
-                ]
-            }
+            "export" => vec![
+                one("wim", wim(&["export", file, "all", &our]), Check::Wim, Some(&ours)),
+                one("wimlib-imagex", wimlib(&["export", file, "all", &their]), Check::Wim, Some(&theirs)),
+                self.copier(out("cp")),
+            ],
             "capture" => vec![
                 one("wim", wim(&["capture", &tree, &our, "--compress=LZX"]), Check::Wim, Some(&ours)),
                 one(

@@ -13,9 +13,9 @@ const COPY: &str = "cp --reflink=never \"$0\" \"$1\" && sync \"$1\"";
 const INTO_FOLDER: &str = "mkdir \"$0\" && exec \"$@\"";
 
 impl Bench {
-    /// The first part of the set that is joined.
-    fn first_part(&self) -> PathBuf {
-        self.folder.join("parts").join("part.swm")
+    /// Where the set lies that is joined.
+    fn parts(&self) -> PathBuf {
+        self.folder.join("parts")
     }
 
     /// Size of a part in MiB.
@@ -26,11 +26,11 @@ impl Bench {
 
     /// Makes the set that is joined.
     pub(super) fn make_parts(&self) -> Result<()> {
-        let (part, size) = (self.first_part(), self.part_mebibytes()?);
-        let folder = self.folder.join("parts");
+        let (folder, size) = (self.parts(), self.part_mebibytes()?);
         remove(&folder)?;
         fs::create_dir(&folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
-        must(&[&self.wim, "split", &self.file, &text_of(&part), &size, "--quiet"]).map(|_| ())
+        must(&[&self.wim, "split", &self.file, &text_of(&folder.join("part.swm")), &size, "--quiet"])
+            .map(|_| ())
     }
 
     /// Both commands cut the WIM into parts in a folder of their own.
@@ -51,7 +51,7 @@ impl Bench {
 
     /// Both commands put the set together.
     pub(super) fn join_contestants(&self, out: impl Fn(&str) -> PathBuf) -> Result<Vec<Contestant>> {
-        let folder = self.folder.join("parts");
+        let folder = self.parts();
         let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let parts: Vec<String> = entries.filter_map(|entry| Some(text_of(&entry.ok()?.path()))).collect();
         let joiner = |name, program: &str, output: PathBuf| {

@@ -6,7 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::image_counts::set_counts;
-use super::rebuild::{CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images};
+use super::rebuild::{
+    CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images, leave_to_bases,
+};
 use super::target::{Placement, write_target};
 use crate::base::in_place_file::InPlaceFile;
 use crate::base::{Context, FileTime, ImageIndex, Result, Sha1Digest};
@@ -129,9 +131,7 @@ impl Assembly {
         let size_of = |digest: &_| wim.table().find(digest).map(|entry| entry.header.size);
         let metadata = NewMetadata::new(store(&self.tree));
         let mut written = NewImage::new(metadata, ImageXml::default(), self.tree.blob_references());
-        let new: HashSet<&Sha1Digest> = self.contents.iter().map(|(digest, _)| digest).collect();
-        // What is neither new nor in the file the image referred to before: the file is a delta.
-        written.leave_elsewhere(|digest| wim.table().find(digest).is_none() && !new.contains(digest));
+        leave_to_bases(&mut written, wim, &self.contents);
         match place {
             ImagePlace::Of(image) => {
                 let before = images.get_mut(image.position());

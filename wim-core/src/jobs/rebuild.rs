@@ -3,6 +3,7 @@
 //! The file is written whole beside its target and renamed. Bytes that are in the wanted form already are copied as they
 //! are. Files that are only appended to are [`target`](super::target)'s.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -13,8 +14,9 @@ use super::input::check_changeable;
 use super::open::load_image;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::sequential_output::SequentialOutput;
-use crate::base::{ChunkSize, Context, Error, ErrorKind, ImageIndex, Result};
+use crate::base::{ChunkSize, Context, Error, ErrorKind, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::{ChunkFormat, Compression, WimFile, WimLayout};
+use crate::image::edit::Content;
 use crate::transfer::write::{
     CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, SolidOrder, SolidPacking,
     WriteReport, write,
@@ -281,6 +283,13 @@ pub(super) fn existing_image_named<'w>(
     let mut same = NewImage::new(NewMetadata::Copy(wim, image), xml, tree.blob_references());
     same.leave_elsewhere(|digest| wim.table().find(digest).is_none());
     Ok(same)
+}
+
+/// Leaves out of what must be in the file what is neither in `wim` nor among the new `contents`: a changed `image` of a delta
+/// referred to it before.
+pub(super) fn leave_to_bases(image: &mut NewImage<'_>, wim: &WimFile, contents: &[(Sha1Digest, Content)]) {
+    let new: HashSet<&Sha1Digest> = contents.iter().map(|(digest, _)| digest).collect();
+    image.leave_elsewhere(|digest| wim.table().find(digest).is_none() && !new.contains(digest));
 }
 
 /// `wim` written anew as it is, but for its images, which the caller fills in.

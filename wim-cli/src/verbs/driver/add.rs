@@ -123,9 +123,7 @@ impl How {
             ..usual
         })
     }
-}
 
-impl How {
     /// Options that say what is done inside images, and so nothing of the medium's folder.
     fn of_images_only(&self) -> Vec<&'static str> {
         let given = [

@@ -57,8 +57,6 @@ pub(super) fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
 fn mszip(mut data: &[u8], limit: u64) -> Result<Vec<u8>> {
     let bad = |what: String| Error::format("KWAJ data", "MSZIP blocks", 0, what);
     let (mut decoder, mut block, mut out) = (MszipDecoder::new(), vec![0; BLOCK_BYTES], Vec::new());
-    // By doubling it would be twice as much in the end.
-    out.reserve_exact(usize::try_from(limit).unwrap_or(0).min(data.len().saturating_mul(4)));
     while let Some((length, rest)) = data.split_first_chunk::<2>() {
         let length = usize::from(u16::from_le_bytes(*length));
         if length == 0 || out.len() as u64 >= limit {

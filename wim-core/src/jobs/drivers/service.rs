@@ -23,7 +23,7 @@ use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
 use crate::transfer::read::WimBlobs;
 use crate::transfer::spool::TemporaryFile;
-use crate::transfer::write::{CopyChecksums, NewWim, write};
+use crate::transfer::write::{NewWim, write};
 
 /// Whether the recovery image inside an image is serviced with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,10 +339,6 @@ fn name_of(wim: &WimFile, image: ImageIndex) -> String {
 
 /// `wim` written anew as it is, but for its images, which the caller fills in.
 pub(super) fn rewritten(wim: &WimFile, level: Level) -> NewWim<'_> {
-    NewWim {
-        level,
-        // Read again a moment later, the copy would come from the memory that it was written to: time for no proof.
-        copy_checksums: CopyChecksums::Drop,
-        ..as_it_is(wim)
-    }
+    // Without checksums of what is copied: read again a moment later, it would come from the memory that it was written to.
+    NewWim { level, ..as_it_is(wim) }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::clock;
 use super::image_counts::set_counts;
+use super::rebuild::leave_to_bases;
 use crate::base::atomic_file::AtomicFile;
 use crate::base::{
     Architecture, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Sha1Digest,
@@ -104,9 +105,7 @@ impl OpenImage {
             (NewMetadata::Copy(wim, self.image), self.xml)
         };
         let mut new = NewImage::new(metadata, xml, resolved.tree.blob_references());
-        let edited: HashSet<&Sha1Digest> = resolved.contents.iter().map(|(digest, _)| digest).collect();
-        // What is neither new nor in the file the image referred to before: the file is a delta.
-        new.leave_elsewhere(|digest| wim.table().find(digest).is_none() && !edited.contains(digest));
+        leave_to_bases(&mut new, wim, &resolved.contents);
         Ok(EditedImage { new, resolved, warnings: self.warnings })
     }
 }

@@ -3,7 +3,6 @@
 //! Edits of an image become changes of its tree, and the WIM is written anew with them; a hive file is written beside itself
 //! and renamed. Which keys are edited is the caller's business.
 
-use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +24,9 @@ use crate::jobs::clock;
 use crate::jobs::image_counts::set_counts;
 use crate::jobs::open::load_image;
 use crate::jobs::part_set::PartSet;
-use crate::jobs::rebuild::{CompressionOptions, Written, as_it_is, existing_image, write_file};
+use crate::jobs::rebuild::{
+    CompressionOptions, Written, as_it_is, existing_image, leave_to_bases, write_file,
+};
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
 use crate::transfer::read::SetBlobs;
 use crate::transfer::spool::Spool;
@@ -291,9 +292,7 @@ impl WimJob<'_, '_> {
             let references = resolved.tree.blob_references();
             let metadata = NewMetadata::new(store(&resolved.tree));
             let mut new = NewImage::new(metadata, xml, references);
-            let edited: HashSet<&Sha1Digest> = resolved.contents.iter().map(|(digest, _)| digest).collect();
-            // What is neither new nor in the file the image referred to before: the file is a delta.
-            new.leave_elsewhere(|digest| wim.table().find(digest).is_none() && !edited.contains(digest));
+            leave_to_bases(&mut new, wim, &resolved.contents);
             self.edited.push(EditedImage { image, new, contents: resolved.contents });
         }
         Ok(())
