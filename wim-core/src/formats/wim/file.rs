@@ -12,7 +12,7 @@ use super::resource_reader::read_blob;
 use super::solid::{SolidPlace, SolidResource, SolidRuns};
 use super::xml::{self, WimXml};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Error, ErrorKind, ImageIndex, PartNumber, Place, ReadAt, Result};
+use crate::base::{Error, ErrorKind, ImageIndex, PartNumber, Place, ReadAt, Reason, Result};
 
 /// Largest lookup table that is read into memory: twenty million blobs.
 const MAX_LOOKUP_TABLE_BYTES: u64 = 1 << 30;
@@ -248,7 +248,8 @@ impl WimFile {
 fn read_header(source: &dyn ReadAt) -> Result<WimHeader> {
     let mut bytes = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX).min(WimHeader::BYTES)];
     read_exact_at(source, &mut bytes, 0)?;
-    let first = WimHeader::parse(&bytes)?;
+    let is_cut = bytes.len() < WimHeader::BYTES;
+    let first = WimHeader::parse(&bytes).map_err(|e| if is_cut { e.because(Reason::FileEnds) } else { e })?;
     if first.format.layout() == WimLayout::Standard || !first.lookup_table.is_absent() {
         return Ok(first);
     }
@@ -305,7 +306,8 @@ fn read_raw(
                 header.offset,
                 source.size()
             ),
-        ));
+        )
+        .because(Reason::FileEnds));
     }
     if header.stored_size > limit {
         return Err(Error::limit(format!(

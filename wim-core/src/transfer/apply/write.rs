@@ -13,7 +13,7 @@ use super::ntfs::{At, NtfsTarget, streams_by_digest};
 use super::plan::{Plan, Spot, Unholdable};
 use super::side_file::Made;
 use super::{ApplyReport, Attributes, LeftOut, RestoreOptions, UnixRestore};
-use crate::base::{Context, Error, ErrorKind, Place, Result, Sha1Digest};
+use crate::base::{Context, Error, ErrorKind, Place, Reason, Result, Sha1Digest};
 use crate::formats::wim::attributes::{DIRECTORY, SPARSE};
 use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
 use crate::image::{Inode, NodeId, StreamKind, Tree};
@@ -462,6 +462,9 @@ pub(super) fn blame(tree: &Tree, error: Error, node: NodeId) -> Error {
     if let Some(file) = error.file() {
         with_path = with_path.in_file(file);
     }
+    if let Some(reason) = error.reason() {
+        with_path = with_path.because(reason);
+    }
     match error.remedy_text() {
         Some(remedy) => with_path.remedy(remedy),
         None => with_path,
@@ -470,6 +473,7 @@ pub(super) fn blame(tree: &Tree, error: Error, node: NodeId) -> Error {
 
 fn cannot_write(tree: &Tree, error: std::io::Error, node: NodeId) -> Error {
     Error::new(ErrorKind::Io, format!("cannot write: {error}"))
+        .because(Reason::CannotWrite)
         .at(Place::Path(tree.path_of(node).to_string()))
         .with_source(error)
 }
