@@ -217,8 +217,9 @@ fn code_of_reason(reason: Reason, system: Option<io::ErrorKind>, request: &Reque
 /// The number of damage that a verb has found, whose first finding has this reason.
 pub(crate) fn code_of_damage(reason: Option<Reason>) -> u8 {
     match reason {
-        Some(Reason::FileEnds) => 65,
+        Some(Reason::IntegrityDiffers) => 13,
         Some(Reason::BlobMissing) => 55,
+        Some(Reason::FileEnds) => 65,
         _ => DAMAGED,
     }
 }

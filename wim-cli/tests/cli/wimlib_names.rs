@@ -78,6 +78,7 @@ fn exit_codes_are_wimlibs_under_its_names() {
         vec!["optimize", "half.wim"],
         vec!["verify", "half.wim"],
         vec!["verify", "cut.wim"],
+        vec!["verify", "sliced.wim"],
         vec!["join", "j.wim", "s.swm"],
         vec!["join", "j.wim", "s2.swm", "s.swm", "s.swm"],
         vec!["join", "j.wim", "s.swm", "s2.swm", "t.wim"],

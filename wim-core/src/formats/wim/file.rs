@@ -76,6 +76,11 @@ impl WimFile {
                 format!("{} images, but {} metadata resources", header.image_count, table.metadata().len()),
             ));
         }
+        if has_metadata && header.boot_index > header.image_count {
+            let message =
+                format!("image {} of {} is bootable, so that none is", header.boot_index, header.image_count);
+            warn(Error::format("WIM header", "boot index", 0x78, message));
+        }
         let warnings = warnings.into_iter().map(|e| e.in_file(name)).collect();
         Ok(Self { source, name: name.to_owned(), header, table, solid, xml, warnings })
     }
@@ -308,6 +313,9 @@ fn read_raw(
             ),
         )
         .because(Reason::FileEnds));
+    }
+    if header.size > source.size() {
+        return Err(wrong("uncompressed size", format!("{} bytes, larger than the file", header.size)));
     }
     if header.stored_size > limit {
         return Err(Error::limit(format!(
