@@ -77,8 +77,9 @@ run() { # VERB [COMMAND...]
     info) "$@" "$wim" info x/t.wim 1 --image-property NAME=renamed ;;
     join) "$@" "$wim" join x/t.wim parts/p3.swm parts/p.swm parts/p2.swm ;;
     split) "$@" "$wim" split x/t.wim x/p.swm 1 ;;
-    reg) "$@" "$wim" reg import x/t.wim:4 fault.reg ;;
-    driver) "$@" "$wim" driver add x/t.wim --driver demo/driver --image 4 --force-unsigned ;;
+    # A hive has the times of its changes in it, which may take more bytes or less.
+    reg) SOURCE_DATE_EPOCH=1600000000 "$@" "$wim" reg import x/t.wim:4 fault.reg ;;
+    driver) SOURCE_DATE_EPOCH=1600000000 "$@" "$wim" driver add x/t.wim --driver demo/driver --image 4 --force-unsigned ;;
     commit) "$@" "$wim" unmount m --commit ;;
   esac
 }
@@ -244,7 +245,6 @@ fault export read other.wim 100000
 fault join read parts/p2.swm 100000
 for verb in reg driver; do fault $verb read x/t.wim 100000; done
 fault reg read fault.reg 1000
-fault driver read demo/driver 10
 for verb in delete optimize recompress split; do fault $verb read x/t.wim 1000000; done
 fault info read x/t.wim 100
 [ $worked = 0 ] || fail "$worked verbs did without what they could not read"
@@ -429,10 +429,10 @@ for verb in apply extract; do
   completed "$verb" "a failing read"
   under=(env LD_PRELOAD="$work/fault.so" FAULT_CALL=write FAULT_PATH=y/out FAULT_FROM=1000)
   clean
-  stopped "$verb" "a failing write" "y/out/.*Input/output error" "${under[@]}"
+  stopped "$verb" "a failing write" ".*: cannot write: Input/output error" "${under[@]}"
   completed "$verb" "a failing write"
   clean
-  stopped "$verb" "a limit of the size" "y/out/.*File too large" bash -c "trap '' XFSZ; ulimit -f 400; exec \"\$@\"" bash
+  stopped "$verb" "a limit of the size" ".*: cannot write: File too large" bash -c "trap '' XFSZ; ulimit -f 400; exec \"\$@\"" bash
   completed "$verb" "a limit of the size"
   clean
   chmod 555 y
@@ -443,7 +443,7 @@ if mount -t tmpfs -o size=1500k none y 2>/dev/null; then
   mounted=$work/y
   for verb in apply extract; do
     clean
-    stopped "$verb" "a full disk" "y/out/.*No space left"
+    stopped "$verb" "a full disk" ".*: cannot [a-z ]*: No space left"
   done
   mount -o remount,ro y
   for verb in apply extract; do

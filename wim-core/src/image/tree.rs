@@ -404,7 +404,7 @@ mod tests {
         let mut tree = Tree::new_empty();
         let names: Vec<WimString> = (0..1u32 << 14)
             .map(|bits| {
-                let letter = |at| if bits >> at & 1 == 1 { b'A' } else { b'a' };
+                let letter = |at: u32| if (bits >> at) & 1 == 1 { b'A' } else { b'a' };
                 WimString::from((0..14).map(|at| u16::from(letter(at))).collect::<Vec<_>>())
             })
             .collect();
