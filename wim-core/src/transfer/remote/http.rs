@@ -229,6 +229,12 @@ fn request(agent: &Agent, url: &str, (offset, length): (u64, u64)) -> Result<Res
     let range = format!("bytes={offset}-{}", offset + length - 1);
     let answer = agent.get(url).header("Range", &range).header("Accept-Encoding", "identity").call();
     let answer = answer.map_err(|error| match error {
+        // What TLS refuses, a certificate above all.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Failure::Lasting(
+            Error::new(ErrorKind::Io, format!("the server is not trusted: {error}")).remedy(format!(
+                "compare the address, or name the certificates to trust in the environment: {ROOTS_VARIABLE}=FILE.pem"
+            )),
+        ),
         ureq::Error::Timeout(_) | ureq::Error::Io(_) | ureq::Error::ConnectionFailed => {
             Failure::Passing(error.to_string())
         }
