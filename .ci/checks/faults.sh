@@ -451,7 +451,10 @@ if mount -t tmpfs -o size=1500k none y 2>/dev/null; then
   done
   umount "$mounted"
   mounted=
-  for verb in apply extract; do completed "$verb" "a full disk"; done
+  for verb in apply extract; do
+    clean
+    completed "$verb" "a full disk"
+  done
 else
   echo "skipped: mounting a small file system needs root"
 fi
