@@ -2,7 +2,8 @@
 # apt: wimtools fuse3 gcc
 # Verbs that write a WIM, killed and interrupted at moments drawn by lot, on a full disk, with inputs that cannot be read to
 # their ends, and where they must not write: afterwards the file is sound, holds what it held or what it was to hold, nothing
-# lies about but one temporary by its name (of a kill; of a split one for each part), and the next run does its work.
+# lies about but one temporary by its name (of a kill), and the next run does its work. Then verbs that write a folder: each
+# file is there whole or not at all, but for the one at hand when the process is killed, and the next run completes it.
 # WIM_FAULT_SEED repeats a run, WIM_FAULT_KILLS says how many kills each verb gets.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -39,6 +40,16 @@ quietly "$wim" append one other.wim more
 mkdir parts
 quietly "$wim" split other.wim parts/p.swm 0.3
 [ -e parts/p3.swm ] && [ ! -e parts/p4.swm ] || fail "other.wim has not three parts"
+# An image with hives, and what changes them.
+mkdir demo
+quietly "$wim" demo --dir demo
+mv demo/install.wim demo.wim
+{
+  printf 'Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Fault]\n'
+  for i in $(seq 600); do printf '"v%d"="%0300d"\n' "$i" "$i"; done
+} >fault.reg
+# What a verb works on a copy of.
+base_of() { case $1 in reg | driver) echo demo.wim ;; *) echo base.wim ;; esac; }
 printf 'delete /dir/numbers\nadd three /dir/new\nrename /sevens /moved\n' >commands
 
 # What the images hold, whatever their places and times in the file, and its size; of a commit, whose new times may take more
@@ -66,18 +77,24 @@ run() { # VERB [COMMAND...]
     info) "$@" "$wim" info x/t.wim 1 --image-property NAME=renamed ;;
     join) "$@" "$wim" join x/t.wim parts/p3.swm parts/p.swm parts/p2.swm ;;
     split) "$@" "$wim" split x/t.wim x/p.swm 1 ;;
+    # A hive has the times of its changes in it, which may take more bytes or less.
+    reg) SOURCE_DATE_EPOCH=1600000000 "$@" "$wim" reg import x/t.wim:4 fault.reg ;;
+    driver) SOURCE_DATE_EPOCH=1600000000 "$@" "$wim" driver add x/t.wim --driver demo/driver --image 4 --force-unsigned ;;
     commit) "$@" "$wim" unmount m --commit ;;
   esac
 }
-# A new copy of base.wim; of a commit also the mount with the change, whose process is $server.
+# A new copy of the file; of a commit also the mount with the change, whose process is $server and runs behind ${under[@]}.
+under=()
 begin() { # VERB
   rm -rf x
   mkdir x
-  cp base.wim x/t.wim
-  [ "$1" = commit ] || return 0
+  cp "$(base_of "$1")" x/t.wim
+  [ "$1" != commit ] || mounted_copy
+}
+mounted_copy() {
   rm -rf staging
   mkdir -p m staging
-  "$wim" mountrw x/t.wim 1 m --staging-dir=staging --debug >mount-log 2>&1 &
+  "${under[@]}" "$wim" mountrw x/t.wim 1 m --staging-dir=staging --debug >mount-log 2>&1 &
   server=$!
   for _ in $(seq 200); do [ ! -e m/sevens ] || break; sleep 0.05; done
   [ -e m/sevens ] || { cat mount-log; fail "the mount does not come"; }
@@ -116,11 +133,11 @@ again() { # VERB WHEN: the next run does its work
 }
 
 declare -A results
-verbs="capture append append-rebuild update delete delete-soft optimize recompress export info join split"
+verbs="capture append append-rebuild update delete delete-soft optimize recompress export info join split reg driver"
 killed="$verbs commit"
 [ -w /dev/fuse ] && [ -r /dev/fuse ] || { killed=$verbs; echo "skipped: /dev/fuse cannot be used here, so no mount is killed"; }
 for verb in $killed; do
-  before=$(holds base.wim)
+  before=$(holds "$(base_of "$verb")")
   begin "$verb"
   from=$(milliseconds)
   quietly run "$verb"
@@ -133,7 +150,6 @@ for verb in $killed; do
     begin "$verb"
     wait=$((RANDOM * length / 32768))
     signal=KILL temporaries=1
-    [ "$verb" != split ] || temporaries=$(du -m base.wim | awk '{ print $1 + 3 }')
     # Every third is Ctrl-C: the program ends by itself, and leaves nothing. A mount is not interrupted but unmounted by it.
     [ $((kill % 3)) != 0 ] || [ "$verb" = commit ] || { signal=INT temporaries=0; }
     run "$verb" exec >/dev/null 2>&1 &
@@ -170,6 +186,7 @@ done
 refused() { # VERB WHEN COMMAND...
   local verb=$1 when=$2 status=0
   shift 2
+  before=$(holds "$(base_of "$verb")")
   after=${results[$verb]}
   run "$verb" "$@" >"$work/said" 2>&1 || status=$?
   if [ "$status" = 0 ]; then
@@ -178,15 +195,13 @@ refused() { # VERB WHEN COMMAND...
   else
     [ "$status" = 2 ] || { tail -3 "$work/said"; fail "$verb, $when: exit code $status"; }
     grep -q '^error: ' "$work/said" || fail "$verb, $when: no word"
-    cmp -s base.wim x/t.wim || fail "$verb, $when: the file was changed"
+    cmp -s "$(base_of "$verb")" x/t.wim || fail "$verb, $when: the file was changed"
     [ "$(ls -A x)" = t.wim ] || fail "$verb, $when: $(ls -A x | tr '\n' ' ')"
     failed=$((failed + 1))
   fi
   check "$verb" "$when" 0
 }
 
-verb=
-before=$(holds base.wim)
 say "read and write errors"
 cat >fault.c <<'C'
 // Reads, writes or syncs of files whose path has $FAULT_PATH in it fail behind $FAULT_FROM bytes.
@@ -228,6 +243,8 @@ failed=0 worked=0
 for verb in capture append append-rebuild update; do fault $verb read three/elevens 1000000; done
 fault export read other.wim 100000
 fault join read parts/p2.swm 100000
+for verb in reg driver; do fault $verb read x/t.wim 100000; done
+fault reg read fault.reg 1000
 for verb in delete optimize recompress split; do fault $verb read x/t.wim 1000000; done
 fault info read x/t.wim 100
 [ $worked = 0 ] || fail "$worked verbs did without what they could not read"
@@ -239,6 +256,28 @@ for verb in $verbs; do
   fault "$verb" sync $path 0
 done
 [ $worked = 0 ] || fail "$worked verbs wrote what they could not write"
+# A commit whose process cannot write or sync: the mount stays, with the change, and the file is as it was.
+commit_fails() { # WHEN
+  local status=0
+  "$wim" unmount m --commit >"$work/said" 2>&1 || status=$?
+  [ "$status" = 2 ] && grep -q '^error: ' "$work/said" || fail "commit, $1: exit code $status: $(cat "$work/said")"
+  cmp -s m/elevens three/elevens || fail "commit, $1: the change is gone from the mount"
+  quietly "$wim" unmount m
+  finish commit
+  cmp -s base.wim x/t.wim || fail "commit, $1: the file was changed"
+  [ "$(ls -A x)$(ls -A staging)" = t.wim ] || fail "commit, $1: $(ls -A x staging | tr '\n' ' ')"
+  failed=$((failed + 1))
+}
+if [ "$killed" != "$verbs" ]; then
+  for call in write sync; do
+    from=0
+    [ $call = sync ] || from=$(($(stat -c %s base.wim) + 1000))
+    under=(env LD_PRELOAD="$work/fault.so" FAULT_CALL=$call FAULT_PATH=x/t.wim FAULT_FROM=$from)
+    begin commit
+    under=()
+    commit_fails "a failing $call"
+  done
+fi
 echo "   $failed runs could not write or sync"
 
 say "a full disk"
@@ -253,12 +292,18 @@ if mount -t tmpfs -o "size=${size}k" none x 2>/dev/null; then
     cp base.wim x/t.wim
     refused "$verb" "full disk"
   done
+  if [ "$killed" != "$verbs" ]; then
+    find x -mindepth 1 -delete
+    cp base.wim x/t.wim
+    mounted_copy
+    commit_fails "a full disk"
+  fi
   [ $worked = 0 ] || fail "$worked verbs had room on a full disk"
   say "a file system that is read only"
   find x -mindepth 1 -delete
   cp base.wim x/t.wim
   mount -o remount,ro x
-  for verb in $verbs; do refused "$verb" "read-only file system"; done
+  for verb in $verbs; do [ "$(base_of "$verb")" != base.wim ] || refused "$verb" "read-only file system"; done
   [ $worked = 0 ] || fail "$worked verbs wrote to a read-only file system"
   umount "$mounted"
   mounted=
@@ -308,7 +353,7 @@ if [ "$(id -u)" = 0 ] && chattr +i x/t.wim 2>/dev/null; then
   frozen=$work/x/t.wim
   failed=0 worked=0
   for verb in $verbs; do
-    [ "$verb" != split ] || continue
+    [ "$verb" != split ] && [ "$(base_of "$verb")" = base.wim ] || continue
     refused "$verb" "an immutable file"
   done
   [ $worked = 0 ] || fail "an immutable file was changed"
@@ -318,4 +363,97 @@ if [ "$(id -u)" = 0 ] && chattr +i x/t.wim 2>/dev/null; then
 else
   echo "skipped: chattr +i needs root and a file system that has it"
 fi
+
+say "folders that are written"
+quietly "$wim" apply base.wim 1 whole
+quietly "$wim" extract base.wim 1 /dir --dest-dir=whole-dir
+declare -A wholes=([apply]=whole [extract]=whole-dir)
+into() { # VERB [COMMAND...]
+  local verb=$1
+  shift
+  case $verb in
+    apply) "$@" "$wim" apply base.wim 1 y/out ;;
+    extract) "$@" "$wim" extract base.wim 1 /dir --dest-dir=y/out ;;
+  esac
+}
+# The files that are not what they were to be, and those that nobody asked for.
+halves() { # VERB
+  [ ! -e y/out ] || diff -rq "${wholes[$1]}" y/out | grep -v "^Only in ${wholes[$1]}" || true
+}
+completed() { # VERB WHEN
+  quietly into "$1"
+  diff -r "${wholes[$1]}" y/out >/dev/null || fail "$1: the run after $2 is not whole"
+}
+clean() { find y -mindepth 1 -delete; }
+mkdir y
+for verb in apply extract; do
+  from=$(milliseconds)
+  quietly into "$verb"
+  length=$(($(milliseconds) - from + 5))
+  partial=0 unfinished=0
+  for kill in $(seq 1 "$kills"); do
+    clean
+    wait=$((RANDOM * length / 32768))
+    signal=KILL most=1
+    [ $((kill % 3)) != 0 ] || { signal=INT most=0; }
+    into "$verb" exec >/dev/null 2>&1 &
+    child=$!
+    sleep "$((wait / 1000)).$(printf %03d $((wait % 1000)))"
+    kill -$signal "$child" 2>/dev/null || true
+    status=0
+    wait "$child" 2>/dev/null || status=$?
+    [ $signal = KILL ] || [ $status = 0 ] || [ $status = 130 ] || fail "$verb: exit code $status after Ctrl-C"
+    left=$(halves "$verb")
+    [ "$(grep -c . <<<"$left")" -le $most ] || fail "$verb, $signal after $wait ms: $left"
+    partial=$((partial + $(grep -c . <<<"$left" || true)))
+    diff -rq "${wholes[$verb]}" y/out >/dev/null 2>&1 || unfinished=$((unfinished + 1))
+    completed "$verb" "kill $kill"
+  done
+  echo "   $verb, $length ms: stopped $unfinished times on the way, $partial files in parts"
+done
+# A run that must fail, name the file, and leave whole files only.
+stopped() { # VERB WHEN WORDS COMMAND...
+  local verb=$1 when=$2 words=$3 status=0
+  shift 3
+  into "$verb" "$@" >"$work/said" 2>&1 || status=$?
+  [ "$status" = 2 ] || fail "$verb, $when: exit code $status: $(head -c 300 "$work/said")"
+  grep -qE "^error: .*($words)" "$work/said" || fail "$verb, $when: $(head -c 300 "$work/said")"
+  [ -z "$(halves "$verb")" ] || fail "$verb, $when: $(halves "$verb")"
+  failed=$((failed + 1))
+}
+failed=0
+for verb in apply extract; do
+  under=(env LD_PRELOAD="$work/fault.so" FAULT_CALL=read FAULT_PATH=base.wim FAULT_FROM=100000)
+  clean
+  stopped "$verb" "a failing read" "base.wim.*Input/output error" "${under[@]}"
+  completed "$verb" "a failing read"
+  under=(env LD_PRELOAD="$work/fault.so" FAULT_CALL=write FAULT_PATH=y/out FAULT_FROM=1000)
+  clean
+  stopped "$verb" "a failing write" ".*: cannot write: Input/output error" "${under[@]}"
+  completed "$verb" "a failing write"
+  clean
+  stopped "$verb" "a limit of the size" ".*: cannot write: File too large" bash -c "trap '' XFSZ; ulimit -f 400; exec \"\$@\"" bash
+  completed "$verb" "a limit of the size"
+  clean
+  chmod 555 y
+  [ "$(id -u)" = 0 ] && : || stopped "$verb" "a folder without permission" "y/out.*Permission denied"
+  chmod 755 y
+done
+if mount -t tmpfs -o size=1500k none y 2>/dev/null; then
+  mounted=$work/y
+  for verb in apply extract; do
+    clean
+    stopped "$verb" "a full disk" ".*: cannot [a-z ]*: No space left"
+  done
+  mount -o remount,ro y
+  for verb in apply extract; do
+    stopped "$verb" "a read-only file system" "y/out.*Read-only file system"
+  done
+  umount "$mounted"
+  mounted=
+  for verb in apply extract; do completed "$verb" "a full disk"; done
+else
+  echo "skipped: mounting a small file system needs root"
+fi
+echo "   $failed runs could not write or read to the end"
 say "done"

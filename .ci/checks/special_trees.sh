@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# apt: wimtools python3
+# apt: wimtools ntfs-3g python3
 # Trees that are special, once each, beside wimlib: names, long paths, links, streams, junctions, sparse and empty files, very
 # many files. What one program makes the other reads, and `wim diff` finds both equal. Then what a million files and 2 GB cost.
 set -euo pipefail
@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
-say() { printf -- '-- %s\n' "$*"; }
+say() { printf -- '-- %s s: %s\n' "$SECONDS" "$*"; }
 quietly() { "$@" >"$work/log" 2>&1 || { tail -5 "$work/log" | cut -c1-300; fail "${*:0:4}"; }; }
 # Processor seconds and peak memory in MiB of a command.
 cost() {
@@ -84,9 +84,74 @@ ln -s a/one links/relative; ln -s /etc/passwd links/absolute; ln -s nowhere link
 for i in $(seq 1 100); do : >"links/empty$i"; done
 both links XPRESS
 
+say "junctions, links, streams, attributes, short names: ours onto an NTFS volume by wimlib and back, wimlib's through a directory"
+mkdir -p rich/folder/below rich/junction
+printf data >rich/file
+printf below >rich/folder/below/file
+: >rich/empty
+: >rich/symlink
+python3 - rich >rich.wim-metadata <<'PY'
+# Lines of docs/metadata-file.md; a reparse point has two names behind their lengths.
+import hashlib, json, os, struct, sys
+root, blobs, time = sys.argv[1], {}, 1577934245
+def blob(data):
+    digest = hashlib.sha1(data).hexdigest()
+    blobs[digest] = data
+    return digest
+def reparse(substitute, shown, extra=b""):
+    names = [name.encode("utf-16-le") for name in (substitute, shown)]
+    end = b"\0\0" if not extra else b""
+    data = struct.pack("<HHHH", 0, len(names[0]), len(names[0]) + len(end), len(names[1])) + extra
+    return blob(data + names[0] + end + names[1] + end)
+when = time * 10_000_000 + 116444736000000000
+number = 0
+def entry(path, attributes, above=None, **fields):
+    global number
+    os.utime(os.path.join(root, path), (time, time))
+    name = os.path.basename(path)
+    line = {"in": above} if above is not None else {}
+    line |= {"name": name, "attributes": attributes, "times": [when + number, when, when + 7]} | fields
+    if os.path.isfile(os.path.join(root, path)) and "reparse" not in fields:
+        data = open(os.path.join(root, path), "rb").read()
+        line |= {"data": hashlib.sha1(data).hexdigest()} if data else {}
+    print(json.dumps(line, separators=(",", ":")))
+    number += 1
+    return number - 1
+stream = lambda name, data: {"name": name, "data": blob(data)}
+print(json.dumps({"format": "wim-metadata", "version": 1}, separators=(",", ":")))
+entry("", 16)
+entry("empty", 0x20, streams=[stream("of an empty file", b"stream")])
+entry("file", 0x22, short_name="FILE~1.TXT", streams=[stream("first", b"one"), stream("\u65e5\u672c", b"two" * 30000)])
+folder = entry("folder", 0x10, streams=[stream("of a folder", b"three")])
+below = entry("folder/below", 0x12, folder)
+entry("folder/below/file", 0x21, below)
+entry("junction", 0x410, reparse={"tag": 0xA0000003, "reserved": 0, "flags": 0}, reparse_data=reparse("\\??\\C:\\folder", "C:\\folder"))
+entry("symlink", 0x420, reparse={"tag": 0xA000000C, "reserved": 0, "flags": 0}, reparse_data=reparse("folder\\below", "folder\\below", struct.pack("<I", 1)))
+for digest, data in blobs.items():
+    print(json.dumps({"blob": digest, "size": len(data)}, separators=(",", ":")))
+    for at in range(0, len(data), 32768):
+        print(json.dumps({"data": data[at:at + 32768].hex()}, separators=(",", ":")))
+PY
+printf '[ExclusionList]\n\\nothing at all\n' >all.ini
+quietly "$wim" capture rich rich.wim --metadata --config=all.ini
+truncate -s 16M volume.ntfs
+quietly mkntfs -F -Q -q volume.ntfs
+quietly wimlib-imagex apply rich.wim 1 volume.ntfs
+quietly wimlib-imagex capture volume.ntfs theirs.wim --config=all.ini
+# The volume gives descriptors to files that have none.
+quietly "$wim" diff rich.wim theirs.wim --ignore=security
+quietly "$wim" apply theirs.wim 1 back --metadata
+quietly "$wim" capture back back.wim --metadata --config=all.ini
+quietly "$wim" diff theirs.wim back.wim
+quietly wimlib-imagex verify back.wim
+for file in rich.wim theirs.wim back.wim; do
+  wimlib-imagex dir "$file" 1 --detailed >log
+  [ "$(grep -c 'Reparse Tag' log) $(grep -c 'Named data stream' log)" = "2 4" ] || fail "$file: not two reparse points and four streams"
+done
+rm -rf volume.ntfs back back.wim-metadata
+
 if [ -d "$data/wim" ]; then
-  say "junctions, streams, descriptors: real images through a plain directory and back"
-  printf '[ExclusionList]\n\\nothing at all\n' >all.ini
+  say "real images through a plain directory and back"
   for name in LZX BootXPRESS wimlib-empty_dacl wimlib-longpaths; do
     rm -rf real real.wim-metadata
     quietly "$wim" apply "$data/wim/$name.wim" 1 real --metadata

@@ -253,10 +253,10 @@ pub(crate) struct ReferenceArguments {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DescriptorArguments {
     /// Do not capture security descriptors, which a mounted NTFS volume gives
-    #[arg(long, overrides_with = "strict_acls")]
+    #[arg(long, conflicts_with = "strict_acls")]
     no_acls: bool,
     /// Fail when one of them cannot be captured; files of other file systems of Unix have none
-    #[arg(long, overrides_with = "no_acls")]
+    #[arg(long)]
     strict_acls: bool,
 }
 
@@ -287,10 +287,10 @@ pub(crate) struct RestoreArguments {
     #[arg(long)]
     unix_data: bool,
     /// Do not restore security descriptors, which a mounted NTFS volume takes
-    #[arg(long, overrides_with = "strict_acls")]
+    #[arg(long, conflicts_with = "strict_acls")]
     no_acls: bool,
     /// Fail when security descriptors, or with --unix-data owners and modes, cannot be restored
-    #[arg(long, overrides_with = "no_acls")]
+    #[arg(long)]
     strict_acls: bool,
     /// Do not restore Windows attributes, which a mounted NTFS volume takes; on Windows read-only alone is restored
     #[arg(long)]
@@ -331,9 +331,10 @@ impl RestoreArguments {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PlacementArguments {
     /// Write an existing file anew instead of appending to it
-    #[arg(long, conflicts_with = "unsafe_compact")]
+    #[arg(long)]
     rebuild: bool,
-    /// Then move everything down over the holes, in place; a file whose compaction is interrupted is lost
+    /// Then move everything down over the holes, in place; a file whose compaction is interrupted is lost. With --rebuild there
+    /// are none
     #[arg(long)]
     unsafe_compact: bool,
 }
@@ -341,9 +342,9 @@ pub(crate) struct PlacementArguments {
 impl PlacementArguments {
     /// The choice for a job.
     pub(crate) fn placement(&self) -> Placement {
-        match (self.unsafe_compact, self.rebuild) {
-            (true, _) => Placement::UnsafeCompact,
-            (_, true) => Placement::Rebuild,
+        match (self.rebuild, self.unsafe_compact) {
+            (true, _) => Placement::Rebuild,
+            (_, true) => Placement::UnsafeCompact,
             _ => Placement::Append,
         }
     }

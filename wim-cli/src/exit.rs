@@ -5,7 +5,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use wim_core::base::{Error, ErrorKind};
+use wim_core::base::{Error, ErrorKind, Reason};
 use wim_core::jobs::dir::NothingFits;
 
 /// How a verb that did its work ended.
@@ -13,8 +13,10 @@ use wim_core::jobs::dir::NothingFits;
 pub(crate) enum Outcome {
     /// Done.
     Done,
-    /// The answer is no: damage was found, nothing matched.
+    /// The answer is no: nothing matched, two things differ, some data was lost.
     No,
+    /// The answer is no: damage was found; what the first of it was, where that is told apart.
+    Damage(Option<Reason>),
 }
 
 /// Why a verb did not do its work.
@@ -85,7 +87,7 @@ impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Done => Self::SUCCESS,
-            Outcome::No => Self::from(1),
+            Outcome::No | Outcome::Damage(_) => Self::from(1),
         }
     }
 }

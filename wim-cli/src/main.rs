@@ -61,7 +61,10 @@ fn run(cli: Cli, codes: Codes, request: &Request) -> ExitCode {
         .map_err(Failure::from)
         .and_then(|cancel| cli.verb.run(&Session::new(cli.shared, cancel)));
     match verdict {
-        Ok(Outcome::No) if codes == Codes::Wimlib => ExitCode::from(wimlib_names::DAMAGED),
+        Ok(Outcome::No) if codes == Codes::Wimlib => ExitCode::from(wimlib_names::code_of_damage(None)),
+        Ok(Outcome::Damage(reason)) if codes == Codes::Wimlib => {
+            ExitCode::from(wimlib_names::code_of_damage(reason))
+        }
         Ok(outcome) => outcome.into(),
         Err(Failure::Reported(code)) => ExitCode::from(code),
         Err(failure) => match failure.into_error() {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 
 use clap::{Args, ValueEnum};
-use wim_core::base::{Cancel, Context, Error};
+use wim_core::base::{Cancel, Context, Error, ErrorKind};
 
 use crate::arguments::parse_bytes;
 use crate::meter::{Meter, Painter};
@@ -103,7 +103,11 @@ impl Session {
         let result = job(&cx);
         drop(cx);
         meter.finish();
-        result
+        // A read that was broken off because the user wants to stop says so as the system would say it.
+        result.map_err(|error| match error.kind() {
+            ErrorKind::Io if self.cancel.is_raised() => Error::cancelled(),
+            _ => error,
+        })
     }
 
     fn painter(&self) -> Box<dyn Painter> {

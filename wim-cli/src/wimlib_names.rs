@@ -9,9 +9,8 @@ use std::io;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as Misuse};
-use wim_core::base::{Error, ErrorKind, Place};
+use wim_core::base::{Error, ErrorKind, Place, Reason};
 use wim_core::jobs::dir::NothingFits;
-use wim_core::jobs::rebuild::WrongChunkSize;
 
 /// Verbs that wimlib also has as commands of their own, `wimapply` for `apply`.
 const VERBS: [&str; 14] = [
@@ -34,10 +33,14 @@ const MISUSE: u8 = 255;
 const WRONG_CHUNK_SIZE: u8 = 15;
 /// `WIMLIB_ERR_INVALID_PARAM`.
 const INVALID: u8 = 24;
-/// Bytes of a WIM's header, which wimlib reads as a whole before it looks at any of it.
-const HEADER_BYTES: u64 = 208;
-/// wimlib's exit code when a file is damaged (`WIMLIB_ERR_INVALID_RESOURCE_HASH`).
-pub(crate) const DAMAGED: u8 = 28;
+/// `WIMLIB_ERR_INVALID_RESOURCE_HASH`: a file is damaged.
+const DAMAGED: u8 = 28;
+/// `WIMLIB_ERR_OPEN`.
+const CANNOT_OPEN: u8 = 47;
+/// `WIMLIB_ERR_READ`.
+const CANNOT_READ: u8 = 50;
+/// wimlib's exit code for a line without a verb that it has.
+const NO_VERB: u8 = 2;
 
 /// The words of the command line as our own parser takes them, and which exit codes are wanted.
 pub(crate) fn read_line(words: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Codes) {
@@ -83,6 +86,8 @@ pub(crate) struct Request {
     verb: String,
     /// Its first operand.
     first: Option<OsString>,
+    /// True when it was to write the XML data.
+    writes_xml: bool,
 }
 
 impl Request {
@@ -90,7 +95,13 @@ impl Request {
     pub(crate) fn of(words: &[OsString]) -> Self {
         let mut operands = words.iter().skip(1).filter(|word| !word.as_encoded_bytes().starts_with(b"-"));
         let verb = operands.next().map(|verb| verb.to_string_lossy().into_owned()).unwrap_or_default();
-        Self { verb, first: operands.next().cloned() }
+        let is_xml = |word: &OsString| word.as_encoded_bytes().starts_with(b"--extract-xml");
+        Self { verb, first: operands.next().cloned(), writes_xml: words.iter().any(is_xml) }
+    }
+
+    /// True for the verbs that capture.
+    fn captures(&self) -> bool {
+        matches!(self.verb.as_str(), "capture" | "append")
     }
 
     /// True when the error is about the first operand.
@@ -106,77 +117,111 @@ pub(crate) fn code_of_misuse(error: &clap::Error) -> u8 {
         _ => "",
     };
     match error.kind() {
+        Misuse::DisplayHelpOnMissingArgumentOrSubcommand | Misuse::MissingSubcommand => NO_VERB,
         Misuse::ValueValidation if argument.contains("chunk-size") => WRONG_CHUNK_SIZE,
-        Misuse::ValueValidation if argument.contains("PART_SIZE") => INVALID,
-        Misuse::ArgumentConflict if argument.contains("pipable") => INVALID,
+        // A number that is no size, unlike what is no number.
+        Misuse::ValueValidation if argument.contains("PART_SIZE") && is_number(error) => INVALID,
+        Misuse::ArgumentConflict if argument.contains("pipable") || argument.contains("rpfix") => INVALID,
         _ => MISUSE,
     }
 }
 
-/// The number that wimlib gives this error.
-pub(crate) fn code_of(error: &Error, request: &Request) -> u8 {
-    let says = |part: &str| error.message().contains(part);
-    let source = error.source();
-    let nothing_fits = source.is_some_and(|source| source.is::<NothingFits>());
-    let is_not_there = source
-        .and_then(|source| source.downcast_ref::<io::Error>())
-        .is_some_and(|source| source.kind() == io::ErrorKind::NotFound);
-    let captures = matches!(request.verb.as_str(), "capture" | "append") && request.is_about_first(error);
-    let mounts = matches!(request.verb.as_str(), "mount" | "mountrw") && !request.is_about_first(error);
-    match (error.kind(), error.place()) {
-        (ErrorKind::Cancelled, _) => 130,
-        _ if nothing_fits => 49,
-        _ if source.is_some_and(|source| source.is::<WrongChunkSize>()) => WRONG_CHUNK_SIZE,
-        // What is captured is looked at, not opened; and a file is taken for an NTFS volume.
-        (ErrorKind::Io, _) if captures && is_not_there => 63,
-        (ErrorKind::InvalidInput, Place::Nowhere) if captures => 46,
-        (ErrorKind::Io, _) if mounts => 6,
-        (ErrorKind::InvalidInput, Place::Nowhere) if request.verb == "unmount" => 80,
-        (ErrorKind::Io, _) if is_not_there => 47,
-        (ErrorKind::Format, Place::Field { structure: "WIM header", .. })
-            if is_shorter_than_header(error) =>
-        {
-            65
-        }
-        (ErrorKind::Format, Place::Line { .. })
-            if matches!(request.verb.as_str(), "update" | "capture" | "append") =>
-        {
-            MISUSE
-        }
-        (ErrorKind::NotFound, _) if says("blob is not in") => 55,
-        (ErrorKind::NotFound, _) if says("no file fits --ref") => 8,
-        (ErrorKind::NotFound, _) if says("image") => 18,
-        (ErrorKind::NotFound, _) => 49,
-        (ErrorKind::Io, _) if says("cannot open") => 47,
-        (ErrorKind::Io, _) if says("cannot write") || says("cannot create") => 72,
-        (ErrorKind::Io, _) => 50,
-        (ErrorKind::Corrupt, _) if says("integrity table") => 13,
-        (ErrorKind::Corrupt, _) => DAMAGED,
-        (ErrorKind::Format, Place::Field { structure, field, .. }) => format_code(structure, field),
-        (ErrorKind::Format, _) if says("XML data") => 73,
-        (ErrorKind::Format, _) => 2,
-        (ErrorKind::Unsupported, Place::Field { field: "version", .. }) => 67,
-        (ErrorKind::Unsupported, _) if says("encrypted") => 74,
-        (ErrorKind::Unsupported, _) if says("cannot be changed") => 71,
-        (ErrorKind::Unsupported, _) if says("split set") => 33,
-        (ErrorKind::Unsupported, _) => 68,
-        (ErrorKind::InvalidInput, _) if says("another program") => 1,
-        (ErrorKind::InvalidInput, _) if says("not the parts of a set") => 62,
-        (ErrorKind::InvalidInput, _) if says("already an image named") => 11,
-        (ErrorKind::InvalidInput, _) if says("marked read-only") => 71,
-        (ErrorKind::InvalidInput, _) if says("the first part") => 33,
-        (ErrorKind::InvalidInput, _) if says("it is a directory") => 32,
-        (ErrorKind::InvalidInput, _) if says("not a directory") => 40,
-        (ErrorKind::InvalidInput, _) if says("each other's place") || says("there already") => 23,
-        (ErrorKind::Limit, _) => 39,
-        _ => INVALID,
-    }
+fn is_number(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.parse::<f64>().is_ok())
 }
 
-/// True when the file that an error is about ends inside of where its header should be.
-fn is_shorter_than_header(error: &Error) -> bool {
-    let bytes = error.file().and_then(|file| std::fs::metadata(file).ok()).map(|metadata| metadata.len());
-    bytes.is_some_and(|bytes| bytes < HEADER_BYTES)
+/// The number that wimlib gives this error.
+pub(crate) fn code_of(error: &Error, request: &Request) -> u8 {
+    let source = error.source();
+    let nothing_fits = source.is_some_and(|source| source.is::<NothingFits>());
+    if error.kind() == ErrorKind::Cancelled {
+        return 130;
+    }
+    if nothing_fits {
+        return 49;
+    }
+    let reason = error.reason();
+    let system = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+    reason.and_then(|reason| code_of_reason(reason, system, request)).unwrap_or_else(|| {
+        let captures = request.captures() && request.is_about_first(error);
+        let mounts = matches!(request.verb.as_str(), "mount" | "mountrw") && !request.is_about_first(error);
+        match (error.kind(), error.place()) {
+            // A list of sources is looked at before wimlib is called.
+            (ErrorKind::Io, _) if captures => MISUSE,
+            (ErrorKind::Io, _) if mounts => 6,
+            (ErrorKind::Io, _) if system == Some(io::ErrorKind::NotFound) => CANNOT_OPEN,
+            (ErrorKind::Io, _) => CANNOT_READ,
+            (ErrorKind::Format, Place::Line { .. }) if request.verb == "update" || request.captures() => {
+                MISUSE
+            }
+            (ErrorKind::Format, Place::Field { structure, field, .. }) => format_code(structure, field),
+            (ErrorKind::Format, _) => 2,
+            (ErrorKind::NotFound, _) => 49,
+            (ErrorKind::Corrupt, _) => DAMAGED,
+            (ErrorKind::Unsupported, Place::Field { field: "version", .. }) => 67,
+            (ErrorKind::Unsupported, _) => 68,
+            (ErrorKind::Limit, _) => 39,
+            _ => INVALID,
+        }
+    })
+}
+
+/// The number of a reason, which may depend on the verb and on what the system said; none where the kind decides.
+fn code_of_reason(reason: Reason, system: Option<io::ErrorKind>, request: &Request) -> Option<u8> {
+    use io::ErrorKind::{AlreadyExists, NotADirectory};
+    let verb = request.verb.as_str();
+    Some(match reason {
+        Reason::FileInUse => 1,
+        Reason::NoSuchVerb => NO_VERB,
+        Reason::ImageNameTaken => 11,
+        Reason::IntegrityDiffers => 13,
+        Reason::ChunkSize => WRONG_CHUNK_SIZE,
+        Reason::NoSuchImage => 18,
+        Reason::SeveralImages if verb == "info" => 18,
+        Reason::SeveralImages => MISUSE,
+        Reason::FileThere => 23,
+        Reason::IsDirectory => 32,
+        Reason::PartOfSet => 33,
+        Reason::NotFirstPart => 36,
+        // A file is taken for an NTFS volume; what lies below one is not looked for.
+        Reason::CannotMakeDirectory => match (verb, system) {
+            ("apply", Some(AlreadyExists)) => 46,
+            ("apply", Some(NotADirectory)) => MISUSE,
+            ("extract", Some(AlreadyExists)) => CANNOT_OPEN,
+            _ => 37,
+        },
+        // So is one that is to be captured.
+        Reason::NotADirectory if request.captures() => 46,
+        Reason::NotADirectory => 40,
+        Reason::NotEmpty => 41,
+        Reason::NotARegularFile => 42,
+        // The XML is not written by wimlib itself, but by imagex.
+        Reason::CannotOpen if verb == "info" && request.writes_xml => MISUSE,
+        Reason::CannotOpen | Reason::NoFileFits => CANNOT_OPEN,
+        Reason::NotAFile => CANNOT_READ,
+        Reason::NoSuchPath => 49,
+        Reason::BlobMissing => 55,
+        Reason::NotOneSet => 62,
+        Reason::CannotLookAt => 63,
+        Reason::FileEnds => 65,
+        Reason::MustNotChange => 71,
+        Reason::CannotWrite => 72,
+        Reason::BadXml => 73,
+        Reason::Encrypted => 74,
+        Reason::NotMounted => 80,
+        Reason::NoConfiguration => 83,
+        _ => return None,
+    })
+}
+
+/// The number of damage that a verb has found, whose first finding has this reason.
+pub(crate) fn code_of_damage(reason: Option<Reason>) -> u8 {
+    match reason {
+        Some(Reason::IntegrityDiffers) => 13,
+        Some(Reason::BlobMissing) => 55,
+        Some(Reason::FileEnds) => 65,
+        _ => DAMAGED,
+    }
 }
 
 fn format_code(structure: &str, field: &str) -> u8 {
@@ -206,15 +251,22 @@ mod tests {
     #[test]
     fn one_failure_has_the_number_of_what_was_asked_for() {
         let error = |path: &str| Error::io(io::ErrorKind::NotFound.into(), "cannot use", Path::new(path));
-        let code = |line: &[&str], path: &str| {
+        let request = |line: &[&str]| {
             let words: Vec<OsString> =
                 std::iter::once("wim").chain(line.iter().copied()).map(OsString::from).collect();
-            code_of(&error(path), &Request::of(&words))
+            Request::of(&words)
         };
+        let code = |line: &[&str], path: &str| code_of(&error(path), &request(line));
         assert_eq!(code(&["mount", "a.wim", "1", "/nope"], "/nope"), 6);
         assert_eq!(code(&["mount", "a.wim", "1", "/nope"], "a.wim"), 47);
-        assert_eq!(code(&["capture", "--check", "src", "a.wim"], "src"), 63);
+        assert_eq!(code(&["capture", "--source-list", "list", "a.wim"], "list"), 255);
         assert_eq!(code(&["apply", "a.wim", "1", "x"], "a.wim"), 47);
+        let because = |line: &[&str], reason| code_of(&error("x").because(reason), &request(line));
+        assert_eq!(because(&["capture", "--check", "x", "a.wim"], Reason::CannotLookAt), 63);
+        assert_eq!(because(&["capture", "x", "a.wim"], Reason::NotADirectory), 46);
+        assert_eq!(because(&["update", "a.wim"], Reason::NotADirectory), 40);
+        assert_eq!(because(&["info", "a.wim"], Reason::CannotOpen), 47);
+        assert_eq!(because(&["info", "a.wim", "--extract-xml=x"], Reason::CannotOpen), 255);
     }
 
     #[test]

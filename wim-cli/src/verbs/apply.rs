@@ -32,10 +32,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     check: bool,
     /// Make absolute links of the image lead into TARGET [default: as the file says]
-    #[arg(long, overrides_with = "norpfix")]
+    #[arg(long, conflicts_with = "norpfix")]
     rpfix: bool,
     /// Make absolute links as they are in the image
-    #[arg(long, overrides_with = "rpfix")]
+    #[arg(long)]
     norpfix: bool,
     #[command(flatten)]
     restore: RestoreArguments,

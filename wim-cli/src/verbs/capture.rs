@@ -122,10 +122,10 @@ pub(crate) struct ImageArguments {
     #[arg(long)]
     dereference: bool,
     /// Make absolute links into SOURCE count from the root of the image [default for new files]
-    #[arg(long, overrides_with = "norpfix")]
+    #[arg(long, conflicts_with = "norpfix")]
     rpfix: bool,
     /// Capture absolute links as they are
-    #[arg(long, overrides_with = "rpfix")]
+    #[arg(long)]
     norpfix: bool,
     /// Mark the image for WIMBoot; a new file is XPRESS in chunks of 4K then, and leaves out what SOURCE's WimBootCompress.ini
     /// says

@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR", default_value = ".")]
     dest_dir: PathBuf,
     /// Write the files to standard output, one after the other
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["metadata", "unix_data", "strict_acls"])]
     to_stdout: bool,
     /// Take * and ? as they are
     #[arg(long, visible_alias = "no-wildcards")]

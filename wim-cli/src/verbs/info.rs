@@ -67,9 +67,22 @@ struct Answer {
 
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        if self.changes_something() {
-            return self.change(session);
+        if !self.changes_something() {
+            return self.show(session);
         }
+        if self.shows_something() {
+            if session.shell.is_json() {
+                return Err(Error::invalid_input("with --json there is one answer")
+                    .remedy("show and change in two commands")
+                    .into());
+            }
+            // What it was. wimlib only changes it then, without a word.
+            self.show(session)?;
+        }
+        self.change(session)
+    }
+
+    fn show(&self, session: &Session) -> Verdict {
         let wim = session.run(|cx| open::open(&self.wimfile, self.integrity.check(), cx))?;
         let chosen = match self.image.as_deref() {
             Some(text) if !images::is_all(text) => Some(images::choose_one(&wim, Some(text))?),
@@ -120,9 +133,6 @@ impl Arguments {
     }
 
     fn change(self, session: &Session) -> Verdict {
-        if self.shows_something() {
-            return Err(Error::invalid_input("showing and changing cannot be asked for at once").into());
-        }
         let texts = [("NAME", &self.new_name), ("DESCRIPTION", &self.new_desc)];
         let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
         let change = InfoChange {

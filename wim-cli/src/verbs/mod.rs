@@ -28,7 +28,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use wim_core::base::Error;
+use wim_core::base::{Error, Reason};
 use wim_core::jobs::info::ResourceInfo;
 
 use crate::exit::Verdict;
@@ -108,7 +108,9 @@ impl Verb {
 
 fn unknown_verb(words: &[OsString]) -> Error {
     let verb = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    Error::invalid_input(format!("there is no verb {verb:?}")).remedy("list the verbs with: wim --help")
+    Error::invalid_input(format!("there is no verb {verb:?}"))
+        .because(Reason::NoSuchVerb)
+        .remedy("list the verbs with: wim --help")
 }
 
 /// A resource as wimlib lists it, with an empty line behind it.

@@ -48,6 +48,9 @@ pub(crate) struct WritableArguments {
     /// Number, name or edition of the image; may be left out when there is one only
     #[arg(num_args = 1..=2, value_name = "[IMAGE] DIRECTORY", required = true)]
     image_and_directory: Vec<String>,
+    /// Glob of files that a delta needs; they are read and never changed; may be repeated
+    #[arg(long = "ref", value_name = "GLOB")]
+    refs: Vec<String>,
     /// Folder for the staging folder [default: that of the file]
     #[arg(long, value_name = "DIR")]
     staging_dir: Option<PathBuf>,
@@ -94,7 +97,7 @@ impl Arguments {
 
 impl WritableArguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
-        let options = self.common.options(MountAccess::ReadWrite, Vec::new(), self.staging_dir);
+        let options = self.common.options(MountAccess::ReadWrite, self.refs, self.staging_dir);
         mount(session, &self.wimfile, &self.image_and_directory, &options, self.common.debug)
     }
 }

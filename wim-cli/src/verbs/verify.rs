@@ -52,7 +52,9 @@ impl Arguments {
                 session.shell.say(&format!("\"{}\" was successfully verified.", verified.path))?;
             }
         }
-        Ok(if verified.is_damaged() { Outcome::No } else { Outcome::Done })
+        let damage = verified.findings.iter().find(|finding| finding.severity == Severity::Damage);
+        let reason = damage.and_then(|finding| finding.error.reason());
+        Ok(if verified.is_damaged() { Outcome::Damage(reason) } else { Outcome::Done })
     }
 }
 

@@ -191,3 +191,25 @@ fn a_signal_leaves_the_target_untouched_and_no_litter() {
     assert_eq!(interrupted(folder, "-TERM", move || since.elapsed().as_millis() > 150), Some(130));
     assert_eq!((std::fs::read(folder.join("t.wim")).unwrap().as_slice(), files()), (&b"precious"[..], 2));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_target_that_cannot_be_written_is_refused_before_anything_is_read() {
+    let folder = sample_tree();
+    let at = folder.path();
+    wim(at, &["capture", "src", "t.wim"]).ends_with(0);
+    // A file that cannot be captured would be met on the way.
+    let unreadable = at.join("src/name\\with a backslash");
+    std::fs::write(&unreadable, "").unwrap();
+    let ran = wim(at, &["capture", "src", "n.wim"]).ends_with(2);
+    assert!(ran.stderr.contains("backslash"), "{}", ran.stderr);
+    let lock = std::fs::File::open(at.join("t.wim")).unwrap();
+    lock.lock().unwrap();
+    for (target, word) in [("t.wim", "another program"), ("nowhere/n.wim", "nowhere"), ("src", "directory")] {
+        let ran = wim(at, &["capture", "src", target]).ends_with(2);
+        assert!(ran.stderr.contains(word) && !ran.stderr.contains("backslash"), "{target}: {}", ran.stderr);
+    }
+    drop(lock);
+    std::fs::remove_file(unreadable).unwrap();
+    wim(at, &["capture", "src", "t.wim"]).ends_with(0);
+}

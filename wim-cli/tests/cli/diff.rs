@@ -77,3 +77,30 @@ fn what_wimlib_captures_is_what_we_capture() {
     wim(at, &["capture", "src", "ours.wim"]).ends_with(0);
     wim(at, &["diff", "ours.wim", "theirs.wim", "--ignore=access-time"]).ends_with(0);
 }
+
+#[test]
+fn two_sets_with_parts_elsewhere_are_compared_and_a_third_is_refused() {
+    let folder = sample_tree();
+    let at = folder.path();
+    for (name, more) in [("a", "one"), ("b", "two"), ("c", "three")] {
+        std::fs::write(at.join("src/dir/b.txt"), more).unwrap();
+        wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+        wim(at, &["split", "t.wim", &format!("{name}.swm"), "--parts=2"]).ends_with(0);
+        std::fs::create_dir(at.join(name)).unwrap();
+        std::fs::rename(at.join(format!("{name}2.swm")), at.join(format!("{name}/{name}2.swm"))).unwrap();
+    }
+    for verb in [&["diff"][..], &["reg", "diff"]] {
+        let line = |refs: &[&'static str]| [verb, &["a.swm", "b.swm"], refs].concat();
+        let ran = wim(at, &line(&["--ref=a/*", "--ref=b/*"]));
+        // The images have no hives, so that these do not differ.
+        assert_eq!(ran.code, Some(i32::from(verb == ["diff"])), "{verb:?}: {}", ran.stderr);
+        assert_eq!(ran.stderr, "", "{verb:?}");
+        let ran = wim(at, &line(&["--ref=a/*", "--ref=c/*"])).ends_with(2);
+        assert!(ran.stderr.contains("another set"), "{verb:?}: {}", ran.stderr);
+    }
+    let text =
+        wim(at, &["diff", "a.swm", "b.swm", "--ref=a/*", "--ref=b/*", "--ignore=times"]).ends_with(1).text();
+    assert!(text.starts_with("changed   /dir/b.txt"), "{text}");
+    // One set has two images: its parts are taken for both sides.
+    wim(at, &["diff", "a.swm:1", "a.swm:One", "--ref=a/*"]).ends_with(0);
+}

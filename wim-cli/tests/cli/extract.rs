@@ -84,6 +84,56 @@ fn a_path_that_means_several_files_is_refused_and_an_exact_one_wins() {
     assert_eq!(ran.text(), "here");
 }
 
+#[cfg(unix)]
+#[test]
+fn whoever_takes_one_of_several_files_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (path, text) in [("src/Foo/x", "one"), ("src/foo/x", "two")] {
+        std::fs::create_dir_all(at.join(path).parent().unwrap()).unwrap();
+        std::fs::write(at.join(path), text).unwrap();
+    }
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    let run = |line: &[&str], ignores_case: bool| {
+        let mut command = crate::command(env!("CARGO_BIN_EXE_wim"), at, line);
+        if ignores_case {
+            command.env("WIMLIB_IMAGEX_IGNORE_CASE", "1");
+        }
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{line:?}: {}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let says = |stderr: &str| stderr.contains("warning: ") && stderr.contains("\\Foo, \\foo");
+    for line in [
+        &["dir", "t.wim", "--path=/FOO"][..],
+        &["dir", "t.wim", "--du", "--path=/FOO"],
+        &["diff", "t.wim", "t.wim", "--path=/FOO"],
+    ] {
+        let (_, stderr) = run(line, false);
+        assert!(says(&stderr), "{line:?}: {stderr}");
+    }
+    assert_eq!(run(&["dir", "t.wim", "--path=/foo"], false).1, "", "an exact name is what was meant");
+    let (text, stderr) = run(&["extract", "t.wim", "1", "/FOO/x", "--to-stdout"], true);
+    assert!(text == "one" && stderr.contains("\\Foo\\x, \\foo\\x"), "{text:?} {stderr}");
+    for command in ["add src/Foo/x /FOO", "rename /FOO /bar", "delete --recursive /FOO"] {
+        std::fs::copy(at.join("t.wim"), at.join("u.wim")).unwrap();
+        let command = format!("--command={command}");
+        let mut line = crate::command(env!("CARGO_BIN_EXE_wim"), at, &["update", "u.wim", &command]);
+        let output = line.env("WIMLIB_IMAGEX_IGNORE_CASE", "1").output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(says(&stderr), "{command}: {stderr}");
+        // A file cannot take the place of a directory; the other two are done.
+        let is_refused = command.contains("=add");
+        assert_eq!(output.status.code(), Some(if is_refused { 2 } else { 0 }), "{command}: {stderr}");
+        let listed = wim(at, &["dir", "u.wim"]).ends_with(0).text();
+        assert!(listed.contains("/foo/x") && listed.contains("/Foo/x") == is_refused, "{command}: {listed}");
+    }
+    // Where case matters nothing is taken.
+    let ran = wim(at, &["update", "t.wim", "--command=delete --recursive /FOO"]).ends_with(1);
+    assert!(!says(&ran.stderr), "{}", ran.stderr);
+}
+
 #[test]
 fn what_does_not_fit_extracts_nothing() {
     let folder = made();

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::disc_writer::Udf;
 use crate::media::media_files;
-use crate::{noise, sample_tree, wim};
+use crate::{command, noise, sample_tree, wim};
 
 /// How the server misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,14 @@ enum Manner {
     Changes,
     /// Another range than was asked for.
     WrongRange,
+    /// No entity tag, and another time from the third request on.
+    ChangesTime,
+    /// Every answer but the first does not come.
+    Silent,
+    /// Every answer but the first comes byte by byte.
+    Drips,
+    /// Each answer takes a while.
+    Slow,
     /// Sends the client elsewhere.
     Redirects,
     /// Sends the client in a circle.
@@ -111,14 +121,36 @@ fn answer(
             return say(text, &file[..1000.min(file.len())]).and(None);
         }
     };
-    let tag = if manner == Manner::Changes && number >= 2 { "new" } else { "old" };
+    let is_new = number >= 2;
+    let tag = match manner {
+        Manner::ChangesTime => {
+            format!("Last-Modified: Tue, 0{} Jan 2030 00:00:00 GMT", 1 + 7 * u8::from(is_new))
+        }
+        Manner::Changes if is_new => "ETag: \"new\"".to_owned(),
+        _ => "ETag: \"old\"".to_owned(),
+    };
+    if manner == Manner::Slow {
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    if manner == Manner::Silent && number > 0 {
+        std::thread::sleep(Duration::from_secs(60));
+        return None;
+    }
     let said = if manner == Manner::WrongRange && number > 0 { start + 1 } else { start };
     let text = format!(
-        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {said}-{end}/{}\r\nETag: \"{tag}\"\r\nContent-Length: {}\r\n\r\n",
+        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {said}-{end}/{}\r\n{tag}\r\nContent-Length: {}\r\n\r\n",
         file.len(),
         end + 1 - start
     );
     let body = &file[start..=end];
+    if manner == Manner::Drips && number > 0 {
+        say(text, b"")?;
+        for byte in body {
+            say(String::new(), &[*byte])?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        return Some(());
+    }
     if manner == Manner::Truncates && number > 0 || manner == Manner::Flaky && number % 3 == 2 {
         return say(text, &body[..body.len() / 2]).and(None);
     }
@@ -170,6 +202,7 @@ fn servers_that_misbehave_are_refused_by_name() {
         (Manner::NoRanges, "whole files only"),
         (Manner::Truncates, "failed 4 times"),
         (Manner::Changes, "has changed since it was opened"),
+        (Manner::ChangesTime, "has changed since it was opened"),
         (Manner::WrongRange, "another range than was asked for"),
         (Manner::Circle, "redirect"),
     ] {
@@ -192,8 +225,120 @@ fn servers_that_misbehave_are_refused_by_name() {
 fn what_fails_for_a_moment_is_tried_again_and_redirects_are_followed() {
     let (folder, disc) = discs();
     let at = folder.path();
-    for manner in [Manner::Flaky, Manner::Redirects] {
+    for manner in [Manner::Flaky, Manner::Redirects, Manner::Slow] {
         let server = Server::start(&[("x.iso", disc.clone())], manner);
         wim(at, &["verify", &server.url("x.iso")]).ends_with(0);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_waits_for_an_answer_that_is_not_wanted_any_more() {
+    let (folder, disc) = discs();
+    let at = folder.path();
+    for manner in [Manner::Silent, Manner::Drips] {
+        let server = Server::start(&[("x.iso", disc.clone())], manner);
+        let line = ["export", &server.url("x.iso"), "1", "new.wim"];
+        let mut child = command(env!("CARGO_BIN_EXE_wim"), at, &line).stderr(Stdio::null()).spawn().unwrap();
+        while server.requests.load(Ordering::SeqCst) < 2 {
+            assert_eq!(child.try_wait().unwrap(), None, "{manner:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        let since = Instant::now();
+        assert!(command("kill", at, &["-INT", &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{manner:?}");
+        assert!(since.elapsed() < Duration::from_secs(5), "{manner:?}: {:?}", since.elapsed());
+        assert!(!at.join("new.wim").exists());
+    }
+}
+
+/// A process that is ended with the test.
+struct Front(Child);
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Takes TLS connections with the certificate `cert.pem` and hands them on to a port; none, with a word, where Python or
+/// OpenSSL are missing. Gives its own port.
+fn tls_front(at: &std::path::Path, to: u16) -> Option<(Front, u16)> {
+    const RELAY: &str = "
+import socket, ssl, sys, threading
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('cert.pem', 'key.pem')
+server = socket.create_server(('127.0.0.1', 0))
+print(server.getsockname()[1], flush=True)
+def pump(a, b):
+    try:
+        while data := a.recv(65536): b.sendall(data)
+        b.shutdown(socket.SHUT_WR)
+    except OSError: pass
+def serve(raw):
+    try:
+        tls = context.wrap_socket(raw, server_side=True)
+    except OSError: return
+    plain = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+    threading.Thread(target=pump, args=(tls, plain), daemon=True).start()
+    pump(plain, tls)
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+";
+    // A certificate of a server, which OpenSSL's own configuration would make one of an authority.
+    let config = "[req]\ndistinguished_name=dn\nx509_extensions=of\nprompt=no\n[dn]\nCN=localhost\n[of]\n\
+                  basicConstraints=critical,CA:FALSE\nsubjectAltName=IP:127.0.0.1,DNS:localhost\n";
+    fs::write(at.join("cert.cnf"), config).unwrap();
+    let make =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+    let more = ["-config", "cert.cnf", "-keyout", "key.pem", "-out", "cert.pem"];
+    let made = command("openssl", at, &[&make[..], &more].concat()).stderr(Stdio::null()).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("skipped: openssl cannot make a certificate");
+        return None;
+    }
+    let mut python = Command::new("python3");
+    python.args(["-c", RELAY, &to.to_string()]).current_dir(at).stdout(Stdio::piped());
+    let Ok(mut child) = python.spawn() else {
+        println!("skipped: python3 is not installed");
+        return None;
+    };
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    Some((Front(child), line.trim().parse().unwrap()))
+}
+
+#[test]
+fn a_server_is_read_through_tls_when_its_certificate_is_trusted() {
+    let (folder, disc) = discs();
+    let at = folder.path();
+    let server = Server::start(&[("x.iso", disc)], Manner::Good);
+    let Some((_front, port)) = tls_front(at, server.port) else { return };
+    let url = format!("https://localhost:{port}/x.iso");
+    let run = |roots: Option<&str>| {
+        let mut info = command(env!("CARGO_BIN_EXE_wim"), at, &["info", &url, "--json"]);
+        info.env_remove("SSL_CERT_FILE");
+        if let Some(roots) = roots {
+            info.env("SSL_CERT_FILE", roots);
+        }
+        let output = info.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, stderr) = run(None);
+    assert!(code == Some(2) && stderr.contains("not trusted"), "{code:?} {stderr}");
+    assert_eq!(server.requests.load(Ordering::SeqCst), 0, "nothing was asked for");
+    let (code, stdout, stderr) = run(Some("cert.pem"));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("Professional"), "{stdout}");
+    for (roots, word) in [("key.pem", "SSL_CERT_FILE"), ("missing.pem", "missing.pem")] {
+        let (code, _, stderr) = run(Some(roots));
+        assert!(code == Some(2) && stderr.contains(word), "{roots}: {code:?} {stderr}");
+    }
+    // A certificate of another name is none.
+    let other = url.replace("localhost", "127.0.0.2");
+    let mut info = command(env!("CARGO_BIN_EXE_wim"), at, &["info", &other]);
+    assert_eq!(info.env("SSL_CERT_FILE", "cert.pem").output().unwrap().status.code(), Some(2));
 }

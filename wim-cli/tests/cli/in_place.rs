@@ -67,7 +67,6 @@ fn info_changes_what_wimlib_changes() {
         vec!["info", "t.wim", "3", "X"],
         vec!["info", "t.wim", "--boot"],
         vec!["info", "t.wim", "1", "a\u{1}"],
-        vec!["info", "t.wim", "1", "X", "--header"],
     ] {
         wim(folder, &refused).ends_with(2);
         assert_eq!(read(folder, "t.wim"), before, "{refused:?}");

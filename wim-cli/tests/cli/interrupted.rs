@@ -143,3 +143,29 @@ fn a_package_is_expanded_whole_or_not_at_all() {
     wim(at, &expand).ends_with(0);
     assert_eq!(names(&at.join("a/b/out")), ["large.bin", "update.mum"]);
 }
+
+#[test]
+fn a_split_set_appears_whole_or_leaves_one_folder() {
+    let folder = large_source(48 << 20);
+    let at = folder.path();
+    for number in 0..6 {
+        fs::write(at.join(format!("src/{number}.bin")), noise((8 << 20) + number)).unwrap();
+    }
+    wim(at, &["capture", "src", "t.wim", "--compress=none"]).ends_with(0);
+    fs::remove_dir_all(at.join("src")).unwrap();
+    let split = ["split", "t.wim", "p.swm", "--parts=4", "--check"];
+    let staged = || names(at).into_iter().find(|name| name.ends_with(".wim-tmp"));
+    let has_parts = || staged().is_some_and(|folder| names(&at.join(folder)).len() > 1);
+    assert_eq!(interrupted(at, &split, "-INT", has_parts), Some(130));
+    assert_eq!(names(at), ["t.wim"]);
+    assert_eq!(interrupted(at, &split, "-KILL", has_parts), None);
+    let left = names(at);
+    assert!(
+        matches!(&left[..], [folder, wim] if folder.starts_with(".p.swm.") && folder.ends_with(".wim-tmp") && wim == "t.wim"),
+        "{left:?}"
+    );
+    wim(at, &split).ends_with(0);
+    wim(at, &["verify", "p.swm"]).ends_with(0);
+    let named = |names: &[String]| names.iter().filter(|name| !name.starts_with('.')).count();
+    assert_eq!((named(&names(at)), names(at).len()), (5, 6), "{:?}", names(at));
+}

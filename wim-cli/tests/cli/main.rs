@@ -36,6 +36,7 @@ mod info;
 mod interrupted;
 mod media;
 mod metadata;
+mod misuse;
 mod mount;
 mod optimize;
 mod package;

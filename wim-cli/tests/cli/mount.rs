@@ -155,6 +155,42 @@ fn data_that_is_not_there_is_an_error_and_not_an_empty_file() {
 }
 
 #[test]
+fn a_delta_is_changed_with_its_base_at_hand() {
+    if !can_mount() {
+        return;
+    }
+    let folder = captured();
+    let path = folder.path();
+    fs::write(path.join("tree/new"), "only in the delta").unwrap();
+    wim(path, &["capture", "tree", "delta.wim", "--delta-from=a.wim"]).ends_with(0);
+    let base = fs::read(path.join("a.wim")).unwrap();
+    let bytes_before =
+        wim(path, &["info", "delta.wim", "--json"]).ends_with(0).json()["images"][0]["total_bytes"]
+            .as_u64()
+            .unwrap();
+    let ran = wim(path, &["mountrw", "delta.wim", "1", "mnt", "--ref=a.wim"]).ends_with(0);
+    assert_eq!(ran.stderr, "");
+    for root in ["tree", "mnt"].map(|root| path.join(root)) {
+        // What lies in the base is read, copied to be appended to, and copied to a second place.
+        let mut numbers = fs::OpenOptions::new().append(true).open(root.join("sub/numbers")).unwrap();
+        std::io::Write::write_all(&mut numbers, b"the end\n").unwrap();
+        let hello = fs::read(root.join("hello.txt")).unwrap();
+        fs::write(root.join("again"), hello).unwrap();
+    }
+    assert_same(&path.join("tree"), &path.join("mnt"));
+    wim(path, &["unmount", "mnt", "--commit"]).ends_with(0);
+    wim(path, &["verify", "delta.wim", "--ref=a.wim"]).ends_with(0);
+    wim(path, &["apply", "delta.wim", "1", "out", "--ref=a.wim"]).ends_with(0);
+    assert_same(&path.join("tree"), &path.join("out"));
+    assert_eq!(fs::read(path.join("a.wim")).unwrap(), base, "the base is read only");
+    let info = wim(path, &["info", "delta.wim", "--json"]).ends_with(0).json();
+    // The appended text counts at both names of the file.
+    assert_eq!(info["images"][0]["total_bytes"], bytes_before + 2 * 8 + 5, "{info}");
+    let kept = wim(path, &["extract", "delta.wim", "1", "again", "--to-stdout"]);
+    assert_ne!(kept.code, Some(0), "what the base has stays there");
+}
+
+#[test]
 fn what_cannot_be_mounted_is_refused_and_leaves_no_process() {
     if !can_mount() {
         return;

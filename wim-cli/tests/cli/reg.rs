@@ -500,3 +500,27 @@ fn hives_of_deltas_and_of_parts_are_found_in_the_files_that_have_them() {
     reg(at, &["check", "s.swm:all", "--ref=away/s*.swm"]).ends_with(0);
     reg(at, &["set", "s.swm:1", "HKLM\\SOFTWARE\\Mine", "x", "y", "--ref=away/s*.swm"]).ends_with(2);
 }
+
+#[test]
+fn a_hive_file_has_no_other_files_and_help_says_what_targets_are() {
+    let folder = demo_system();
+    let at = folder.path();
+    for line in [&["ls", "SYSTEM", "--ref=nope"][..], &["diff", "SYSTEM", "SYSTEM", "--ref=nope"]] {
+        let ran = reg(at, line).ends_with(2);
+        assert!(ran.stderr.contains("--ref"), "{line:?}: {}", ran.stderr);
+    }
+    for action in ["get", "set", "ls", "export", "diff"] {
+        let help = reg(at, &[action, "--help"]).ends_with(0).text();
+        let arguments =
+            help.split("Arguments:").nth(1).and_then(|rest| rest.split("Options:").next()).unwrap();
+        let words: Vec<&str> = arguments.split_whitespace().collect();
+        assert!(arguments.contains("hive file"), "{action}: {help}");
+        // Each operand has words behind its name.
+        let is_operand = |word: &&str| word.starts_with(['<', '[']) && word.ends_with(['>', ']', '.']);
+        let is_bare = |pair: &[&str]| is_operand(&pair[0]) && is_operand(&pair[1]);
+        assert!(
+            !words.windows(2).any(is_bare) && words.last().is_some_and(|last| !is_operand(last)),
+            "{action}: {help}"
+        );
+    }
+}

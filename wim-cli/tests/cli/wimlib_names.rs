@@ -30,6 +30,7 @@ fn exit_codes_are_wimlibs_under_its_names() {
     let mut damaged = std::fs::read(folder.join("plain.wim")).unwrap();
     damaged[209] ^= 1;
     std::fs::write(folder.join("damaged.wim"), &damaged).unwrap();
+    std::fs::write(folder.join("half.wim"), &bytes[..bytes.len() / 2]).unwrap();
     let mut sliced = bytes;
     sliced[209] ^= 1;
     std::fs::write(folder.join("sliced.wim"), &sliced).unwrap();
@@ -68,6 +69,50 @@ fn exit_codes_are_wimlibs_under_its_names() {
         vec!["capture", "src", "n.wim", "--chunk-size=3"],
         vec!["capture", "src", "n.wim", "--compress=none", "--chunk-size=64K"],
         vec!["capture", "src", "n.wim", "--pipable", "--not-pipable"],
+        vec!["capture", "src", "n.wim", "--norpfix", "--rpfix"],
+        vec!["capture", "src", "n.wim", "--config=nope"],
+        vec!["capture", "--source-list", "nope", "n.wim"],
+        vec!["info", "half.wim"],
+        vec!["dir", "half.wim"],
+        vec!["apply", "half.wim", "1", "o"],
+        vec!["optimize", "half.wim"],
+        vec!["verify", "half.wim"],
+        vec!["verify", "cut.wim"],
+        vec!["verify", "sliced.wim"],
+        vec!["join", "j.wim", "s.swm"],
+        vec!["join", "j.wim", "s2.swm", "s.swm", "s.swm"],
+        vec!["join", "j.wim", "s.swm", "s2.swm", "t.wim"],
+        vec!["info", "t.wim", "--extract-xml=nodir/x"],
+        vec!["info", "src"],
+        vec!["info", "grown.wim", "--boot"],
+        vec!["apply", "t.wim", "1", "src/a.txt"],
+        vec!["apply", "t.wim", "1", "src/a.txt/x"],
+        vec!["apply", "s2.swm", "1", "o"],
+        vec!["apply", "grown.wim", "o"],
+        vec!["apply", "t.wim", "1", "o", "--ref=nope*"],
+        vec!["extract", "t.wim", "1", "/a.txt", "--dest-dir=src/a.txt"],
+        vec!["extract", "t.wim", "1", "/a.txt", "--dest-dir=src/a.txt/x"],
+        vec!["extract", "t.wim", "1", "/dir", "--to-stdout"],
+        vec!["export", "s2.swm", "1", "n.wim"],
+        vec!["split", "t.wim", "n.swm", "bogus"],
+        vec!["dir", "grown.wim"],
+        vec!["bogus"],
+        vec![],
+        vec!["update", "t.wim", "--command=add nope /x"],
+        vec!["update", "t.wim", "--command=add src /a.txt"],
+        vec!["update", "t.wim", "--command=add src/a.txt /dir"],
+        vec!["update", "t.wim", "--command=add src/a.txt /"],
+        vec!["update", "t.wim", "--command=add src/a.txt /a.txt/x"],
+        vec!["update", "t.wim", "--command=add src/a.txt /a.txt --no-replace"],
+        vec!["update", "t.wim", "--command=rename /nope /x"],
+        vec!["update", "t.wim", "--command=rename /a.txt /nope/x"],
+        vec!["update", "t.wim", "--command=rename /dir /a.txt"],
+        vec!["update", "t.wim", "--command=rename /a.txt /dir"],
+        vec!["update", "t.wim", "--command=rename /a.txt /zero/x"],
+        vec!["update", "t.wim", "--command=rename /a.txt /"],
+        vec!["update", "t.wim", "--command=rename /empty /dir"],
+        vec!["update", "t.wim", "--command=rename /dir /dir/sub/x"],
+        vec!["update", "t.wim", "--command=rename / /x"],
     ] {
         let ours = called(folder, "wimlib-imagex", &line);
         if let Some(theirs) = wimlib(folder, &line) {

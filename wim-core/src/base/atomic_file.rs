@@ -1,18 +1,21 @@
 //! Output that is whole at every instant: written beside its target, synced, then renamed.
 //!
 //! Until [`AtomicFile::commit`] the target is as it was; a dropped file removes its temporary. A killed process leaves at
-//! most one file named `.NAME.XXXXXX.wim-tmp` beside the target, which may be deleted. A target that another program has
-//! locked because it is changing it is never replaced.
+//! most one thing named `.NAME.XXXXXX.wim-tmp` beside the target, which may be deleted: the file, or a [`StagingFolder`] of
+//! files that belong together. Such files without a folder of their own may also leave second names of what they replace,
+//! `.NAME.PID.wim-old`, when the process is killed between their renames. A target that another program has locked because
+//! it is changing it is never replaced.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use super::error::{Error, Result};
 use super::in_place_file::lock;
 use super::read_at::{ReadAt, WriteAt};
+use super::reason::Reason;
 use super::write_behind::WriteBehind;
 
 /// What to do when the target exists.
@@ -43,16 +46,23 @@ impl AtomicFile {
     /// `InvalidInput` when the target exists and must not be replaced, is a directory, or is locked by a program that changes
     /// it; `Io` when the folder cannot be written.
     pub fn create(target: &Path, if_exists: IfExists) -> Result<Self> {
-        // A symbolic link is followed, so that the file it names is replaced and not the link.
-        let target = followed(target)?;
-        if target.is_dir() {
-            return Err(Error::invalid_input("is a directory, not a file").in_file(target.display()));
-        }
-        if if_exists == IfExists::Refuse && target.exists() {
-            return Err(already_exists(&target));
-        }
-        hold(&target, if_exists)?;
+        let target = replaceable(target, if_exists)?;
         let folder = folder_of(&target);
+        Self::create_in(&folder, target, if_exists)
+    }
+
+    /// [`AtomicFile::create`] with the temporary in `staging`, when that lies beside the target.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`].
+    pub fn create_staged(target: &Path, if_exists: IfExists, staging: &StagingFolder) -> Result<Self> {
+        let target = replaceable(target, if_exists)?;
+        let folder = folder_of(&target);
+        let folder = if staging.is_beside(&target) { staging.folder.path() } else { folder.as_path() };
+        Self::create_in(folder, target, if_exists)
+    }
+
+    fn create_in(folder: &Path, target: PathBuf, if_exists: IfExists) -> Result<Self> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let mut builder = tempfile::Builder::new();
         let prefix = format!(".{name}.");
@@ -64,8 +74,7 @@ impl AtomicFile {
             let mode = std::fs::metadata(&target).map_or(0o666, |m| m.permissions().mode() & 0o777);
             builder.permissions(std::fs::Permissions::from_mode(mode));
         }
-        let temporary =
-            builder.tempfile_in(&folder).map_err(|e| Error::io(e, "cannot create a file in", &folder))?;
+        let temporary = builder.tempfile_in(folder).map_err(|e| cannot_create(e, folder))?;
         Ok(Self { temporary, target, if_exists, behind: WriteBehind::default() })
     }
 
@@ -92,10 +101,7 @@ impl AtomicFile {
     /// # Errors
     /// `Io`.
     pub fn sync(&mut self) -> Result<()> {
-        self.behind
-            .finish()
-            .and_then(|()| self.file().sync_all())
-            .map_err(|e| Error::io(e, "cannot write", &self.target))
+        self.behind.finish().and_then(|()| self.file().sync_all()).map_err(|e| cannot_write(e, &self.target))
     }
 
     /// Syncs the contents, renames the file to its target and syncs the folder.
@@ -139,7 +145,7 @@ impl FinishedFile {
             file.write_all(bytes)?;
             file.sync_all()
         };
-        patch().map_err(|e| Error::io(e, "cannot write", &self.target))
+        patch().map_err(|e| cannot_write(e, &self.target))
     }
 
     /// Renames the file to its target and syncs the folder.
@@ -171,20 +177,20 @@ impl FinishedFile {
 /// As [`AtomicFile::commit`]; the message names the targets that stay new because the file system has no hard links to
 /// keep the old ones by.
 pub fn commit_together(files: Vec<AtomicFile>) -> Result<()> {
-    commit_finished(files.into_iter().map(AtomicFile::finish).collect::<Result<_>>()?)
+    commit_finished(files.into_iter().map(AtomicFile::finish).collect::<Result<_>>()?, None)
 }
 
-/// [`commit_together`] for files that are closed already.
+/// [`commit_together`] for files that are closed already; with `staging` what they replace waits there for the last of them.
 ///
 /// # Errors
 /// As [`commit_together`].
-pub fn commit_finished(files: Vec<FinishedFile>) -> Result<()> {
+pub fn commit_finished(files: Vec<FinishedFile>, staging: Option<&StagingFolder>) -> Result<()> {
     if files.len() < 2 {
         return files.into_iter().try_for_each(FinishedFile::commit);
     }
     let mut renamed: Vec<Renamed> = Vec::with_capacity(files.len());
     for file in files {
-        let before = Renamed::keep(&file.target);
+        let before = Renamed::keep(&file.target, staging);
         match file.commit() {
             Ok(()) => renamed.push(before),
             Err(error) => {
@@ -207,6 +213,36 @@ pub fn commit_finished(files: Vec<FinishedFile>) -> Result<()> {
     Ok(())
 }
 
+/// A folder `.NAME.XXXXXX.wim-tmp` in which files that belong together wait for their names, so that a killed process leaves
+/// one thing. It goes with all in it when it is dropped.
+#[derive(Debug)]
+pub struct StagingFolder {
+    folder: TempDir,
+    /// Where it lies.
+    parent: PathBuf,
+}
+
+impl StagingFolder {
+    /// A folder beside `target`.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn beside(target: &Path) -> Result<Self> {
+        let parent = folder_of(target);
+        let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
+        let mut builder = tempfile::Builder::new();
+        let folder = builder.prefix(&prefix).suffix(".wim-tmp").tempdir_in(&parent);
+        Ok(Self { folder: folder.map_err(|e| cannot_create(e, &parent))?, parent })
+    }
+
+    /// True when `target` lies in the same folder as this one; else it may lie on another file system.
+    fn is_beside(&self, target: &Path) -> bool {
+        let folder = folder_of(target);
+        folder == self.parent
+            || matches!((folder.canonicalize(), self.parent.canonicalize()), (Ok(a), Ok(b)) if a == b)
+    }
+}
+
 /// A target that was replaced, and a second name of what it was.
 struct Renamed {
     target: PathBuf,
@@ -224,13 +260,16 @@ enum Old {
 
 impl Renamed {
     /// Gives the file at `target` a second name, before it is replaced.
-    fn keep(target: &Path) -> Self {
+    fn keep(target: &Path, staging: Option<&StagingFolder>) -> Self {
         let target = target.to_owned();
         if std::fs::symlink_metadata(&target).is_err() {
             return Self { target, old: Old::Absent };
         }
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let kept = target.with_file_name(format!(".{name}.{}.wim-old", std::process::id()));
+        let kept = match staging.filter(|staging| staging.is_beside(&target)) {
+            Some(staging) => staging.folder.path().join(format!("{name}.old")),
+            None => target.with_file_name(format!(".{name}.{}.wim-old", std::process::id())),
+        };
         let old = if std::fs::hard_link(&target, &kept).is_ok() { Old::Kept(kept) } else { Old::Lost };
         Self { target, old }
     }
@@ -297,6 +336,36 @@ impl ReadAt for AtomicFile {
     }
 }
 
+/// Refuses what [`AtomicFile::create`] would refuse, without making anything: for jobs with much to do before they write.
+///
+/// # Errors
+/// As [`AtomicFile::create`].
+pub fn check_target(target: &Path, if_exists: IfExists) -> Result<()> {
+    let folder = folder_of(&replaceable(target, if_exists)?);
+    #[cfg(unix)]
+    let can_create = {
+        use rustix::fs::{Access, access};
+        access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from)
+    };
+    #[cfg(not(unix))]
+    let can_create = std::fs::metadata(&folder).map(drop);
+    can_create.map_err(|e| cannot_create(e, &folder))
+}
+
+/// The file that will be replaced or made: a symbolic link is followed, so that the file it names is replaced and not the
+/// link.
+fn replaceable(target: &Path, if_exists: IfExists) -> Result<PathBuf> {
+    let target = followed(target)?;
+    if target.is_dir() {
+        return Err(Error::invalid_input("is a directory, not a file").in_file(target.display()));
+    }
+    if if_exists == IfExists::Refuse && target.exists() {
+        return Err(already_exists(&target));
+    }
+    hold(&target, if_exists)?;
+    Ok(target)
+}
+
 /// Where symbolic links lead, whether or not there is a file yet.
 fn followed(target: &Path) -> Result<PathBuf> {
     /// As many as Linux follows.
@@ -330,6 +399,14 @@ fn hold(target: &Path, if_exists: IfExists) -> Result<Option<File>> {
     // Those who read it keep what they have; only a writer's lock stands against this one.
     lock(file.try_lock_shared(), target)?;
     Ok(Some(file))
+}
+
+fn cannot_create(e: io::Error, folder: &Path) -> Error {
+    Error::io(e, "cannot create a file in", folder).because(Reason::CannotOpen)
+}
+
+fn cannot_write(e: io::Error, target: &Path) -> Error {
+    Error::io(e, "cannot write", target).because(Reason::CannotWrite)
 }
 
 /// That a file is there that may not be replaced.
@@ -415,6 +492,56 @@ mod tests {
         let reader = crate::base::FileSource::open_shared(&target).unwrap();
         AtomicFile::create(&target, IfExists::Replace).unwrap().commit().unwrap();
         drop(reader);
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_refused_before_anything_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("old"), b"old").unwrap();
+        check_target(&path("new"), IfExists::Refuse).unwrap();
+        check_target(&path("old"), IfExists::Replace).unwrap();
+        let refused = |name: &str, if_exists| check_target(&path(name), if_exists).unwrap_err();
+        assert_eq!(refused("missing/new", IfExists::Replace).reason(), Some(Reason::CannotOpen));
+        assert!(refused("old", IfExists::Refuse).to_string().contains("exists"));
+        assert!(check_target(folder.path(), IfExists::Replace).is_err());
+        let writer = super::super::in_place_file::InPlaceFile::open(&path("old")).unwrap();
+        assert_eq!(refused("old", IfExists::Replace).reason(), Some(Reason::FileInUse));
+        drop(writer);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_that_belong_together_wait_in_one_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let names = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        std::fs::write(path("a"), "old").unwrap();
+        std::fs::create_dir(path("elsewhere")).unwrap();
+        let staging = StagingFolder::beside(&path("a")).unwrap();
+        let make = |name: &str| {
+            let mut file = AtomicFile::create_staged(&path(name), IfExists::Replace, &staging).unwrap();
+            file.write_all(b"new").unwrap();
+            file.finish().unwrap()
+        };
+        let files = vec![make("a"), make("b"), make("elsewhere/c")];
+        // What a killed process would leave, but for files that go elsewhere.
+        let left = names();
+        assert_eq!((left.len(), &left[1..]), (3, &["a".to_owned(), "elsewhere".to_owned()][..]), "{left:?}");
+        assert!(left[0].starts_with(".a.") && left[0].ends_with(".wim-tmp"), "{left:?}");
+        let kept = Renamed::keep(&path("a"), Some(&staging));
+        assert_eq!(names(), left, "what is replaced waits there too");
+        kept.forget();
+        commit_finished(files, Some(&staging)).unwrap();
+        drop(staging);
+        assert_eq!(names(), ["a", "b", "elsewhere"]);
+        assert_eq!(std::fs::read_dir(path("elsewhere")).unwrap().count(), 1);
+        assert_eq!(std::fs::read(path("a")).unwrap(), b"new");
     }
 
     #[cfg(unix)]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use super::reason::Reason;
 use super::sha1::Sha1Digest;
 
 /// What `wim-core` returns.
@@ -67,6 +68,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
+    reason: Option<Reason>,
     place: Place,
     message: String,
     file: Option<String>,
@@ -79,6 +81,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
+            reason: None,
             place: Place::Nowhere,
             message: message.into(),
             file: None,
@@ -165,6 +168,13 @@ impl Error {
         self
     }
 
+    /// The same error with what exactly was wrong, unless it says so already.
+    #[must_use]
+    pub fn because(mut self, reason: Reason) -> Self {
+        self.0.reason.get_or_insert(reason);
+        self
+    }
+
     /// The same error with its cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -175,9 +185,10 @@ impl Error {
     /// The same error again, for a list that outlives its first owner; the cause is left behind.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        let Inner { kind, place, message, file, remedy, source: _ } = &*self.0;
+        let Inner { kind, reason, place, message, file, remedy, source: _ } = &*self.0;
         Self(Box::new(Inner {
             kind: *kind,
+            reason: *reason,
             place: place.clone(),
             message: message.clone(),
             file: file.clone(),
@@ -190,6 +201,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// What exactly was wrong, where errors of the kind are told apart.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.0.reason
     }
 
     /// Where it was met.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::error::{Error, Result};
 use super::read_at::{FileSource, ReadAt, WriteAt};
+use super::reason::Reason;
 
 /// An existing file, open for changing it in place.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl InPlaceFile {
 
     /// Opens the file, calls `opened` and locks it; again when the path leads to another file by then.
     fn open_then(path: &Path, mut opened: impl FnMut()) -> Result<Self> {
-        let cannot = |e| Error::io(e, "cannot open for changing", path);
+        let cannot = |e| Error::io(e, "cannot open for changing", path).because(Reason::CannotOpen);
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(cannot)?;
         opened();
         lock(file.try_lock(), path)?;
@@ -56,7 +57,7 @@ impl InPlaceFile {
     /// # Errors
     /// `Io`.
     pub fn again(source: &Arc<FileSource>, path: &Path) -> Result<Self> {
-        let cannot = |e| Error::io(e, "cannot open for changing", path);
+        let cannot = |e| Error::io(e, "cannot open for changing", path).because(Reason::CannotOpen);
         let file = source.file().try_clone().map_err(cannot)?;
         let old_length = file.metadata().map_err(cannot)?.len();
         Ok(Self { source: Arc::clone(source), file, path: path.to_owned(), old_length, is_kept: false })
@@ -83,7 +84,7 @@ impl InPlaceFile {
         length: u64,
         mut sync: impl FnMut(&File) -> io::Result<()>,
     ) -> Result<()> {
-        let cannot = |e| Error::io(e, "cannot write", &self.path);
+        let cannot = |e| Error::io(e, "cannot write", &self.path).because(Reason::CannotWrite);
         let mut before = vec![0; bytes.len()];
         self.source.read_exact_at(&mut before, 0).map_err(cannot)?;
         if self.size() < length {
@@ -91,7 +92,7 @@ impl InPlaceFile {
         }
         sync(&self.file).map_err(cannot)?;
         if let Err(e) = self.write_at_start(bytes).and_then(|()| sync(&self.file)) {
-            let error = Error::io(e, "cannot write", &self.path);
+            let error = Error::io(e, "cannot write", &self.path).because(Reason::CannotWrite);
             // When the disk fails again here, the new start may stay: what it refers to must not be cut off then.
             self.is_kept |= self.write_at_start(&before).and_then(|()| sync(&self.file)).is_err();
             return Err(error);
@@ -167,6 +168,7 @@ fn is_still_at(_: &File, _: &Path) -> io::Result<bool> {
 pub(super) fn lock(locked: std::result::Result<(), TryLockError>, path: &Path) -> Result<()> {
     match locked {
         Err(TryLockError::WouldBlock) => Err(Error::invalid_input("another program is using the file")
+            .because(Reason::FileInUse)
             .in_file(path.display())
             .remedy("run the command again when that program is done")),
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),

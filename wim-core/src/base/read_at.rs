@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{Error, ErrorKind, Result};
+use super::filetime::FileTime;
+use super::reason::Reason;
 
 /// Random-access bytes that many threads may read at once.
 pub trait ReadAt: Send + Sync {
@@ -152,6 +154,18 @@ pub struct FileSource {
     file: File,
     path: PathBuf,
     size: u64,
+    /// Whether reads ask for holes first.
+    #[cfg_attr(windows, allow(dead_code, reason = "Windows has another way to ask, which is not used"))]
+    holes: Holes,
+}
+
+/// What is done about holes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holes {
+    /// They are read as all else, as zeros of the system's.
+    Read,
+    /// They are asked for and not read.
+    Skip,
 }
 
 impl FileSource {
@@ -161,7 +175,8 @@ impl FileSource {
     /// `Io` when it cannot be opened, `InvalidInput` when it is a directory or a device.
     pub fn open(path: &Path) -> Result<Self> {
         let opened = super::LongPath::to(path).and_then(|way| File::open(way.path()));
-        Self::of_file(opened.map_err(|e| Error::io(e, "cannot open", path))?, path)
+        let cannot = |e| Error::io(e, "cannot open", path).because(Reason::CannotOpen);
+        Self::of_file(opened.map_err(cannot)?, path)
     }
 
     /// Opens the regular file at `path` and keeps programs that lock what they write from changing it meanwhile.
@@ -174,6 +189,23 @@ impl FileSource {
         Ok(source)
     }
 
+    /// Opens the file at `path` as it was planned, with this size and time of last write. Its holes are not read: the system
+    /// would make pages of zeros for them.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and `InvalidInput` when it has changed since.
+    pub fn open_planned(path: &Path, size: u64, last_write: FileTime) -> Result<Self> {
+        let source = Self::open(path)?;
+        let metadata = source.file.metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
+        let modified = metadata.modified().map_err(|e| Error::io(e, "cannot read the time of", path))?;
+        if source.size != size || FileTime::from_system_time(modified) != last_write {
+            return Err(Error::invalid_input("the file changed while it was being read")
+                .in_file(path.display())
+                .remedy("run the command again when nothing writes to the folder"));
+        }
+        Ok(Self { holes: if has_holes(&metadata) { Holes::Skip } else { Holes::Read }, ..source })
+    }
+
     /// A file that is open already; `path` is what errors call it.
     ///
     /// # Errors
@@ -181,9 +213,10 @@ impl FileSource {
     pub(super) fn of_file(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
         if !metadata.is_file() {
-            return Err(Error::invalid_input("not a regular file").in_file(path.display()));
+            let error = Error::invalid_input("not a regular file").because(Reason::NotAFile);
+            return Err(error.in_file(path.display()));
         }
-        Ok(Self { file, path: path.to_owned(), size: metadata.len() })
+        Ok(Self { file, path: path.to_owned(), size: metadata.len(), holes: Holes::Read })
     }
 
     /// A file that is open already, a nameless temporary one for example, with the bytes it has now; `path` is what it is
@@ -193,7 +226,7 @@ impl FileSource {
     /// `Io` when its size cannot be read.
     pub fn of_open_file(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
-        Ok(Self { file, path: path.to_owned(), size: metadata.len() })
+        Ok(Self { file, path: path.to_owned(), size: metadata.len(), holes: Holes::Read })
     }
 
     /// The path it was opened by.
@@ -216,6 +249,10 @@ impl ReadAt for FileSource {
 
     #[cfg(unix)]
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        if self.holes == Holes::Skip && lies_in_hole(&self.file, offset, buf.len() as u64, self.size) {
+            buf.fill(0);
+            return Ok(());
+        }
         std::os::unix::fs::FileExt::read_exact_at(&self.file, buf, offset)
     }
 
@@ -223,6 +260,38 @@ impl ReadAt for FileSource {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         seek_read_exact(&self.file, buf, offset)
     }
+}
+
+/// True when a file takes less of the disk than it has bytes.
+#[cfg(unix)]
+fn has_holes(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.blocks().saturating_mul(512) < metadata.len()
+}
+
+/// Files of other systems are read as they are.
+#[cfg(not(unix))]
+fn has_holes(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// True when the system says that no byte of the range is stored, and the range lies in the file. Its position, which this
+/// moves, means nothing to reads at offsets.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn lies_in_hole(file: &File, offset: u64, length: u64, size: u64) -> bool {
+    let Some(end) = offset.checked_add(length).filter(|end| *end <= size) else { return false };
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(offset)) {
+        Ok(data) => data >= end,
+        // There is none up to the end, unless the file has shrunk.
+        Err(rustix::io::Errno::NXIO) => file.metadata().is_ok_and(|metadata| metadata.len() >= end),
+        Err(_) => false,
+    }
+}
+
+/// Other systems have other ways to ask, or none.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn lies_in_hole(_: &File, _: u64, _: u64, _: u64) -> bool {
+    false
 }
 
 /// Windows' positioned read, repeated until `buf` is full.
@@ -255,6 +324,33 @@ mod tests {
         assert_eq!(buf, [3, 4]);
         assert!(bytes[..].read_exact_at(&mut buf, 3).is_err());
         assert!(bytes[..].read_exact_at(&mut buf, u64::MAX).is_err());
+    }
+
+    #[test]
+    fn holes_are_zeros_and_what_is_between_them_is_read() {
+        use std::io::{Seek, SeekFrom, Write};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sparse");
+        let mut file = File::create(&path).unwrap();
+        file.seek(SeekFrom::Start(3 << 20)).unwrap();
+        file.write_all(b"middle").unwrap();
+        file.set_len(8 << 20).unwrap();
+        let modified = FileTime::from_system_time(file.metadata().unwrap().modified().unwrap());
+        let source = FileSource::open_planned(&path, 8 << 20, modified).unwrap();
+        let mut wanted = vec![0; 8 << 20];
+        wanted[3 << 20..(3 << 20) + 6].copy_from_slice(b"middle");
+        for (offset, length) in
+            [(0, 8 << 20), (0, 1000), (1 << 20, 3 << 20), (3 << 20, 6), (5 << 20, 3 << 20)]
+        {
+            let mut bytes = vec![1; length];
+            source.read_exact_at(&mut bytes, offset as u64).unwrap();
+            assert!(bytes == wanted[offset..offset + length], "{offset}");
+        }
+        assert!(source.read_exact_at(&mut [0; 2], (8 << 20) - 1).is_err(), "the end is the end");
+        // A file that shrinks meanwhile has no zeros behind its end.
+        file.set_len(6 << 20).unwrap();
+        assert!(source.read_exact_at(&mut vec![0; 1 << 20], 7 << 20).is_err());
+        assert!(FileSource::open_planned(&path, 8 << 20, modified).is_err());
     }
 
     #[test]

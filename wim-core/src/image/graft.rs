@@ -11,7 +11,7 @@ use super::glob::Case;
 use super::node::{Inode, InodeId, NodeId};
 use super::path::WimPath;
 use super::tree::{Tree, is_valid_name};
-use crate::base::{Error, FileTime, Place, Result, WimString};
+use crate::base::{Error, FileTime, Place, Reason, Result, WimString};
 use crate::formats::wim::attributes::DIRECTORY;
 
 /// What becomes of a file that is there already.
@@ -52,7 +52,11 @@ impl Tree {
     ) -> Result<()> {
         let Some((name, above)) = path.components().split_last() else {
             if !source.inode_of(node).is_directory() {
-                return Err(conflict(path, "a file cannot take the place of the root"));
+                return Err(conflict(
+                    path,
+                    Reason::NotADirectory,
+                    "a file cannot take the place of the root",
+                ));
             }
             return self.merge((self.root(), None), (source, node), existing, case);
         };
@@ -67,7 +71,11 @@ impl Tree {
             };
             if !self.inode_of(next).is_directory() {
                 let at = WimPath::from_components(above.get(..=depth).unwrap_or(above).to_vec());
-                return Err(conflict(&at, "it is no directory, so nothing can be put into it"));
+                return Err(conflict(
+                    &at,
+                    Reason::NotADirectory,
+                    "it is no directory, so nothing can be put into it",
+                ));
             }
             directory = next;
         }
@@ -96,10 +104,12 @@ impl Tree {
                 Some(there) => {
                     let at = self.path_of(there);
                     if is_directory || self.inode_of(there).is_directory() {
-                        return Err(conflict(&at, "a directory and a file cannot take each other's place"));
+                        let reason = if is_directory { Reason::NotADirectory } else { Reason::IsDirectory };
+                        let why = "a directory and a file cannot take each other's place";
+                        return Err(conflict(&at, reason, why));
                     }
                     if existing == ExistingFiles::Refuse {
-                        return Err(conflict(&at, "a file is there already"));
+                        return Err(conflict(&at, Reason::FileThere, "a file is there already"));
                     }
                     self.remove(there);
                     self.copy_node(directory, name, (source, node), &mut inodes)?
@@ -144,33 +154,43 @@ impl Tree {
     /// directory is not empty or would be moved into itself, and for the root.
     pub fn rename(&mut self, from: &WimPath, to: &WimPath, case: Case) -> Result<()> {
         let missing = |path: &WimPath| {
-            Error::not_found("there is no such path in the image").at(Place::Path(path.to_string()))
+            Error::not_found("there is no such path in the image")
+                .because(Reason::NoSuchPath)
+                .at(Place::Path(path.to_string()))
         };
         let node = self.find_by(from, case).ok_or_else(|| missing(from))?;
         let (Some(name), Some(above), false) = (to.name(), to.parent(), node == self.root()) else {
-            return Err(conflict(from, "the root cannot be moved or replaced"));
+            let reason = if node == self.root() { Reason::NotEmpty } else { Reason::IsDirectory };
+            return Err(conflict(from, reason, "the root cannot be moved or replaced"));
         };
         let directory = self.find_by(&above, case).ok_or_else(|| missing(&above))?;
         if !self.inode_of(directory).is_directory() {
-            return Err(conflict(&above, "it is no directory, so nothing can be put into it"));
+            return Err(conflict(
+                &above,
+                Reason::NotADirectory,
+                "it is no directory, so nothing can be put into it",
+            ));
         }
         if std::iter::successors(Some(directory), |&id| self.node(id).parent).any(|above| above == node) {
-            return Err(conflict(to, "a directory cannot be moved into itself"));
+            return Err(conflict(to, Reason::NotEmpty, "a directory cannot be moved into itself"));
         }
         if !is_valid_name(name) {
-            return Err(conflict(to, "not a name that a file can have"));
+            let why = "not a name that a file can have";
+            return Err(Error::invalid_input(why).at(Place::Path(to.to_string())));
         }
         if let Some(there) = self.child_by(directory, name, case).filter(|&there| there != node) {
             let kinds = (self.inode_of(node).is_directory(), self.inode_of(there).is_directory());
             match kinds {
                 (false, true) => {
-                    return Err(conflict(to, "a directory is there, which a file cannot replace"));
+                    let why = "a directory is there, which a file cannot replace";
+                    return Err(conflict(to, Reason::IsDirectory, why));
                 }
                 (true, false) => {
-                    return Err(conflict(to, "a file is there, which a directory cannot replace"));
+                    let why = "a file is there, which a directory cannot replace";
+                    return Err(conflict(to, Reason::NotADirectory, why));
                 }
                 (true, true) if !self.children(there).is_empty() => {
-                    return Err(conflict(to, "the directory that is there is not empty"));
+                    return Err(conflict(to, Reason::NotEmpty, "the directory that is there is not empty"));
                 }
                 _ => self.remove(there),
             }
@@ -191,8 +211,8 @@ impl Tree {
     }
 }
 
-fn conflict(path: &WimPath, why: &str) -> Error {
-    Error::invalid_input(why).at(Place::Path(path.to_string()))
+fn conflict(path: &WimPath, reason: Reason, why: &str) -> Error {
+    Error::invalid_input(why).because(reason).at(Place::Path(path.to_string()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::images;
 use super::open::{Check, load_image};
 use super::part_set::PartSet;
 use crate::base::windows_name::name_fault;
-use crate::base::{Context, Error, ImageIndex, Result};
+use crate::base::{Context, Error, ImageIndex, Reason, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
 use crate::transfer::apply::{
     ApplyOptions, ApplyReport, FixedLinks, Layout, PipedImage, RestoreOptions, SideFile, apply, apply_piped,
@@ -233,7 +233,8 @@ fn options_for(wim: &WimFile, choices: &ApplyChoices) -> ApplyOptions {
 }
 
 fn make_directory(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|e| Error::io(e, "cannot make the directory", path))
+    std::fs::create_dir_all(path)
+        .map_err(|e| Error::io(e, "cannot make the directory", path).because(Reason::CannotMakeDirectory))
 }
 
 /// A folder for each image: its name when that can be one, as in wimlib, else its number.

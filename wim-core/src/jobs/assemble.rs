@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::image_counts::set_counts;
 use super::rebuild::{
@@ -25,6 +26,8 @@ pub(super) struct Assembly {
     pub(super) tree: Tree,
     pub(super) contents: Vec<(Sha1Digest, Content)>,
     pub(super) totals: CaptureTotals,
+    /// Files that the WIM is a delta of, as far as they are at hand: they have sizes of blobs.
+    pub(super) bases: Vec<Arc<WimFile>>,
     listed: HashSet<Sha1Digest>,
     /// True until the root directory has attributes of its own.
     is_fresh: bool,
@@ -60,7 +63,8 @@ impl Assembly {
     /// An image that is there already.
     pub(super) fn of(tree: Tree) -> Self {
         let (contents, listed) = (Vec::new(), HashSet::new());
-        Self { tree, contents, totals: CaptureTotals::default(), listed, is_fresh: false }
+        let (totals, bases) = (CaptureTotals::default(), Vec::new());
+        Self { tree, contents, totals, bases, listed, is_fresh: false }
     }
 
     /// Captures `source` and puts it at `path`.
@@ -128,7 +132,10 @@ impl Assembly {
         (integrity, placement): (IntegrityChoice, Placement),
     ) -> Result<Written> {
         let mut images = existing_images(wim, &[], cx)?;
-        let size_of = |digest: &_| wim.table().find(digest).map(|entry| entry.header.size);
+        let size_of = |digest: &_| {
+            let mut wims = std::iter::once(wim).chain(self.bases.iter().map(|base| &**base));
+            wims.find_map(|wim| wim.table().find(digest)).map(|entry| entry.header.size)
+        };
         let metadata = NewMetadata::new(store(&self.tree));
         let mut written = NewImage::new(metadata, ImageXml::default(), self.tree.blob_references());
         leave_to_bases(&mut written, wim, &self.contents);

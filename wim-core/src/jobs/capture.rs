@@ -23,8 +23,8 @@ use super::source_list::SourceList;
 use super::target::{Placement, Target, is_same_file, write_target};
 use super::text_file::read_text;
 use super::windows_xml;
-use crate::base::atomic_file::IfExists;
-use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::base::atomic_file::{IfExists, check_target};
+use crate::base::{Context, Error, FileTime, ImageIndex, Reason, Result, Sha1Digest};
 use crate::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimXml};
 use crate::image::BlobSource;
 use crate::image::edit::Content;
@@ -139,14 +139,14 @@ pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOption
     }
 }
 
-/// Refuses a new file in the place of one that it needs.
+/// Refuses a new file where none can be, and in the place of one that it needs, before any work is done.
 fn check_replaceable(target: &Path, options: &ImageOptions) -> Result<()> {
     if options.delta_from.iter().any(|base| is_same_file(base, target)) {
         return Err(Error::invalid_input("a delta cannot replace the file that it is a delta of")
             .in_file(target.display())
             .remedy("give the delta another name, or add the image to the file with: wim append"));
     }
-    Ok(())
+    check_target(target, IfExists::Replace)
 }
 
 /// Captures `source` into a pipable file that is written to `out` from its start to its end.
@@ -380,7 +380,9 @@ fn assemble(
         return Ok(assembly);
     }
     if !source.is_dir() && source.exists() {
-        return Err(Error::invalid_input("not a directory").in_file(source.display()));
+        return Err(Error::invalid_input("not a directory")
+            .because(Reason::NotADirectory)
+            .in_file(source.display()));
     }
     assembly.add(cx, source, &WimPath::root(), &capture, rules)?;
     Ok(assembly)
@@ -432,7 +434,8 @@ pub fn wimboot_config(source: &Path) -> Option<PathBuf> {
 /// `Io`, and `Format` with the line.
 pub fn load_exclusions(cx: &Context<'_>, path: &Path) -> Result<Exclusions> {
     let mut warn = |warning: Error| cx.progress.warn(&warning.in_file(path.display()));
-    Exclusions::parse(&read_text(path)?, host_case(), &mut warn).map_err(|e| e.in_file(path.display()))
+    let text = read_text(path).map_err(|e| e.because(Reason::NoConfiguration))?;
+    Exclusions::parse(&text, host_case(), &mut warn).map_err(|e| e.in_file(path.display()))
 }
 
 /// The last name of a path as it was typed; wimlib calls a captured `.` by that name.
@@ -456,6 +459,7 @@ fn described(source: &Path, options: &ImageOptions, now: FileTime, others: &[Ima
             check_text("NAME", name)?;
             if is_taken(name) {
                 return Err(Error::invalid_input(format!("there is already an image named {name:?}"))
+                    .because(Reason::ImageNameTaken)
                     .remedy("choose another name"));
             }
             name.clone()

@@ -98,6 +98,30 @@ pub fn typed_path(text: &str) -> WimPath {
     WimPath::from_components(names.map(WimString::from).collect())
 }
 
+/// The node that a typed path means, each name spelt so or else differing in case only; with a warning when several do.
+pub(super) fn find_typed(cx: &Context<'_>, tree: &Tree, path: &WimPath) -> Option<NodeId> {
+    let found = tree.find_all(path);
+    if found.len() > 1 {
+        cx.progress.warn(
+            &ambiguous(tree, path, &found).remedy("the first is meant; spell the path as the image does"),
+        );
+    }
+    found.first().copied()
+}
+
+/// That several nodes fit a path.
+pub(super) fn ambiguous(tree: &Tree, path: &WimPath, found: &[NodeId]) -> Error {
+    /// Most names that are listed.
+    const MAX_LISTED: usize = 20;
+    let mut names: Vec<String> =
+        found.iter().take(MAX_LISTED).map(|&node| tree.path_of(node).to_string()).collect();
+    if found.len() > MAX_LISTED {
+        names.push("…".to_owned());
+    }
+    Error::invalid_input(format!("several files differ in case only: {}", names.join(", ")))
+        .at(Place::Path(path.to_string()))
+}
+
 impl<'w> Listing<'w> {
     /// The listing of `image` from `path` on; names are found as spelt, else without regard to case.
     ///
@@ -112,7 +136,7 @@ impl<'w> Listing<'w> {
     ) -> Result<Self> {
         let wim = &set.wim;
         let tree = load_image(wim, image, cx)?;
-        let start = tree.find(&typed_path(path)).ok_or_else(|| {
+        let start = find_typed(cx, &tree, &typed_path(path)).ok_or_else(|| {
             Error::not_found("the path is not in the image")
                 .in_file(format!("{}: image {image}", wim.name()))
                 .at(Place::Path(path.to_owned()))

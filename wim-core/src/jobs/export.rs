@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::images;
 use super::open::Check;
-use super::part_set::PartSet;
+use super::part_set::{LeftOut, PartSet};
 use super::properties::check_text;
 use super::rebuild::{
     CompressionOptions, IntegrityChoice, WimBoot, Written, check_stream, existing_image_named,
@@ -15,7 +15,7 @@ use super::rebuild::{
 };
 use super::target::{Placement, Target, is_same_file, write_target};
 use crate::base::atomic_file::IfExists;
-use crate::base::{Context, Error, ErrorKind, ImageIndex, Result, Stage};
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Reason, Result, Stage};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use crate::transfer::write::{CopyChecksums, NewImage, NewWim, SolidOrder};
 
@@ -109,8 +109,8 @@ fn with_plan(
         Some((wim, path)) if is_same_file(source, path) => wim,
         _ => {
             // A delta may be folded into its base: the target is a source already.
-            let locked = target.map(|(_, path)| path);
-            opened = PartSet::open_beside(source, &options.refs, locked, options.check, cx)?;
+            let locked = target.map_or(LeftOut::Nothing, |(_, path)| LeftOut::File(path));
+            opened = PartSet::open_without(source, &options.refs, locked, options.check, cx)?;
             more = opened.others.iter().collect();
             explain = Some(&opened);
             &opened.wim
@@ -119,16 +119,7 @@ fn with_plan(
     let chosen = images::choose(from, text)?;
     // One image named with "all" counts as all, as in wimlib: it cannot be renamed.
     let is_single = chosen.len() == 1 && !images::is_all(text);
-    if !is_single && (options.name.is_some() || options.description.is_some()) {
-        return Err(Error::invalid_input("a name or description cannot be given to several images")
-            .remedy("export them one by one"));
-    }
-    if from.xml().is_stand_in() && options.name.is_none() {
-        let message = "its XML data cannot be read, so that the names of its images are not known";
-        return Err(Error::new(ErrorKind::Format, message)
-            .in_file(from.name())
-            .remedy("export the images one by one, by number, with a name for each behind the target"));
-    }
+    check_naming(from, is_single, options)?;
     if let Some(wim) = existing {
         check_target(wim, options)?;
     }
@@ -160,6 +151,21 @@ fn with_plan(
         Some(set) => set.explain(e),
         None => e,
     })
+}
+
+/// Refuses a name for several images, and images whose names are not known without one.
+fn check_naming(from: &WimFile, is_single: bool, options: &ExportOptions) -> Result<()> {
+    if !is_single && (options.name.is_some() || options.description.is_some()) {
+        return Err(Error::invalid_input("a name or description cannot be given to several images")
+            .remedy("export them one by one"));
+    }
+    if from.xml().is_stand_in() && options.name.is_none() {
+        let message = "its XML data cannot be read, so that the names of its images are not known";
+        return Err(Error::new(ErrorKind::Format, message)
+            .in_file(from.name())
+            .remedy("export the images one by one, by number, with a name for each behind the target"));
+    }
+    Ok(())
 }
 
 fn check_target(wim: &WimFile, options: &ExportOptions) -> Result<()> {
@@ -225,6 +231,7 @@ fn check_name(xml: &ImageXml, others: &[NewImage<'_>], target: Option<&WimFile>)
     match xml.name() {
         Some(name) if others.iter().any(|other| other.xml.name() == Some(name)) => {
             let error = Error::invalid_input(format!("there is already an image named {name:?}"))
+                .because(Reason::ImageNameTaken)
                 .remedy("give the image another name behind the target");
             Err(match target {
                 Some(wim) => error.in_file(wim.name()),

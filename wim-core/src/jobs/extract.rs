@@ -7,12 +7,12 @@ use std::io::Write;
 use std::path::Path;
 
 use super::apply::{Applied, begin_side_file};
-use super::dir::{NothingFits, typed_path};
+use super::dir::{NothingFits, ambiguous, find_typed, typed_path};
 use super::images;
-use super::open::{Check, load_image};
+use super::open::{Check, case_of_paths, load_image};
 use super::part_set::PartSet;
 use super::text_file::read_text;
-use crate::base::{Context, Error, ImageIndex, Place, Result};
+use crate::base::{Context, Error, ImageIndex, Place, Reason, Result};
 use crate::image::glob::{Case, PathGlob};
 use crate::image::{NodeId, StreamKind, Tree};
 use crate::transfer::apply::{
@@ -121,7 +121,8 @@ pub fn to_stream(
         let is_encrypted = !inode.streams.get(&StreamKind::Efs).is_zero();
         if inode.is_directory() || inode.reparse.is_some() || is_encrypted {
             let message = "it is not a regular file and therefore cannot be extracted to standard output";
-            return Err(Error::invalid_input(message).at(Place::Path(tree.path_of(node).to_string())));
+            let error = Error::invalid_input(message).because(Reason::NotARegularFile);
+            return Err(error.at(Place::Path(tree.path_of(node).to_string())));
         }
     }
     let mut damaged = 0;
@@ -185,10 +186,12 @@ fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> 
     };
     let is_one_path = options.wildcards == Wildcards::Literal || !path.contains(['*', '?']);
     if found.len() > 1 && is_one_path {
-        let names: Vec<String> = found.iter().map(|&node| tree.path_of(node).to_string()).collect();
-        return Err(Error::invalid_input(format!("several files differ in case only: {}", names.join(", ")))
-            .at(Place::Path(path.to_owned()))
-            .remedy("spell the path as the image does"));
+        return match case_of_paths() {
+            Case::Matters => Err(ambiguous(tree, &typed_path(path), &found).remedy(
+                "spell the path as the image does, or take the first with WIMLIB_IMAGEX_IGNORE_CASE=1",
+            )),
+            Case::Ignored => Ok(find_typed(cx, tree, &typed_path(path)).into_iter().collect()),
+        };
     }
     if !found.is_empty() {
         return Ok(found);

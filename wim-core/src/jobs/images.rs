@@ -4,7 +4,7 @@
 //! `Professional` finds the edition whichever number it has. wimlib knows numbers and exact names only; both mean the same
 //! here. Nothing is guessed: several matches of one rank are refused with the list.
 
-use crate::base::{Error, ImageIndex, Result};
+use crate::base::{Error, ImageIndex, Reason, Result};
 use crate::formats::wim::{ImageXml, WimFile};
 
 /// Most images that an error lists.
@@ -44,12 +44,15 @@ pub fn choose_one(wim: &WimFile, text: Option<&str>) -> Result<ImageIndex> {
         let mut images = wim.images();
         return match (images.next(), images.next()) {
             (Some(only), None) => Ok(only),
-            (None, _) => Err(Error::not_found("there is no image in the file").in_file(wim.name())),
+            (None, _) => Err(Error::not_found("there is no image in the file")
+                .because(Reason::NoSuchImage)
+                .in_file(wim.name())),
             _ => Err(Error::invalid_input(format!(
                 "it contains {} images; please select one: {}",
                 wim.image_count(),
                 list(wim, wim.images())
             ))
+            .because(Reason::SeveralImages)
             .in_file(wim.name())),
         };
     };
@@ -104,6 +107,7 @@ fn list(wim: &WimFile, images: impl Iterator<Item = ImageIndex>) -> String {
 
 fn missing(wim: &WimFile, text: &str) -> Error {
     Error::not_found(format!("there is no image {text:?}; it has {}", list(wim, wim.images())))
+        .because(Reason::NoSuchImage)
         .in_file(wim.name())
         .remedy("name an image by its number, its name or its edition")
 }

@@ -12,7 +12,7 @@ use super::open::Check;
 use super::properties;
 use super::rebuild::{IntegrityChoice, as_it_is, existing_images};
 use super::target::{Placement, Target, write_target};
-use crate::base::{Context, Error, ImageIndex, Result};
+use crate::base::{Context, Error, ImageIndex, Reason, Result};
 use crate::formats::wim::{WimFile, WimLayout, WimXml};
 use crate::transfer::write::{Integrity, NewWim, replace_xml};
 
@@ -126,6 +126,7 @@ fn set_properties(
             let others = xml.images().iter().enumerate().filter(|(place, _)| *place != image.position());
             if others.map(|(_, other)| other.name()).any(|name| name == Some(value)) {
                 return Err(Error::invalid_input(format!("there is already an image named {value:?}"))
+                    .because(Reason::ImageNameTaken)
                     .in_file(wim.name())
                     .remedy("choose another name"));
             }

@@ -68,12 +68,12 @@ pub fn can_be_opened(path: &Path) -> bool {
 /// feature; what opening gives. What is odd about a disc is a warning.
 pub(super) fn open(path: &Path, cx: &Context<'_>) -> Result<(Arc<dyn ReadAt>, String)> {
     if let Some((file, inner)) = split_inner(path) {
-        let disc = open_disc(&file)?;
+        let disc = open_disc(&file, cx)?;
         let found = on_disc(&disc, &inner);
         tell_warnings(&disc, cx);
         return found;
     }
-    let (source, name) = open_bytes(path)?;
+    let (source, name) = open_bytes(path, cx)?;
     if !starts_as_wim(&*source).map_err(|e| e.in_file(&name))?
         && is_disc(&*source).map_err(|e| e.in_file(&name))?
     {
@@ -89,8 +89,8 @@ pub(super) fn open(path: &Path, cx: &Context<'_>) -> Result<(Arc<dyn ReadAt>, St
 ///
 /// # Errors
 /// What opening gives.
-pub fn open_disc(path: &Path) -> Result<IsoImage> {
-    let (source, name) = open_bytes(path)?;
+pub fn open_disc(path: &Path, cx: &Context<'_>) -> Result<IsoImage> {
+    let (source, name) = open_bytes(path, cx)?;
     IsoImage::open(source, &name)
 }
 
@@ -113,21 +113,21 @@ pub(super) fn no_such_file(disc: &IsoImage, inner: &str) -> Error {
         .remedy(format!("see what it has with: wim media ls {}", disc.name()))
 }
 
-fn open_bytes(path: &Path) -> Result<(Arc<dyn ReadAt>, String)> {
+fn open_bytes(path: &Path, cx: &Context<'_>) -> Result<(Arc<dyn ReadAt>, String)> {
     let name = path.display().to_string();
     if is_url(path) {
-        return Ok((open_url(&name)?, name));
+        return Ok((open_url(&name, cx)?, name));
     }
     Ok((Arc::new(FileSource::open_shared(path)?), name))
 }
 
 #[cfg(feature = "http")]
-fn open_url(url: &str) -> Result<Arc<dyn ReadAt>> {
-    Ok(Arc::new(crate::transfer::remote::RemoteFile::open(url)?))
+fn open_url(url: &str, cx: &Context<'_>) -> Result<Arc<dyn ReadAt>> {
+    Ok(Arc::new(crate::transfer::remote::RemoteFile::open(url, cx.cancel)?))
 }
 
 #[cfg(not(feature = "http"))]
-fn open_url(url: &str) -> Result<Arc<dyn ReadAt>> {
+fn open_url(url: &str, _: &Context<'_>) -> Result<Arc<dyn ReadAt>> {
     Err(Error::unsupported("this build of the program does not read from servers")
         .in_file(url)
         .remedy("download the file, or build the program with: cargo build --features http"))

@@ -8,7 +8,7 @@ use super::open::{Check, open};
 use super::part_set::check_beside;
 use super::rebuild::{CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images, write_file};
 use crate::base::atomic_file::IfExists;
-use crate::base::{Context, Error, Result};
+use crate::base::{Context, Error, Reason, Result};
 use crate::formats::wim::WimFile;
 use crate::transfer::write::{NewImage, NewWim};
 
@@ -36,13 +36,16 @@ pub fn run(
     };
     let (set, total) = (first.header().guid, first.header().total_parts);
     if wims.iter().any(|wim| wim.header().guid != set || wim.header().total_parts != total) {
-        return Err(Error::invalid_input("the files are not all parts of one set").in_file(first.name()));
+        return Err(Error::invalid_input("the files are not all parts of one set")
+            .because(Reason::NotOneSet)
+            .in_file(first.name()));
     }
     if wims.len() > usize::from(total) {
         return Err(Error::invalid_input(format!(
             "{} files are not the parts of a set of {total}",
             wims.len()
         ))
+        .because(Reason::NotOneSet)
         .in_file(first.name())
         .remedy("name the parts of one set only; images of whole files are put together with: wim export"));
     }
@@ -50,6 +53,7 @@ pub fn run(
     let missing: Vec<String> = (1..=total).filter(|&n| !has(n)).take(20).map(|n| n.to_string()).collect();
     if !missing.is_empty() {
         return Err(Error::not_found(format!("of {total} parts these are missing: {}", missing.join(", ")))
+            .because(Reason::NotOneSet)
             .in_file(first.name())
             .remedy("name all parts of the set"));
     }

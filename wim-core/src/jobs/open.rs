@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::input;
-use crate::base::{Context, Error, ErrorKind, ImageIndex, Result};
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Reason, Result};
 use crate::formats::wim::{HeaderFlags, WimFile};
 use crate::image::Tree;
 use crate::image::glob::Case;
@@ -76,6 +76,7 @@ pub(super) fn check_integrity(wim: &WimFile, cx: &Context<'_>) -> Result<()> {
             damaged.len(),
             table.digests.len()
         ))
+        .because(Reason::IntegrityDiffers)
         .in_file(wim.name())
         .remedy("get the file again from its source, or list the damage with: wim verify")),
     }
@@ -90,17 +91,20 @@ pub(super) fn check_writable(wim: &WimFile) -> Result<()> {
     input::check_changeable(Path::new(wim.name()))?;
     if wim.header().total_parts > 1 {
         return Err(Error::unsupported("a part of a split set cannot be changed")
+            .because(Reason::MustNotChange)
             .in_file(wim.name())
             .remedy("join the parts first with: wim join OUT.wim PART..."));
     }
     if wim.header().flags.has(HeaderFlags::READONLY) {
         return Err(Error::invalid_input("it is marked read-only")
+            .because(Reason::MustNotChange)
             .in_file(wim.name())
             .remedy("export its images into a new file"));
     }
     if wim.xml().is_stand_in() {
         let message = "its XML data cannot be read, so that rewriting it would lose the names of its images";
         return Err(Error::new(ErrorKind::Format, message)
+            .because(Reason::BadXml)
             .in_file(wim.name())
             .remedy("export its images by number and with new names into a new file"));
     }

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use super::input::can_be_opened;
-use super::open::{Check, open};
+use super::open::{Check, open, open_source};
 use super::target::is_same_file;
-use crate::base::{Context, Error, ErrorKind, PartNumber, Place, Result, Sha1Digest};
+use crate::base::{Context, Error, ErrorKind, Guid, PartNumber, Place, Reason, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
 use crate::image::Tree;
 use crate::image::glob::{Case, Glob};
@@ -23,6 +23,27 @@ pub struct PartSet {
     missing: Vec<(u16, PathBuf)>,
 }
 
+/// What fits a glob and is left out all the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LeftOut<'p> {
+    /// Nothing.
+    Nothing,
+    /// This file, which the job has open already.
+    File(&'p Path),
+    /// The parts of the set with this GUID, which the other side of a comparison takes.
+    PartsOf(Guid),
+}
+
+impl LeftOut<'_> {
+    fn has_file(self, path: &Path) -> bool {
+        matches!(self, Self::File(file) if is_same_file(file, path))
+    }
+
+    fn has_part(self, wim: &WimFile) -> bool {
+        matches!(self, Self::PartsOf(set) if set == wim.header().guid) && wim.header().total_parts > 1
+    }
+}
+
 impl PartSet {
     /// Opens the file at `path`, those that fit the globs `refs`, and the other parts when it is part of a set.
     ///
@@ -30,24 +51,42 @@ impl PartSet {
     /// What opening gives; `InvalidInput` when the file is not the first part, a part is there twice or belongs to another
     /// set; `NotFound` for a glob that nothing fits.
     pub fn open(path: &Path, refs: &[String], check: Check, cx: &Context<'_>) -> Result<Self> {
-        Self::open_beside(path, refs, None, check, cx)
+        Self::open_without(path, refs, LeftOut::Nothing, check, cx)
     }
 
-    /// [`PartSet::open`] for a job that has the file at `target` open already: it is left out of those that fit `refs`.
+    /// [`PartSet::open`] for one side of a comparison with the file at `other`, whose parts fit the same globs.
     ///
     /// # Errors
     /// As [`PartSet::open`].
-    pub(super) fn open_beside(
+    pub(super) fn open_compared(
         path: &Path,
         refs: &[String],
-        target: Option<&Path>,
+        other: &Path,
         check: Check,
         cx: &Context<'_>,
     ) -> Result<Self> {
-        Self::around(open(path, check, cx)?, path, refs, target, check, cx)
+        let wim = open(path, check, cx)?;
+        let other = if refs.is_empty() { wim.header().guid } else { open_source(other, cx)?.header().guid };
+        let is_one_set = other == wim.header().guid;
+        let without = if is_one_set { LeftOut::Nothing } else { LeftOut::PartsOf(other) };
+        Self::around(wim, path, refs, without, check, cx)
     }
 
-    /// [`PartSet::open_beside`] for the file at `path` that is open already as `wim`.
+    /// [`PartSet::open`] without some of the files that fit `refs`.
+    ///
+    /// # Errors
+    /// As [`PartSet::open`].
+    pub(super) fn open_without(
+        path: &Path,
+        refs: &[String],
+        without: LeftOut<'_>,
+        check: Check,
+        cx: &Context<'_>,
+    ) -> Result<Self> {
+        Self::around(open(path, check, cx)?, path, refs, without, check, cx)
+    }
+
+    /// [`PartSet::open_without`] for the file at `path` that is open already as `wim`.
     ///
     /// # Errors
     /// As [`PartSet::open`].
@@ -55,7 +94,7 @@ impl PartSet {
         wim: WimFile,
         path: &Path,
         refs: &[String],
-        target: Option<&Path>,
+        without: LeftOut<'_>,
         check: Check,
         cx: &Context<'_>,
     ) -> Result<Self> {
@@ -65,15 +104,19 @@ impl PartSet {
                 wim.header().part.number(),
                 wim.header().total_parts
             ))
+            .because(Reason::NotFirstPart)
             .in_file(wim.name())
             .remedy("name the first part"));
         }
         let mut set = Self { wim, others: Vec::new(), missing: Vec::new() };
         for glob in refs {
             for found in expand(glob)? {
-                let is_target = target.is_some_and(|target| is_same_file(target, &found));
-                if !is_target && !is_same_file(path, &found) {
-                    set.add(open(&found, check, cx)?)?;
+                if without.has_file(&found) || is_same_file(path, &found) {
+                    continue;
+                }
+                let wim = open(&found, check, cx)?;
+                if !without.has_part(&wim) {
+                    set.add(wim)?;
                 }
             }
         }
@@ -113,7 +156,7 @@ impl PartSet {
     /// The same error, with the missing parts named when it says that a blob is not there.
     #[must_use]
     pub fn explain(&self, error: Error) -> Error {
-        let is_blob = matches!(error.place(), Place::Blob(_)) || error.message().contains("blob is not in");
+        let is_blob = matches!(error.place(), Place::Blob(_)) || error.reason() == Some(Reason::BlobMissing);
         match self.missing_parts() {
             Some(missing) if error.kind() == ErrorKind::NotFound && is_blob => error.remedy(missing),
             _ => error,
@@ -169,7 +212,8 @@ pub(super) fn warn_of_absent(
 /// `InvalidInput`.
 pub(super) fn check_beside(present: &[&WimFile], other: &WimFile) -> Result<()> {
     let header = other.header();
-    let wrong = |message: String| Err(Error::invalid_input(message).in_file(other.name()));
+    let wrong =
+        |message: String| Err(Error::invalid_input(message).because(Reason::NotOneSet).in_file(other.name()));
     for wim in present.iter().filter(|_| header.total_parts > 1) {
         let one = wim.header();
         if one.total_parts > 1 && (one.guid != header.guid || one.total_parts != header.total_parts) {
@@ -225,7 +269,7 @@ fn expand(glob: &str) -> Result<Vec<PathBuf>> {
     }
     found.retain(|path| path.is_file());
     if found.is_empty() {
-        return Err(Error::not_found(format!("no file fits --ref={glob}")));
+        return Err(Error::not_found(format!("no file fits --ref={glob}")).because(Reason::NoFileFits));
     }
     Ok(found)
 }

@@ -14,7 +14,7 @@ use super::input::check_changeable;
 use super::open::load_image;
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::sequential_output::SequentialOutput;
-use crate::base::{ChunkSize, Context, Error, ErrorKind, ImageIndex, Result, Sha1Digest};
+use crate::base::{ChunkSize, Context, Error, ErrorKind, ImageIndex, Reason, Result, Sha1Digest};
 use crate::formats::wim::{ChunkFormat, Compression, WimFile, WimLayout};
 use crate::image::edit::Content;
 use crate::transfer::write::{
@@ -63,18 +63,6 @@ pub struct SolidOptions {
     /// Which blobs lie side by side.
     pub sort: SolidSort,
 }
-
-/// The source of an error that says: the compression type has no such chunks.
-#[derive(Debug)]
-pub struct WrongChunkSize;
-
-impl std::fmt::Display for WrongChunkSize {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the compression type has no chunks of this size")
-    }
-}
-
-impl std::error::Error for WrongChunkSize {}
 
 /// Which blobs lie side by side in a solid resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,7 +114,7 @@ impl CompressionOptions {
         let compression = self.compression.unwrap_or(from.compression());
         if compression == Compression::None && self.chunk_size.is_some() {
             return Err(Error::invalid_input("an uncompressed file has no chunks")
-                .with_source(WrongChunkSize)
+                .because(Reason::ChunkSize)
                 .remedy("leave --chunk-size out, or choose XPRESS, LZX or LZMS with --compress"));
         }
         let chunk_size = match self.chunk_size {
@@ -186,7 +174,7 @@ fn checked_format(compression: Compression, chunk_size: ChunkSize) -> Result<Chu
     let is_readable = compression != Compression::Lzms || chunk_size.bytes() <= MAX_LZMS_CHUNK_BYTES;
     ChunkFormat::new(compression, chunk_size).filter(|_| is_readable).ok_or_else(|| {
         Error::invalid_input(format!("{compression} has no chunks of {} bytes", chunk_size.bytes()))
-            .with_source(WrongChunkSize)
+            .because(Reason::ChunkSize)
             .remedy("XPRESS has chunks of 4K to 64K, LZX of 32K to 2M, LZMS of 32K to 64M")
     })
 }

@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::open::{Check, open, open_source};
 use super::part_set::part_path;
 use super::rebuild::IntegrityChoice;
-use crate::base::atomic_file::{AtomicFile, FinishedFile, IfExists, commit_finished};
-use crate::base::{Context, Error, PartNumber, ReadAt, Result, WriteAt};
+use crate::base::atomic_file::{AtomicFile, FinishedFile, IfExists, StagingFolder, commit_finished};
+use crate::base::{Context, Error, PartNumber, ReadAt, Reason, Result, WriteAt};
 use crate::formats::wim::WimFile;
 use crate::transfer::write::{
     Integrity, PartContents, PartFiles, PartGoal, plan_parts, split_repacked, write_part,
@@ -64,6 +64,7 @@ pub fn run(
     let wim = open(path, check, cx)?;
     if wim.header().total_parts > 1 {
         return Err(Error::unsupported("it is a part of a split set already")
+            .because(Reason::PartOfSet)
             .in_file(wim.name())
             .remedy("join the parts first with: wim join OUT.wim PART..."));
     }
@@ -73,10 +74,11 @@ pub fn run(
     }
     let parts = planned(&wim, size, integrity)?;
     let total = u16::try_from(parts.len()).map_err(|_| Error::limit("a set has at most 65,535 parts"))?;
+    let staging = StagingFolder::beside(first)?;
     let (mut files, mut done) = (Vec::new(), Split { path: path.display().to_string(), parts: Vec::new() });
     for (contents, number) in parts.iter().zip((1u16..).filter_map(PartNumber::new)) {
         let target = part_path(first, number.number());
-        let mut file = AtomicFile::create(&target, IfExists::Replace)?;
+        let mut file = AtomicFile::create_staged(&target, IfExists::Replace, &staging)?;
         write_part(cx, &wim, contents, (number, total), integrity, &mut file)?;
         cx.cancel.check()?;
         files.push(file.finish()?);
@@ -87,16 +89,22 @@ pub fn run(
         });
         warn_of_large(cx, &target, contents.file_bytes, size);
     }
-    take_names(cx, &wim, first, files)?;
+    take_names(cx, &wim, first, files, &staging)?;
     Ok(done)
 }
 
 /// Gives the finished parts their names, all or none.
-fn take_names(cx: &Context<'_>, wim: &WimFile, first: &Path, mut files: Vec<FinishedFile>) -> Result<()> {
+fn take_names(
+    cx: &Context<'_>,
+    wim: &WimFile,
+    first: &Path,
+    mut files: Vec<FinishedFile>,
+    staging: &StagingFolder,
+) -> Result<()> {
     let total = files.len();
     // The first part is what people open, so it appears last.
     files.reverse();
-    commit_finished(files)?;
+    commit_finished(files, Some(staging))?;
     if let Some(image) = wim.boot_index().filter(|_| total > 1) {
         let message = format!("image {image} is bootable, which a split set cannot say");
         let remedy = format!("when the parts are joined: wim info FILE {image} --boot");
@@ -126,7 +134,8 @@ fn split_solid(
         PartSize::Bytes(limit) => PartGoal::Bytes(limit),
         PartSize::Count(count) => PartGoal::Count(count),
     };
-    let mut files = Files { first, open: VecDeque::new(), finished: Vec::new() };
+    let staging = StagingFolder::beside(first)?;
+    let mut files = Files { first, staging: &staging, open: VecDeque::new(), finished: Vec::new() };
     let parts = split_repacked(cx, wim, goal, integrity, &mut files)?;
     cx.cancel.check()?;
     let mut done = Split { path: path.display().to_string(), parts: Vec::new() };
@@ -139,13 +148,14 @@ fn split_solid(
             resources: part.resources,
         });
     }
-    take_names(cx, wim, first, files.finished)?;
+    take_names(cx, wim, first, files.finished, &staging)?;
     Ok(done)
 }
 
 /// The parts of a solid file. Only those that are being written are open.
 struct Files<'p> {
     first: &'p Path,
+    staging: &'p StagingFolder,
     open: VecDeque<PartFile>,
     /// In order, from the first part on.
     finished: Vec<FinishedFile>,
@@ -154,7 +164,11 @@ struct Files<'p> {
 impl PartFiles for Files<'_> {
     fn begin(&mut self, number: PartNumber) -> Result<Box<dyn WriteAt>> {
         let target = part_path(self.first, number.number());
-        let file = PartFile(Arc::new(Mutex::new(AtomicFile::create(&target, IfExists::Replace)?)));
+        let file = PartFile(Arc::new(Mutex::new(AtomicFile::create_staged(
+            &target,
+            IfExists::Replace,
+            self.staging,
+        )?)));
         self.open.push_back(file.clone());
         Ok(Box::new(file))
     }

@@ -48,6 +48,18 @@ pub(crate) fn wim_with_xml(
     bytes_of(new_wim(tree, contents, xml, format, integrity))
 }
 
+/// A WIM of one image made of `tree`, packed as `packing` says.
+pub(crate) fn wim_packed(
+    tree: &Tree,
+    contents: &[(Sha1Digest, Content)],
+    format: ChunkFormat,
+    packing: Packing,
+) -> Vec<u8> {
+    let mut xml = ImageXml::default();
+    xml.set("NAME", "corpus");
+    bytes_of(NewWim { packing, ..new_wim(tree, contents, xml, format, Integrity::Omit) })
+}
+
 fn new_wim<'a>(
     tree: &Tree,
     contents: &'a [(Sha1Digest, Content)],

@@ -34,6 +34,7 @@ mod hive_hostile;
 mod hive_logs;
 mod inf_corpus;
 mod ntfs;
+mod odd_bytes;
 mod package_expand;
 mod packages;
 mod pe_image;

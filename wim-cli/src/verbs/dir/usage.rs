@@ -16,7 +16,7 @@ use crate::session::Session;
 #[derive(Args, Debug)]
 pub(super) struct UsageArguments {
     /// List folders with their sizes: of all names, of distinct data, of data that nothing else uses, in the file
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["detailed", "one_file_only"])]
     du: bool,
     /// How many levels of folders are listed
     #[arg(long, value_name = "N", default_value_t = 1, requires = "du")]

@@ -12,6 +12,7 @@ use crate::session::Session;
 pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
+    /// Path of the key, as in HKLM\SOFTWARE\Microsoft; in a hive file also from its root
     key: String,
     /// The value to delete; without it, the key is deleted; empty for the default value
     #[arg(long)]

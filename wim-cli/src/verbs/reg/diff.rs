@@ -12,7 +12,9 @@ use crate::session::Session;
 /// Compare two hive files or two images; exit code 1 when they differ
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
+    /// The old hive file, or a WIM file with perhaps an image: FILE or FILE:IMAGE
     old: String,
+    /// The new one
     new: String,
     #[command(flatten)]
     references: ReferenceArguments,

@@ -19,6 +19,7 @@ use crate::session::Session;
 pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
+    /// Path of the key, as in HKLM\SOFTWARE\Microsoft; in a hive file also from its root
     #[arg(default_value = "")]
     key: String,
     /// The file to write; standard output without it

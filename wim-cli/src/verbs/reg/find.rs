@@ -17,6 +17,7 @@ use crate::session::Session;
 pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
+    /// What is looked for
     text: String,
     /// Look below this key only
     #[arg(long, default_value = "")]

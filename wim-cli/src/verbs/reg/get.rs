@@ -18,6 +18,7 @@ use crate::session::Session;
 pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
+    /// Path of the key, as in HKLM\SOFTWARE\Microsoft; in a hive file also from its root
     key: String,
     /// Name of the value; without it, the default value
     #[arg(default_value = "")]

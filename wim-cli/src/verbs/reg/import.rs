@@ -17,6 +17,7 @@ use crate::session::Session;
 pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
+    /// The .reg files, in order
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Fail at a line that is not understood instead of skipping it with a warning

@@ -16,6 +16,7 @@ use crate::session::Session;
 pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
+    /// Path of the key, as in HKLM\SOFTWARE\Microsoft; in a hive file also from its root
     #[arg(default_value = "")]
     key: String,
     #[command(flatten)]

@@ -9,6 +9,7 @@ use crate::arguments::ReferenceArguments;
 /// What is read or changed.
 #[derive(Args, Debug)]
 pub(super) struct TargetArguments {
+    /// A hive file, or a WIM file with perhaps an image: FILE or FILE:IMAGE
     target: String,
     #[command(flatten)]
     references: ReferenceArguments,

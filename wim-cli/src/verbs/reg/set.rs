@@ -14,6 +14,7 @@ use crate::session::Session;
 pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
+    /// Path of the key, as in HKLM\SOFTWARE\Microsoft; in a hive file also from its root
     key: String,
     /// Name of the value; empty for the default value; without it, only the key is made
     value: Option<String>,

@@ -12,7 +12,7 @@ use super::resource_reader::read_blob;
 use super::solid::{SolidPlace, SolidResource, SolidRuns};
 use super::xml::{self, WimXml};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Error, ErrorKind, ImageIndex, PartNumber, Place, ReadAt, Result};
+use crate::base::{Error, ErrorKind, ImageIndex, PartNumber, Place, ReadAt, Reason, Result};
 
 /// Largest lookup table that is read into memory: twenty million blobs.
 const MAX_LOOKUP_TABLE_BYTES: u64 = 1 << 30;
@@ -75,6 +75,11 @@ impl WimFile {
                 0x2C,
                 format!("{} images, but {} metadata resources", header.image_count, table.metadata().len()),
             ));
+        }
+        if has_metadata && header.boot_index > header.image_count {
+            let message =
+                format!("image {} of {} is bootable, so that none is", header.boot_index, header.image_count);
+            warn(Error::format("WIM header", "boot index", 0x78, message));
         }
         let warnings = warnings.into_iter().map(|e| e.in_file(name)).collect();
         Ok(Self { source, name: name.to_owned(), header, table, solid, xml, warnings })
@@ -248,7 +253,8 @@ impl WimFile {
 fn read_header(source: &dyn ReadAt) -> Result<WimHeader> {
     let mut bytes = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX).min(WimHeader::BYTES)];
     read_exact_at(source, &mut bytes, 0)?;
-    let first = WimHeader::parse(&bytes)?;
+    let is_cut = bytes.len() < WimHeader::BYTES;
+    let first = WimHeader::parse(&bytes).map_err(|e| if is_cut { e.because(Reason::FileEnds) } else { e })?;
     if first.format.layout() == WimLayout::Standard || !first.lookup_table.is_absent() {
         return Ok(first);
     }
@@ -305,7 +311,11 @@ fn read_raw(
                 header.offset,
                 source.size()
             ),
-        ));
+        )
+        .because(Reason::FileEnds));
+    }
+    if header.size > source.size() {
+        return Err(wrong("uncompressed size", format!("{} bytes, larger than the file", header.size)));
     }
     if header.stored_size > limit {
         return Err(Error::limit(format!(

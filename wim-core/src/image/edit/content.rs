@@ -55,7 +55,7 @@ impl Content {
             Self::Bytes(bytes) => Some(Arc::new(Shared(Arc::clone(bytes)))),
             Self::Source(source) => Some(Arc::clone(source)),
             Self::HostFile { path, size, last_write } => {
-                Some(Arc::new(open_host_file(path, *size, *last_write)?))
+                Some(Arc::new(FileSource::open_planned(path, *size, *last_write)?))
             }
         })
     }
@@ -93,19 +93,6 @@ fn check_limit(size: u64, limit: u64) -> Result<()> {
         return Err(Error::limit(format!("{size} bytes, at most {limit} are read into memory")));
     }
     Ok(())
-}
-
-/// Opens a host file that was planned with this size and time.
-fn open_host_file(path: &std::path::Path, size: u64, last_write: FileTime) -> Result<FileSource> {
-    let source = FileSource::open(path)?;
-    let metadata = source.file().metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
-    let modified = metadata.modified().map_err(|e| Error::io(e, "cannot read the time of", path))?;
-    if source.size() != size || FileTime::from_system_time(modified) != last_write {
-        return Err(Error::invalid_input("the file changed while it was being read")
-            .in_file(path.display())
-            .remedy("run the command again when nothing writes to the folder"));
-    }
-    Ok(source)
 }
 
 impl fmt::Debug for Content {

@@ -23,7 +23,7 @@ use self::compare::{Comparison, kind_of};
 use self::pairing::{Pairing, Step};
 use self::renames::Renames;
 use self::side::Side;
-use super::dir::{slashes, typed_path};
+use super::dir::{find_typed, slashes, typed_path};
 use super::registry::Target;
 use crate::base::{Context, Error, Place, Result};
 use crate::image::{NodeId, Tree};
@@ -69,7 +69,7 @@ pub fn run(
     options: &DiffOptions,
     tell: &mut dyn FnMut(&Difference) -> Result<()>,
 ) -> Result<DiffTotals> {
-    let sides = [Side::open(cx, old)?, Side::open(cx, new)?];
+    let sides = [Side::open(cx, &old.compared_with(new))?, Side::open(cx, &new.compared_with(old))?];
     let [old, new] = &sides;
     let mut totals = DiffTotals::default();
     if options.properties == Properties::Compare {
@@ -79,7 +79,7 @@ pub fn run(
         }
     }
     let mut walk = Walk::new(Comparison::new(old, new, options.ignored));
-    let start = first_step(old, new, &options.path)?;
+    let start = first_step(cx, old, new, &options.path)?;
     for event in walk.events(cx, start)? {
         cx.cancel.check()?;
         if let Some(difference) = walk.difference(cx, &event, options, &mut totals) {
@@ -90,9 +90,9 @@ pub fn run(
 }
 
 /// Where the walk begins.
-fn first_step(old: &Side, new: &Side, path: &str) -> Result<Step> {
+fn first_step(cx: &Context<'_>, old: &Side, new: &Side, path: &str) -> Result<Step> {
     let typed = typed_path(path);
-    match (old.tree.find(&typed), new.tree.find(&typed)) {
+    match (find_typed(cx, &old.tree, &typed), find_typed(cx, &new.tree, &typed)) {
         (Some(a), Some(b)) => Ok(Step::Pair(a, b)),
         (Some(a), None) => Ok(Step::Removed(a)),
         (None, Some(b)) => Ok(Step::Added(b)),

@@ -5,7 +5,7 @@ use crate::formats::wim::WimFile;
 use crate::formats::wim::reparse::{self, LinkTarget};
 use crate::image::{BlobSource, Tree};
 use crate::jobs::images;
-use crate::jobs::open::{Check, load_image};
+use crate::jobs::open::load_image;
 use crate::jobs::part_set::PartSet;
 use crate::jobs::registry::Target;
 use crate::transfer::read::{RandomReader, SetBlobs};
@@ -20,7 +20,7 @@ pub(super) struct Side {
 impl Side {
     /// Opens the file and loads the image that the target names, or the only one.
     pub(super) fn open(cx: &Context<'_>, target: &Target) -> Result<Self> {
-        let set = PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?;
+        let set = target.open_wim(cx)?;
         let image = images::choose_one(&set.wim, target.image.as_deref())?;
         let tree = load_image(&set.wim, image, cx)?;
         Ok(Self { set, image, tree })

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use self::accounting::Sizes;
 use self::folders::Folders;
-use super::dir::{NothingFits, slashes, typed_path};
+use super::dir::{NothingFits, find_typed, slashes, typed_path};
 use super::open::load_image;
 use super::part_set::PartSet;
 use crate::base::{Context, Error, ImageIndex, Place, Result};
@@ -72,8 +72,7 @@ impl DiskUsage {
         let at = |error: Error| {
             error.in_file(format!("{}: image {image}", set.wim.name())).at(Place::Path(path.to_owned()))
         };
-        let start = tree
-            .find(&typed_path(path))
+        let start = find_typed(cx, &tree, &typed_path(path))
             .ok_or_else(|| at(Error::not_found("the path is not in the image").with_source(NothingFits)))?;
         if !tree.inode_of(start).is_directory() {
             return Err(at(Error::invalid_input("it is a file; sizes are those of folders")));

@@ -69,7 +69,7 @@ pub fn extract(
     target: &Path,
     options: &ExtractOptions,
 ) -> Result<ExtractReport> {
-    let (disc, inner) = open_with_inner(path)?;
+    let (disc, inner) = open_with_inner(path, cx)?;
     let mut report = ExtractReport { target: target.display().to_string(), ..ExtractReport::default() };
     let plan = plan(cx, &disc, inner.as_deref(), target, options, &mut report)?;
     let total = plan.iter().filter(|one| one.entry.kind == EntryKind::File).map(|one| one.entry.size).sum();
@@ -200,7 +200,7 @@ fn copy(
 /// # Errors
 /// `NotFound` when it is not there, `InvalidInput` when it is no file or none is named; what reading and writing give.
 pub fn cat(cx: &Context<'_>, path: &Path, inner: Option<&str>, out: &mut dyn Write) -> Result<u64> {
-    let (disc, named) = open_with_inner(path)?;
+    let (disc, named) = open_with_inner(path, cx)?;
     let inner = match (inner, named) {
         (Some(inner), None) => inner.to_owned(),
         (None, Some(named)) => named,

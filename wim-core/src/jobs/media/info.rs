@@ -78,7 +78,7 @@ pub enum Hashing {
 /// `InvalidInput` for a path inside of a disc; what opening gives. What cannot be read of an install image or of the boot
 /// catalogue is a warning.
 pub fn info(cx: &Context<'_>, path: &Path, hashing: Hashing) -> Result<MediaInfo> {
-    let (disc, inner) = open_with_inner(path)?;
+    let (disc, inner) = open_with_inner(path, cx)?;
     if inner.is_some() {
         return Err(Error::invalid_input("a path inside of a disc; the disc itself is wanted")
             .in_file(path.display())

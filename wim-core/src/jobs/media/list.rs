@@ -54,10 +54,10 @@ impl ListedEntry {
 ///
 /// # Errors
 /// What opening gives.
-pub(super) fn open_with_inner(path: &Path) -> Result<(IsoImage, Option<String>)> {
+pub(super) fn open_with_inner(path: &Path, cx: &Context<'_>) -> Result<(IsoImage, Option<String>)> {
     match split_inner(path) {
-        Some((file, inner)) => Ok((open_disc(&file)?, Some(inner))),
-        None => Ok((open_disc(path)?, None)),
+        Some((file, inner)) => Ok((open_disc(&file, cx)?, Some(inner))),
+        None => Ok((open_disc(path, cx)?, None)),
     }
 }
 
@@ -71,7 +71,7 @@ pub fn list(
     selection: &Selection,
     show: &mut dyn FnMut(ListedEntry) -> Result<()>,
 ) -> Result<()> {
-    let (disc, inner) = open_with_inner(path)?;
+    let (disc, inner) = open_with_inner(path, cx)?;
     walk(cx, &disc, inner.as_deref(), selection, &mut |path, entry| show(ListedEntry::of(path, entry)))
 }
 

@@ -10,7 +10,7 @@ use rustix::mount::UnmountFlags;
 
 use super::messages::{COMMIT, CommitState, INFO, MountInfo, PREFIX, STATE};
 use super::{CommitOptions, Unmounted};
-use crate::base::{Context, Error, Result, Stage};
+use crate::base::{Context, Error, Reason, Result, Stage};
 use crate::jobs::rebuild::Written;
 
 /// How often the state of a commit is asked for.
@@ -27,6 +27,7 @@ pub(super) fn unmount(
 ) -> Result<Unmounted> {
     let info: MountInfo = ask(mountpoint, INFO).map_err(|_| {
         Error::invalid_input("no image is mounted here by wim")
+            .because(Reason::NotMounted)
             .in_file(mountpoint.display())
             .remedy("mounts of other programs are taken away with: umount or fusermount3 -u")
     })?;

@@ -70,7 +70,7 @@ pub struct MountOptions {
     pub users: MountUsers,
     /// Folder for the staging folder; that of the file when none is named.
     pub staging_dir: Option<PathBuf>,
-    /// Globs of files that belong to it, for read-only mounts.
+    /// Globs of files that belong to it: bases of a delta, and for read-only mounts other parts of a set.
     pub refs: Vec<String>,
     /// What is checked before.
     pub check: Check,

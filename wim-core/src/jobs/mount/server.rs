@@ -17,7 +17,7 @@ use crate::jobs::assemble::{Assembly, ImagePlace};
 use crate::jobs::clock::job_time;
 use crate::jobs::images;
 use crate::jobs::open::{case_of_paths, load_image};
-use crate::jobs::part_set::{PartSet, warn_of_absent};
+use crate::jobs::part_set::{LeftOut, PartSet, warn_of_absent};
 use crate::jobs::rebuild::{IntegrityChoice, Written};
 use crate::jobs::target::{Placement, Target};
 use crate::transfer::mount::{
@@ -36,8 +36,8 @@ type SharedFiles = Arc<Mutex<MountedFiles>>;
 enum Source {
     /// Read only, with the other files of its set.
     Shared(Vec<Arc<WimFile>>),
-    /// Locked; taken out while a commit runs.
-    Locked { wim: Arc<WimFile>, file: Option<InPlaceFile>, bytes: Arc<FileSource> },
+    /// Locked, with the files that it is a delta of; `file` is taken out while a commit runs.
+    Locked { wim: Arc<WimFile>, bases: Vec<Arc<WimFile>>, file: Option<InPlaceFile>, bytes: Arc<FileSource> },
 }
 
 pub(super) fn serve(
@@ -112,16 +112,11 @@ fn open(cx: &Context<'_>, path: &Path, options: &MountOptions) -> Result<(Source
         let wims = std::iter::once(set.wim).chain(set.others).map(Arc::new).collect();
         return Ok((Source::Shared(wims), missing));
     }
-    if !options.refs.is_empty() {
-        return Err(Error::invalid_input(
-            "an image whose data lies in several files can be mounted read-only",
-        )
-        .in_file(path.display())
-        .remedy("use wim mount, or join the parts first"));
-    }
     let Target { wim, file } = Target::open(path, options.check, cx)?;
     let bytes = file.source();
-    Ok((Source::Locked { wim: Arc::new(wim), file: Some(file), bytes }, None))
+    let set = PartSet::around(wim, path, &options.refs, LeftOut::Nothing, options.check, cx)?;
+    let bases = set.others.into_iter().map(Arc::new).collect();
+    Ok((Source::Locked { wim: Arc::new(set.wim), bases, file: Some(file), bytes }, None))
 }
 
 fn settings(path: &Path, mountpoint: &Path, options: &MountOptions, threads: usize) -> MountSettings {
@@ -161,7 +156,7 @@ impl Source {
     fn wims(&self) -> Vec<Arc<WimFile>> {
         match self {
             Self::Shared(wims) => wims.clone(),
-            Self::Locked { wim, .. } => vec![Arc::clone(wim)],
+            Self::Locked { wim, bases, .. } => std::iter::once(wim).chain(bases).map(Arc::clone).collect(),
         }
     }
 
@@ -173,7 +168,7 @@ impl Source {
         files: &SharedFiles,
         options: CommitOptions,
     ) -> Result<Written> {
-        let Self::Locked { wim, file, bytes } = self else {
+        let Self::Locked { wim, bases, file, bytes } = self else {
             return Err(Error::invalid_input("the image is mounted read-only"));
         };
         let Changed { tree, contents } = freeze(cx, files, options)?;
@@ -186,6 +181,7 @@ impl Source {
         let placement = if options.rebuild { Placement::Rebuild } else { Placement::Append };
         let mut assembly = Assembly::of(tree);
         assembly.contents = contents;
+        assembly.bases.clone_from(bases);
         let written = job_time().and_then(|time| {
             assembly.write_into(cx, (wim, locked, path), place, time, (integrity, placement))
         });

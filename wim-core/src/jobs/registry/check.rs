@@ -200,8 +200,8 @@ pub fn diff(
     new: &Target,
     times: CompareTimes,
 ) -> Result<Vec<HiveDifference>> {
-    let (old_is_image, old) = side(cx, old)?;
-    let (new_is_image, new) = side(cx, new)?;
+    let sides = [old.compared_with(new), new.compared_with(old)];
+    let [(old_is_image, old), (new_is_image, new)] = [side(cx, &sides[0])?, side(cx, &sides[1])?];
     if old_is_image != new_is_image {
         return Err(Error::invalid_input(
             "a hive file can only be compared with another, an image with an image",

@@ -16,7 +16,7 @@ use crate::jobs::dir::NothingFits;
 use crate::jobs::images;
 use crate::jobs::input::{can_be_opened, check_changeable, split_image};
 use crate::jobs::open::{Check, load_image};
-use crate::jobs::part_set::PartSet;
+use crate::jobs::part_set::{LeftOut, PartSet};
 use crate::jobs::target::Target as WimTarget;
 use crate::servicing::hive_set::{HiveName, HiveOptions, HiveSet};
 use crate::servicing::registry::{self, PathMap, Places};
@@ -39,6 +39,8 @@ pub struct Target {
     pub image: Option<String>,
     /// Globs of files that belong to it: other parts of a split set, bases of a delta.
     pub refs: Vec<String>,
+    /// The file that it is compared with: parts of that one's set, which fit the same globs, are left to it.
+    pub compared_with: Option<PathBuf>,
 }
 
 impl Target {
@@ -46,13 +48,30 @@ impl Target {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let (path, image) = split_image(text);
-        Self { path, image, refs: Vec::new() }
+        Self { path, image, ..Self::default() }
     }
 
     /// The same with the files that belong to it.
     #[must_use]
     pub fn with_refs(self, refs: &[String]) -> Self {
         Self { refs: refs.to_vec(), ..self }
+    }
+
+    /// The same as one side of a comparison.
+    #[must_use]
+    pub(in crate::jobs) fn compared_with(&self, other: &Self) -> Self {
+        Self { compared_with: Some(other.path.clone()), ..self.clone() }
+    }
+
+    /// Opens the WIM with the files that belong to it.
+    ///
+    /// # Errors
+    /// Those of [`PartSet::open`].
+    pub(in crate::jobs) fn open_wim(&self, cx: &Context<'_>) -> Result<PartSet> {
+        match &self.compared_with {
+            Some(other) => PartSet::open_compared(&self.path, &self.refs, other, Check::Nothing, cx),
+            None => PartSet::open(&self.path, &self.refs, Check::Nothing, cx),
+        }
     }
 }
 
@@ -67,7 +86,7 @@ impl Source {
         if is_hive(&target.path)? {
             return Self::open_hive(target, HostHive::open);
         }
-        Ok(Self::Wim(Box::new(PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?)))
+        Ok(Self::Wim(Box::new(target.open_wim(cx)?)))
     }
 
     /// [`Source::open`] for a target that is written in place: it is locked against other writers before it is read, for as
@@ -82,13 +101,18 @@ impl Source {
             return Self::open_hive(target, HostHive::lock);
         }
         let wim = WimTarget::open(path, Check::Nothing, cx)?.wim;
-        let set = PartSet::around(wim, path, &target.refs, None, Check::Nothing, cx)?;
+        let set = PartSet::around(wim, path, &target.refs, LeftOut::Nothing, Check::Nothing, cx)?;
         Ok(Self::Wim(Box::new(set)))
     }
 
     fn open_hive(target: &Target, open: fn(&Path) -> Result<HostHive>) -> Result<Self> {
         if target.image.is_some() {
             return Err(Error::invalid_input("a hive file has no images").in_file(target.path.display()));
+        }
+        if !target.refs.is_empty() {
+            return Err(Error::invalid_input("a hive file has no other files that --ref could name")
+                .in_file(target.path.display())
+                .remedy("leave --ref out"));
         }
         open(&target.path).map(Self::Hive)
     }

@@ -13,14 +13,14 @@ use serde::Serialize;
 
 use super::assemble::{AddRules, Assembly, ImagePlace};
 use super::clock::job_time;
-use super::dir::{NothingFits, typed_path};
+use super::dir::{NothingFits, find_typed, typed_path};
 use super::images;
 use super::open::{Check, case_of_paths, load_image};
 use super::rebuild::{IntegrityChoice, Written};
 use super::target::{Placement, Target};
-use crate::base::{Context, Error, FileTime, Place, Result};
+use crate::base::{Context, Error, FileTime, Place, Reason, Result};
 use crate::image::glob::Case;
-use crate::image::{ExistingFiles, WimPath};
+use crate::image::{ExistingFiles, Tree, WimPath};
 use crate::transfer::capture::{CaptureOptions, Links, UnixData};
 
 /// How an image is updated.
@@ -108,14 +108,27 @@ fn carry_out(
             let refuse = has(|s| s.no_replace);
             let existing = if refuse { ExistingFiles::Refuse } else { ExistingFiles::Replace };
             let rules = AddRules { existing, case, time, known: None };
+            warn_of_twins(cx, &assembly.tree, &typed_path(target), case);
             assembly.add(cx, source, &typed_path(target), &capture, rules)
         }
         UpdateCommand::Delete { path, options: switches } => {
             let force = switches.force || options.delete.force;
             let recursive = switches.recursive || options.delete.recursive;
+            warn_of_twins(cx, &assembly.tree, &typed_path(path), case);
             delete(assembly, &typed_path(path), DeleteSwitches { force, recursive }, case)
         }
-        UpdateCommand::Rename { from, to } => assembly.tree.rename(&typed_path(from), &typed_path(to), case),
+        UpdateCommand::Rename { from, to } => {
+            let (from, to) = (typed_path(from), typed_path(to));
+            [&from, &to].into_iter().for_each(|path| warn_of_twins(cx, &assembly.tree, path, case));
+            assembly.tree.rename(&from, &to, case)
+        }
+    }
+}
+
+/// Warns when a path that is about to be changed means the first of several files.
+fn warn_of_twins(cx: &Context<'_>, tree: &Tree, path: &WimPath, case: Case) {
+    if case == Case::Ignored {
+        find_typed(cx, tree, path);
     }
 }
 
@@ -133,6 +146,7 @@ fn delete(assembly: &mut Assembly, path: &WimPath, switches: DeleteSwitches, cas
     };
     if tree.inode_of(node).is_directory() && !switches.recursive {
         return Err(Error::invalid_input("it is a directory")
+            .because(Reason::IsDirectory)
             .at(at())
             .remedy("give delete --recursive for directories with all they hold"));
     }

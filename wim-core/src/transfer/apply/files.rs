@@ -14,7 +14,7 @@ use super::ntfs::NtfsTarget;
 use super::plan::{Plan, Spot};
 use super::write::blame;
 use super::{ApplyReport, Attributes, RestoreOptions, UnixRestore};
-use crate::base::{Cancel, Error, ErrorKind, Place, Result, Sha1Digest};
+use crate::base::{Cancel, Error, ErrorKind, Place, Reason, Result, Sha1Digest};
 use crate::formats::wim::attributes::SPARSE;
 use crate::image::{Inode, NodeId, Tree};
 use crate::transfer::read::{BlobInput, BlobPiece, Taken};
@@ -329,6 +329,7 @@ impl<'a, H: Host> Takers<'a, H> {
 
 pub(super) fn cannot_write(tree: &Tree, error: std::io::Error, node: NodeId) -> Error {
     Error::new(ErrorKind::Io, format!("cannot write: {error}"))
+        .because(Reason::CannotWrite)
         .at(Place::Path(tree.path_of(node).to_string()))
         .with_source(error)
 }

@@ -16,7 +16,7 @@ use super::host::{
     DirectoryId, Host, LinkKind, NewFile, RestoredUnix, TEMPORARY_TRIES, directory_in_the_way,
     file_in_the_way, temporary_name,
 };
-use crate::base::{Error, FileTime, Result};
+use crate::base::{Error, FileTime, Reason, Result};
 use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
 
@@ -80,7 +80,9 @@ impl Host for PortableHost {
     type NewFile = PortableFile;
 
     fn open(target: &Path) -> Result<Self> {
-        std::fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the directory", target))?;
+        std::fs::create_dir_all(target).map_err(|e| {
+            Error::io(e, "cannot make the directory", target).because(Reason::CannotMakeDirectory)
+        })?;
         Ok(Self { directories: Arc::new(vec![target.to_owned()]), temporaries: Arc::default() })
     }
 
@@ -99,7 +101,11 @@ impl Host for PortableHost {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && is_directory(&path) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(file_in_the_way(&path)),
-            Err(e) => return Err(Error::io(e, "cannot make the directory", &path)),
+            Err(e) => {
+                return Err(
+                    Error::io(e, "cannot make the directory", &path).because(Reason::CannotMakeDirectory)
+                );
+            }
         }
         let id = DirectoryId::try_from(self.directories.len())
             .map_err(|_| Error::limit("more directories than can be counted"))?;

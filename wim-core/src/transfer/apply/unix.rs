@@ -20,7 +20,7 @@ use super::host::{
     DirectoryId, Host, LinkKind, NewFile, RestoredUnix, TEMPORARY_TRIES, directory_in_the_way,
     file_in_the_way, temporary_name,
 };
-use crate::base::{Error, FileTime, Result};
+use crate::base::{Error, FileTime, Reason, Result};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::formats::wim::tagged_items;
 use crate::formats::wim::tagged_items::UnixData;
@@ -150,7 +150,9 @@ impl Host for UnixHost {
     type NewFile = UnixFile;
 
     fn open(target: &Path) -> Result<Self> {
-        std::fs::create_dir_all(target).map_err(|e| Error::io(e, "cannot make the directory", target))?;
+        std::fs::create_dir_all(target).map_err(|e| {
+            Error::io(e, "cannot make the directory", target).because(Reason::CannotMakeDirectory)
+        })?;
         // The target itself may be a link: that is the user's choice.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(target, flags, Mode::empty())
@@ -188,7 +190,11 @@ impl Host for UnixHost {
             Ok(()) => {}
             Err(Errno::EXIST) if Self::kind_of(&handle, name) == Some(FileType::Directory) => {}
             Err(Errno::EXIST) => return Err(file_in_the_way(&self.path(parent, name))),
-            Err(e) => return Err(self.fails(e, "cannot make the directory", parent, name)),
+            Err(e) => {
+                return Err(self
+                    .fails(e, "cannot make the directory", parent, name)
+                    .because(Reason::CannotMakeDirectory));
+            }
         }
         let id = DirectoryId::try_from(self.directories.len())
             .map_err(|_| Error::limit("more directories than can be counted"))?;

@@ -311,6 +311,9 @@ pub(super) fn blame(tree: &Tree, error: Error, node: NodeId) -> Error {
     if let Some(file) = error.file() {
         with_path = with_path.in_file(file);
     }
+    if let Some(reason) = error.reason() {
+        with_path = with_path.because(reason);
+    }
     match error.remedy_text() {
         Some(remedy) => with_path.remedy(remedy),
         None => with_path,

@@ -70,20 +70,7 @@ impl NtfsSource {
             cx.progress.warn(&error.in_file(path.display()).remedy("decrypt it in Windows; it was left out"));
             return Ok(None);
         }
-        for kind in &found.unread {
-            match kind {
-                Kept::Descriptor if self.descriptors == Descriptors::Require => {
-                    return Err(Error::unsupported("the security descriptor cannot be read")
-                        .in_file(path.display())
-                        .remedy("mount the volume as root, or leave --strict-acls out"));
-                }
-                Kept::Descriptor if self.descriptors == Descriptors::Omit => {}
-                Kept::Descriptor => self.unread.descriptors += 1,
-                Kept::ObjectId => self.unread.object_ids += 1,
-                Kept::ExtendedAttributes => self.unread.extended_attributes += 1,
-                Kept::Attributes | Kept::ShortName => {}
-            }
-        }
+        self.count_unread(&found.unread, path)?;
         let descriptor = found.descriptor.filter(|_| self.descriptors != Descriptors::Omit);
         let security = descriptor.map(|bytes| tree.security_mut().add(&bytes)).transpose()?;
         let reparse = match found.attributes & REPARSE_POINT {
@@ -113,6 +100,28 @@ impl NtfsSource {
         let reparse = reparse.map(|reparse| Reparse { flags: flags(reparse.tag), ..reparse });
         let inode = Inode { attributes, times: found.times, security, tagged_items, reparse, ..plain };
         Ok(Some(NtfsInode { inode, reparse_data }))
+    }
+
+    /// Counts what could not be read of a file.
+    ///
+    /// # Errors
+    /// `Unsupported` for a descriptor that must be captured.
+    fn count_unread(&mut self, unread: &[Kept], path: &Path) -> Result<()> {
+        for kind in unread {
+            match kind {
+                Kept::Descriptor if self.descriptors == Descriptors::Require => {
+                    return Err(Error::unsupported("the security descriptor cannot be read")
+                        .in_file(path.display())
+                        .remedy("mount the volume as root, or leave --strict-acls out"));
+                }
+                Kept::Descriptor if self.descriptors == Descriptors::Omit => {}
+                Kept::Descriptor => self.unread.descriptors += 1,
+                Kept::ObjectId => self.unread.object_ids += 1,
+                Kept::ExtendedAttributes => self.unread.extended_attributes += 1,
+                Kept::Attributes | Kept::ShortName => {}
+            }
+        }
+        Ok(())
     }
 
     /// Gives a name that was captured its 8.3 name.

@@ -12,7 +12,7 @@ use super::exclude::Verdict;
 use super::host::{self, Kind};
 use super::ntfs::{NtfsInode, NtfsSource};
 use super::{AbsoluteLinks, CaptureOptions, CaptureTotals, FoundFile, Links, UnixData};
-use crate::base::{Context, Error, FileTime, LongPath, Result, Stage, WimString};
+use crate::base::{Context, Error, FileTime, LongPath, Reason, Result, Stage, WimString, upcase};
 use crate::formats::wim::attributes::{DIRECTORY, NORMAL};
 use crate::formats::wim::reparse::{LinkTarget, NOT_FIXED, SYMLINK};
 use crate::image::{Inode, InodeId, NodeId, Reparse, StreamKind, Tree, tree};
@@ -50,7 +50,8 @@ struct OpenDirectory {
 }
 
 pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) -> Result<Scanned> {
-    let metadata = std::fs::metadata(source).map_err(|e| Error::io(e, "cannot open", source))?;
+    let metadata = std::fs::metadata(source)
+        .map_err(|e| Error::io(e, "cannot open", source).because(Reason::CannotLookAt))?;
     if !metadata.is_dir() && !metadata.is_file() {
         return Err(Error::invalid_input("neither a directory nor a file").in_file(source.display()));
     }
@@ -180,28 +181,8 @@ impl Scanner<'_> {
     ) -> Result<Option<OpenDirectory>> {
         let mut names = parent.names.clone();
         names.push(name.clone());
-        let exclusions = &self.options.exclusions;
-        let verdict = match parent.is_excluded {
-            true => exclusions.verdict_inside_excluded(&names),
-            false => exclusions.verdict(&names),
-        };
-        if verdict == Verdict::Exclude {
-            self.out.totals.excluded += 1;
-            return Ok(None);
-        }
-        let metadata = self.metadata(&path, &way)?;
+        let Some((metadata, verdict)) = self.wanted(parent, &names, (&path, &way))? else { return Ok(None) };
         let kind = host::kind(&metadata);
-        if verdict == Verdict::Descend && kind != Kind::Directory {
-            self.out.totals.excluded += 1;
-            return Ok(None);
-        }
-        if kind == Kind::Special && self.options.unix_data == UnixData::Omit {
-            self.cx.progress.warn(
-                &Error::unsupported("neither file, directory nor symbolic link; left out")
-                    .in_file(path.display()),
-            );
-            return Ok(None);
-        }
         if !tree::is_valid_name(&name) {
             return Err(Error::invalid_input("an image cannot hold this file name")
                 .in_file(path.display())
@@ -255,6 +236,38 @@ impl Scanner<'_> {
         Ok(None)
     }
 
+    /// What the system says of an entry, and the configuration; none for one that is left out, which is counted or told.
+    fn wanted(
+        &mut self,
+        parent: &OpenDirectory,
+        names: &[WimString],
+        (path, way): (&Path, &Path),
+    ) -> Result<Option<(Metadata, Verdict)>> {
+        let exclusions = &self.options.exclusions;
+        let verdict = match parent.is_excluded {
+            true => exclusions.verdict_inside_excluded(names),
+            false => exclusions.verdict(names),
+        };
+        if verdict == Verdict::Exclude {
+            self.out.totals.excluded += 1;
+            return Ok(None);
+        }
+        let metadata = self.metadata(path, way)?;
+        let kind = host::kind(&metadata);
+        if verdict == Verdict::Descend && kind != Kind::Directory {
+            self.out.totals.excluded += 1;
+            return Ok(None);
+        }
+        if kind == Kind::Special && self.options.unix_data == UnixData::Omit {
+            self.cx.progress.warn(
+                &Error::unsupported("neither file, directory nor symbolic link; left out")
+                    .in_file(path.display()),
+            );
+            return Ok(None);
+        }
+        Ok(Some((metadata, verdict)))
+    }
+
     /// The path of the file itself where links are followed and attributes are asked by paths that are not.
     fn reached<'p>(&self, path: &'p Path) -> Result<std::borrow::Cow<'p, Path>> {
         match (&self.ntfs, self.options.links) {
@@ -284,10 +297,11 @@ impl Scanner<'_> {
         Ok(metadata)
     }
 
-    /// Windows would show only one of two names that differ in case.
+    /// Windows would show only one of two names that differ in case. Names come in order, so that the last one is the twin.
     fn warn_of_twin(&self, directory: NodeId, name: &WimString, path: &Path) {
-        if let Some(twin) = self.out.tree.child(directory, name) {
-            let twin = &self.out.tree.node(twin).name;
+        let last = self.out.tree.children(directory).last();
+        let twin = last.map(|&last| &self.out.tree.node(last).name).filter(|twin| upcase::equal(twin, name));
+        if let Some(twin) = twin {
             let message = format!("Windows takes {name} and {twin} for the same name");
             self.cx.progress.warn(&Error::invalid_input(message).in_file(path.display()));
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::{Error, FileSource, FileTime, ReadAt, Result, Sha1Digest};
+use crate::base::{Error, FileTime, ReadAt, Reason, Result, Sha1Digest};
 use crate::formats::wim::{BlobEntry, ChunkFormat, SolidPlace, WimFile};
 use crate::image::edit::Content;
 
@@ -113,25 +113,10 @@ impl<'w> BlobInput<'w> {
 #[must_use]
 pub fn blob_not_found(digest: &Sha1Digest) -> Error {
     Error::not_found("the blob is not in the file")
+        .because(Reason::BlobMissing)
         .at(crate::base::Place::Blob(*digest))
         .remedy(
-            "the file may be damaged, or a delta: name the files that it needs with --ref, or make it whole with: wim \
-             export FILE all WHOLE.wim --ref=BASE.wim",
+            "the file may be damaged, or a delta: name the files that it needs with --ref, or, where a verb has no such \
+             option, make it whole first: wim export FILE all WHOLE.wim --ref=BASE.wim",
         )
-}
-
-/// Opens a host file that was planned with `size` and `last_write`.
-///
-/// # Errors
-/// `InvalidInput` when it has changed since, `Io` when it cannot be opened.
-pub fn open_host_file(path: &Path, size: u64, last_write: FileTime) -> Result<FileSource> {
-    let source = FileSource::open(path)?;
-    let metadata = source.file().metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
-    let modified = metadata.modified().map_err(|e| Error::io(e, "cannot read the time of", path))?;
-    if source.size() != size || FileTime::from_system_time(modified) != last_write {
-        return Err(Error::invalid_input("the file changed while it was being read")
-            .in_file(path.display())
-            .remedy("run the command again when nothing writes to the folder"));
-    }
-    Ok(source)
 }

@@ -13,7 +13,7 @@ mod recover;
 mod worker;
 
 pub use blobs::{SetBlobs, WimBlobs};
-pub use input::{BlobInput, Origin, blob_not_found, open_host_file};
+pub use input::{BlobInput, Origin, blob_not_found};
 pub use pipe::{PipedPiece, PipedWim, Tolerance};
 pub(crate) use plan::{Batches, Work};
 pub use random::RandomReader;

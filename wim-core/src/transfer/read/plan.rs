@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::input::{BlobInput, Origin, open_host_file};
+use super::input::{BlobInput, Origin};
 use super::worker::PieceBytes;
 use crate::base::pipeline::{Cost, DigestChain};
-use crate::base::{ReadAt, Result};
+use crate::base::{FileSource, ReadAt, Result};
 use crate::formats::wim::chunk_table::ChunkTable;
 use crate::formats::wim::{SolidPlace, SolidResource};
 
@@ -136,7 +136,7 @@ impl<'i, 'w> Batches<'i, 'w> {
             }
             Origin::Source(source) => Access::Source(Arc::clone(source)),
             Origin::HostFile(path, last_write) => {
-                Access::Source(Arc::new(open_host_file(path, input.size, *last_write)?))
+                Access::Source(Arc::new(FileSource::open_planned(path, input.size, *last_write)?))
             }
         };
         Ok(LargeBlob { access, chain: DigestChain::new(), pieces: input.size.div_ceil(self.batch_bytes) })

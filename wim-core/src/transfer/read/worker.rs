@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::input::{BlobInput, Origin, open_host_file};
+use super::input::{BlobInput, Origin};
 use super::plan::{Access, LargeBlob, SolidChunk, SolidCut, Work, gap_between};
 use crate::base::pipeline::{BufferPool, PooledBuffer};
 use crate::base::read_at::read_exact_at;
-use crate::base::{Cancel, Error, ErrorKind, Place, Result, Sha1Digest};
+use crate::base::{Cancel, Error, ErrorKind, FileSource, Place, Result, Sha1Digest};
 use crate::formats::wim::chunk_table::ChunkTable;
 use crate::formats::wim::resource_reader::{chunk_fails, digest_differs};
 use crate::formats::wim::{BlobEntry, ChunkDecoder, ChunkFormat, ResourceHeader, WimFile};
@@ -176,7 +176,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
             }
             Origin::Source(source) => read_exact_at(&**source, out, 0).map_err(at_blob),
             Origin::HostFile(path, last_write) => {
-                let source = open_host_file(path, input.size, *last_write)?;
+                let source = FileSource::open_planned(path, input.size, *last_write)?;
                 read_exact_at(&source, out, 0)
             }
         }

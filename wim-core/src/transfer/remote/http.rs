@@ -2,17 +2,22 @@
 //!
 //! The first request tells size, entity tag and time of the file; every answer after it must agree with them, so that a file that is
 //! replaced meanwhile is refused and never mixed. What fails for a moment (a broken connection, an overloaded server) is tried
-//! again; certificates are checked against the roots that the client library brings along.
+//! again; certificates are checked against the roots that the client library brings along, or those in the file that
+//! `SSL_CERT_FILE` names. A job that is cancelled does not wait for an answer.
 
 use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::block_cache::{BlockCache, Fetch};
-use crate::base::{Error, ErrorKind, ReadAt, Result};
+use crate::base::{Cancel, Error, ErrorKind, ReadAt, Result};
 
 /// How often a request is made until it succeeds.
 const TRIES: u32 = 4;
@@ -23,6 +28,10 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Time for the bytes of one answer, of which there are at most 4 MiB.
 const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 const MAX_REDIRECTS: u32 = 8;
+/// How often a job that waits for an answer looks whether it was cancelled.
+const TICK: Duration = Duration::from_millis(50);
+/// Names a file of certificates in PEM that are trusted in the place of the library's own, as for other programs.
+const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// A file on a server.
 pub struct RemoteFile {
@@ -38,9 +47,16 @@ struct Identity {
 }
 
 struct Client {
+    asker: Asker,
+    identity: Identity,
+}
+
+/// What requests need; a copy of it goes with each.
+#[derive(Clone)]
+struct Asker {
     agent: Agent,
     url: String,
-    identity: Identity,
+    cancel: Arc<Cancel>,
 }
 
 /// Why an answer was none.
@@ -55,20 +71,22 @@ impl RemoteFile {
     ///
     /// # Errors
     /// `NotFound` when the server does not have it, `Unsupported` when it sends whole files only, `InvalidInput` when it wants to
-    /// know who asks, `Io` for anything else that fails.
-    pub fn open(url: &str) -> Result<Self> {
+    /// know who asks, `Cancelled`, `Io` for anything else that fails.
+    pub fn open(url: &str, cancel: &Cancel) -> Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(MAX_REDIRECTS)
             .timeout_connect(Some(TIMEOUT))
             .timeout_recv_response(Some(TIMEOUT))
             .timeout_recv_body(Some(BODY_TIMEOUT))
+            .tls_config(TlsConfig::builder().root_certs(trusted_roots()?).build())
             .user_agent(concat!("wim/", env!("CARGO_PKG_VERSION")))
             .build();
         let agent = Agent::new_with_config(config);
-        let identity = with_retries(url, (0, 1), || first_answer(&agent, url))?;
+        let asker = Asker { agent, url: url.to_owned(), cancel: cancel.follower() };
+        let identity = asker.with_retries((0, 1), Asker::first_answer)?;
         let size = identity.size;
-        Ok(Self { cache: BlockCache::new(Client { agent, url: url.to_owned(), identity }, size) })
+        Ok(Self { cache: BlockCache::new(Client { asker, identity }, size) })
     }
 }
 
@@ -84,17 +102,18 @@ impl ReadAt for RemoteFile {
 
 impl Fetch for Client {
     fn fetch(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let span = (offset, length);
-        with_retries(&self.url, span, || self.range(span))
-            .map_err(|error| io::Error::other(error.to_string()))
+        let identity = self.identity.clone();
+        let answer =
+            self.asker.with_retries((offset, length), move |asker| asker.range((offset, length), &identity));
+        answer.map_err(|error| io::Error::other(error.to_string()))
     }
 }
 
-impl Client {
-    fn range(&self, (offset, length): (u64, u64)) -> Result<Vec<u8>, Failure> {
+impl Asker {
+    fn range(&self, (offset, length): (u64, u64), wanted: &Identity) -> Result<Vec<u8>, Failure> {
         let mut answer = request(&self.agent, &self.url, (offset, length))?;
         let (start, identity) = identity(&answer)?;
-        if identity != self.identity {
+        if identity != *wanted {
             return Err(Failure::Lasting(
                 Error::new(ErrorKind::Io, "the file on the server has changed since it was opened")
                     .remedy("start again; if it keeps changing, download it first"),
@@ -113,15 +132,96 @@ impl Client {
             Err(error) => Err(Failure::Passing(format!("the answer breaks off: {error}"))),
         }
     }
+
+    fn first_answer(&self) -> Result<Identity, Failure> {
+        let answer = request(&self.agent, &self.url, (0, 1))?;
+        let (start, identity) = identity(&answer)?;
+        if start != 0 {
+            return Err(Failure::Lasting(wrong_range(&format!("it begins at {start}"))));
+        }
+        Ok(identity)
+    }
+
+    /// Tries until it succeeds, fails for good, has failed [`TRIES`] times or is not wanted any more; errors name the URL and
+    /// the range. A try runs on a thread of its own, which is left behind when its answer is not waited for.
+    fn with_retries<T: Send + 'static>(
+        &self,
+        (offset, length): (u64, u64),
+        attempt: impl Fn(&Self) -> Result<T, Failure> + Clone + Send + 'static,
+    ) -> Result<T> {
+        let place = format!("{}, bytes {offset} to {}", self.url, offset + length - 1);
+        let (mut pause, mut number) = (FIRST_PAUSE, 1);
+        loop {
+            let (asker, attempt) = (self.clone(), attempt.clone());
+            match self.wait_for(move || attempt(&asker))? {
+                Ok(value) => return Ok(value),
+                Err(Failure::Lasting(error)) => return Err(error.in_file(place)),
+                Err(Failure::Passing(message)) if number == TRIES => {
+                    return Err(Error::new(
+                        ErrorKind::Io,
+                        format!("failed {TRIES} times; at last: {message}"),
+                    )
+                    .in_file(place)
+                    .remedy("try again later, or download the file and name it instead"));
+                }
+                Err(Failure::Passing(_)) => {
+                    self.wait_for(move || thread::sleep(pause))?;
+                    pause *= 2;
+                    number += 1;
+                }
+            }
+        }
+    }
+
+    /// What `work` comes to, which runs on a thread of its own.
+    ///
+    /// # Errors
+    /// `Cancelled`, at once and whatever the work still waits for; `Io` when there can be no thread.
+    fn wait_for<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let (sender, answers) = mpsc::channel();
+        thread::Builder::new()
+            // Nobody waits for the answer when the job was cancelled.
+            .spawn(move || drop(sender.send(work())))
+            .map_err(|e| Error::new(ErrorKind::Io, format!("cannot start a thread: {e}")).with_source(e))?;
+        loop {
+            match answers.recv_timeout(TICK) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) => self.cancel.check()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(
+                        ErrorKind::Io,
+                        "the client of the server ended without an answer",
+                    ));
+                }
+            }
+        }
+    }
 }
 
-fn first_answer(agent: &Agent, url: &str) -> Result<Identity, Failure> {
-    let answer = request(agent, url, (0, 1))?;
-    let (start, identity) = identity(&answer)?;
-    if start != 0 {
-        return Err(Failure::Lasting(wrong_range(&format!("it begins at {start}"))));
+/// The certificates that those of servers are checked against.
+///
+/// # Errors
+/// `Io` when the file that is named cannot be read, `InvalidInput` when it has none.
+fn trusted_roots() -> Result<RootCerts> {
+    let Some(path) = std::env::var_os(ROOTS_VARIABLE).filter(|path| !path.is_empty()) else {
+        return Ok(RootCerts::WebPki);
+    };
+    let path = Path::new(&path);
+    let text = std::fs::read(path).map_err(|e| Error::io(e, "cannot read the certificates in", path))?;
+    let certificates: Vec<_> = parse_pem(&text)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(Error::invalid_input(format!(
+            "{ROOTS_VARIABLE} names it, but it has no certificate in PEM"
+        ))
+        .in_file(path.display())
+        .remedy(format!("correct or remove {ROOTS_VARIABLE} in the environment")));
     }
-    Ok(identity)
+    Ok(RootCerts::Specific(Arc::new(certificates)))
 }
 
 /// Asks for a range; any answer but that range is a failure.
@@ -129,6 +229,12 @@ fn request(agent: &Agent, url: &str, (offset, length): (u64, u64)) -> Result<Res
     let range = format!("bytes={offset}-{}", offset + length - 1);
     let answer = agent.get(url).header("Range", &range).header("Accept-Encoding", "identity").call();
     let answer = answer.map_err(|error| match error {
+        // What TLS refuses, a certificate above all.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Failure::Lasting(
+            Error::new(ErrorKind::Io, format!("the server is not trusted: {error}")).remedy(format!(
+                "compare the address, or name the certificates to trust in the environment: {ROOTS_VARIABLE}=FILE.pem"
+            )),
+        ),
         ureq::Error::Timeout(_) | ureq::Error::Io(_) | ureq::Error::ConnectionFailed => {
             Failure::Passing(error.to_string())
         }
@@ -197,33 +303,6 @@ fn parse_content_range(text: &str) -> Option<(u64, u64)> {
 fn wrong_range(why: &str) -> Error {
     Error::unsupported(format!("the server answers with another range than was asked for: {why}"))
         .remedy("download the file and name it instead")
-}
-
-/// Tries until it succeeds, fails for good, or has failed [`TRIES`] times; errors name the URL and the range.
-fn with_retries<T>(
-    url: &str,
-    (offset, length): (u64, u64),
-    mut attempt: impl FnMut() -> Result<T, Failure>,
-) -> Result<T> {
-    let place = format!("{url}, bytes {offset} to {}", offset + length - 1);
-    let mut pause = FIRST_PAUSE;
-    let mut number = 1;
-    loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(Failure::Lasting(error)) => return Err(error.in_file(place)),
-            Err(Failure::Passing(message)) if number == TRIES => {
-                return Err(Error::new(ErrorKind::Io, format!("failed {TRIES} times; at last: {message}"))
-                    .in_file(place)
-                    .remedy("try again later, or download the file and name it instead"));
-            }
-            Err(Failure::Passing(_)) => {
-                thread::sleep(pause);
-                pause *= 2;
-                number += 1;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::integrity::damaged_slices;
 use super::read::{BlobInput, blob_not_found, read_blobs, sort_by_offset};
-use crate::base::{Context, Error, ErrorKind, ImageIndex, Place, Result, Sha1Digest, Stage};
+use crate::base::{Context, Error, ErrorKind, ImageIndex, Place, Reason, Result, Sha1Digest, Stage};
 use crate::formats::wim::{BlobEntry, WimFile};
 use crate::image::load::load_with_findings;
 use crate::image::{StreamKind, Tree};
@@ -126,10 +126,16 @@ pub fn verify_set(
     for part in check.all.clone() {
         check.wim = part;
         for warning in part.warnings() {
-            // A flag that a stopped program left behind does not by itself say that data is missing.
-            let is_flag =
-                matches!(warning.place(), Place::Field { structure: "WIM header", field: "flags", .. });
-            check.add(if is_flag { Severity::Remark } else { Severity::Damage }, None, warning.duplicate());
+            // A flag that a stopped program left behind does not by itself say that data is missing, nor does a wrong boot index.
+            let is_harmless = matches!(
+                warning.place(),
+                Place::Field { structure: "WIM header", field: "flags" | "boot index", .. }
+            );
+            check.add(
+                if is_harmless { Severity::Remark } else { Severity::Damage },
+                None,
+                warning.duplicate(),
+            );
         }
         if integrity == IntegrityCheck::Check {
             check.integrity_table(cx)?;
@@ -198,6 +204,7 @@ impl Check<'_> {
         for (offset, length) in damaged {
             let error =
                 Error::corrupt(format!("{length} bytes at {offset:#x} differ from the integrity table"))
+                    .because(Reason::IntegrityDiffers)
                     .remedy("get the file again from its source");
             self.add(Severity::Damage, None, error);
         }

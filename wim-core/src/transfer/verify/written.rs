@@ -1,6 +1,6 @@
 //! Reads back what was just written, before it takes its name.
 //!
-//! Quicker than a full verify: copied stretches are compared by the checksums they had when they were read, and only blobs
+//! Quicker than a full verify: copied blocks are compared by the checksums they had when they were read, and only blobs
 //! that were encoded anew are decoded.
 
 use std::collections::HashSet;

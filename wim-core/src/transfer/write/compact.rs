@@ -49,24 +49,38 @@ pub fn compact(
         cx.progress.advance(stored_size);
     }
     moves.sort_by_key(|&(_, place)| place);
+    // The table begins with the metadata of the images in order.
+    let boot = base.boot_index().and_then(|boot| moves.get(boot.position()));
+    let header =
+        WimHeader { boot_metadata: boot.map(|(entry, _)| entry.header).unwrap_or_default(), ..header };
     let table: Vec<u8> = moves.iter().flat_map(|(entry, _)| entry.to_bytes()).collect();
+    put_tables(cx, header, (&table, &xml), end, integrity, file)
+}
+
+/// Writes the lookup table and the XML data at `end`, and an integrity table if there is to be one; gives `header` with their
+/// places, and the new length in bytes.
+fn put_tables(
+    cx: &Context<'_>,
+    header: WimHeader,
+    (table, xml): (&[u8], &[u8]),
+    end: u64,
+    integrity: Integrity,
+    file: &mut dyn WriteAt,
+) -> Result<(WimHeader, u64)> {
     let raw = |offset: u64, bytes: &[u8]| ResourceHeader {
         stored_size: bytes.len() as u64,
         flags: ResourceHeader::METADATA,
         offset,
         size: bytes.len() as u64,
     };
-    // The table begins with the metadata of the images in order.
-    let boot = base.boot_index().and_then(|boot| moves.get(boot.position()));
     let mut new = WimHeader {
-        lookup_table: raw(end, &table),
-        xml: raw(end + table.len() as u64, &xml),
+        lookup_table: raw(end, table),
+        xml: raw(end + table.len() as u64, xml),
         integrity: ResourceHeader::default(),
-        boot_metadata: boot.map(|(entry, _)| entry.header).unwrap_or_default(),
         ..header
     };
-    put(file, &table, end)?;
-    put(file, &xml, new.xml.offset)?;
+    put(file, table, end)?;
+    put(file, xml, new.xml.offset)?;
     let mut length = new.xml.offset + new.xml.stored_size;
     if integrity == Integrity::Make {
         let start = WimHeader::BYTES as u64;

@@ -20,7 +20,7 @@ pub enum CopyChecksums {
     Drop,
 }
 
-/// A stretch of copied bytes in the output, with the checksum they had when they were read.
+/// A block of the output that was copied, with the checksum that its bytes had when they were read.
 #[derive(Clone, Copy, Debug)]
 pub struct CopiedBlock {
     /// Offset in the output.
@@ -31,6 +31,7 @@ pub struct CopiedBlock {
     pub checksum: u32,
 }
 
+/// What one item of the pipeline copies: a stretch, or as much of several that lie side by side.
 struct Block {
     wim: usize,
     /// The resource that begins here, where resources are no runs.

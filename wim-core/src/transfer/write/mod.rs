@@ -151,7 +151,7 @@ pub struct WriteReport {
     pub file_bytes: u64,
     /// Digests of encoded blobs.
     pub encoded: Vec<Sha1Digest>,
-    /// Copied stretches, when [`CopyChecksums::Keep`] was asked for.
+    /// Copied blocks, when [`CopyChecksums::Keep`] was asked for.
     pub copied: Vec<CopiedBlock>,
 }
 

@@ -1,6 +1,6 @@
 //! The file being written: appended through one buffer, patched in place.
 
-use crate::base::{Error, ErrorKind, Result, Sha1Digest, WriteAt};
+use crate::base::{Error, ErrorKind, Reason, Result, Sha1Digest, WriteAt};
 use crate::formats::wim::{BlobHeader, WimLayout};
 
 /// Bytes gathered before they are handed to the system.
@@ -107,7 +107,8 @@ impl<'o> Output<'o> {
 }
 
 fn cannot_write(e: std::io::Error) -> Error {
-    let error = Error::new(ErrorKind::Io, format!("cannot write the output: {e}"));
+    let error =
+        Error::new(ErrorKind::Io, format!("cannot write the output: {e}")).because(Reason::CannotWrite);
     let error = if e.kind() == std::io::ErrorKind::StorageFull {
         error.remedy("free some space or write to another disk; nothing was changed")
     } else {

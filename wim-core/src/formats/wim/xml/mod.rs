@@ -9,7 +9,7 @@ mod image;
 pub use element::{Element, Node};
 pub use image::{ImageXml, WindowsVersion};
 
-use crate::base::{Error, Place, Result};
+use crate::base::{Error, Place, Reason, Result};
 
 const STRUCTURE: &str = "XML data";
 /// Largest XML data that is read: real media have a few kilobytes per image.
@@ -53,6 +53,7 @@ impl WimXml {
             return Err(Error::unsupported(
                 "an encrypted ESD; its key is with the Windows setup program that fetched it",
             )
+            .because(Reason::Encrypted)
             .at(place(offset))
             .remedy("use the unencrypted ESD or an ISO of the same release"));
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::super::worker::{PieceBytes, decoder_of};
 use super::input::{PipeInput, StoredBlob};
 use crate::base::pipeline::{BufferPool, Cost, DigestChain};
-use crate::base::{Error, Guid, PartNumber, Place, Result, Sha1Digest};
+use crate::base::{Error, Guid, PartNumber, Place, Reason, Result, Sha1Digest};
 use crate::formats::wim::{BlobHeader, ChunkDecoder, ChunkFormat, WimHeader, WimLayout};
 
 /// Most blobs in one item.
@@ -156,6 +156,7 @@ impl<'r> PipeItems<'r> {
         };
         let count = self.wanted.len();
         Err(Error::not_found(format!("the blob is not in the stream, and {} more are missing", count - 1))
+            .because(Reason::BlobMissing)
             .at(Place::Blob(*missing))
             .remedy(remedy))
     }
