@@ -3,4 +3,4 @@
 # apt: wimtools
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-WIM_TREE_SECONDS="${WIM_TREE_SECONDS:-60}" cargo test --quiet --locked -p wim-cli --test cli -- --nocapture random_trees
+WIM_TREE_SECONDS="${WIM_TREE_SECONDS:-60}" cargo test --quiet --locked --workspace --test cli -- --nocapture random_trees

@@ -161,6 +161,27 @@ fn capturing_twice_with_any_number_of_threads_gives_the_same_image() {
 }
 
 #[test]
+fn any_number_of_threads_makes_the_same_directory() {
+    let source = folder();
+    sample(source.path());
+    let options = CaptureOptions { absolute_links: AbsoluteLinks::Keep, ..CaptureOptions::default() };
+    let captured = captured(source.path(), &options);
+    let (wim, tree) = open_first(wim_of(&captured.tree, &captured.contents));
+    let expected = facts(source.path());
+    let mut reports = Vec::new();
+    for threads in [1, 2, 3, 16] {
+        let target = folder();
+        // What is there already is replaced, by whichever thread.
+        fs::create_dir_all(target.path().join("Windows/System32")).unwrap();
+        fs::write(target.path().join("Windows/big copy.dll"), b"old").unwrap();
+        fs::write(target.path().join("Windows/System32/same.txt"), b"old").unwrap();
+        reports.push(apply(&Run::new(threads).cx(), &tree, &[&wim], target.path(), &OPTIONS, None).unwrap());
+        assert_same(&expected, &facts(target.path()));
+    }
+    assert!(reports.iter().all(|report| *report == reports[0]), "{reports:?}");
+}
+
+#[test]
 fn links_into_the_captured_directory_move_with_it() {
     let (source, target) = (folder(), folder());
     fs::create_dir(source.path().join("dir")).unwrap();
@@ -336,12 +357,13 @@ fn a_damaged_blob_leaves_no_half_file() {
     let at = usize::try_from(entry.header.offset + entry.header.stored_size).unwrap() - 200;
     bytes[at] ^= 0x55;
     let (wim, tree) = open_first(bytes);
-    for is_there_before in [false, true] {
+    for (is_there_before, threads) in [(false, 1), (false, 2), (false, 8), (true, 1), (true, 2), (true, 8)] {
         let target = folder();
         if is_there_before {
             fs::write(target.path().join("big"), b"old").unwrap();
         }
-        let error = apply(&Run::new(2).cx(), &tree, &[&wim], target.path(), &OPTIONS, None).unwrap_err();
+        let cx = Run::new(threads);
+        let error = apply(&cx.cx(), &tree, &[&wim], target.path(), &OPTIONS, None).unwrap_err();
         assert!(error.to_string().contains("\\big"), "{error}");
         let names: Vec<_> = fs::read_dir(target.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         if is_there_before {
@@ -350,6 +372,42 @@ fn a_damaged_blob_leaves_no_half_file() {
         } else {
             assert!(names.is_empty(), "{names:?}");
         }
+    }
+}
+
+/// Files are recovered as far as they go while other threads write, and those that are sound are whole.
+#[test]
+fn damaged_blobs_among_sound_ones_are_recovered_as_far_as_they_go() {
+    let source = folder();
+    let content = |number: usize| mixed_bytes(number as u64, if number < 6 { 2_500_000 } else { 3_000 });
+    for number in 0..60 {
+        fs::write(source.path().join(format!("{number:02}")), content(number)).unwrap();
+    }
+    let captured = captured(source.path(), &CaptureOptions::default());
+    let mut bytes = wim_of(&captured.tree, &captured.contents);
+    let (wim, _) = open_first(bytes.clone());
+    let bad = [2, 40];
+    for number in bad {
+        let digest = wim_core::base::Sha1Digest::of(&content(number));
+        let header = wim.table().find(&digest).unwrap().header;
+        bytes[usize::try_from(header.offset + header.stored_size / 2).unwrap()] ^= 0x55;
+    }
+    let (wim, tree) = open_first(bytes);
+    let options =
+        ApplyOptions { restore: RestoreOptions { damaged: Damaged::Recover, ..RESTORE }, ..OPTIONS };
+    for threads in [1, 2, 8] {
+        let target = folder();
+        let run = Run::new(threads);
+        let report = apply(&run.cx(), &tree, &[&wim], target.path(), &options, None).unwrap();
+        assert!(report.damaged_blobs >= 1, "{report:?}");
+        assert_eq!(run.progress.warnings().len(), bad.len(), "{:?}", run.progress.warnings());
+        for number in (0..60).filter(|number| !bad.contains(number)) {
+            let applied = fs::read(target.path().join(format!("{number:02}"))).unwrap();
+            assert!(applied == content(number), "{number}");
+        }
+        let recovered = fs::read(target.path().join("02")).unwrap();
+        assert!(recovered.len() == 2_500_000 && recovered[..1_000_000] == content(2)[..1_000_000]);
+        assert!(fs::read_dir(target.path()).unwrap().count() <= 60);
     }
 }
 

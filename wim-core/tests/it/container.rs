@@ -1,16 +1,18 @@
 //! WIM files written by the writer and read back, in every form and at any number of threads.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use lz_kit::Level;
-use wim_core::base::{Cancel, ChunkSize, Context, ErrorKind, ImageIndex, ReadAt, Result, Sha1Digest, Silent};
+use wim_core::base::{
+    Cancel, ChunkSize, Context, Error, ErrorKind, ImageIndex, ReadAt, Result, Sha1Digest, Silent,
+};
 use wim_core::formats::wim::{
     ChunkFormat, Compression, HeaderFlags, ImageXml, ResourceHeader, WimFile, WimXml,
 };
 use wim_core::image::edit::Content;
 use wim_core::transfer::integrity::damaged_slices;
-use wim_core::transfer::read::{BlobInput, read_blobs, sort_by_offset};
+use wim_core::transfer::read::{BlobInput, BlobPiece, Taken, read_blobs, read_blobs_taken, sort_by_offset};
 use wim_core::transfer::write::{
     CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, WriteReport, write,
 };
@@ -273,6 +275,62 @@ fn a_damaged_blob_is_reported_by_name_and_the_others_are_read() {
                 assert!(result.is_ok(), "{digest}");
             }
         }
+    }
+}
+
+/// Takers see every piece once, in any order; the sink all of them in order, with what takers said; the first error wins.
+#[test]
+fn pieces_are_taken_where_they_are_decoded() {
+    let blobs = sample_blobs();
+    let contents = contents(&blobs);
+    let (file, _) =
+        write_with(2, 64 << 20, new_wim(ChunkFormat::usual(Compression::Xpress), &contents)).unwrap();
+    let wim = open(&file);
+    let mut inputs: Vec<_> =
+        wim.table().blobs().iter().map(|entry| BlobInput::resource(&wim, *entry)).collect();
+    sort_by_offset(&mut inputs);
+    let is_odd = |position: usize| position % 2 == 1;
+    for threads in [1, 2, 8] {
+        let cancel = Cancel::new();
+        let cx = Context::new(&Silent, &cancel).with_threads(threads).with_memory(8 << 20);
+        let taken = Mutex::new(HashMap::new());
+        let taker = || {
+            |piece: BlobPiece<'_>| {
+                if !is_odd(piece.position) {
+                    return Ok(Taken::No);
+                }
+                let bytes = piece.bytes?.to_vec();
+                let before = taken.lock().unwrap().insert((piece.position, piece.start), bytes);
+                assert!(before.is_none());
+                Ok(Taken::Yes)
+            }
+        };
+        let (mut seen, mut next) = (0, (0, 0));
+        read_blobs_taken(&cx, &inputs, taker, |piece, was_taken| {
+            assert_eq!((piece.position, piece.start), next);
+            assert_eq!(was_taken == Taken::Yes, is_odd(piece.position));
+            let bytes = piece.bytes?;
+            if was_taken == Taken::Yes {
+                assert!(taken.lock().unwrap()[&next] == bytes);
+            }
+            next = if piece.is_last { (next.0 + 1, 0) } else { (next.0, next.1 + bytes.len() as u64) };
+            seen += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert!(next == (inputs.len(), 0) && seen > inputs.len());
+        let mut last = None;
+        let refuse = || {
+            |piece: BlobPiece<'_>| match piece.position {
+                5.. => Err(Error::invalid_input(format!("no room for {}", piece.position))),
+                _ => Ok(Taken::Yes),
+            }
+        };
+        let failed = read_blobs_taken(&cx, &inputs, refuse, |piece, _| {
+            last = Some(piece.position);
+            Ok(())
+        });
+        assert_eq!((failed.unwrap_err().message(), last), ("no room for 5", Some(4)));
     }
 }
 

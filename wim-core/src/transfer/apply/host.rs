@@ -23,12 +23,15 @@ pub(super) enum LinkKind {
 }
 
 /// A directory tree under construction.
-pub(super) trait Host: Sized {
+pub(super) trait Host: Sized + Send + Sync {
     /// A file being written.
     type NewFile: NewFile;
 
     /// Opens the target directory, made if it is not there.
     fn open(target: &Path) -> Result<Self>;
+
+    /// The same target for one more thread of `threads`, with the directories that there are by now.
+    fn for_thread(&self, threads: usize) -> Self;
 
     /// The target's path from the root of the host, without links.
     fn absolute_root(&self) -> Result<PathBuf>;
@@ -78,15 +81,18 @@ pub(super) trait Host: Sized {
 }
 
 /// A file being written; dropped before it is finished, it is removed.
-pub(super) trait NewFile {
+pub(super) trait NewFile: Send + Sync {
     /// The open file.
-    fn file(&mut self) -> &mut File;
+    fn file(&self) -> &File;
+
+    /// Writes bytes at an offset, whatever other threads write elsewhere in the file.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Takes the room for `size` bytes at once, where the system can: less work for it, and a full disk is told early.
-    fn reserve(&mut self, size: u64) -> io::Result<()>;
+    fn reserve(&self, size: u64) -> io::Result<()>;
 
     /// Gives the file its owner, group, mode and extended attributes, as [`Host::restore_unix`].
-    fn restore_unix(&mut self, unix: &RestoredUnix<'_>) -> io::Result<()>;
+    fn restore_unix(&self, unix: &RestoredUnix<'_>) -> io::Result<()>;
 
     /// Gives the file its times and its place.
     fn finish(self, attributes: u32, times: Times) -> Result<()>;
@@ -128,7 +134,7 @@ pub(super) fn file_in_the_way(path: &Path) -> Error {
         .remedy("apply to an empty directory")
 }
 
-/// The name of a temporary neighbour.
+/// The name of a temporary neighbour. Numbers are those of the process, whose threads may be in one directory.
 pub(super) fn temporary_name(number: u32) -> std::ffi::OsString {
     format!(".wim-{}-{number}.wim-tmp", std::process::id()).into()
 }
@@ -151,7 +157,7 @@ mod tests {
     }
 
     fn write<H: Host>(host: &mut H, directory: DirectoryId, name: &str, bytes: &[u8]) -> Result<()> {
-        let mut file = host.create(directory, os(name))?;
+        let file = host.create(directory, os(name))?;
         file.file().write_all(bytes).unwrap();
         file.finish(0x20, times(1_000_000_000))
     }

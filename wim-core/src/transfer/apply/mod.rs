@@ -1,7 +1,7 @@
 //! Applies an image to a directory of the host, or parts of it.
 //!
-//! Directories are made first, then files in the order of their data in the WIM, decoded and checked on all cores, then
-//! symbolic links, and the times of directories last. Nothing is ever made outside the target: names are checked, a
+//! Directories are made first, then files by the order of their data in the WIM, decoded, checked and written on all cores,
+//! then symbolic links, and the times of directories last. Nothing is ever made outside the target: names are checked, a
 //! directory is entered only when it is one and not a link to one, and links are made when nothing is written any more.
 //! A file whose writing fails is removed; one that was there before stays until the new one is whole.
 //!
@@ -10,6 +10,7 @@
 //! these but encrypted data. Owners, modes, extended attributes and special files of Unix are restored when asked for.
 
 mod blobs;
+mod files;
 mod host;
 pub(super) mod link_text;
 mod links;
@@ -34,12 +35,13 @@ pub use self::options::{
 pub use self::piped::{PipedImage, apply_piped};
 
 use self::blobs::Blobs;
+use self::files::Takers;
 use self::host::Host;
 use self::links::Links;
 use self::plan::{Plan, PlanRules, Unholdable};
 use self::write::{Writer, blame};
 use super::ntfs_volume::NtfsVolume;
-use super::read::{BlobInput, BlobPiece, Origin, read_blobs, recover_blob};
+use super::read::{BlobInput, BlobPiece, Origin, Taken, read_blobs, read_blobs_taken, recover_blob};
 use crate::base::{Context, Error, ErrorKind, Place, Result, Stage};
 use crate::formats::wim::WimFile;
 use crate::image::{NodeId, StreamKind, Tree};
@@ -165,19 +167,27 @@ fn run_on<H: Host>(
     };
     let mut writer = Writer::new(cx, tree, host, plan, options.restore, volume);
     let (mut damaged, mut has_begun) = (Vec::new(), false);
-    read_blobs(cx, &inputs, |piece| {
+    let takers = Takers::new(cx.threads());
+    let taker = || takers.taker(&inputs, &files_of);
+    read_blobs_taken(cx, &inputs, taker, |piece, taken| {
         // Other threads decode the first blobs while this one makes the directories.
         if !std::mem::replace(&mut has_begun, true) {
             writer.make_places()?;
+            takers.open(&writer.files);
         }
         let BlobInput { size, digest, .. } = inputs[piece.position];
+        let files = files_of.get(&digest).map_or(&[][..], Vec::as_slice);
         match piece.bytes {
             Err(error) if options.restore.damaged == Damaged::Recover && is_damage(&error) => {
-                writer.discard_open();
+                writer.files.give_up(files);
                 damaged.push(piece.position);
                 Ok(())
             }
-            _ => writer.piece(piece, size, files_of.get(&digest).map_or(&[], Vec::as_slice)),
+            Ok(_) if taken == Taken::Yes => match piece.start > 0 && piece.is_last {
+                true => writer.files.complete(files, size),
+                false => Ok(()),
+            },
+            _ => writer.piece(piece, size, files),
         }
     })?;
     if !has_begun {
@@ -228,6 +238,7 @@ fn recover<H: Host>(
 ) -> Result<()> {
     let Origin::Resource(wim, entry) = &input.origin else { return Ok(()) };
     let size = input.size;
+    writer.files.take_again(files);
     let found = recover_blob(cx.cancel, wim, entry, &mut |start, bytes| {
         let is_last = start + bytes.len() as u64 == size;
         writer.piece(BlobPiece { position: 0, start, bytes: Ok(bytes), is_last }, size, files)
@@ -236,7 +247,7 @@ fn recover<H: Host>(
         Ok(None) => return Ok(()),
         Ok(Some(damage)) => (damage, RECOVERED),
         Err(error) if error.kind() == ErrorKind::Format => {
-            writer.discard_open();
+            writer.files.give_up(files);
             (error, "nothing of it could be recovered")
         }
         Err(error) => return Err(error),

@@ -9,6 +9,8 @@ use std::ffi::OsStr;
 use std::fs::{File, FileTimes, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::host::{
     DirectoryId, Host, LinkKind, NewFile, RestoredUnix, TEMPORARY_TRIES, directory_in_the_way,
@@ -19,8 +21,10 @@ use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
 
 pub(super) struct PortableHost {
-    directories: Vec<PathBuf>,
-    temporaries: u32,
+    /// Shared with the other threads.
+    directories: Arc<Vec<PathBuf>>,
+    /// Counts temporary names for all threads.
+    temporaries: Arc<AtomicU32>,
 }
 
 impl PortableHost {
@@ -34,8 +38,8 @@ impl PortableHost {
         mut make: impl FnMut(&Path) -> io::Result<T>,
     ) -> io::Result<(PathBuf, T)> {
         for _ in 0..TEMPORARY_TRIES {
-            self.temporaries = self.temporaries.wrapping_add(1);
-            let path = self.path(directory, &temporary_name(self.temporaries));
+            let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
+            let path = self.path(directory, &temporary_name(number));
             match make(&path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 done => return done.map(|value| (path, value)),
@@ -79,7 +83,11 @@ impl Host for PortableHost {
         std::fs::create_dir_all(target).map_err(|e| {
             Error::io(e, "cannot make the directory", target).because(Reason::CannotMakeDirectory)
         })?;
-        Ok(Self { directories: vec![target.to_owned()], temporaries: 0 })
+        Ok(Self { directories: Arc::new(vec![target.to_owned()]), temporaries: Arc::default() })
+    }
+
+    fn for_thread(&self, _: usize) -> Self {
+        Self { directories: Arc::clone(&self.directories), temporaries: Arc::clone(&self.temporaries) }
     }
 
     fn absolute_root(&self) -> Result<PathBuf> {
@@ -101,7 +109,8 @@ impl Host for PortableHost {
         }
         let id = DirectoryId::try_from(self.directories.len())
             .map_err(|_| Error::limit("more directories than can be counted"))?;
-        self.directories.push(path);
+        // Copied only when another thread still has the list.
+        Arc::make_mut(&mut self.directories).push(path);
         Ok(id)
     }
 
@@ -202,15 +211,32 @@ pub(super) struct PortableFile {
 }
 
 impl NewFile for PortableFile {
-    fn file(&mut self) -> &mut File {
-        self.file.as_mut().expect("the file is taken out only when this value goes")
+    fn file(&self) -> &File {
+        self.file.as_ref().expect("the file is taken out only when this value goes")
     }
 
-    fn reserve(&mut self, _: u64) -> io::Result<()> {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::write_all_at(self.file(), bytes, offset);
+        #[cfg(windows)]
+        {
+            let (mut bytes, mut offset) = (bytes, offset);
+            while !bytes.is_empty() {
+                let written = std::os::windows::fs::FileExt::seek_write(self.file(), bytes, offset)?;
+                if written == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                (bytes, offset) = (&bytes[written..], offset + written as u64);
+            }
+            Ok(())
+        }
+    }
+
+    fn reserve(&self, _: u64) -> io::Result<()> {
         Ok(())
     }
 
-    fn restore_unix(&mut self, _: &RestoredUnix<'_>) -> io::Result<()> {
+    fn restore_unix(&self, _: &RestoredUnix<'_>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -10,7 +10,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
@@ -25,7 +26,7 @@ use crate::formats::wim::tagged_items;
 use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
 
-/// Handles of directories that are kept; the usual limit of a process is 1024.
+/// Handles of directories that one thread keeps, or all others together; the usual limit of a process is 1024.
 const MAX_OPEN: usize = 256;
 
 /// Below this a file system finds room as quickly by itself.
@@ -38,14 +39,18 @@ const DIRECTORY: OFlags =
 
 pub(super) struct UnixHost {
     target: PathBuf,
-    root: Rc<OwnedFd>,
-    directories: Vec<Directory>,
-    open: HashMap<DirectoryId, Rc<OwnedFd>>,
+    root: Arc<OwnedFd>,
+    /// Shared with the other threads.
+    directories: Arc<Vec<Directory>>,
+    open: HashMap<DirectoryId, Arc<OwnedFd>>,
     /// The open ones, oldest first.
     order: VecDeque<DirectoryId>,
-    temporaries: u32,
+    most_open: usize,
+    /// Counts temporary names for all threads.
+    temporaries: Arc<AtomicU32>,
 }
 
+#[derive(Clone)]
 struct Directory {
     parent: DirectoryId,
     name: OsString,
@@ -67,15 +72,15 @@ impl UnixHost {
     }
 
     /// The handle of a directory, opened name by name from the nearest one above that is open.
-    fn handle(&mut self, directory: DirectoryId) -> Result<Rc<OwnedFd>> {
+    fn handle(&mut self, directory: DirectoryId) -> Result<Arc<OwnedFd>> {
         let mut missing = Vec::new();
         let mut at = directory;
         let mut handle = loop {
             if at == 0 {
-                break Rc::clone(&self.root);
+                break Arc::clone(&self.root);
             }
             if let Some(handle) = self.open.get(&at) {
-                break Rc::clone(handle);
+                break Arc::clone(handle);
             }
             missing.push(at);
             at = self.directories[at as usize].parent;
@@ -83,18 +88,18 @@ impl UnixHost {
         for id in missing.into_iter().rev() {
             let Directory { parent, name } = &self.directories[id as usize];
             let opened = rustix::fs::openat(&*handle, name.as_os_str(), DIRECTORY, Mode::empty());
-            handle = Rc::new(opened.map_err(|e| self.fails(e, "cannot open the directory", *parent, name))?);
+            handle = Arc::new(opened.map_err(|e| self.fails(e, "cannot open the directory", *parent, name))?);
             self.keep(id, &handle);
         }
         Ok(handle)
     }
 
-    fn keep(&mut self, id: DirectoryId, handle: &Rc<OwnedFd>) {
-        if self.order.len() >= MAX_OPEN {
+    fn keep(&mut self, id: DirectoryId, handle: &Arc<OwnedFd>) {
+        if self.order.len() >= self.most_open {
             let oldest = self.order.pop_front();
             oldest.and_then(|oldest| self.open.remove(&oldest));
         }
-        self.open.insert(id, Rc::clone(handle));
+        self.open.insert(id, Arc::clone(handle));
         self.order.push_back(id);
     }
 
@@ -109,8 +114,7 @@ impl UnixHost {
         mut make: impl FnMut(&OsStr) -> std::result::Result<T, Errno>,
     ) -> std::result::Result<(OsString, T), Errno> {
         for _ in 0..TEMPORARY_TRIES {
-            self.temporaries = self.temporaries.wrapping_add(1);
-            let name = temporary_name(self.temporaries);
+            let name = temporary_name(self.temporaries.fetch_add(1, Ordering::Relaxed));
             match make(&name) {
                 Err(Errno::EXIST) => {}
                 done => return done.map(|value| (name, value)),
@@ -155,12 +159,25 @@ impl Host for UnixHost {
             .map_err(|e| Error::io(e.into(), "cannot open the directory", target))?;
         Ok(Self {
             target: target.to_owned(),
-            root: Rc::new(root),
-            directories: vec![Directory { parent: 0, name: OsString::new() }],
+            root: Arc::new(root),
+            directories: Arc::new(vec![Directory { parent: 0, name: OsString::new() }]),
             open: HashMap::new(),
             order: VecDeque::new(),
-            temporaries: 0,
+            most_open: MAX_OPEN,
+            temporaries: Arc::default(),
         })
+    }
+
+    fn for_thread(&self, threads: usize) -> Self {
+        Self {
+            target: self.target.clone(),
+            root: Arc::clone(&self.root),
+            directories: Arc::clone(&self.directories),
+            open: HashMap::new(),
+            order: VecDeque::new(),
+            most_open: (MAX_OPEN / threads.max(1)).max(1),
+            temporaries: Arc::clone(&self.temporaries),
+        }
     }
 
     fn absolute_root(&self) -> Result<PathBuf> {
@@ -181,7 +198,8 @@ impl Host for UnixHost {
         }
         let id = DirectoryId::try_from(self.directories.len())
             .map_err(|_| Error::limit("more directories than can be counted"))?;
-        self.directories.push(Directory { parent, name: name.to_owned() });
+        // Copied only when another thread still has the list.
+        Arc::make_mut(&mut self.directories).push(Directory { parent, name: name.to_owned() });
         Ok(id)
     }
 
@@ -310,7 +328,7 @@ impl Host for UnixHost {
 
 pub(super) struct UnixFile {
     file: File,
-    handle: Rc<OwnedFd>,
+    handle: Arc<OwnedFd>,
     name: OsString,
     temporary: Option<OsString>,
     path: PathBuf,
@@ -318,11 +336,15 @@ pub(super) struct UnixFile {
 }
 
 impl NewFile for UnixFile {
-    fn file(&mut self) -> &mut File {
-        &mut self.file
+    fn file(&self) -> &File {
+        &self.file
     }
 
-    fn reserve(&mut self, size: u64) -> io::Result<()> {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, offset)
+    }
+
+    fn reserve(&self, size: u64) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if size >= RESERVE_BYTES {
             // Not every file system can; only a full disk is an answer.
@@ -336,7 +358,7 @@ impl NewFile for UnixFile {
         Ok(())
     }
 
-    fn restore_unix(&mut self, unix: &RestoredUnix<'_>) -> io::Result<()> {
+    fn restore_unix(&self, unix: &RestoredUnix<'_>) -> io::Result<()> {
         restore(&self.file, unix)
     }
 

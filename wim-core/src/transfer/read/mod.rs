@@ -1,7 +1,8 @@
 //! Reads blobs: decoding and hashing on all cores, results in order.
 //!
-//! [`read_blobs`] is the bulk reader under verify, extract, apply and recompression; [`WimBlobs`] reads single blobs into
-//! memory; [`PipedWim`] reads a pipe. Chunks of solid resources are decoded once, for all their blobs.
+//! [`read_blobs`] is the bulk reader under verify and recompression, [`read_blobs_taken`] that under extract and apply, where
+//! the threads that decode write as well; [`WimBlobs`] reads single blobs into memory; [`PipedWim`] reads a pipe. Chunks of
+//! solid resources are decoded once, for all their blobs.
 
 mod blobs;
 mod input;
@@ -37,6 +38,15 @@ pub struct BlobPiece<'p> {
     pub is_last: bool,
 }
 
+/// Whether the thread that decoded a piece has done with it what there was to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It has.
+    Yes,
+    /// The sink is to do it.
+    No,
+}
+
 /// Reads all of `inputs` and hands their pieces to `sink`, in the order of the list, each blob from its start to its end.
 ///
 /// Lists sorted by file offset give one forward pass over the file; see [`sort_by_offset`]. Damage to one blob goes to the
@@ -49,6 +59,25 @@ pub fn read_blobs(
     inputs: &[BlobInput<'_>],
     mut sink: impl FnMut(BlobPiece<'_>) -> Result<()>,
 ) -> Result<()> {
+    read_blobs_taken(cx, inputs, || |_: BlobPiece<'_>| Ok(Taken::No), |piece, _| sink(piece))
+}
+
+/// As [`read_blobs`], with a taker for each thread, which is given every sound piece where it was decoded, in no order.
+///
+/// A blob that comes to a taker whole is what its digest says; of one in pieces that is known when the sink is given the last.
+/// The sink is told of all pieces, in order, and whether they were taken.
+///
+/// # Errors
+/// What takers and the sink return, the first in the order of the list, and `Cancelled`.
+pub fn read_blobs_taken<T>(
+    cx: &Context<'_>,
+    inputs: &[BlobInput<'_>],
+    new_taker: impl Fn() -> T + Sync,
+    mut sink: impl FnMut(BlobPiece<'_>, Taken) -> Result<()>,
+) -> Result<()>
+where
+    T: FnMut(BlobPiece<'_>) -> Result<Taken> + Send,
+{
     let budget =
         Budget::split(cx.memory_bytes(), cx.threads(), decoder_bytes(inputs) + Budget::MAX_BATCH_BYTES)
             .for_items_of(largest_solid_item(inputs), cx.memory_bytes());
@@ -56,15 +85,29 @@ pub fn read_blobs(
     let items = Batches::new(inputs, budget.batch_bytes, largest_chunk(inputs));
     let new_worker = || {
         let mut worker = BlobWorker::new(inputs, pool.clone(), cx.cancel);
-        move |work: Work| worker.run(work)
+        let mut taker = new_taker();
+        move |work: Work| {
+            let pieces = worker.run(work)?.into_iter();
+            Ok(pieces.map(|piece| (take(&mut taker, &piece), piece)).collect())
+        }
     };
     let mut order = InOrder::default();
-    map_in_order(cx, &budget, items, new_worker, |pieces: Vec<Piece>| {
-        for piece in pieces {
-            order.pass(cx, inputs, piece, &mut sink)?;
+    map_in_order(cx, &budget, items, new_worker, |pieces: Vec<(Result<Taken>, Piece)>| {
+        for (taken, piece) in pieces {
+            let taken = taken?;
+            order.pass(cx, inputs, piece, &mut |piece: BlobPiece<'_>| sink(piece, taken))?;
         }
         Ok(())
     })
+}
+
+/// Shows a piece to a taker unless something is wrong with it.
+fn take(taker: &mut impl FnMut(BlobPiece<'_>) -> Result<Taken>, piece: &Piece) -> Result<Taken> {
+    let Piece { position, start, ref bytes, is_last, .. } = *piece;
+    match bytes {
+        Ok(bytes) => taker(BlobPiece { position, start, bytes: Ok(bytes.as_ref()), is_last }),
+        Err(_) => Ok(Taken::No),
+    }
 }
 
 /// Sorts inputs so that each WIM is read once, forwards; other origins come last, in their order.
