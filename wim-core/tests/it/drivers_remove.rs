@@ -580,7 +580,7 @@ fn a_driver_without_a_list_leaves_what_another_without_one_needs() {
     let mut image = both.clone();
     let plan = image.add_one(&tstor());
     let says = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
-    assert!(says("service tstor stays for ever") && says("tsib.inf, which is not on the list"), "{plan:?}");
+    assert!(says("service tstor stays for ever") && says("\\tsib.inf, which is not on the list"), "{plan:?}");
     image.remove_drivers(&["tstor.inf"]).unwrap();
     for value in ["Type", "Start", "ImagePath"] {
         assert_eq!(image.value(System, service, value), both.value(System, service, value), "{value}");

@@ -105,7 +105,7 @@ impl NotItsOwn {
 
 /// A package of an image that is not on its list of added drivers.
 struct Stranger {
-    /// File name of its INF, of several the first.
+    /// Its folder and the file name of its INF, of several the first.
     inf: String,
     /// The services its INFs name, and all its files, in lower case.
     services: BTreeSet<String>,
@@ -130,7 +130,7 @@ fn strangers(image: &ImageFiles<'_>, own: &WimPath, others: &Manifest) -> Result
             if name.ends_with(".inf") && file.parent().is_some_and(|parent| parent.eq_ignore_case(&path)) {
                 stranger.services.extend(services_of(image, &file, &name)?);
                 if stranger.inf.is_empty() {
-                    stranger.inf.clone_from(&name);
+                    stranger.inf = format!("{}\\{name}", folder.name);
                 }
             }
             stranger.files.insert(name);

@@ -194,22 +194,7 @@ fn applicability(
     options: &DriverOptions,
     class_guid: String,
 ) -> Applicability {
-    let mut result = Applicability {
-        windows: target.to_string(),
-        applies: false,
-        reason: None,
-        remedy: None,
-        sections: Vec::new(),
-        rejected: Vec::new(),
-        devices: Vec::new(),
-        files: Vec::new(),
-        services: Vec::new(),
-        frameworks: Vec::new(),
-        coinstallers: Vec::new(),
-        boot_start: false,
-        signature: None,
-        findings: Vec::new(),
-    };
+    let mut result = Applicability::of(target);
     let chosen = select::select(package, target, includes, class_guid);
     let lint = lint_package(package, target, chosen.as_ref().ok());
     match chosen {
@@ -251,6 +236,26 @@ fn applicability(
 }
 
 impl Applicability {
+    /// Nothing known yet.
+    fn of(target: &TargetWindows) -> Self {
+        Self {
+            windows: target.to_string(),
+            applies: false,
+            reason: None,
+            remedy: None,
+            sections: Vec::new(),
+            rejected: Vec::new(),
+            devices: Vec::new(),
+            files: Vec::new(),
+            services: Vec::new(),
+            frameworks: Vec::new(),
+            coinstallers: Vec::new(),
+            boot_start: false,
+            signature: None,
+            findings: Vec::new(),
+        }
+    }
+
     fn refuse(&mut self, e: &Error) {
         self.reason = Some(e.to_string());
         self.remedy = e.remedy_text().map(str::to_owned);

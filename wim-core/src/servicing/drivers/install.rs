@@ -472,12 +472,10 @@ impl Planner<'_> {
                 level.install(&mut self.image, hives, published)?
             }
             _ => {
-                job.adopting = !known && LevelA(job).is_there(&self.image)?;
-                job.completing |= job.adopting;
-                if job.adopting {
+                if !known && LevelA(job).is_there(&self.image)? {
                     let folder = LevelA(job).folder(&self.image)?;
                     strange = NotItsOwn::find(&self.image, hives, selection, &folder, &self.manifest)?;
-                    job.strange = &strange;
+                    job = Job { adopting: true, completing: true, strange: &strange, ..job };
                 }
                 let level = LevelA(job);
                 level.check()?;

@@ -167,12 +167,7 @@ impl Job<'_, '_> {
                 done.relied_on.push(ReliedFile { path: path.to_string(), own, never_replaces });
                 return Ok(Some(file.path.clone()));
             }
-            // What lies in the root starts Windows, and no driver needs to be there.
-            if path.components().len() == 1 {
-                let what = format!("its file {name} would replace {path}, by which the machine may start");
-                let error = self.package.inf().error(copy.position, what);
-                return Err(error.remedy("no driver needs that; get the package from its vendor"));
-            }
+            self.check_replaceable(copy, &path)?;
             if !self.manifest.has_file(&path.to_string()) {
                 done.findings
                     .push(format!("{path} of this image is replaced; it is kept until the driver goes"));
@@ -190,6 +185,19 @@ impl Job<'_, '_> {
             done.files.push(manifest_file(&path, file, replaced, replaced_copy));
         }
         Ok(Some(file.path.clone()))
+    }
+
+    /// Refuses packages that would replace what lies in the root: it starts Windows, and no driver needs to be there.
+    fn check_replaceable(&self, copy: &FileCopy, path: &WimPath) -> Result<()> {
+        if path.components().len() > 1 {
+            return Ok(());
+        }
+        let what = format!(
+            "its file {} would replace {path}, by which the machine may start",
+            copy.destination_name
+        );
+        let error = self.package.inf().error(copy.position, what);
+        Err(error.remedy("no driver needs that; get the package from its vendor"))
     }
 
     /// Why a file that is there is not replaced, if it is not.
