@@ -232,7 +232,13 @@ fn main() -> ExitCode {
     let record = fs::read_to_string(record_path()).unwrap_or_default();
     let save = arguments.iter().any(|argument| argument == "--save");
     let (mut lines, mut passed) = (String::from(COLUMNS), true);
-    let cases = cases();
+    let starts: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let fits = |case: &Case| starts.is_empty() || starts.iter().any(|start| case.name().starts_with(*start));
+    let cases: Vec<Case> = cases().into_iter().filter(fits).collect();
+    if cases.is_empty() || save && !starts.is_empty() {
+        println!("error: no case begins so, or a record of some cases only was asked for");
+        return ExitCode::FAILURE;
+    }
     for (case, instructions) in cases.iter().zip(count_all(&cases)) {
         let name = case.name();
         let bytes = case.pairs().iter().map(|(_, compressed)| compressed.len()).sum();

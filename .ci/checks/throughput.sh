@@ -36,7 +36,8 @@ cp -rp target/release/{build,deps,.fingerprint} "$work/target/release/"
   --bin wim --bench instructions --message-format=json) 2>"$work/build.log" >"$work/built.json" ||
   { tail -20 "$work/build.log"; fail "the slowed copy does not build"; }
 slowed_gate=$(sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p' "$work/built.json")
-if "$slowed_gate" 2>&1 | tee "$work/slowed.log"; then
+# Of the encoders the quick rows: that others are not slower is shown above.
+if "$slowed_gate" decode- encode-{xpress,lzx,lzms}-fast- 2>&1 | tee "$work/slowed.log"; then
   fail "the gate on instructions lets slowed codecs pass"
 fi
 # Not any failure will do: it must be these rows, and for this reason.

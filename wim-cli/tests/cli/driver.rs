@@ -400,6 +400,9 @@ fn drivers_are_listed_and_copied_out_so_that_others_can_have_them() {
     assert_eq!(driver["ids"][1], "PCI\\CC_010802");
     let text = wim(folder, &["driver", "list", &format!("{BOOT}:2"), "--ids"]).ends_with(0).text();
     assert!(text.contains("Original File Name : demonvme.inf") && text.contains("PCI\\CC_010802"), "{text}");
+    assert!(text.contains("    Service Name     : demonvme"), "{text}");
+    assert!(text.contains("Class Description  : Storage controllers"), "{text}");
+    assert!(text.contains("Driver Signature   : Unsigned"), "{text}");
 
     let export = ["driver", "export", BOOT, "--dest-dir", "out", "--json"];
     let exported = wim(folder, &export).ends_with(0).json();
@@ -419,6 +422,50 @@ fn drivers_are_listed_and_copied_out_so_that_others_can_have_them() {
     let none = ["driver", "export", BOOT, "-d", "oem7.inf", "--dest-dir", "out"];
     let ran = wim(folder, &none).ends_with(1);
     assert!(ran.stderr.contains("no image has the driver oem7.inf"), "{}", ran.stderr);
+}
+
+/// The demonstration driver under another name, for other devices.
+fn other_driver(folder: &Path, name: &str, id: &str) {
+    let inf = String::from_utf8(bytes(folder, "driver/demonvme.inf")).unwrap();
+    std::fs::create_dir(folder.join(name)).unwrap();
+    let inf = inf
+        .replace("PCI\\VEN_1B36&DEV_0010&CC_010802, PCI\\CC_010802", id)
+        .replace("demonvme", name)
+        .replace(",\\x64", "");
+    std::fs::write(folder.join(format!("{name}/{name}.inf")), inf).unwrap();
+    std::fs::copy(folder.join("driver/x64/demonvme.sys"), folder.join(format!("{name}/{name}.sys"))).unwrap();
+}
+
+#[test]
+fn a_folder_in_the_way_of_one_package_keeps_all_from_being_copied_out() {
+    let copy = copy_of(&SEVEN);
+    let folder = copy.path();
+    other_driver(folder, "zother", "PCI\\VEN_1B36&DEV_0011");
+    add(folder, &[BOOT, "-d", "zother"]).ends_with(0);
+    let export = ["driver", "export", BOOT, "--dest-dir", "out", "--json"];
+    let exported = wim(folder, &export).ends_with(0).json();
+    let folders: Vec<String> = array(&exported["drivers"])
+        .iter()
+        .map(|driver| driver["folder"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(folders.len(), 2, "{exported}");
+    std::fs::remove_dir_all(folder.join(&folders[0])).unwrap();
+    let ran = wim(folder, &export).ends_with(2);
+    assert!(ran.stderr.contains("has files already"), "{}", ran.stderr);
+    assert!(!folder.join(&folders[0]).exists(), "the first package was copied before the second was refused");
+    let some = ["driver", "export", BOOT, "-d", "zother.inf", "-d", "gone.inf", "--dest-dir", "some"];
+    wim(folder, &some).ends_with(1);
+    assert!(!folder.join("some").exists());
+}
+
+#[test]
+fn a_root_certificate_has_to_be_one() {
+    let folder = SEVEN.path();
+    let info = ["driver", "info", "driver", "--root-cert"];
+    let ran = wim(folder, &[&info[..], &["driver/demonvme.inf"]].concat()).ends_with(2);
+    assert!(ran.stderr.contains("demonvme.inf") && ran.stderr.contains(".pem"), "{}", ran.stderr);
+    let ran = wim(folder, &[&info[..], &["gone.cer"]].concat()).ends_with(2);
+    assert!(ran.stderr.contains("gone.cer"), "{}", ran.stderr);
 }
 
 #[test]
@@ -448,14 +495,7 @@ fn a_package_is_explained_for_versions_and_for_images() {
 fn a_hub_is_explained_with_the_host_beside_it() {
     let copy = copy_of(&SEVEN);
     let folder = copy.path();
-    let inf = String::from_utf8(bytes(folder, "driver/demonvme.inf")).unwrap();
-    std::fs::create_dir(folder.join("hub")).unwrap();
-    let hub = inf
-        .replace("PCI\\VEN_1B36&DEV_0010&CC_010802, PCI\\CC_010802", "DEMO3\\ROOT_HUB30")
-        .replace("demonvme", "demohub")
-        .replace(",\\x64", "");
-    std::fs::write(folder.join("hub/demohub.inf"), hub).unwrap();
-    std::fs::copy(folder.join("driver/x64/demonvme.sys"), folder.join("hub/demohub.sys")).unwrap();
+    other_driver(folder, "hub", "DEMO3\\ROOT_HUB30");
     std::fs::write(folder.join("ids.txt"), "PCI\\VEN_1B36&DEV_0010&CC_010802\n").unwrap();
     let image = format!("{BOOT}:2");
     let how = ["--match", "ids.txt", "--force-unsigned", "--json"];

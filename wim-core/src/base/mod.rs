@@ -5,6 +5,7 @@
 
 pub mod architecture;
 pub mod atomic_file;
+pub mod base64;
 pub mod calendar;
 pub mod cancel;
 pub mod code_page;

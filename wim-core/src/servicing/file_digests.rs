@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::base::read_at::{read_exact_at, read_start};
 use crate::base::{Architecture, ReadAt, Result, Sha1Digest, Sha1Hasher};
-use crate::formats::pe::PeFile;
+use crate::formats::catalog::{DigestKind, digests_of_signatures};
+use crate::formats::pe::{PeFile, signatures_in};
 
 /// The headers of a program lie in so many bytes at its start: those of real ones in four thousand.
 pub const HEAD_BYTES: usize = 64 << 10;
@@ -36,6 +37,9 @@ pub struct ProgramFacts {
     pub signed: Option<(Sha1Digest, [u8; 32])>,
     /// It has a signature inside, whoever made that.
     pub has_signature: bool,
+    /// What each of its signatures is made with; none for algorithms not known here. Of a certificate table that is damaged, or
+    /// larger than any signer makes it, nothing is listed.
+    pub signature_digests: Vec<Option<DigestKind>>,
 }
 
 impl ProgramFacts {
@@ -73,11 +77,15 @@ impl FileDigests {
             (0..signed.padding_bytes).for_each(|_| part.update(&[0]));
             part.finish()
         });
-        let program = pe.map(|pe| ProgramFacts {
-            machine: pe.machine(),
-            signed,
-            has_signature: pe.certificate_table().is_some(),
-        });
+        let program = match pe {
+            Some(pe) => Some(ProgramFacts {
+                machine: pe.machine(),
+                signed,
+                has_signature: pe.certificate_table().is_some(),
+                signature_digests: signature_digests(source, &pe)?,
+            }),
+            None => None,
+        };
         let (sha1, sha256) = whole.finish();
         Ok(Self { size, sha1, sha256, program })
     }
@@ -94,6 +102,30 @@ impl FileDigests {
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self::of(&Borrowed(bytes)).expect("bytes in memory can be read to their end")
     }
+}
+
+/// What the signatures inside a program are made with.
+fn signature_digests(source: &dyn ReadAt, pe: &PeFile<'_>) -> Result<Vec<Option<DigestKind>>> {
+    /// Real tables have some ten thousand bytes.
+    const MAX_TABLE_BYTES: u32 = 512 << 10;
+    let Some((offset, length)) = pe.certificate_table().filter(|&(_, length)| length <= MAX_TABLE_BYTES)
+    else {
+        return Ok(Vec::new());
+    };
+    if u64::from(offset) + u64::from(length) > source.size() {
+        return Ok(Vec::new());
+    }
+    let mut table = vec![0; length as usize];
+    read_exact_at(source, &mut table, u64::from(offset))?;
+    let mut digests = Vec::new();
+    for signature in signatures_in(&table) {
+        match digests_of_signatures(signature) {
+            Ok(found) => digests.extend(found),
+            // It vouches for nothing that could be told.
+            Err(_) => return Ok(Vec::new()),
+        }
+    }
+    Ok(digests)
 }
 
 /// Bytes of somebody else as a source.

@@ -298,6 +298,20 @@ pub(crate) fn windows(arch: Architecture, version: (u32, u32, u32)) -> MemoryIma
     } else {
         let key = "ControlSet001\\Control\\CriticalDeviceDatabase\\PCI#CC_0101";
         image.edit(&[(HiveName::System, key, "Service", RegValue::sz("pciide"))]);
+        // As every Windows has them: the bus to which vendors' INFs bind devices too, and the disk's controller.
+        for name in ["pci", "pciide"] {
+            image.put(
+                &format!("\\Windows\\System32\\DRIVERS\\{name}.sys"),
+                program(arch, [6, 1, 7601, 17514]),
+            );
+            let key = format!("ControlSet001\\Services\\{name}");
+            let path = RegValue::expand_sz(&format!("system32\\drivers\\{name}.sys"));
+            image.edit(&[
+                (HiveName::System, &key, "Type", RegValue::dword(1)),
+                (HiveName::System, &key, "Start", RegValue::dword(0)),
+                (HiveName::System, &key, "ImagePath", path),
+            ]);
+        }
     }
     image
 }

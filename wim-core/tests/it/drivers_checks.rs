@@ -14,10 +14,14 @@ use wim_core::base::Architecture::{Amd64, X86};
 use wim_core::base::Cancel;
 use wim_core::formats::hive::RegValue;
 use wim_core::formats::inf::{NoIncludes, ParseOptions};
+use wim_core::image::WimPath;
+use wim_core::image::edit::{Action, Change};
 use wim_core::servicing::drivers::info::parse_windows;
 use wim_core::servicing::drivers::lint::{LintFinding, Severity, lint_image};
 use wim_core::servicing::drivers::lint_package::lint_package;
-use wim_core::servicing::drivers::list::{Which, find_signers, list};
+use wim_core::servicing::drivers::list::{SignatureState, Which, list, look_up};
+use wim_core::servicing::drivers::list_devices::find_devices;
+use wim_core::servicing::drivers::manifest::PATH;
 use wim_core::servicing::drivers::media_folder::{MediaOutcome, plan_media};
 use wim_core::servicing::drivers::package::Package;
 use wim_core::servicing::drivers::profiles::{CheckState, Profile, ProfileReport, Verdict, check};
@@ -25,7 +29,7 @@ use wim_core::servicing::drivers::select::select;
 use wim_core::servicing::drivers::store::ImageFiles;
 use wim_core::servicing::drivers::versions::mixed_versions;
 use wim_core::servicing::drivers::{
-    DriverOptions, DriverPlan, HardwareIds, Outcome, Publisher, Unsigned, WinPeClasses,
+    DriverOptions, DriverPlan, HardwareIds, Outcome, Publisher, Unbootable, Unsigned, WinPeClasses,
 };
 use wim_core::servicing::hive_set::HiveName::{Drivers, Software, System};
 use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
@@ -211,6 +215,144 @@ fn an_image_is_linted_for_frameworks_coinstallers_records_and_duplicates() {
         found.first().map(|f| f.severity),
         "the worst comes first"
     );
+}
+
+#[test]
+fn drivers_are_listed_with_what_their_class_is_called_and_whether_they_are_signed() {
+    let listed = |image: &MemoryImage| {
+        let mut drivers = list(image, Amd64, Which::ThirdParty).unwrap();
+        look_up(&mut drivers, &mut HiveSet::new(image, HiveOptions::default())).unwrap();
+        let found = drivers.into_iter().map(|driver| (driver.class_description.unwrap(), driver.signature));
+        found.collect::<Vec<_>>()
+    };
+    let class = "ControlSet001\\Control\\Class\\{4D36E97B-E325-11CE-BFC1-08002BE10318}";
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        image.add_one(&tstor());
+        assert_eq!(listed(&image), [("Storage controllers".to_owned(), SignatureState::Unsigned)]);
+        image.edit(&[(System, class, "ClassDesc", RegValue::sz("@%SystemRoot%\\SysClass.Dll,-3005"))]);
+        assert_eq!(listed(&image)[0].0, "Storage controllers");
+        image.edit(&[(System, class, "ClassDesc", RegValue::sz("@c_x.inf,%ClassDesc%;Speicher"))]);
+        assert_eq!(listed(&image)[0].0, "Speicher");
+        image.edit(&[(System, class, "", RegValue::sz("Disk things"))]);
+        assert_eq!(listed(&image)[0].0, "Disk things");
+    }
+    let mut image = ten(Amd64);
+    image.add_one(&tstor());
+    let package = image.subkeys(System, "DriverDatabase\\DriverPackages")[0].clone();
+    let key = format!("DriverDatabase\\DriverPackages\\{package}");
+    for (score, state) in [
+        (0x0D00_0005, SignatureState::Signed),
+        (0x0F00_0000, SignatureState::Signed),
+        (0x8000_0000, SignatureState::Unsigned),
+    ] {
+        image.edit(&[(System, &key, "SignerScore", RegValue::dword(score))]);
+        assert_eq!(listed(&image)[0].1, state);
+    }
+}
+
+#[test]
+fn devices_are_listed_by_the_inf_whoever_put_it_there() {
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        image.add(&[&tstor(), &tnet()], &unsigned_too());
+        let is_modern = image.bytes("\\Windows\\INF\\oem0.inf").is_some();
+        // Without the list the drivers of later versions are as if Windows had staged them.
+        let listed = |image: &MemoryImage| {
+            let mut drivers = list(image, Amd64, Which::ThirdParty).unwrap();
+            find_devices(&mut drivers, image, &image.target()).unwrap();
+            drivers.sort_by_key(|driver| driver.inf.clone());
+            drivers.into_iter().map(|driver| driver.devices).collect::<Vec<_>>()
+        };
+        let found = listed(&image);
+        let [net, storage] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((net[0].manufacturer.as_str(), net[0].description.as_str()), ("Test Corp", "Test NIC"));
+        assert_eq!(net[0].exclude_ids, ["PCI\\VEN_1234&CC_0200"]);
+        assert_eq!(net[0].service.as_deref(), Some("tnet"));
+        assert_eq!(storage[0].hardware_id, "PCI\\VEN_1234&DEV_0001&SUBSYS_00011234");
+        assert_eq!(storage[0].compatible_ids, ["PCI\\VEN_1234&DEV_0001"]);
+        if is_modern {
+            let path = WimPath::parse(PATH).unwrap();
+            image.apply(&[Change { path, action: Action::Remove, reason: "test".into() }]);
+            assert_eq!(listed(&image), found);
+        }
+    }
+}
+
+#[test]
+fn critical_devices_need_a_service_that_can_start() {
+    let mut image = seven(Amd64);
+    image.add_one(&tstor());
+    let errors = |image: &MemoryImage| -> Vec<String> {
+        let errors = linted(image).into_iter().filter(|finding| finding.severity == Severity::Error);
+        errors.map(|finding| finding.text).collect()
+    };
+    assert_eq!(errors(&image), Vec::<String>::new());
+    let service = "ControlSet001\\Services\\tstor";
+    let mut damaged = image.clone();
+    damaged.edit(&[(System, service, "Start", RegValue::sz("0"))]);
+    let found = errors(&damaged);
+    assert!(found[0].contains("the service tstor, which has no type or no start type"), "{found:?}");
+    let mut damaged = image.clone();
+    let key = format!("{CDDB}\\PCI#VEN_1234&DEV_0001");
+    damaged.edit(&[(System, &key, "Service", RegValue::sz("gone"))]);
+    let found = errors(&damaged);
+    assert!(found[0].contains("the service gone, which is no service of this image"), "{found:?}");
+    damaged = image.clone();
+    damaged.edit(&[
+        (System, service, "Start", RegValue::dword(3)),
+        (System, service, "ImagePath", RegValue::expand_sz("System32\\drivers\\gone.sys")),
+    ]);
+    let found = errors(&damaged);
+    assert!(found[0].contains("the service tstor, whose file") && found[0].contains("gone.sys"), "{found:?}");
+    // What the boot loader cannot read is not there for it, whatever lies in the image.
+    for path in [
+        "\\??\\C:\\x\\tstor.sys",
+        "D:\\tstor.sys",
+        "%Drivers%\\tstor.sys",
+        "\\Device\\HarddiskVolume1\\tstor.sys",
+    ] {
+        let mut damaged = image.clone();
+        damaged.edit(&[(System, service, "ImagePath", RegValue::expand_sz(path))]);
+        let found = errors(&damaged);
+        assert!(found[0].contains("no path that the boot loader can read"), "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn a_service_of_windows_that_an_inf_changes_is_told_and_none_that_boots_is_put_off() {
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        let pci = "ControlSet001\\Services\\pci";
+        image.put("\\Windows\\System32\\drivers\\pci.sys", program(Amd64, [6, 1, 7601, 17514]));
+        image.edit(&[
+            (System, pci, "Type", RegValue::dword(1)),
+            (System, pci, "Start", RegValue::dword(0)),
+            (System, pci, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
+        ]);
+        let package = |start: &str| {
+            let inf = TSTOR
+                .replace("AddService=tstor", "AddService=pci")
+                .replace("StartType=0", &format!("StartType={start}"));
+            MemoryFiles::new("p")
+                .with("tpci.inf", inf.into_bytes())
+                .with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
+        };
+        let before = image.clone();
+        for start in ["4", "3"] {
+            let plan = image.add_one(&package(start));
+            let Outcome::Refused { reason, .. } = outcome(&plan) else { panic!("{plan:?}") };
+            assert!(reason.contains("service pci, which the boot loader starts"), "{reason}");
+            assert!(image == before, "a refused package left something");
+        }
+        let forced = DriverOptions { unbootable: Unbootable::Accept, ..unsigned_too() };
+        let plan = image.clone().add(&[&package("4")], &forced);
+        let says = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
+        assert!(says("Windows may not boot: service pci") && says("Start 0 \u{2192} 4"), "{plan:?}");
+        let plan = image.add_one(&package("0"));
+        let said = "ImagePath System32\\drivers\\pci.sys \u{2192} System32\\drivers\\tstor.sys";
+        assert!(matches!(outcome(&plan), Outcome::Added(_)), "{plan:?}");
+        assert!(plan.reports[0].findings.iter().any(|finding| finding.contains(said)), "{plan:?}");
+        image.remove_drivers(&["tpci.inf"]).unwrap();
+        assert_eq!(image.value(System, pci, "ImagePath"), before.value(System, pci, "ImagePath"));
+    }
 }
 
 fn package_findings(inf: &str, windows: &str) -> Vec<String> {
@@ -491,7 +633,7 @@ fn a_publisher_is_trusted_on_request_only() {
         assert!(plan.reports[0].findings.iter().any(|f| f.contains("TrustedPublisher")));
         let mut drivers = list(&image, Amd64, Which::ThirdParty).unwrap();
         let mut hives = HiveSet::new(&image, HiveOptions::default());
-        find_signers(&mut drivers, &mut hives).unwrap();
+        look_up(&mut drivers, &mut hives).unwrap();
         let signer = drivers[0].signer.clone().unwrap();
         assert!(signer.contains("Microsoft Windows Hardware Compatibility"), "{signer}");
         drop(hives);

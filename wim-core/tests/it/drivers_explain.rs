@@ -11,12 +11,12 @@ use crate::driver_packages::{TNET, TSTOR, tmiss, tnet, tstor, tusb3, wrong_machi
 use wim_core::base::Architecture::Amd64;
 use wim_core::formats::hive::RegValue;
 use wim_core::formats::inf::{NoIncludes, ParseOptions};
-use wim_core::servicing::drivers::Outcome;
 use wim_core::servicing::drivers::info::{DriverInfo, explain, parse_windows};
 use wim_core::servicing::drivers::lint::{LintFinding, Severity, lint};
 use wim_core::servicing::drivers::list::{Which, list};
 use wim_core::servicing::drivers::package::Package;
 use wim_core::servicing::drivers::store::ImageFiles;
+use wim_core::servicing::drivers::{DriverOptions, Outcome};
 use wim_core::servicing::hive_set::HiveName::System;
 use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
 use wim_core::servicing::package_files::MemoryFiles;
@@ -24,7 +24,7 @@ use wim_core::servicing::package_files::MemoryFiles;
 fn explained(files: &MemoryFiles, inf: &str, targets: &[&str]) -> DriverInfo {
     let package = Package::open(files, inf, ParseOptions::default()).unwrap();
     let targets: Vec<_> = targets.iter().map(|name| parse_windows(name).unwrap()).collect();
-    explain(&package, &targets, &NoIncludes)
+    explain(&package, &targets, &NoIncludes, &DriverOptions::default())
 }
 
 #[test]

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::driver_image::{program, seven, unsigned_too, windows};
+use crate::driver_image::{program, seven, ten, unsigned_too, windows};
 use crate::driver_packages::{
     TSTOR, TUSB3, tbad_bytes, text, tmiss, tnet, tstor, tusb3, tx86, wrong_machine,
 };
@@ -21,7 +21,7 @@ use wim_core::formats::inf::registry::RegAction;
 use wim_core::formats::inf::{Inf, NoIncludes, ParseOptions};
 use wim_core::servicing::drivers::manifest::{self, Manifest};
 use wim_core::servicing::drivers::report::{Added, How};
-use wim_core::servicing::drivers::{BootCritical, BootStart, DriverOptions, DriverPlan, Outcome};
+use wim_core::servicing::drivers::{BootCritical, BootStart, DriverOptions, DriverPlan, Newer, Outcome};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
 use wim_core::servicing::package_files::MemoryFiles;
 
@@ -323,7 +323,7 @@ fn newer_files_and_other_bindings_stay_unless_forced() {
     assert!(findings.iter().any(|f| f.contains("bound to service other already")), "{findings:?}");
     assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *newer);
 
-    let options = DriverOptions { force: true, ..unsigned_too() };
+    let options = DriverOptions { newer: Newer::Replace, ..unsigned_too() };
     forced.add(&[&tstor()], &options);
     assert_eq!(
         *forced.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(),
@@ -426,7 +426,8 @@ fn an_inbox_section_brings_the_function_driver() {
     assert_eq!(added(&plan).services.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["tusb3sw"]);
     let key = format!("{CDDB}\\PCI#VEN_1234&DEV_0330");
     assert_eq!(image.value(System, &key, "Service"), Some(RegValue::sz("pci")));
-    assert_eq!(image.value(System, "ControlSet001\\Services\\pci", "Start"), None);
+    // It is Windows' own and stays as it was.
+    assert_eq!(image.value(System, "ControlSet001\\Services\\pci", "ErrorControl"), None);
 }
 
 #[test]
@@ -581,6 +582,46 @@ fn a_binary_that_windows_could_not_find_refuses_the_package() {
             assert!(reason.contains(what) && reason.contains("tstor.inf: line "), "{reason}");
             assert!(image == untouched);
         }
+    }
+}
+
+#[test]
+fn what_starts_the_machine_and_the_list_of_drivers_are_no_drivers_to_replace() {
+    for (dirid, name, what) in [
+        ("24", "bootmgr", "by which the machine may start"),
+        ("17", "wim.drivers.json", "the list of added drivers"),
+    ] {
+        let inf = TSTOR
+            .replace("DefaultDestDir=12", &format!("DefaultDestDir=12\nmore={dirid}"))
+            .replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys,more")
+            + &format!("\n[more]\n{name},tstor.sys\n");
+        let package = tstor().with("tstor.inf", inf.into_bytes());
+        for mut image in [seven(Amd64), ten(Amd64)] {
+            image.put("\\bootmgr", *b"starts Windows");
+            let untouched = image.clone();
+            let plan = image.add_one(&package);
+            let (_, reason) = refusal(&plan);
+            assert!(reason.contains(what) && reason.contains("tstor.inf: line "), "{reason}");
+            assert!(image == untouched);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_windows_that_is_replaced_is_told() {
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        image.put("\\Windows\\System32\\drivers\\tstor.sys", program(Amd64, [1, 0, 0, 0]));
+        let plan = image.add_one(&tstor());
+        let told = |plan: &DriverPlan| {
+            plan.reports[0].findings.iter().any(|f| f.contains("tstor.sys of this image is replaced"))
+        };
+        assert!(told(&plan), "{plan:?}");
+        // What another driver had put there is no file of Windows.
+        let inf = TSTOR.replace("DEV_0001", "DEV_0003");
+        let newer =
+            tstor().with("tstor.inf", inf.into_bytes()).with("x64/tstor.sys", program(Amd64, [2, 0, 0, 0]));
+        let plan = image.add_one(&newer);
+        assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)) && !told(&plan), "{plan:?}");
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "a test stops at the first surprise and says what it skips"
 )]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,7 +16,7 @@ use crate::driver_image::{MemoryImage, program, seven};
 use crate::inf_corpus::files_below;
 use crate::samples::real_data;
 use wim_core::base::Architecture::{self, Amd64, X86};
-use wim_core::formats::catalog::Catalog;
+use wim_core::formats::catalog::{CODE_VERIFICATION_ROOT, Catalog, Certificate};
 use wim_core::formats::hive::RegValue;
 use wim_core::formats::inf::{NoIncludes, ParseOptions};
 use wim_core::servicing::drivers::package::Package;
@@ -260,7 +261,7 @@ fn catalogs_of_every_package() {
             }
             let mut restored = Vec::new();
             let staged = signature::restore_line_ends(staged, &files, &mut restored).unwrap();
-            let report = signature::check(&staged, &target);
+            let report = signature::check(&staged, &target, &[]);
             assert_eq!(report.status, SignatureStatus::Whql, "{name}: {report:?}");
             println!(
                 "{name}\\{inf} {arch}: {} (restored {restored:?}) by {:?}, {:?}, {:?}, chain {:?}, until {:?}, stamped {:?}, OS {:?}, sha2 {}, {:?}",
@@ -288,7 +289,7 @@ fn catalogs_of_every_package() {
                 };
                 bytes[at] ^= 1;
                 let changed = staged.clone().with_bytes(vec![(n, bytes)], &files).unwrap();
-                let worse = signature::check(&changed, &target);
+                let worse = signature::check(&changed, &target, &[]);
                 let caught =
                     matches!(worse.status, SignatureStatus::CatalogInvalid | SignatureStatus::NotCovered);
                 assert!(caught, "{name}: a change of {} went unseen", staged.files[n].path);
@@ -325,4 +326,30 @@ fn damaged_catalogs_are_refused_or_read_but_never_panic() {
             let _ = Catalog::parse(&changed);
         }
     }
+}
+
+/// Certificates that Microsoft's Code Verification Root issued lie in the signatures of vendors' drivers.
+#[test]
+fn cross_certificates_in_real_drivers_are_signed_with_the_key_of_their_root() {
+    let Some(root) = real_data("drivers") else { return };
+    let mut seen = BTreeSet::new();
+    for name in ["nvme-samsung-1.4.0.0-x64/nvme.sys", "nvme-micron-2.1.5.0-x64/mtinvme.sys"] {
+        let bytes = std::fs::read(root.join(name)).unwrap();
+        let starts = bytes.windows(4).enumerate().filter(|(_, head)| head.starts_with(&[0x30, 0x82]));
+        for (at, head) in starts {
+            let length = 4 + usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let Some(der) = bytes.get(at..at + length) else { continue };
+            let Ok(found) = Certificate::read_file(der) else { continue };
+            if found[0].issuer == CODE_VERIFICATION_ROOT && seen.insert(found[0].subject.clone()) {
+                assert_eq!(found[0].microsoft_root(), Some(CODE_VERIFICATION_ROOT), "{}", found[0].subject);
+                // The same with one bit of what is signed changed.
+                let mut changed = der.to_vec();
+                let year =
+                    changed.windows(4).position(|window| window == b"1102" || window == b"1104").unwrap();
+                changed[year] ^= 1;
+                assert_eq!(Certificate::read_file(&changed).unwrap()[0].microsoft_root(), None);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 2, "{seen:?}");
 }

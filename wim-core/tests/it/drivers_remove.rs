@@ -49,6 +49,13 @@ fn newer() -> MemoryFiles {
         .with("x64/tstor.sys", program(Amd64, [2, 0, 0, 0]))
 }
 
+/// One between the two: T1's service, with a file that is older than the newer one and newer than T1's.
+fn middle() -> MemoryFiles {
+    MemoryFiles::new("middle")
+        .with("tmiddle.inf", TSTOR.replace("DEV_0001", "DEV_0009").into_bytes())
+        .with("x64/tstor.sys", program(Amd64, [1, 9, 0, 0]))
+}
+
 /// The class key of storage drivers, below a control set.
 const CLASS: &str = "ControlSet001\\Control\\Class\\{4D36E97B-E325-11CE-BFC1-08002BE10318}";
 
@@ -78,11 +85,25 @@ fn image() -> MemoryImage {
     image
 }
 
-fn packages() -> [(&'static str, MemoryFiles); 7] {
+/// The file of T1 and its relatives, and what of it the packages at the same places of [`packages`] bring.
+const FILE: &str = "\\Windows\\System32\\drivers\\tstor.sys";
+const VERSIONS: [Option<[u16; 4]>; 8] = [
+    Some([1, 2, 3, 4]),
+    Some([1, 2, 3, 4]),
+    Some([2, 0, 0, 0]),
+    Some([1, 9, 0, 0]),
+    None,
+    None,
+    Some([1, 2, 3, 4]),
+    Some([1, 2, 3, 4]),
+];
+
+fn packages() -> [(&'static str, MemoryFiles); 8] {
     [
         ("tstor.inf", tstor()),
         ("tsib.inf", sibling()),
         ("tnewer.inf", newer()),
+        ("tmiddle.inf", middle()),
         ("tnet.inf", tnet()),
         ("TUSB3.INF", tusb3()),
         ("tshare1.inf", sharer("tshare1.inf", "DEV_0004", "0x2", "oneflt")),
@@ -270,16 +291,10 @@ fn a_driver_that_found_a_newer_file_gets_its_own_when_that_goes() {
 
 #[test]
 fn of_several_that_relied_on_a_file_the_newest_takes_its_place() {
-    let file = "\\Windows\\System32\\drivers\\tstor.sys";
+    let file = FILE;
     let mut image = image();
     let before = content(&image);
-    let middle = {
-        let inf = TSTOR.replace("DEV_0001", "DEV_0009");
-        MemoryFiles::new("middle")
-            .with("tmiddle.inf", inf.into_bytes())
-            .with("x64/tstor.sys", program(Amd64, [1, 9, 0, 0]))
-    };
-    for package in [newer(), tstor(), middle] {
+    for package in [newer(), tstor(), middle()] {
         image.add_one(&package);
     }
     for (name, left) in
@@ -292,6 +307,46 @@ fn of_several_that_relied_on_a_file_the_newest_takes_its_place() {
             "{name}"
         );
     }
+    assert_eq!(content(&image), before);
+}
+
+#[test]
+fn what_a_driver_replaced_comes_back_only_where_none_that_is_left_is_newer() {
+    let old_and_left = [
+        // The file of Windows, what is there after the newest driver went.
+        ([1, 0, 0, 0], [1, 2, 3, 4]),
+        ([1, 5, 0, 0], [1, 5, 0, 0]),
+        ([1, 2, 3, 4], [1, 2, 3, 4]),
+    ];
+    for (windows, what) in [(image(), "7"), (ten(Amd64), "10")] {
+        for (old, left) in old_and_left {
+            let mut image = windows.clone();
+            image.put(FILE, program(Amd64, old));
+            let before = content(&image);
+            image.add_one(&newer());
+            image.add_one(&tstor());
+            assert_eq!(image.remove_drivers(&["tnewer.inf"]).unwrap(), Vec::<String>::new(), "{what}");
+            assert_eq!(image.bytes(FILE).as_deref(), Some(&*program(Amd64, left)), "{what} {old:?}");
+            assert_eq!(image.remove_drivers(&["tstor.inf"]).unwrap(), Vec::<String>::new(), "{what}");
+            assert_eq!(content(&image), before, "{what} {old:?}");
+        }
+    }
+}
+
+#[test]
+fn a_driver_that_overwrites_nothing_does_not_do_so_later_either() {
+    let meek = TSTOR.replace("CopyFiles=@tstor.sys", "CopyFiles=files") + "\n[files]\ntstor.sys,,,0x10\n";
+    let meek = MemoryFiles::new("meek")
+        .with("tmeek.inf", meek.into_bytes())
+        .with("x64/tstor.sys", program(Amd64, [1, 9, 0, 0]));
+    let mut image = image();
+    image.put(FILE, program(Amd64, [1, 0, 0, 0]));
+    let before = content(&image);
+    image.add_one(&newer());
+    image.add_one(&meek);
+    image.remove_drivers(&["tnewer.inf"]).unwrap();
+    assert_eq!(image.bytes(FILE).as_deref(), Some(&*program(Amd64, [1, 0, 0, 0])));
+    image.remove_drivers(&["tmeek.inf"]).unwrap();
     assert_eq!(content(&image), before);
 }
 
@@ -403,13 +458,18 @@ proptest! {
     /// Any set of packages, added in any order and removed in any order, leaves the image as it was.
     #[test]
     fn any_order_of_adding_and_removing_leaves_nothing(
-        added in Just(vec![0_usize, 1, 2, 3, 4, 5, 6]).prop_shuffle(),
-        removed in Just(vec![0_usize, 1, 2, 3, 4, 5, 6]).prop_shuffle(),
-        count in 1_usize..=7,
+        added in Just((0_usize..8).collect::<Vec<_>>()).prop_shuffle(),
+        removed in Just((0_usize..8).collect::<Vec<_>>()).prop_shuffle(),
+        count in 1_usize..=8,
         at_once in any::<bool>(),
+        // What Windows itself has of the file: nothing, what is older than all, between two of them, as one of them.
+        own in prop::sample::select(vec![None, Some([1, 0, 0, 0]), Some([1, 5, 0, 0]), Some([1, 9, 0, 0])]),
     ) {
         let all = packages();
         let mut image = image();
+        if let Some(version) = own {
+            image.put(FILE, program(Amd64, version));
+        }
         let before = content(&image);
         let chosen = &added[..count];
         if at_once {
@@ -420,13 +480,48 @@ proptest! {
                 image.add_one(&all[n].1);
             }
         }
+        let mut left = chosen.to_vec();
         for n in removed.into_iter().filter(|n| chosen.contains(n)) {
             let findings = image.remove_drivers(&[all[n].0]).unwrap();
             prop_assert_eq!(findings, Vec::<String>::new());
             check_boot_files(&image)?;
+            left.retain(|&other| other != n);
+            let newest = left.iter().filter_map(|&n| VERSIONS[n]).chain(own).max();
+            let expected = newest.map(|version| program(Amd64, version));
+            let there = image.bytes(FILE);
+            prop_assert_eq!(there.as_deref(), expected.as_deref(), "after {}", all[n].0);
         }
         prop_assert_eq!(content(&image), before);
     }
+}
+
+#[test]
+fn every_change_of_a_driver_database_is_dated_later_than_the_one_before() {
+    let date = |image: &MemoryImage| {
+        let value = image.value(System, "DriverDatabase", "UpdateDate").unwrap();
+        u64::from_le_bytes(value.data.try_into().unwrap())
+    };
+    let mut image = ten(Amd64);
+    // Later than the drivers.
+    let far = 0x01E0_0000_0000_0000_u64;
+    image.edit(&[(System, "DriverDatabase", "UpdateDate", RegValue::binary(far.to_le_bytes()))]);
+    let before = content(&image);
+    image.add_one(&tstor());
+    assert_eq!(date(&image), far + 1);
+    image.add_one(&sibling());
+    assert_eq!(date(&image), far + 2);
+    let both = content(&image);
+    image.add_one(&tstor());
+    assert_eq!(content(&image), both, "a second add changed something");
+    for name in ["tstor.inf", "tsib.inf"] {
+        image.remove_drivers(&[name]).unwrap();
+    }
+    assert_eq!(content(&image), before);
+    // What Windows staged leaves a later date too.
+    image.add_one(&tstor());
+    lose_the_list(&mut image);
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    assert_eq!(date(&image), far + 2);
 }
 
 /// Loses the list of added drivers.
@@ -470,6 +565,83 @@ fn a_lost_list_that_other_drivers_are_on_takes_nothing_of_theirs() {
     assert_eq!(image.value(System, service, "Type"), Some(RegValue::dword(1)));
     assert!(image.bytes("\\Windows\\System32\\drivers\\tstor.sys").is_some());
     assert!(!image.files().iter().any(|path| path.contains("\\Drivers\\tstor_")), "{:?}", image.files());
+    image.remove_drivers(&["tsib.inf"]).unwrap();
+    assert_eq!(content(&image), content(&before));
+}
+
+#[test]
+fn a_driver_without_a_list_leaves_what_another_without_one_needs() {
+    let before = image();
+    let mut both = before.clone();
+    both.add(&[&tstor(), &sibling()], &unsigned_too());
+    lose_the_list(&mut both);
+    let service = "ControlSet001\\Services\\tstor";
+    // One of them comes back on the list and goes.
+    let mut image = both.clone();
+    let plan = image.add_one(&tstor());
+    let says = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
+    assert!(says("service tstor stays for ever") && says("\\tsib.inf, which is not on the list"), "{plan:?}");
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    for value in ["Type", "Start", "ImagePath"] {
+        assert_eq!(image.value(System, service, value), both.value(System, service, value), "{value}");
+    }
+    assert!(image.bytes(FILE).is_some());
+    // Both come back, and go in either order.
+    for order in [["tstor.inf", "tsib.inf"], ["tsib.inf", "tstor.inf"]] {
+        let mut image = both.clone();
+        image.add(&[&tstor(), &sibling()], &unsigned_too());
+        assert_eq!(image.remove_drivers(&order[..1]).unwrap(), Vec::<String>::new());
+        assert_eq!(image.value(System, service, "Start"), Some(RegValue::dword(0)), "{order:?}");
+        assert!(image.bytes(FILE).is_some(), "{order:?}");
+        assert_eq!(image.remove_drivers(&order[1..]).unwrap(), Vec::<String>::new());
+        assert_eq!(content(&image), content(&before), "{order:?}");
+    }
+}
+
+#[test]
+fn a_driver_without_a_list_leaves_a_service_that_others_devices_are_bound_to() {
+    let mut image = image();
+    image.add_one(&tstor());
+    let key = "ControlSet001\\Control\\CriticalDeviceDatabase\\PCI#VEN_9999&DEV_0001";
+    image.edit(&[(System, key, "Service", RegValue::sz("TSTOR"))]);
+    lose_the_list(&mut image);
+    let plan = image.add_one(&tstor());
+    let findings = &plan.reports[0].findings;
+    assert!(findings.iter().any(|f| f.contains("PCI\\VEN_9999&DEV_0001 is bound to it")), "{findings:?}");
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    assert_eq!(image.value(System, "ControlSet001\\Services\\tstor", "Start"), Some(RegValue::dword(0)));
+    assert!(image.bytes(FILE).is_some());
+}
+
+#[test]
+fn without_a_list_a_service_and_a_file_that_windows_had_come_through() {
+    for windows in [image(), ten(Amd64)] {
+        let mut before = windows;
+        let service = "ControlSet001\\Services\\tstor";
+        before.put(FILE, program(Amd64, [1, 0, 0, 0]));
+        before.edit(&[
+            (System, service, "Type", RegValue::dword(1)),
+            (System, service, "Start", RegValue::dword(0)),
+            (System, service, "ImagePath", RegValue::expand_sz("System32\\drivers\\tstor.sys")),
+        ]);
+        for again in [true, false] {
+            let mut image = before.clone();
+            image.add_one(&tstor());
+            lose_the_list(&mut image);
+            if again {
+                image.add_one(&tstor());
+            } else if image.files().iter().any(|path| path.contains("\\Drivers\\tstor_")) {
+                // Windows 7 knows nothing of a driver that is on no list.
+                continue;
+            }
+            let findings = image.remove_drivers(&["tstor.inf"]).unwrap();
+            assert_eq!(image.bytes(FILE), before.bytes(FILE), "{again}");
+            for value in ["Type", "Start", "ImagePath"] {
+                assert_eq!(image.value(System, service, value), before.value(System, service, value));
+            }
+            assert_eq!(image.files(), before.files(), "{findings:?}");
+        }
+    }
 }
 
 #[test]

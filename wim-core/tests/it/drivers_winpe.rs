@@ -60,18 +60,38 @@ fn setup_loads_the_packages_before_it_begins() {
     assert_eq!(image.files(), before.files());
 }
 
-#[test]
-fn hubs_are_loaded_after_the_hosts_above_them() {
+/// A driver of hubs below the ports of somebody's host.
+fn hub() -> MemoryFiles {
     let hub = TNET
         .replace("PCI\\VEN_1234&DEV_0200,PCI\\VEN_1234&CC_0200", "TUSB3\\ROOT_HUB30")
         .replace("tnet", "ahub");
-    let hub =
-        MemoryFiles::new("hub").with("ahub.inf", hub.into_bytes()).with("ahub.sys", program(Amd64, [1; 4]));
+    MemoryFiles::new("hub").with("ahub.inf", hub.into_bytes()).with("ahub.sys", program(Amd64, [1; 4]))
+}
+
+#[test]
+fn hubs_are_loaded_after_the_hosts_above_them() {
     let mut image = pe();
     image.put("\\setup.exe", program(Amd64, [6, 1, 7601, 17514]));
-    image.add(&[&hub, &tstor()], &unsigned_too());
+    image.add(&[&hub(), &tstor()], &unsigned_too());
     let text = text(&image, WINPESHL);
     assert!(text.find("tstor.inf").unwrap() < text.find("ahub.inf").unwrap(), "{text}");
+}
+
+#[test]
+fn a_host_goes_before_a_hub_that_an_earlier_job_added() {
+    for setup in [true, false] {
+        let mut image = pe();
+        let script = if setup { WINPESHL } else { STARTNET };
+        if setup {
+            image.put("\\setup.exe", program(Amd64, [6, 1, 7601, 17514]));
+        }
+        for package in [&tnet(), &hub(), &tstor()] {
+            image.add_one(package);
+        }
+        let text = text(&image, script);
+        let at = |inf: &str| text.find(inf).unwrap();
+        assert!(at("tnet.inf") < at("tstor.inf") && at("tstor.inf") < at("ahub.inf"), "{text}");
+    }
 }
 
 #[test]
@@ -106,10 +126,39 @@ fn a_script_that_is_there_is_kept_and_given_back() {
 #[test]
 fn a_plain_shell_loads_them_in_startnet() {
     let mut image = pe();
-    image.put(STARTNET, *b"wpeinit\r\ncmd");
-    let folder = folder(&image.add_one(&tnet()));
-    assert_eq!(text(&image, STARTNET), format!("wpeinit\r\ndrvload \"X:{folder}\\tnet.inf\"\r\ncmd\r\n"));
-    assert!(image.bytes(WINPESHL).is_none());
+    for (original, end, tail) in
+        [("wpeinit\r\ncmd", "\r\n", "cmd"), ("wpeinit\ncmd\n", "\n", "cmd\n"), ("wpeinit", "\r\n", "")]
+    {
+        image.put(STARTNET, original.as_bytes());
+        let before = image.clone();
+        let folder = folder(&image.add_one(&tnet()));
+        let line = format!("drvload \"X:{folder}\\tnet.inf\"");
+        let last = if tail.is_empty() { "" } else { end };
+        assert_eq!(text(&image, STARTNET), format!("wpeinit{end}{line}{last}{tail}"));
+        assert!(image.bytes(WINPESHL).is_none());
+        image.remove_drivers(&["tnet.inf"]).unwrap();
+        assert_eq!(text(&image, STARTNET), original);
+        assert_eq!(image.files(), before.files());
+    }
+}
+
+#[test]
+fn a_script_made_for_drivers_stays_with_what_somebody_wrote_into_it() {
+    for setup in [true, false] {
+        let (mut image, script) = (pe(), if setup { WINPESHL } else { STARTNET });
+        if setup {
+            image.put("\\setup.exe", program(Amd64, [6, 1, 7601, 17514]));
+        }
+        image.add(&[&tstor(), &tnet()], &unsigned_too());
+        let made = text(&image, script);
+        image.put(script, format!("{made}X:\\mytool.exe\r\n").into_bytes());
+        assert_eq!(image.remove_drivers(&["tstor.inf"]).unwrap(), Vec::<String>::new());
+        let findings = image.remove_drivers(&["tnet.inf"]).unwrap();
+        assert!(matches!(&findings[..], [one] if one.contains("it stays")), "{findings:?}");
+        let left = text(&image, script);
+        assert!(left.ends_with("X:\\mytool.exe\r\n") && !left.contains("drvload"), "{left}");
+        assert!(left.to_lowercase().contains("wpeinit"), "{left}");
+    }
 }
 
 #[test]

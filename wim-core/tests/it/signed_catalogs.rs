@@ -8,10 +8,10 @@ use crate::driver_image::{program, seven, ten, unsigned_too};
 use crate::driver_packages::{TSTOR, tstor};
 use wim_core::base::Architecture::{self, Amd64, X86};
 use wim_core::base::{Cancel, ErrorKind};
-use wim_core::formats::catalog::{Catalog, SignatureCheck};
+use wim_core::formats::catalog::{Catalog, Certificate, SignatureCheck, digests_of_signatures};
 use wim_core::servicing::drivers::media_folder::{MediaOutcome, plan_media};
-use wim_core::servicing::drivers::signature::{SignatureReport, SignatureStatus};
-use wim_core::servicing::drivers::{BootStart, DriverOptions, Outcome};
+use wim_core::servicing::drivers::signature::{RootOrigin, SignatureReport, SignatureStatus, VerifiedRoot};
+use wim_core::servicing::drivers::{BootStart, DriverOptions, Newer, Outcome};
 use wim_core::servicing::hive_set::HiveName::System;
 use wim_core::servicing::package_files::MemoryFiles;
 
@@ -338,7 +338,7 @@ fn nothing_lets_a_boot_driver_signed_with_sha_2_alone_into_a_windows_that_cannot
         }
     };
     let usual = DriverOptions::default();
-    let replacing = DriverOptions { force: true, ..usual.clone() };
+    let replacing = DriverOptions { newer: Newer::Replace, ..usual.clone() };
     let raised = DriverOptions { boot_start: BootStart::Raise, ..usual.clone() };
     for (inf, options) in [(TSTOR, &usual), (TSTOR, &replacing), (on_demand.as_str(), &raised)] {
         let reason = added(inf, options).unwrap_err();
@@ -351,6 +351,162 @@ fn nothing_lets_a_boot_driver_signed_with_sha_2_alone_into_a_windows_that_cannot
     // Raised, it is one that the boot loader reads.
     let plan = seven(Amd64).add(&[&package(&on_demand)], &raised);
     assert!(plan.reports[0].findings.iter().any(|f| f.contains(bare)), "{plan:?}");
+}
+
+/// The signature inside a program: what it is digested with, the attributes that are not signed, among them `nested`.
+fn inside(digest: &str, nested: &[Vec<u8>]) -> Vec<u8> {
+    let program = tlv(SEQUENCE, &[&algorithm(digest), &tlv(OCTETS, &[&[1; 20]])]);
+    let data = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.2.1.15")]);
+    let content = tlv(0xA0, &[&tlv(SEQUENCE, &[&data, &program])]);
+    let content = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.2.1.4"), &content]);
+    let stamp = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.3.3.1"), &tlv(SET, &[&tlv(SEQUENCE, &[])])]);
+    let values = tlv(SET, &nested.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let nested = tlv(SEQUENCE, &[&oid("1.3.6.1.4.1.311.2.4.1"), &values]);
+    let info = tlv(
+        SEQUENCE,
+        &[
+            &[2, 1, 1],
+            &tlv(SEQUENCE, &[&name("Root"), &tlv(2, &[b"1"])]),
+            &algorithm(digest),
+            &tlv(0xA0, &[&tlv(SEQUENCE, &[&oid("1.2.840.113549.1.9.4"), &tlv(SET, &[])])]),
+            &algorithm("1.2.840.113549.1.1.1"),
+            &tlv(OCTETS, &[b"signature"]),
+            &tlv(0xA1, &[&stamp, &nested]),
+        ],
+    );
+    let signed = tlv(
+        SEQUENCE,
+        &[
+            &[2, 1, 1],
+            &tlv(SET, &[&algorithm(digest)]),
+            &content,
+            &tlv(0xA0, &[&certificate("Leaf", "Root", WHQL)]),
+            &tlv(SET, &[&info]),
+        ],
+    );
+    tlv(SEQUENCE, &[&oid("1.2.840.113549.1.7.2"), &tlv(0xA0, &[&signed])])
+}
+
+const SHA1: &str = "1.3.14.3.2.26";
+const MD5: &str = "1.2.840.113549.2.5";
+
+#[test]
+fn the_digests_of_signatures_in_programs_are_read_nested_ones_too() {
+    let names = |bytes: &[u8]| -> Vec<&'static str> {
+        let digests = digests_of_signatures(bytes).unwrap().into_iter();
+        digests.map(|digest| digest.map_or("unknown", |digest| digest.name())).collect()
+    };
+    assert_eq!(names(&inside(SHA1, &[])), ["sha1"]);
+    assert_eq!(names(&inside(MD5, &[])), ["unknown"]);
+    let deep = inside(SHA1, &[inside(SHA256, &[inside(SHA1, &[])]), inside(MD5, &[])]);
+    assert_eq!(names(&deep), ["sha1", "sha256", "sha1", "unknown"]);
+    // One within the other without end, as far as it goes.
+    let chain = (0..40).fold(inside(SHA256, &[]), |inner, _| inside(SHA256, &[inner]));
+    assert_eq!(names(&chain).len(), 16);
+    for end in 0..deep.len() {
+        assert!(digests_of_signatures(&deep[..end]).is_err(), "{end}");
+    }
+}
+
+#[test]
+fn a_boot_driver_whose_own_signature_is_sha_2_alone_is_kept_from_a_windows_that_cannot_check_it() {
+    let with = |signature: Vec<u8>| {
+        let mut sys = program(Amd64, [1, 2, 3, 4]);
+        let (at, size) = (u32::try_from(sys.len()).unwrap(), u32::try_from(signature.len() + 8).unwrap());
+        sys[0x98 + 96 + 32..][..8].copy_from_slice(&[at.to_le_bytes(), size.to_le_bytes()].concat());
+        sys.extend([&size.to_le_bytes()[..], &[0, 2, 2, 0], &signature].concat());
+        tstor().with("x64/tstor.sys", sys)
+    };
+    let (new, both) = (with(inside(SHA256, &[])), with(inside(SHA1, &[inside(SHA256, &[])])));
+    let mut old = seven(Amd64);
+    old.put("\\Windows\\System32\\winload.exe", program(Amd64, [6, 1, 7601, 17514]));
+    let plan = old.add(&[&new], &unsigned_too());
+    let Outcome::Refused { reason, remedy, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert!(reason.starts_with("tstor.sys, which starts with the boot loader, is signed inside"), "{reason}");
+    assert!(remedy.as_ref().unwrap().contains("KB4474419"));
+    let plan = old.add(&[&both], &unsigned_too());
+    assert!(matches!(plan.reports[0].outcome, Outcome::Added(_)), "{plan:?}");
+    let says = |plan: &wim_core::servicing::drivers::DriverPlan| {
+        plan.reports[0].findings.iter().any(|finding| finding.contains("SHA-2 alone"))
+    };
+    assert!(!says(&plan), "{plan:?}");
+    // Where nothing tells, it is told; later Windows know SHA-2.
+    assert!(says(&seven(Amd64).add(&[&new], &unsigned_too())));
+    assert!(!says(&ten(Amd64).add(&[&new], &unsigned_too())));
+}
+
+#[test]
+fn a_chain_is_verified_up_to_a_root_that_is_given_and_no_further() {
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let in_file = [certificate("Leaf", "Middle", WHQL), certificate("Middle", "Vendor Root", WHQL)];
+    let signed = catalog(&[TSTOR.as_bytes(), &sys], ("Leaf", "Middle"), &in_file, 1);
+    let package = tstor().with("tstor.cat", signed);
+    let root = certificate("Vendor Root", "Vendor Root", WHQL);
+    let of = |file: &[u8]| {
+        let roots = Certificate::read_file(file).unwrap();
+        let options = DriverOptions { roots, ..DriverOptions::default() };
+        let plan = ten(Amd64).add(&[&package], &options);
+        let taken = matches!(plan.reports[0].outcome, Outcome::Added(_));
+        (taken, plan.reports[0].signature.clone().unwrap(), plan.reports[0].findings.clone())
+    };
+    let (taken, report, findings) = of(&root);
+    // What it says of itself makes it no driver that Microsoft tested.
+    assert!(taken && report.status == SignatureStatus::Authenticode, "{report:?}");
+    let verified = report.root.unwrap();
+    assert_eq!((verified.name.as_str(), verified.origin), ("Vendor Root", RootOrigin::Given));
+    assert!(findings.iter().any(|f| f.contains("that root was given")), "{findings:?}");
+    // As text, among others; and a certificate on the way is as good.
+    let text = |der: &[u8]| {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut out = String::from("0 s:CN = X\n-----BEGIN CERTIFICATE-----\n");
+        for group in der.chunks(3) {
+            let bits =
+                group.iter().chain([&0, &0]).take(3).fold(0, |bits, &byte| bits << 8 | u32::from(byte));
+            for place in 0..4 {
+                let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
+                out.push(char::from(if place <= group.len() { digit } else { b'=' }));
+            }
+        }
+        out + "\n-----END CERTIFICATE-----\n"
+    };
+    let other = certificate("Another Root", "Another Root", WHQL);
+    assert!(of((text(&other) + &text(&root)).as_bytes()).0);
+    assert!(of(&in_file[1]).0);
+    // Another root, and one that has the name but not the key.
+    let mut forged = root.clone();
+    let modulus = bytes(MODULUS);
+    let at = forged.windows(modulus.len()).position(|window| window == modulus).unwrap();
+    forged[at + 10] ^= 1;
+    for file in [&other, &forged] {
+        let (taken, report, _) = of(file);
+        assert!(!taken && report.status == SignatureStatus::ChainNotVerified, "{report:?}");
+        assert_eq!(report.root, None);
+    }
+    for bad in [
+        &b""[..],
+        b"text",
+        b"-----BEGIN CERTIFICATE-----",
+        &root[..100],
+        b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----",
+    ] {
+        let e = Certificate::read_file(bad).unwrap_err();
+        assert!(e.kind() == ErrorKind::Format && e.remedy_text().unwrap().contains(".pem"), "{e}");
+    }
+    assert_eq!(Certificate::read_file(&vec![0; 2 << 20]).unwrap_err().kind(), ErrorKind::Limit);
+}
+
+#[test]
+fn vendors_certificates_below_microsofts_cross_certificates_have_to_be_old_for_windows_10() {
+    let mut report = signature_of(&tstor(), X86);
+    report.status = SignatureStatus::Authenticode;
+    let name = "Microsoft Code Verification Root".to_owned();
+    report.root = Some(VerifiedRoot { name, origin: RootOrigin::CrossCertificates });
+    for (day, is_accepted) in [("2015-07-28 23:59:59", true), ("2015-07-29 00:00:00", false)] {
+        report.not_before = Some(day.to_owned());
+        assert_eq!(report.is_accepted(&ten(Amd64).target().windows), is_accepted, "{day}");
+        assert!(report.is_accepted(&seven(Amd64).target().windows));
+        assert!(report.is_accepted(&ten(X86).target().windows));
+    }
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use wim_core::base::Error;
+use wim_core::formats::catalog::Certificate;
 use wim_core::jobs::drivers::{MediaFolderWork, add, media_folder};
 use wim_core::servicing::drivers::media_folder::{MediaOutcome, MediaReport};
 use wim_core::servicing::drivers::{
-    BootCritical, BootStart, DriverOptions, HardwareIds, Publisher, Unbootable, Undecorated, Unsigned,
+    BootCritical, BootStart, DriverOptions, HardwareIds, Newer, Publisher, Unbootable, Undecorated, Unsigned,
     WinPeClasses,
 };
 
@@ -62,6 +63,12 @@ pub(super) struct How {
     /// Likewise trust a publisher's own root certificate, as test signatures have
     #[arg(long, requires = "trust_publisher")]
     trust_root: bool,
+    /// A root certificate to which a signature may go back, beside Microsoft's: .cer, .crt or .pem; may be repeated
+    ///
+    /// Only whether the chain ends there is checked, by the signatures of its certificates: Windows itself may not know that
+    /// root.
+    #[arg(long = "root-cert", value_name = "FILE")]
+    root_certs: Vec<PathBuf>,
     /// Take INFs that name no architecture for the image's, as mislabelled packages need
     #[arg(long)]
     allow_undecorated: bool,
@@ -107,7 +114,8 @@ impl How {
                 Critical::Always => BootCritical::Always,
                 Critical::Never => BootCritical::Never,
             },
-            force: self.replace_newer,
+            newer: if self.replace_newer { Newer::Replace } else { Newer::Keep },
+            roots: root_certificates(&self.root_certs)?,
             ignore_framework: self.ignore_kmdf,
             unbootable: unbootable(self.force_unbootable),
             unsigned: if self.force_unsigned { Unsigned::Accept } else { Unsigned::Refuse },
@@ -142,6 +150,15 @@ impl How {
 /// What a flag says of changes after which Windows may not boot.
 pub(super) fn unbootable(force: bool) -> Unbootable {
     if force { Unbootable::Accept } else { Unbootable::Refuse }
+}
+
+fn root_certificates(paths: &[PathBuf]) -> Result<Vec<Certificate>, Error> {
+    let mut roots = Vec::new();
+    for path in paths {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(e, "cannot read", path))?;
+        roots.extend(Certificate::read_file(&bytes).map_err(|e| e.in_file(path.display()))?);
+    }
+    Ok(roots)
 }
 
 fn hardware_ids(path: &PathBuf) -> Result<HardwareIds, Error> {

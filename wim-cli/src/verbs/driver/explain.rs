@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use wim_core::jobs::drivers::{PackageReport, explain_packages, is_taken};
 use wim_core::servicing::drivers::info::{Applicability, DriverInfo};
+use wim_core::servicing::drivers::signature::RootOrigin;
 
 use super::add::How;
 use super::text::{notes_text, outcome_text};
@@ -159,7 +160,11 @@ fn applicability_text(text: &mut String, one: &Applicability, place: &str) {
     }
     if let Some(signature) = &one.signature {
         let signer = signature.signer.as_deref().map(|signer| format!(", by {signer}")).unwrap_or_default();
-        let _ = writeln!(text, "    Signature : {}{signer}", signature.label());
+        let root = signature.root.as_ref().map(|root| match root.origin {
+            RootOrigin::Given => format!(", verified up to {}, which was given", root.name),
+            _ => format!(", verified up to {}", root.name),
+        });
+        let _ = writeln!(text, "    Signature : {}{signer}{}", signature.label(), root.unwrap_or_default());
         if let Some(reason) = &signature.reason {
             let _ = writeln!(text, "                {reason}");
         }

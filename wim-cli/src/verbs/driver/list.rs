@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use serde::Serialize;
-use wim_core::jobs::drivers::{ListReport, list};
+use wim_core::jobs::drivers::{Detail, ListReport, list};
 use wim_core::servicing::drivers::list::{ListedDriver, Which};
+use wim_core::servicing::drivers::list_devices::ListedDevice;
 
 use super::{Images, Inner};
 use crate::exit::{Outcome, Verdict};
@@ -18,7 +19,8 @@ use crate::session::Session;
 /// published name before.
 ///
 /// With --json: images (path, index, name, windows, winpe, drivers, warnings); per driver published, inf, inbox, class,
-/// class_guid, provider, date, version, boot_critical, catalog, signer, arch, folder, added_here, ids, services.
+/// class_guid, class_description, provider, date, version, boot_critical, catalog, signature, signer, arch, folder,
+/// added_here, ids, services (both of drivers added by wim), and with --ids devices.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -28,7 +30,7 @@ pub(super) struct Arguments {
     /// Drivers that came with Windows too
     #[arg(long)]
     all: bool,
-    /// Device ids and services too
+    /// The devices of each driver too: maker, name, ids and service, from its INF in the image
     #[arg(long)]
     ids: bool,
 }
@@ -41,7 +43,9 @@ struct Answer {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Verdict {
         let which = if self.all { Which::All } else { Which::ThirdParty };
-        let images = session.run(|cx| list(cx, &self.images.targets(), self.inner.recovery(), which))?;
+        let detail = if self.ids { Detail::Devices } else { Detail::Facts };
+        let images =
+            session.run(|cx| list(cx, &self.images.targets(), self.inner.recovery(), which, detail))?;
         if session.shell.is_json() {
             session.shell.json("driver list", &Answer { images })?;
         } else {
@@ -75,20 +79,28 @@ fn driver_text(text: &mut String, driver: &ListedDriver, with_ids: bool) {
     let _ = writeln!(text, "  Original File Name : {}", driver.inf);
     let _ = writeln!(text, "  Inbox              : {}{added}", yes_no(driver.inbox));
     let _ = writeln!(text, "  Class Name         : {}", or_dash(&driver.class));
+    let _ = writeln!(text, "  Class Description  : {}", or_dash(&driver.class_description));
     let _ = writeln!(text, "  Class GUID         : {}", or_dash(&driver.class_guid));
     let _ = writeln!(text, "  Provider Name      : {}", or_dash(&driver.provider));
     let _ = writeln!(text, "  Date               : {}", or_dash(&driver.date));
     let _ = writeln!(text, "  Version            : {}", or_dash(&driver.version));
     let _ = writeln!(text, "  Boot Critical      : {}", yes_no(driver.boot_critical));
     let _ = writeln!(text, "  Catalog            : {}", or_dash(&driver.catalog));
+    let _ = writeln!(text, "  Driver Signature   : {}", driver.signature.label());
     let _ = writeln!(text, "  Signer             : {}", or_dash(&driver.signer));
     let _ = writeln!(text, "  Architecture       : {}", or_dash(&driver.arch));
     let _ = writeln!(text, "  Folder             : {}", or_dash(&driver.folder));
     if with_ids {
-        let _ = writeln!(text, "  Services           : {}", driver.services.join(", "));
-        for (number, id) in driver.ids.iter().enumerate() {
-            let label = if number == 0 { "Hardware Ids       :" } else { "                    " };
-            let _ = writeln!(text, "  {label} {id}");
-        }
+        driver.devices.iter().for_each(|device| device_text(text, device));
     }
+}
+
+/// One device, in the words of DISM.
+fn device_text(text: &mut String, device: &ListedDevice) {
+    let _ = writeln!(text, "    Manufacturer     : {}", device.manufacturer);
+    let _ = writeln!(text, "    Description      : {}", device.description);
+    let _ = writeln!(text, "    Hardware ID      : {}", device.hardware_id);
+    let _ = writeln!(text, "    Compatible IDs   : {}", device.compatible_ids.join(", "));
+    let _ = writeln!(text, "    Exclude IDs      : {}", device.exclude_ids.join(", "));
+    let _ = writeln!(text, "    Service Name     : {}", device.service.as_deref().unwrap_or("-"));
 }

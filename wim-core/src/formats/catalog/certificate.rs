@@ -10,7 +10,10 @@ use super::der::{
     self, BMP_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, Reader, SEQUENCE, SET, context,
 };
 use super::rsa;
-use crate::base::Result;
+use crate::base::{Error, Result, base64};
+
+/// Largest file of certificates that is read.
+pub const MAX_CERTIFICATES_BYTES: usize = 1 << 20;
 
 /// A certificate.
 #[derive(Clone, Debug)]
@@ -98,6 +101,33 @@ impl Certificate {
         })
     }
 
+    /// Reads the certificates of a file: one in DER (`.cer`, `.crt`), or any number in PEM, as text (RFC 7468).
+    ///
+    /// # Errors
+    /// `Format` when there is none or one is damaged, `Limit` for a file of more than [`MAX_CERTIFICATES_BYTES`].
+    pub fn read_file(bytes: &[u8]) -> Result<Vec<Self>> {
+        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+        const END: &str = "-----END CERTIFICATE-----";
+        const REMEDY: &str = "give a root's certificate in DER or PEM form: .cer, .crt or .pem";
+        if bytes.len() > MAX_CERTIFICATES_BYTES {
+            return Err(
+                Error::limit(format!("{} bytes are more than certificates have", bytes.len())).remedy(REMEDY)
+            );
+        }
+        let none = |what: &str| Error::format("certificate", "file", 0, what).remedy(REMEDY);
+        let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains(BEGIN)) else {
+            return Self::parse(bytes, 0).map(|one| vec![one]).map_err(|e| e.remedy(REMEDY));
+        };
+        let mut found = Vec::new();
+        for part in text.split(BEGIN).skip(1) {
+            let inner = part.split_once(END).map(|(inner, _)| inner);
+            let der =
+                inner.and_then(base64::decode).ok_or_else(|| none("has a certificate that is no base64"))?;
+            found.push(Self::parse(&der, 0).map_err(|e| e.remedy(REMEDY))?);
+        }
+        Ok(found)
+    }
+
     /// True when it names itself as its issuer.
     #[must_use]
     pub fn is_self_issued(&self) -> bool {
@@ -120,6 +150,11 @@ impl Certificate {
         self.digest.is_some_and(|kind| {
             rsa::is_signed(modulus, exponent, &self.signature, kind, &kind.of(&[&self.signed]))
         })
+    }
+
+    /// True when both have the same key.
+    pub(super) fn has_key_of(&self, other: &Self) -> bool {
+        self.key_sha256 == other.key_sha256
     }
 
     /// True when this is its key.

@@ -1,10 +1,13 @@
 //! The public keys of Microsoft's roots: where the chain of a driver that Microsoft signed ends.
 //!
 //! drivers.md 7.3 names the roots. Catalogs do not hold them, so their keys stand here; certificates of vendors end in other roots,
-//! which are Windows' to know. Nothing here looks at dates, since a signature outlives its certificates.
+//! which are Windows' to know, unless the catalog has the cross-certificate by which Microsoft vouches for one. Nothing here looks at dates, since a signature outlives its certificates.
 
 use super::certificate::Certificate;
 use crate::base::hex;
+
+/// The root that vouches for those of other certification authorities, for kernel drivers alone: it signed cross-certificates.
+pub const CODE_VERIFICATION_ROOT: &str = "Microsoft Code Verification Root";
 
 /// A root's key.
 struct Root {
@@ -17,8 +20,8 @@ struct Root {
 const EXPONENT: [u8; 3] = [1, 0, 1];
 
 /// The roots, from Microsoft's certificates with the thumbprints (SHA-1) named; issuing authorities that catalogs of drivers hold
-/// are signed with each of these keys.
-const ROOTS: [Root; 3] = [
+/// are signed with each of these keys. That of the last was computed from what it signed.
+const ROOTS: [Root; 4] = [
     // Thumbprint A43489159A520F0D93D032CCAF37E7FE20A8B419, 1997 to 2020; it signed "Microsoft Timestamping PCA".
     Root {
         name: "Microsoft Root Authority",
@@ -64,6 +67,25 @@ const ROOTS: [Root; 3] = [
         45ac5c51c62e80c2e27715bd8587ed369d9691ee00b5a370ec9fe38d80688376baaf5d70522216e266fbbab3c5c2f73e\
         2f77a6cadec1a6c6484cc3375123d327d7b84e7096f0a14476af78cf9ae16613",
     },
+    // Thumbprint 8FBE4D070EF8AB1BCCAF2A9D5CCAE7282A2C66B3, 2005 to 2025; it signed the cross-certificates of VeriSign, DigiCert,
+    // GlobalSign, AddTrust and USERTrust that drivers have inside. The modulus is the greatest common divisor of what two of these
+    // signatures say of it; it fits all six at hand, and the SHA-1 of its SubjectPublicKeyInfo is the identifier (62fb0a21…) that they
+    // name as their issuer's.
+    Root {
+        name: CODE_VERIFICATION_ROOT,
+        modulus: "\
+        bd77c91c7f157838c50743215afbe4cc3bc65531fc2189b1bce7019cfb90be20115576a74d02e7b2f42e8defb2874656\
+        ca47cec8c363e308034b9606b9702244e64b7b443f75b7b8a62b910841ef4b0759d6a4199df6cba4bb8e02654dcade0f\
+        b49022f1b56b5c22f6caf938aa280b062d3c198db7355f83eddd65738446929f44e2894a8cd598a76d3de819cb44ad18\
+        0bea5c5f7c0bc39a936844f3b6bf979930723f2859d070c8055778f54a82340a24c17ab064a53a6e12d5036138bb0e2d\
+        fd859cd648756a1cb2a2e891fab7e4f53c5ffdc940acc7a042f574d8b9dbd7fe73771ae0c4b709b1059a6de35e803875\
+        7852b612d379ae43f765a7d1166469858f783ab894bf4512625a4d8748d6f819bc590106f51adb60299f013f6e73f9fd\
+        8045ce95d78af6920cc173402c6daa32a6f17f30f890f1ae4527b9b40e3002bdc60eec3c8c5bb63485cf140b0c500da9\
+        e259912ea80139f42c15630480b840df62f7feb74c13a82ca966133862fc4070627b7577d52b8e1ba599e5b9b7c7adea\
+        01a0257b5846525654a2c9922b581d4851c01ffe3700d1e2ab10c2a959e942996e8fb51e4766741e98765757045ebd2f\
+        8593d50e0b9f2e7b2664a78612095063e7d1c78e7e0e3b07e7bbe4cd1a40d47aba05594ad6d0eedc965e224a271c45e3\
+        dedab2e9d343fde96fc0c97d1ffd9f909c862008cc74dc40a729b3ab58656bb1",
+    },
 ];
 
 /// Authorities that one of the roots certified and that sign what publishes drivers: SHA-256 of the SubjectPublicKeyInfo, and the
@@ -97,12 +119,20 @@ pub(super) fn root_of(chain: &[Certificate]) -> Option<&'static str> {
     if let Some((_, root)) = ISSUERS.iter().find(|(known, _)| *known == key) {
         return Some(root);
     }
-    // A key of 4096 bits takes some ten milliseconds: only that of the root which is named.
-    let root = ROOTS.iter().filter(|root| root.name == last.issuer).find(|root| {
-        let modulus = hex::decode(root.modulus).unwrap_or_default();
-        last.has_key(&modulus, &EXPONENT) || last.is_signed_with(&modulus, &EXPONENT)
-    })?;
-    Some(root.name)
+    last.microsoft_root()
+}
+
+impl Certificate {
+    /// The root of Microsoft's whose key it has, or that signed it.
+    #[must_use]
+    pub fn microsoft_root(&self) -> Option<&'static str> {
+        // A key of 4096 bits takes some ten milliseconds: only that of the root which is named.
+        let root = ROOTS.iter().filter(|root| root.name == self.issuer).find(|root| {
+            let modulus = hex::decode(root.modulus).unwrap_or_default();
+            self.has_key(&modulus, &EXPONENT) || self.is_signed_with(&modulus, &EXPONENT)
+        })?;
+        Some(root.name)
+    }
 }
 
 #[cfg(test)]
@@ -112,10 +142,11 @@ mod tests {
     use super::*;
 
     /// SHA-256 of the SubjectPublicKeyInfo of each root.
-    const KEYS: [&str; 3] = [
+    const KEYS: [&str; 4] = [
         "4462c107c485dd6a5443f5e7a1604416034a374c3f4d10875f1c3715027563af",
         "df530bac9fcd914c252c2fbdceddc6183d4ae8c680ad65f03e204861dd7b1c73",
         "c9905b0ee01202293ca026e64f08412442c5504c06e44ca7e9726d61f20e4089",
+        "296b274011cfcbaaf337e9d7950e256a651aa5071a24e8a8393e87249b00d62f",
     ];
 
     #[test]

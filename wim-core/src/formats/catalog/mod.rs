@@ -1,17 +1,20 @@
 //! Catalog files: signed lists of digests that vouch for the files of a driver package.
 //!
 //! A catalog is a PKCS#7 `SignedData` (RFC 5652 describes the successor) around Microsoft's certificate trust list; drivers.md 7.1
-//! has its fields. The signature and the chain inside the file are checked, and whether it ends in a root of Microsoft's; other roots
-//! are not known here, and revocation and dates are not looked at.
+//! has its fields. The signature and the chain inside the file are checked, and whether it ends in a root of Microsoft's
+//! or in one that the caller knows; revocation and dates are not looked at.
 
 mod certificate;
 mod der;
+mod embedded;
 mod microsoft;
 mod rsa;
 mod signed_data;
 mod trust_list;
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, MAX_CERTIFICATES_BYTES};
+pub use embedded::digests_of_signatures;
+pub use microsoft::CODE_VERIFICATION_ROOT;
 pub use signed_data::{SignatureCheck, SignedData, Signer};
 pub use trust_list::{Member, MemberKind, TrustList};
 

@@ -21,7 +21,7 @@ const MAX_CHAIN_CHECKS: usize = 32;
 /// What to do about a catalog beyond these limits.
 const NO_VENDOR: &str = "no catalog of a vendor has as many; use the vendor's own package";
 
-const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
+pub(super) const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
 const TRUST_LIST: &str = "1.3.6.1.4.1.311.10.1";
 const MESSAGE_DIGEST: &str = "1.2.840.113549.1.9.4";
 const SIGNING_TIME: &str = "1.2.840.113549.1.9.5";
@@ -52,6 +52,27 @@ pub struct Signer {
     pub digest: Option<DigestKind>,
     /// When a time-stamping authority saw it: `2017-05-11 12:34:56`, UTC. The authority's own signature is not checked.
     pub time_stamp: Option<String>,
+}
+
+impl Signer {
+    /// The one of `roots` in which the chain ends, or which issued one of its certificates: by the signature of its key, not by
+    /// its name. None when whoever signed another certificate on the way is no authority.
+    #[must_use]
+    pub fn root_among<'r>(&self, roots: &'r [Certificate]) -> Option<&'r Certificate> {
+        for (place, certificate) in self.chain.iter().enumerate() {
+            if place > 0 && !certificate.is_authority {
+                return None;
+            }
+            let is_root = |root: &&Certificate| {
+                certificate.has_key_of(root) && certificate.subject_der == root.subject_der
+                    || certificate.issuer_der == root.subject_der && certificate.is_signed_by(root)
+            };
+            if let Some(root) = roots.iter().find(is_root) {
+                return Some(root);
+            }
+        }
+        None
+    }
 }
 
 /// A signed content.
@@ -197,7 +218,11 @@ fn chain(leaf: &Certificate, certificates: &[Certificate]) -> Vec<Certificate> {
         && !last.is_self_issued()
         && chain.len() < MAX_CHAIN
     {
-        let next = certificates.iter().filter(|c| c.subject_der == last.issuer_der).find(|c| {
+        let is_issuer = |c: &&Certificate| c.subject_der == last.issuer_der;
+        // Of a root and the certificate by which another root vouches for its key the latter leads on.
+        let crossed = certificates.iter().filter(is_issuer).filter(|c| !c.is_self_issued());
+        let roots = certificates.iter().filter(is_issuer).filter(|c| c.is_self_issued());
+        let next = crossed.chain(roots).find(|c| {
             checks += 1;
             checks <= MAX_CHAIN_CHECKS && last.is_signed_by(c)
         });

@@ -51,6 +51,29 @@ impl PeFile<'_> {
     }
 }
 
+/// The signatures in `table`, the certificate table of a program: the PKCS #7 data of each entry, in order. An entry that lies about
+/// its length is the last.
+#[must_use]
+pub fn signatures_in(mut table: &[u8]) -> Vec<&[u8]> {
+    /// Length, revision and type of an entry.
+    const HEADER_BYTES: usize = 8;
+    /// WIN_CERT_TYPE_PKCS_SIGNED_DATA.
+    const SIGNED_DATA: [u8; 2] = 2_u16.to_le_bytes();
+    const MOST: usize = 16;
+    let mut found = Vec::new();
+    while let Some((length, rest)) = table.split_first_chunk::<4>()
+        && found.len() < MOST
+    {
+        let length = u32::from_le_bytes(*length) as usize;
+        let Some(data) = table.get(HEADER_BYTES..length) else { break };
+        if rest.get(2..4) == Some(&SIGNED_DATA) {
+            found.push(data);
+        }
+        table = length.checked_next_multiple_of(8).and_then(|next| table.get(next..)).unwrap_or(&[]);
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::program;
@@ -78,6 +101,27 @@ mod tests {
         // A table that is said to lie before its own entry.
         bytes[at + 1] = 0;
         assert_eq!(of(&bytes, 0x410), None);
+    }
+
+    #[test]
+    fn signatures_are_listed_as_far_as_they_are_there() {
+        let entry = |kind: u16, data: &[u8]| {
+            let length = u32::try_from(8 + data.len()).unwrap();
+            let mut entry = [&length.to_le_bytes()[..], &[0, 2], &kind.to_le_bytes(), data].concat();
+            entry.resize(entry.len().next_multiple_of(8), 0);
+            entry
+        };
+        let table = [entry(2, b"one"), entry(1, b"no"), entry(2, b"two four")].concat();
+        assert_eq!(signatures_in(&table), [&b"one"[..], b"two four"]);
+        // Lengths of nothing, of less than a header, and beyond the table.
+        for length in [0_u32, 7, 0x1000, u32::MAX] {
+            let mut lying = table.clone();
+            lying[16..20].copy_from_slice(&length.to_le_bytes());
+            assert_eq!(signatures_in(&lying), [b"one"], "{length}");
+        }
+        for end in 0..16 {
+            assert_eq!(signatures_in(&table[..end]).len(), usize::from(end > 10), "{end}");
+        }
     }
 
     #[test]

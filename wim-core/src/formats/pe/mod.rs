@@ -5,7 +5,7 @@
 
 mod authenticode;
 
-pub use authenticode::SignedBytes;
+pub use authenticode::{SignedBytes, signatures_in};
 
 use crate::base::{Architecture, Fields, Result};
 

@@ -1,6 +1,6 @@
-//! Reading only: the drivers that images have, what a package is, and packages copied out of images.
+//! Reading only: the drivers that images have, what keeps them from working, and what a package is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,14 +9,12 @@ use serde::Serialize;
 use super::recovery::{RecoveryImage, is_its_own_fault};
 use super::service::Recovery;
 use super::sources;
-use crate::base::atomic_file::IfExists;
-use crate::base::{Cancel, Context, Error, ErrorKind, ImageIndex, Result, WimString};
+use crate::base::{Cancel, Context, Error, ErrorKind, ImageIndex, Result};
 use crate::formats::inf::{NoIncludes, ParseOptions, TargetWindows};
 use crate::formats::wim::WimFile;
+use crate::image::Tree;
 use crate::image::edit::{Content, ImageView};
-use crate::image::{NodeId, Tree, WimPath};
 use crate::jobs::archive::Scratch;
-use crate::jobs::dir::NothingFits;
 use crate::jobs::edited_image::hints_of;
 use crate::jobs::images;
 use crate::jobs::input::can_be_opened;
@@ -25,38 +23,36 @@ use crate::jobs::part_set::PartSet;
 use crate::jobs::registry::Target;
 use crate::servicing::drivers::info::{Applicability, DriverInfo, explain, parse_windows};
 use crate::servicing::drivers::lint::{LintFinding, Severity, lint_image};
-use crate::servicing::drivers::list::{ListedDriver, Which, find_signers, list as list_drivers};
-use crate::servicing::drivers::manifest::Manifest;
+use crate::servicing::drivers::list::{ListedDriver, Which, list as list_drivers, look_up};
+use crate::servicing::drivers::list_devices::find_devices;
 use crate::servicing::drivers::package::{Package, find_infs};
 use crate::servicing::drivers::profiles::{self, Profile, ProfileReport, Verdict};
 use crate::servicing::drivers::select::ImageInfs;
 use crate::servicing::drivers::store::ImageFiles;
 use crate::servicing::drivers::versions::mixed_versions;
-use crate::servicing::drivers::{self, DriverOptions, DriverReport, HardwareMatch, exported_files};
+use crate::servicing::drivers::{self, DriverOptions, DriverReport, HardwareMatch};
 use crate::servicing::file_digests::FileDigests;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::{PackageFile, PackageFiles};
 use crate::servicing::target::{ImageTarget, find_target};
-use crate::transfer::apply::{ApplyOptions, FixedLinks, Layout, RestoreOptions, extract};
-use crate::transfer::host_name::{NameRules, to_host};
 use crate::transfer::read::SetBlobs;
 
 /// An image of Windows, looked into.
-struct Look<'l, 'h> {
-    wim: &'l WimFile,
+pub(super) struct Look<'l, 'h> {
+    pub(super) wim: &'l WimFile,
     /// That file first, then those that its blobs may come from.
-    wims: &'l [&'l WimFile],
-    image: ImageIndex,
-    tree: &'l Tree,
-    view: &'l ImageView<'l>,
+    pub(super) wims: &'l [&'l WimFile],
+    pub(super) image: ImageIndex,
+    pub(super) tree: &'l Tree,
+    pub(super) view: &'l ImageView<'l>,
     hives: &'h mut HiveSet<'l>,
-    target: ImageTarget,
+    pub(super) target: ImageTarget,
     warnings: Vec<String>,
 }
 
 /// Runs `look` on each image that `targets` name; no image means all. With [`Recovery::Service`] the recovery images inside
 /// them are looked into too, each once however many editions share it.
-fn each_image<T>(
+pub(super) fn each_image<T>(
     cx: &Context<'_>,
     targets: &[Target],
     recovery: Recovery,
@@ -153,6 +149,15 @@ pub struct ListReport {
     pub warnings: Vec<String>,
 }
 
+/// How much is told of each driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What it is.
+    Facts,
+    /// Its devices too, for which its INF is read.
+    Devices,
+}
+
 /// Lists the drivers of the images that `targets` name, and of the recovery images inside them if asked; those are called by
 /// the image that they lie in.
 ///
@@ -163,11 +168,15 @@ pub fn list(
     targets: &[Target],
     recovery: Recovery,
     which: Which,
+    detail: Detail,
 ) -> Result<Vec<ListReport>> {
     let mut reports = each_image(cx, targets, recovery, |look| {
         let xml = look.wim.xml().images().get(look.image.position());
         let mut drivers = list_drivers(look.view, look.target.windows.arch, which)?;
-        find_signers(&mut drivers, look.hives)?;
+        look_up(&mut drivers, look.hives)?;
+        if detail == Detail::Devices {
+            find_devices(&mut drivers, look.view, &look.target)?;
+        }
         Ok(ListReport {
             path: look.wim.name().to_owned(),
             index: look.image.number(),
@@ -312,6 +321,29 @@ pub fn explain_packages(
 ) -> Result<Explanation> {
     let here = paths.first().map_or(Path::new("."), PathBuf::as_path);
     let sources = sources::open_all(cx, paths, &Scratch::beside(cx, here))?;
+    let (windows, targets) = asked_about(about)?;
+    let (mut reports, odd) = explain_alone(cx, &sources, &windows, options)?;
+    each_image(cx, &targets, Recovery::Leave, |mut look| {
+        let includes = ImageInfs::new(look.view, look.target.language);
+        let all: Vec<&dyn PackageFiles> = sources.iter().map(AsRef::as_ref).collect();
+        let hardware = HardwareMatch::among(&all, &look.target, options, cx.cancel)?;
+        for report in &mut reports {
+            let source = sources.iter().find(|source| source.name() == report.info.source);
+            let Some(source) = source else { continue };
+            let only = OnlyInf { source: source.as_ref(), inf: &report.info.inf };
+            let how = (options, hardware.as_ref());
+            report.images.push(judge(&mut look, &only, &includes, how, cx.cancel)?);
+        }
+        Ok(())
+    })?;
+    Ok(Explanation { packages: reports, warnings: odd.iter().map(ToString::to_string).collect() })
+}
+
+/// The versions of Windows and the WIM files that `about` names; the usual versions where it names nothing.
+fn asked_about(about: &[String]) -> Result<(Vec<TargetWindows>, Vec<Target>)> {
+    if about.is_empty() {
+        return Ok((USUAL.iter().map(|name| parse_windows(name)).collect::<Result<_>>()?, Vec::new()));
+    }
     let (mut windows, mut targets) = (Vec::new(), Vec::new());
     for text in about {
         let target = Target::parse(text);
@@ -323,17 +355,24 @@ pub fn explain_packages(
             );
         }
     }
-    if about.is_empty() {
-        windows = USUAL.iter().map(|name| parse_windows(name)).collect::<Result<_>>()?;
-    }
+    Ok((windows, targets))
+}
+
+/// What every package of `sources` is, without an image, and what is wrong with the INFs that cannot be read.
+fn explain_alone(
+    cx: &Context<'_>,
+    sources: &[Box<dyn PackageFiles + '_>],
+    windows: &[TargetWindows],
+    options: &DriverOptions,
+) -> Result<(Vec<PackageReport>, Vec<Error>)> {
     let parse = ParseOptions { code_page: options.code_page, ..ParseOptions::default() };
     let (mut reports, mut odd) = (Vec::new(), Vec::new());
-    for source in &sources {
+    for source in sources {
         for inf in find_infs(source.as_ref()) {
             cx.cancel.check()?;
             match Package::open(source.as_ref(), &inf, parse) {
                 Ok(package) => reports.push(PackageReport {
-                    info: explain(&package, &windows, &NoIncludes),
+                    info: explain(&package, windows, &NoIncludes, options),
                     images: Vec::new(),
                 }),
                 Err(e) if !is_of_the_inf(e.kind()) => return Err(e.in_file(source.name())),
@@ -350,20 +389,7 @@ pub fn explain_packages(
         return Err(Error::not_found("there is no driver package: no .inf file")
             .remedy("give the folder that holds the driver's .inf file, or one above it"));
     }
-    each_image(cx, &targets, Recovery::Leave, |mut look| {
-        let includes = ImageInfs::new(look.view, look.target.language);
-        let all: Vec<&dyn PackageFiles> = sources.iter().map(AsRef::as_ref).collect();
-        let hardware = HardwareMatch::among(&all, &look.target, options, cx.cancel)?;
-        for report in &mut reports {
-            let source = sources.iter().find(|source| source.name() == report.info.source);
-            let Some(source) = source else { continue };
-            let only = OnlyInf { source: source.as_ref(), inf: &report.info.inf };
-            let how = (options, hardware.as_ref());
-            report.images.push(judge(&mut look, &only, &includes, how, cx.cancel)?);
-        }
-        Ok(())
-    })?;
-    Ok(Explanation { packages: reports, warnings: odd.iter().map(ToString::to_string).collect() })
+    Ok((reports, odd))
 }
 
 /// True for what is wrong with one INF, and no reason to leave the others unexplained.
@@ -381,7 +407,7 @@ fn judge(
 ) -> Result<ImageVerdict> {
     let parse = ParseOptions { language: look.target.language, code_page: options.code_page };
     let package = Package::open(only.source, only.inf, parse)?;
-    let info = explain(&package, &[look.target.windows], includes);
+    let info = explain(&package, &[look.target.windows], includes, options);
     let before = look.hives.savepoint();
     let plan = drivers::plan_part(&[only], hardware, look.view, look.hives, &look.target, options, cancel);
     look.hives.roll_back(before)?;
@@ -426,131 +452,4 @@ impl PackageFiles for OnlyInf<'_> {
     fn content(&self, file: &PackageFile) -> Result<Content> {
         self.source.content(file)
     }
-}
-
-/// A package that was copied out of an image.
-#[derive(Clone, Debug, Serialize)]
-pub struct ExportedDriver {
-    /// The WIM file.
-    pub path: String,
-    /// Number of the image.
-    pub image: u32,
-    /// `oemN.inf`, where it has such a name.
-    pub published: Option<String>,
-    /// File name of its INF.
-    pub inf: String,
-    /// Version.
-    pub version: Option<String>,
-    /// The folder of the host it is in now.
-    pub folder: String,
-    /// Its files.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// Copies the packages that `names` mean (all that did not come with Windows when there are none) out of images into folders
-/// of their own below `destination`; a package that several images have is copied once.
-///
-/// # Errors
-/// `NotFound` when no image has one of them, `InvalidInput` when a folder of its name has files already; what reading and writing files gives.
-pub fn export(
-    cx: &Context<'_>,
-    targets: &[Target],
-    recovery: Recovery,
-    names: &[String],
-    (destination, if_exists): (&Path, IfExists),
-) -> Result<Vec<ExportedDriver>> {
-    let mut missing: Vec<&String> = names.iter().collect();
-    let mut folders = HashSet::new();
-    let which = if names.is_empty() { Which::ThirdParty } else { Which::All };
-    let exported = each_image(cx, targets, recovery, |look| {
-        let manifest = Manifest::load(look.view)?;
-        let mut done = Vec::new();
-        for driver in list_drivers(look.view, look.target.windows.arch, which)? {
-            let is_wanted = names.is_empty() || names.iter().any(|name| is_named(&driver, name));
-            let Some(folder) = driver.folder.as_deref().filter(|_| is_wanted) else { continue };
-            missing.retain(|name| !is_named(&driver, name));
-            let path = WimPath::parse(folder)?;
-            let name = path.name().map(|name| name.to_text()).unwrap_or_default();
-            if !folders.insert(name.to_lowercase()) {
-                continue;
-            }
-            let entry = manifest.drivers.iter().find(|entry| entry.folder.eq_ignore_ascii_case(folder));
-            let parts = match entry {
-                Some(entry) => {
-                    by_folder(look.tree, &path, exported_files(entry)?.into_iter().map(|(_, file)| file))
-                }
-                None => BTreeMap::from([(WimPath::root(), children(look.tree, &path))]),
-            };
-            let target =
-                host_folder(destination, &[path.name().cloned().unwrap_or_else(|| "package".into())])?;
-            let is_empty = std::fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_none());
-            if if_exists == IfExists::Refuse && !is_empty {
-                return Err(Error::invalid_input("this folder has files already")
-                    .in_file(target.display())
-                    .remedy("copy into another folder, or replace its files: --force"));
-            }
-            let (mut files, mut bytes) = (0, 0);
-            for (below, nodes) in parts {
-                let (fixed_links, layout) = (FixedLinks::AsStored, Layout::Flat);
-                let options = ApplyOptions { fixed_links, layout, restore: RestoreOptions::default() };
-                let into = host_folder(&target, below.components())?;
-                let report = extract(cx, look.tree, look.wims, &nodes, &into, &options, None)?;
-                files += report.files;
-                bytes += report.bytes;
-            }
-            done.push(ExportedDriver {
-                path: look.wim.name().to_owned(),
-                image: look.image.number(),
-                published: driver.published,
-                inf: driver.inf,
-                version: driver.version,
-                folder: target.display().to_string(),
-                files,
-                bytes,
-            });
-        }
-        Ok(done)
-    })?;
-    if let Some(name) = missing.first() {
-        return Err(Error::not_found(format!("no image has the driver {name}"))
-            .with_source(NothingFits)
-            .remedy("list them with: wim driver list --all"));
-    }
-    Ok(exported.into_iter().flatten().collect())
-}
-
-fn children(tree: &Tree, folder: &WimPath) -> Vec<NodeId> {
-    tree.find(folder).map(|node| tree.children(node).to_vec()).unwrap_or_default()
-}
-
-/// Files of a package by the folder they lie in, which is counted from the package's own.
-fn by_folder(
-    tree: &Tree,
-    package: &WimPath,
-    files: impl Iterator<Item = WimPath>,
-) -> BTreeMap<WimPath, Vec<NodeId>> {
-    let mut folders: BTreeMap<WimPath, Vec<NodeId>> = BTreeMap::new();
-    for file in files {
-        let (Some(node), Some(parent)) = (tree.find(&file), file.parent()) else { continue };
-        let below = parent.components().iter().skip(package.components().len()).cloned().collect();
-        folders.entry(WimPath::from_components(below)).or_default().push(node);
-    }
-    folders
-}
-
-/// A folder of the host below `root`, made of names of an image, which the host must take.
-fn host_folder(root: &Path, names: &[WimString]) -> Result<PathBuf> {
-    let mut folder = root.to_owned();
-    for name in names {
-        let units = name.units();
-        if !NameRules::of_this_host().allow(units) {
-            return Err(Error::invalid_input(format!("this system cannot have a folder named {name}"))
-                .remedy("extract the package's files one by one: wim extract"));
-        }
-        folder.push(to_host(units));
-    }
-    std::fs::create_dir_all(&folder).map_err(|e| Error::io(e, "cannot make the folder", &folder))?;
-    Ok(folder)
 }

@@ -4,6 +4,7 @@
 //! image with the planner of `servicing::drivers`, recovery images inside images included. All files are written beside
 //! their targets and read back before the first one takes its name, so that a failure leaves every one as it was.
 
+mod export;
 mod look;
 mod media_folder;
 mod places;
@@ -17,9 +18,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use export::{ExportedDriver, export};
 pub use look::{
-    CheckReport, Explanation, ExportedDriver, ImageVerdict, ListReport, PackageReport, check,
-    explain_packages, export, list,
+    CheckReport, Detail, Explanation, ImageVerdict, ListReport, PackageReport, check, explain_packages, list,
 };
 pub use media_folder::{MediaFolderReport, MediaFolderWork, media_folder};
 pub use places::{Mode, Places, wims_of_medium};

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::SlipstreamOptions;
+use super::edits::Edits;
 use super::report::{Facts, ImageReport};
-use super::{Edits, SlipstreamOptions};
 use crate::base::{Context, Error, FileTime, ImageIndex, Result};
 use crate::formats::wim::WimFile;
 use crate::image::WimPath;
@@ -28,7 +29,7 @@ pub(super) fn service<'w>(
     cx: &Context<'_>,
     wim: &'w WimFile,
     image: ImageIndex,
-    edits: &Edits,
+    edits: &Edits<'_>,
     options: &SlipstreamOptions,
     hashed: &mut HashedFiles,
 ) -> Result<ServicedImage<'w>> {

@@ -1,40 +1,33 @@
 //! `slipstream`: reads images, edits them as overlays, keeps the editions that are wanted, writes and verifies the result.
 //!
 //! Nothing is unpacked: unchanged blobs are copied compressed, and an image that nothing changed keeps its metadata
-//! resource as it is, so that a second run over the result writes the same file again. `image` services one image,
-//! `report` is what is told of it all.
+//! resource as it is, so that a second run over the result writes the same file again. `edits` reads what is to be done,
+//! `image` services one image, `report` is what is told of it all.
 
+mod edits;
 mod image;
 mod report;
 
 pub use super::edited_image::VerifyDepth;
 pub use report::{DroppedImage, ImageReport, SlipstreamReport, WrittenReport};
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lz_kit::Level;
 
+use self::edits::Edits;
 use self::image::{ServicedImage, service};
-use super::archive::Scratch;
-use super::clock;
-use super::drivers::sources;
 use super::edited_image::{EditedImages, sync_and_read_back};
 use super::images;
 use super::open;
 use super::target::is_same_file;
 use crate::base::atomic_file::{AtomicFile, IfExists, folder_of};
-use crate::base::read_at::read_exact_at;
-use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Sha1Digest, Stage};
-use crate::formats::reg_file::{RegFile, UnknownLines};
+use crate::base::{Context, Error, ImageIndex, Result, Sha1Digest, Stage};
 use crate::formats::wim::{ChunkFormat, WimFile};
 use crate::image::WimPath;
 use crate::image::edit::{Content, HashedFiles};
 use crate::servicing::drivers::DriverOptions;
-use crate::servicing::package_files::PackageFiles;
 use crate::transfer::write::{CopyChecksums, Integrity, NewImage, NewWim, Packing, Recompress, write};
-
-/// Largest registry file that is read.
-const MAX_REG_FILE_BYTES: u64 = 64 << 20;
 
 /// What to do to which images.
 pub struct SlipstreamOptions {
@@ -109,43 +102,6 @@ pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<Slips
         report.written = Some(WrittenReport::new(&written));
     }
     Ok(report)
-}
-
-/// What is applied to every image, read once.
-struct Edits<'c> {
-    drivers: Vec<Box<dyn PackageFiles + 'c>>,
-    reg_files: Vec<(String, RegFile)>,
-    /// The job's time, if the environment fixes one.
-    fixed_time: Option<FileTime>,
-}
-
-impl<'c> Edits<'c> {
-    fn read(cx: &Context<'c>, options: &SlipstreamOptions) -> Result<Self> {
-        let scratch = Scratch::on_disk(&folder_of(&options.output));
-        let drivers = sources::open_all(cx, &options.drivers, &scratch)?;
-        let read_reg = |path: &PathBuf| {
-            let bytes = read_small(path)?;
-            let parsed =
-                RegFile::parse(&bytes, None, UnknownLines::Refuse).map_err(|e| e.in_file(path.display()))?;
-            Ok((path.display().to_string(), parsed))
-        };
-        let reg_files = options.reg_files.iter().map(read_reg).collect::<Result<_>>()?;
-        Ok(Self { drivers, reg_files, fixed_time: clock::fixed_time()? })
-    }
-}
-
-/// Reads a file that nobody means to be large.
-fn read_small(path: &Path) -> Result<Vec<u8>> {
-    let source = FileSource::open(path)?;
-    let length = usize::try_from(source.size()).ok().filter(|_| source.size() <= MAX_REG_FILE_BYTES);
-    let length = length.ok_or_else(|| {
-        let message =
-            format!("{} bytes are more than the {MAX_REG_FILE_BYTES} of a registry file", source.size());
-        Error::limit(message).in_file(path.display())
-    })?;
-    let mut bytes = vec![0; length];
-    read_exact_at(&source, &mut bytes, 0).map_err(|e| e.in_file(path.display()))?;
-    Ok(bytes)
 }
 
 fn kept_images(wim: &WimFile, editions: &[String]) -> Result<Vec<ImageIndex>> {

@@ -1,32 +1,191 @@
-//! A driver that is in an image of Windows Vista or 7 and not on its list of added drivers, because that was lost: which of the values
-//! found there are its own.
+//! A driver that is in an image of Windows Vista or 7 and not on its list of added drivers, because that was lost: which of the files
+//! and values found there are its own.
 //!
 //! Source: drivers.md 3.2 and 3.6. Its own are those below its services and their event logs, the critical devices bound to them, and
-//! its folder on the device path; anything else may be Windows' own and is left for ever.
+//! its folder on the device path; anything else may be Windows' own and is left for ever. So are services and files that another
+//! driver without a list has too, and services that Windows had before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::level_a::{CURRENT_VERSION, DEFAULT_DEVICE_PATH, DEVICE_PATH};
-use super::manifest::{Manifest, ManifestEdit, ManifestValue};
+use super::bindings::{Binding, critical_devices};
+use super::level_a::{CURRENT_VERSION, DEFAULT_DEVICE_PATH, DEVICE_PATH, FOLDER, REPLACED_FOLDER};
+use super::manifest::{Manifest, ManifestEdit, ManifestEntry, ManifestValue};
+use super::package::MAX_INF;
 use super::place::Done;
 use super::registry_lines::KeptValue;
 use super::select::Selection;
+use super::store::ImageFiles;
+use crate::base::Result;
 use crate::formats::hive::RegValue;
-use crate::servicing::hive_set::HiveName;
+use crate::formats::inf::{Inf, ParseOptions};
+use crate::image::WimPath;
+use crate::servicing::hive_set::{HiveName, HiveSet};
+
+/// What a driver without a list has in common with others that are on none either, or with Windows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NotItsOwn {
+    /// Names of services in lower case, each with what tells it.
+    services: BTreeMap<String, String>,
+    /// Names of files in lower case.
+    files: BTreeSet<String>,
+}
+
+impl NotItsOwn {
+    /// Looks at the other packages in the image, at the devices bound to the services, and at what was kept of Windows' files, for
+    /// the package of `selection` in `folder` whose devices are `ids`.
+    ///
+    /// # Errors
+    /// What reading the image or the hives gives.
+    pub(super) fn find(
+        image: &ImageFiles<'_>,
+        hives: &mut HiveSet<'_>,
+        selection: &Selection,
+        folder: &WimPath,
+        others: &Manifest,
+    ) -> Result<Self> {
+        let strangers = strangers(image, folder, others)?;
+        let mut found = Self::default();
+        for stranger in &strangers {
+            found.files.extend(stranger.files.iter().cloned());
+        }
+        let mut bound = Vec::new();
+        let ids: BTreeSet<String> = selection
+            .installs
+            .iter()
+            .flat_map(|install| &install.ids)
+            .map(|id| id.id.to_uppercase())
+            .collect();
+        let on_list: BTreeSet<String> =
+            others.drivers.iter().flat_map(|other| &other.ids).map(|id| id.to_uppercase()).collect();
+        let is_strange =
+            |id: &str| !ids.contains(&id.to_uppercase()) && !on_list.contains(&id.to_uppercase());
+        critical_devices(hives, &is_strange, &mut bound)?;
+        let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
+        for service in services.filter(|service| !service.inbox) {
+            let name = service.name.to_lowercase();
+            let binary = service.binary_name().map(str::to_lowercase);
+            let kept = binary.as_ref().map(|binary| folder.child(REPLACED_FOLDER).child(binary.as_str()));
+            let user = strangers.iter().find(|stranger| stranger.services.contains(&name));
+            let of_it = |binding: &&Binding| {
+                binding.service.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(&name))
+            };
+            let why = if let Some(user) = user {
+                format!("{}, which is not on the list, has it too", user.inf)
+            } else if let Some(device) = bound.iter().find(of_it) {
+                format!("{} is bound to it, which is no device of this driver", device.id)
+            } else if kept.is_some_and(|kept| image.exists(&kept)) {
+                "Windows had its file before, and may have had the service".to_owned()
+            } else {
+                continue;
+            };
+            if user.is_some() || bound.iter().any(|one| of_it(&one)) {
+                found.files.extend(binary);
+            }
+            found.services.entry(name).or_insert(why);
+        }
+        Ok(found)
+    }
+
+    /// True for the name of a file that others may need.
+    pub(super) fn has_file(&self, name: &str) -> bool {
+        self.files.contains(&name.to_lowercase())
+    }
+
+    fn has_service(&self, name: &str) -> bool {
+        self.services.contains_key(&name.to_lowercase())
+    }
+
+    /// What stays when the driver goes, in words.
+    pub(super) fn findings(&self) -> impl Iterator<Item = String> {
+        self.services
+            .iter()
+            .map(|(name, why)| format!("service {name} stays for ever when this driver is removed: {why}"))
+    }
+}
+
+/// A package of an image that is not on its list of added drivers.
+struct Stranger {
+    /// Its folder and the file name of its INF, of several the first.
+    inf: String,
+    /// The services its INFs name, and all its files, in lower case.
+    services: BTreeSet<String>,
+    files: BTreeSet<String>,
+}
+
+fn strangers(image: &ImageFiles<'_>, own: &WimPath, others: &Manifest) -> Result<Vec<Stranger>> {
+    let parent = image.spelled(FOLDER)?;
+    let mut found = Vec::new();
+    for folder in image.view().list(&parent).unwrap_or_default().iter().filter(|entry| entry.is_directory()) {
+        let path = parent.child(folder.name.clone());
+        let text = path.to_string();
+        if path.eq_ignore_case(own)
+            || others.drivers.iter().any(|other| other.folder.eq_ignore_ascii_case(&text))
+        {
+            continue;
+        }
+        let (_, files) = image.below(&path);
+        let mut stranger = Stranger { inf: String::new(), services: BTreeSet::new(), files: BTreeSet::new() };
+        for file in files {
+            let name = file.name().map(|name| name.to_text().to_lowercase()).unwrap_or_default();
+            if name.ends_with(".inf") && file.parent().is_some_and(|parent| parent.eq_ignore_case(&path)) {
+                stranger.services.extend(services_of(image, &file, &name)?);
+                if stranger.inf.is_empty() {
+                    stranger.inf = format!("{}\\{name}", folder.name);
+                }
+            }
+            stranger.files.insert(name);
+        }
+        if !stranger.inf.is_empty() {
+            found.push(stranger);
+        }
+    }
+    Ok(found)
+}
+
+/// All services that an INF names, for whatever Windows; none of one that cannot be read.
+fn services_of(image: &ImageFiles<'_>, path: &WimPath, name: &str) -> Result<Vec<String>> {
+    let bytes = image.view().read(path, MAX_INF)?;
+    let Ok(inf) = Inf::parse(name, &bytes, ParseOptions::default()) else { return Ok(Vec::new()) };
+    let lines = inf.sections().iter().flat_map(|section| section.with_key("AddService"));
+    let names = lines.filter_map(|line| inf.field(line, 0)).map(|name| name.trim().to_lowercase());
+    Ok(names.filter(|name| !name.is_empty()).collect())
+}
 
 /// The values that were found as the edits that had made them, and those of their keys; without what drivers on the list, `others`,
-/// have made.
-pub(super) fn edits(done: &Done, selection: &Selection, others: &Manifest) -> Vec<ManifestEdit> {
-    let roots = roots(done, selection, others);
+/// have made, and what is not the driver's own. Those of services that drivers on the list have too are the first such driver's,
+/// and recorded for it.
+pub(super) fn edits(
+    done: &Done,
+    selection: &Selection,
+    others: &mut Manifest,
+    strange: &NotItsOwn,
+) -> Vec<ManifestEdit> {
+    let mut own = Vec::new();
+    for roots in roots(done, selection, others, strange) {
+        let edits = edits_below(done, &roots.keys, others);
+        match roots.of.and_then(|identity| others.drivers.iter_mut().find(|other| other.identity == identity))
+        {
+            Some(other) => drop(other.registry.splice(0..0, edits)),
+            None => own.extend(edits),
+        }
+    }
+    // What of the path is its own is known by its folder's name.
+    let mut path = edit(HiveName::Software, CURRENT_VERSION, Some(DEVICE_PATH), None);
+    path.old = Some(ManifestValue::from(&RegValue::expand_sz(DEFAULT_DEVICE_PATH)));
+    own.push(path);
+    own
+}
+
+fn edits_below(done: &Done, roots: &[String], others: &Manifest) -> Vec<ManifestEdit> {
     let own: Vec<&KeptValue> = done
         .kept
         .iter()
-        .filter(|kept| kept.hive == HiveName::System && root_of(&kept.key, &roots).is_some())
+        .filter(|kept| kept.hive == HiveName::System && root_of(&kept.key, roots).is_some())
         .collect();
     let mut seen = BTreeSet::new();
     let mut edits = Vec::new();
     for kept in &own {
-        let Some(root) = root_of(&kept.key, &roots) else { continue };
+        let Some(root) = root_of(&kept.key, roots) else { continue };
         let ends = kept.key.match_indices('\\').map(|(at, _)| at).chain([kept.key.len()]);
         for end in ends.filter(|end| *end >= root.len()) {
             let Some(key) = kept.key.get(..end).filter(|key| seen.insert(key.to_lowercase())) else {
@@ -42,10 +201,6 @@ pub(super) fn edits(done: &Done, selection: &Selection, others: &Manifest) -> Ve
     edits.retain(|edit| {
         !others.drivers.iter().flat_map(|other| &other.registry).any(|other| other.is_about(edit))
     });
-    // What of the path is its own is known by its folder's name.
-    let mut path = edit(HiveName::Software, CURRENT_VERSION, Some(DEVICE_PATH), None);
-    path.old = Some(ManifestValue::from(&RegValue::expand_sz(DEFAULT_DEVICE_PATH)));
-    edits.push(path);
     edits
 }
 
@@ -54,23 +209,29 @@ fn edit(hive: HiveName, key: &str, value: Option<&str>, new: Option<ManifestValu
     ManifestEdit { hive, key, value: value.map(str::to_owned), old: None, new }
 }
 
-/// Keys below a control set that are a driver's own with all that is in them, in lower case.
-fn roots(done: &Done, selection: &Selection, others: &Manifest) -> Vec<String> {
-    let mut roots = Vec::new();
+/// Keys below a control set that are a driver's with all that is in them, in lower case.
+struct Roots {
+    keys: Vec<String>,
+    /// Identity of the first driver on the list that has them too.
+    of: Option<String>,
+}
+
+fn roots(done: &Done, selection: &Selection, others: &Manifest, strange: &NotItsOwn) -> Vec<Roots> {
     let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
-    // A driver on the list that found such a service relies on it.
-    let is_shared = |name: &str| {
-        let mut known = others.drivers.iter().flat_map(|other| &other.services);
-        known.any(|other| other.eq_ignore_ascii_case(name))
-    };
-    for service in services.filter(|service| !service.inbox && !is_shared(&service.name)) {
-        roots.push(format!("services\\{}", service.name.to_lowercase()));
+    let mut roots = Vec::new();
+    for service in services.filter(|service| !service.inbox && !strange.has_service(&service.name)) {
+        let mut keys = vec![format!("services\\{}", service.name.to_lowercase())];
         let log = service.event_log.as_ref();
-        roots
-            .extend(log.map(|log| format!("services\\eventlog\\{}\\{}", log.log, log.source).to_lowercase()));
+        keys.extend(log.map(|log| format!("services\\eventlog\\{}\\{}", log.log, log.source).to_lowercase()));
+        let has_it = |other: &&ManifestEntry| {
+            other.services.iter().any(|known| known.eq_ignore_ascii_case(&service.name))
+        };
+        let first = others.drivers.iter().filter(has_it).min_by_key(|other| other.order);
+        roots.push(Roots { keys, of: first.map(|first| first.identity.clone()) });
     }
     let ids = done.added.device_ids.iter().map(|id| super::boot::critical_device_key(id).to_lowercase());
-    roots.extend(ids.map(|id| format!("control\\criticaldevicedatabase\\{id}")));
+    let keys = ids.map(|id| format!("control\\criticaldevicedatabase\\{id}")).collect();
+    roots.push(Roots { keys, of: None });
     roots
 }
 

@@ -50,7 +50,11 @@ pub fn bindings(
     Ok(found)
 }
 
-fn critical_devices(
+/// The critical devices of the current control set that are `wanted`.
+///
+/// # Errors
+/// What reading the hive gives.
+pub(super) fn critical_devices(
     hives: &mut HiveSet<'_>,
     wanted: &dyn Fn(&str) -> bool,
     found: &mut Vec<Binding>,
@@ -117,6 +121,8 @@ fn configured_service(
 /// A service as far as booting goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceState {
+    /// Its type; none when it does not say.
+    pub kind: Option<u32>,
     /// Its start type; none when there is no such service, or it does not say.
     pub start: Option<u32>,
     /// Its file in the image.
@@ -141,13 +147,14 @@ pub fn service_state(
     if !hives.key_exists(HiveName::System, &key)? {
         return Ok(None);
     }
+    let kind = hives.get(HiveName::System, &key, "Type")?.and_then(|value| value.as_dword());
     let start = hives.get(HiveName::System, &key, "Start")?.and_then(|value| value.as_dword());
     let path = hives.get(HiveName::System, &key, "ImagePath")?.and_then(|value| value.as_str());
     let file = file_of(path.as_deref().unwrap_or_default(), service);
     let file_is_there = image.spelled(&file).is_ok_and(|path| image.exists(&path));
     let wdf = format!("{key}\\Parameters\\Wdf");
     let kmdf = hives.get(HiveName::System, &wdf, "KmdfLibraryVersion")?.and_then(|value| value.as_str());
-    Ok(Some(ServiceState { start, file, file_is_there, kmdf }))
+    Ok(Some(ServiceState { kind, start, file, file_is_there, kmdf }))
 }
 
 /// The file in the image that an `ImagePath` of a driver means; without one it is `System32\drivers\<name>.sys`.

@@ -100,6 +100,53 @@ pub const CLASSES: [DeviceClass; 43] = [
     class("SoftwareComponent", "{5C4C3332-344D-483C-8739-259E934C9CC8}", false, false),
 ];
 
+/// What Windows calls a class in English, where that is the same on all versions.
+#[must_use]
+pub fn class_description(name: &str) -> Option<&'static str> {
+    let known = class_by_name(name)?.name;
+    let text = match known {
+        "SCSIAdapter" => "Storage controllers",
+        "hdc" => "IDE ATA/ATAPI controllers",
+        "System" => "System devices",
+        "USB" => "Universal Serial Bus controllers",
+        "HIDClass" => "Human Interface Devices",
+        "Keyboard" => "Keyboards",
+        "Mouse" => "Mice and other pointing devices",
+        "DiskDrive" => "Disk drives",
+        "CDROM" => "DVD/CD-ROM drives",
+        "Volume" => "Storage volumes",
+        "VolumeSnapshot" => "Storage volume shadow copies",
+        "FloppyDisk" => "Floppy disk drives",
+        "fdc" => "Floppy drive controllers",
+        "Computer" => "Computer",
+        "Processor" => "Processors",
+        "1394" => "IEEE 1394 host controllers",
+        "SBP2" => "SBP2 IEEE 1394 Devices",
+        "SDHost" => "SD host adapters",
+        "PCMCIA" => "PCMCIA adapters",
+        "USBDevice" => "Universal Serial Bus devices",
+        "USBFunctionController" => "USB Function Controllers",
+        "UCM" => "USB Connector Managers",
+        "Ports" => "Ports (COM & LPT)",
+        "Battery" => "Batteries",
+        "SecurityDevices" => "Security devices",
+        "Firmware" => "Firmware",
+        "Extension" => "Extensions",
+        "Net" => "Network adapters",
+        "Display" => "Display adapters",
+        "MEDIA" => "Sound, video and game controllers",
+        "Modem" => "Modems",
+        "Monitor" => "Monitors",
+        "Printer" => "Printers",
+        "Image" => "Imaging devices",
+        "Bluetooth" => "Bluetooth",
+        "Biometric" => "Biometric devices",
+        "SoftwareComponent" => "Software components",
+        _ => return None,
+    };
+    Some(text)
+}
+
 /// The class with this GUID (upper case, braces).
 #[must_use]
 pub fn class_by_guid(guid: &str) -> Option<&'static DeviceClass> {

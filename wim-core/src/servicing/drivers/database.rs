@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::{Architecture, Guid, Result};
+use crate::base::{Architecture, FileTime, Guid, Result};
+use crate::formats::hive::RegValue;
 use crate::formats::inf::DriverVer;
 use crate::image::WimPath;
 use crate::image::edit::View;
@@ -39,6 +40,16 @@ pub enum PackageKind {
     Extension,
     /// Neither.
     Other,
+}
+
+/// A date of change for a database whose last one is `present`: `time`, if that is later, else the next moment after it, so that a
+/// change is seen as one whatever the date of the image.
+#[must_use]
+pub fn later_than(present: Option<&RegValue>, time: FileTime) -> FileTime {
+    let known = present.and_then(|value| Some(u64::from_le_bytes(*value.data.first_chunk()?)));
+    // One that is beyond all dates is damaged.
+    let next = known.map(|known| known.saturating_add(1)).filter(|&next| next < i64::MAX as u64);
+    FileTime(next.map_or(time.0, |next| next.max(time.0)))
 }
 
 /// The hive whose database gets a package: SYSTEM for boot-critical classes and extensions, as a real SYSTEM hive has them; DRIVERS
@@ -280,6 +291,18 @@ fn forget_below(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_date_of_a_database_goes_forward() {
+        let of = |present: &[u8], time| later_than(Some(&RegValue::binary(present)), FileTime(time)).0;
+        assert_eq!(later_than(None, FileTime(7)).0, 7);
+        assert_eq!(of(&6_u64.to_le_bytes(), 7), 7);
+        assert_eq!(of(&7_u64.to_le_bytes(), 7), 8);
+        assert_eq!(of(&9_u64.to_le_bytes(), 7), 10);
+        // What is no date stands in nobody's way.
+        assert_eq!(of(&[1, 2], 7), 7);
+        assert_eq!(of(&[0xFF; 8], 7), 7);
+    }
 
     #[test]
     fn the_map_of_numbers() {

@@ -50,6 +50,12 @@ pub struct HardwareIds {
     ids: BTreeSet<String>,
 }
 
+/// True when all devices of a driver with these ids hang below a bus that only another driver brings up, as the hubs of a USB 3 host
+/// do.
+pub(super) fn hang_below_another<'i>(ids: impl IntoIterator<Item = &'i str>) -> bool {
+    HardwareIds::default().fit(ids) == Fit::BelowVendorBus
+}
+
 /// How a driver fits the devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {

@@ -9,7 +9,7 @@ use super::boot;
 use super::lint_package::lint_package;
 use super::options::DriverOptions;
 use super::package::Package;
-use super::policy::boot_files_without_signature;
+use super::policy::{boot_files_of_sha2, boot_files_without_signature};
 use super::select::{self, NotSelected, Selection};
 use super::signature::{self, SignatureReport};
 use super::staged::{self, Staged};
@@ -149,9 +149,15 @@ pub fn parse_windows(text: &str) -> Result<TargetWindows> {
     Ok(TargetWindows { arch, major, minor, build, product_type: 1, suite_mask: 0x100 })
 }
 
-/// Explains `package`, and how it applies to each of `targets`; `includes` brings the INFs of Windows it may refer to.
+/// Explains `package`, and how it applies to each of `targets`; `includes` brings the INFs of Windows it may refer to, `options` say
+/// what its signature may go back to.
 #[must_use]
-pub fn explain(package: &Package<'_>, targets: &[TargetWindows], includes: &dyn IncludedInfs) -> DriverInfo {
+pub fn explain(
+    package: &Package<'_>,
+    targets: &[TargetWindows],
+    includes: &dyn IncludedInfs,
+    options: &DriverOptions,
+) -> DriverInfo {
     let version = package.version();
     let inf = package.inf();
     let guid = select::own_class_guid(version).map(str::to_owned);
@@ -174,7 +180,7 @@ pub fn explain(package: &Package<'_>, targets: &[TargetWindows], includes: &dyn 
         languages: inf.strings().languages().map(|id| format!("{id:04x}")).collect(),
         applicability: targets
             .iter()
-            .map(|target| applicability(package, target, includes, guid.clone().unwrap_or_default()))
+            .map(|target| applicability(package, target, includes, options, guid.clone().unwrap_or_default()))
             .collect(),
         findings: inf.findings().iter().map(ToString::to_string).collect(),
         class_guid: guid,
@@ -185,24 +191,10 @@ fn applicability(
     package: &Package<'_>,
     target: &TargetWindows,
     includes: &dyn IncludedInfs,
+    options: &DriverOptions,
     class_guid: String,
 ) -> Applicability {
-    let mut result = Applicability {
-        windows: target.to_string(),
-        applies: false,
-        reason: None,
-        remedy: None,
-        sections: Vec::new(),
-        rejected: Vec::new(),
-        devices: Vec::new(),
-        files: Vec::new(),
-        services: Vec::new(),
-        frameworks: Vec::new(),
-        coinstallers: Vec::new(),
-        boot_start: false,
-        signature: None,
-        findings: Vec::new(),
-    };
+    let mut result = Applicability::of(target);
     let chosen = select::select(package, target, includes, class_guid);
     let lint = lint_package(package, target, chosen.as_ref().ok());
     match chosen {
@@ -221,8 +213,9 @@ fn applicability(
                 .and_then(|staged| signature::restore_line_ends(staged, package.source(), &mut Vec::new()));
             match staged {
                 Ok(staged) => {
-                    let report = signature::check(&staged, target);
-                    let rules = (target, &DriverOptions::default());
+                    let report = signature::check(&staged, target, &options.roots);
+                    let rules = (target, options);
+                    result.findings.extend(boot_files_of_sha2(&selection, &staged, rules));
                     result.findings.extend(boot_files_without_signature(&selection, &staged, rules, &report));
                     result.signature = Some(report);
                     match staged::check_machines(&selection, &staged, target.arch) {
@@ -243,6 +236,26 @@ fn applicability(
 }
 
 impl Applicability {
+    /// Nothing known yet.
+    fn of(target: &TargetWindows) -> Self {
+        Self {
+            windows: target.to_string(),
+            applies: false,
+            reason: None,
+            remedy: None,
+            sections: Vec::new(),
+            rejected: Vec::new(),
+            devices: Vec::new(),
+            files: Vec::new(),
+            services: Vec::new(),
+            frameworks: Vec::new(),
+            coinstallers: Vec::new(),
+            boot_start: false,
+            signature: None,
+            findings: Vec::new(),
+        }
+    }
+
     fn refuse(&mut self, e: &Error) {
         self.reason = Some(e.to_string());
         self.remedy = e.remedy_text().map(str::to_owned);

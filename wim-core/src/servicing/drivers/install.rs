@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::adopt;
+use super::adopt::{self, NotItsOwn};
 use super::boot;
 use super::database;
 use super::framework;
@@ -21,11 +21,12 @@ use super::policy::{self, HardwareMatch};
 use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
+use super::service_changes::{self, ServiceChange};
 use super::signature::{self, SignatureReport};
 use super::staged::{self, Staged};
 use super::store::{self, FilesSavepoint, ImageFiles};
 use super::trust;
-use super::winpe::{self, Loaded};
+use super::winpe::{self, Loaded, ToLoad};
 use crate::base::hex;
 use crate::base::{Cancel, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
@@ -201,11 +202,12 @@ impl Planner<'_> {
                 }
                 findings.extend(selection.findings.iter().map(ToString::to_string));
                 let windows = &self.target.windows;
-                let report = signature::check(&staged, windows);
+                let report = signature::check(&staged, windows, &self.options.roots);
                 let rules = (windows, self.options);
                 findings.extend(policy::boot_files_without_signature(&selection, &staged, rules, &report));
+                let chosen = (&selection, &staged);
                 let verdict =
-                    policy::signature_verdict(&selection, &report, &self.image, hives, rules, &mut findings)?;
+                    policy::signature_verdict(chosen, &report, &self.image, hives, rules, &mut findings)?;
                 signature = Some(report);
                 match verdict {
                     Some(e) => Outcome::refused(&e),
@@ -335,7 +337,9 @@ impl Planner<'_> {
         findings: &mut Vec<String>,
     ) -> Result<Outcome> {
         let Before { files: files_before, hives: hives_before, edits: edits_before, known } = *before;
-        let start_lines = match self.load_at_start(job.package.inf_name(), &done.added.folder, findings) {
+        let Added { folder, device_ids: ids, .. } = &done.added;
+        let inf = job.package.inf_name();
+        let start_lines = match self.load_at_start(ToLoad { inf, folder, ids }, findings) {
             Ok(lines) => lines,
             Err(e) => {
                 self.image.roll_back(files_before);
@@ -348,7 +352,8 @@ impl Planner<'_> {
         if !made.is_empty() && cancel_out(made) {
             hives.roll_back(hives_before)?;
         }
-        let edits: Vec<ManifestEdit> = hives.journal().iter().skip(edits_before).map(manifest_edit).collect();
+        let edits: Vec<ManifestEdit> =
+            hives.journal().iter().skip(edits_before).map(ManifestEdit::from).collect();
         let unchanged = edits.is_empty() && self.image.changes_since(files_before) == 0;
         findings.extend(done.findings.iter().cloned());
         if unchanged && known {
@@ -373,16 +378,11 @@ impl Planner<'_> {
     }
 
     /// The lines by which a Windows PE loads the package when it starts; none for others.
-    fn load_at_start(
-        &mut self,
-        inf: &str,
-        folder: &str,
-        findings: &mut Vec<String>,
-    ) -> Result<Vec<StartLine>> {
+    fn load_at_start(&mut self, package: ToLoad<'_>, findings: &mut Vec<String>) -> Result<Vec<StartLine>> {
         if !self.target.is_winpe || self.target.generation != StoreGeneration::Legacy {
             return Ok(Vec::new());
         }
-        Ok(match winpe::load_at_start(&mut self.image, &mut self.manifest, folder, inf)? {
+        Ok(match winpe::load_at_start(&mut self.image, &mut self.manifest, package)? {
             Loaded::Line(line) | Loaded::AlreadyThere(line) => vec![line],
             Loaded::Not(why) => {
                 findings.push(why);
@@ -408,7 +408,10 @@ impl Planner<'_> {
         }
         let now = lint::errors(&self.image, hives)?;
         let before = self.faults.take().unwrap_or_default();
-        let new: Vec<String> = now.difference(&before).cloned().collect();
+        let edits = hives.journal().get(edits_before..).unwrap_or_default();
+        let changed = service_changes::changes_of(edits, &self.manifest);
+        let later = changed.iter().filter_map(ServiceChange::fault);
+        let new: Vec<String> = now.difference(&before).cloned().chain(later).collect();
         if !new.is_empty() && self.options.unbootable == Unbootable::Refuse {
             self.faults = Some(before);
             return Ok(Some(store::refusal(
@@ -417,6 +420,7 @@ impl Planner<'_> {
             )));
         }
         self.faults = Some(now);
+        findings.extend(changed.iter().map(ServiceChange::note));
         findings.extend(new.into_iter().map(|text| format!("Windows may not boot: {text}")));
         Ok(None)
     }
@@ -430,6 +434,8 @@ impl Planner<'_> {
         known: bool,
     ) -> Result<Put> {
         let PackageJob { package, selection, staged } = *job;
+        let nothing = NotItsOwn::default();
+        let strange;
         let mut job = Job {
             package,
             selection,
@@ -439,6 +445,7 @@ impl Planner<'_> {
             manifest: &self.manifest,
             completing: known,
             adopting: false,
+            strange: &nothing,
         };
         let mut done = match (self.target.generation, signature) {
             (StoreGeneration::Modern, Some(signature)) => {
@@ -465,8 +472,11 @@ impl Planner<'_> {
                 level.install(&mut self.image, hives, published)?
             }
             _ => {
-                job.adopting = !known && LevelA(job).is_there(&self.image)?;
-                job.completing |= job.adopting;
+                if !known && LevelA(job).is_there(&self.image)? {
+                    let folder = LevelA(job).folder(&self.image)?;
+                    strange = NotItsOwn::find(&self.image, hives, selection, &folder, &self.manifest)?;
+                    job = Job { adopting: true, completing: true, strange: &strange, ..job };
+                }
                 let level = LevelA(job);
                 level.check()?;
                 level.install(&mut self.image, hives)?
@@ -507,7 +517,7 @@ impl Planner<'_> {
     ) {
         let PackageJob { package, selection, staged } = *job;
         if done.adopted {
-            registry.splice(0..0, adopt::edits(done, selection, &self.manifest));
+            registry.splice(0..0, adopt::edits(done, selection, &mut self.manifest, &done.strange));
         }
         let kept: Vec<ManifestEdit> = done.kept.iter().map(kept_edit).collect();
         let shared = self.manifest.shared_edits(&registry, &kept);
@@ -584,14 +594,4 @@ fn cancel_out(edits: &[Edit]) -> bool {
         *last = &edit.new;
     }
     values.values().all(|(first, last)| first == last)
-}
-
-fn manifest_edit(edit: &Edit) -> ManifestEdit {
-    ManifestEdit {
-        hive: edit.hive.label().to_owned(),
-        key: edit.key.clone(),
-        value: edit.value.clone(),
-        old: edit.old.as_ref().map(ManifestValue::from),
-        new: edit.new.as_ref().map(ManifestValue::from),
-    }
 }

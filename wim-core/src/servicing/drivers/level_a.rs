@@ -5,6 +5,7 @@
 //! the INF on the device path and installs it properly.
 
 use super::boot;
+use super::options::Newer;
 use super::place::{Done, Job};
 use super::registry_lines::{Overwrite, RegistryWriter};
 use super::report::How;
@@ -12,6 +13,7 @@ use super::select::SelectedInstall;
 use super::store::{ImageFiles, refusal};
 use crate::base::{Error, Result};
 use crate::formats::hive::RegValue;
+use crate::image::WimPath;
 use crate::servicing::hive_set::{HiveName, HiveSet};
 
 /// Where the package folders lie, as a path in the image and as the device path names it.
@@ -42,6 +44,14 @@ impl LevelA<'_, '_> {
         let stem: String =
             stem.chars().filter(|c| !c.is_whitespace() && !";%\"".contains(*c)).take(40).collect();
         format!("{stem}_{}", self.0.staged.hash(8))
+    }
+
+    /// The package's folder.
+    ///
+    /// # Errors
+    /// What a name gives that cannot be one.
+    pub(super) fn folder(&self, image: &ImageFiles<'_>) -> Result<WimPath> {
+        image.spelled(&format!("{FOLDER}\\{}", self.folder_name()))
     }
 
     /// True when its folder is in the image with its INF: the name says that it was this very package.
@@ -76,7 +86,7 @@ impl LevelA<'_, '_> {
     /// What reading or editing gives; the caller then takes back what was done.
     pub(super) fn install(&self, image: &mut ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Done> {
         let folder_name = self.folder_name();
-        let folder = image.spelled(&format!("{FOLDER}\\{folder_name}"))?;
+        let folder = self.folder(image)?;
         let reason = self.0.reason();
         let mut done = self.0.begin(How::LevelA, &folder);
         if let Some(parent) = folder.parent() {
@@ -146,7 +156,7 @@ impl LevelA<'_, '_> {
                         registry.found(HiveName::System, &key, "ClassGUID")?;
                         continue;
                     }
-                    Some(present) if !self.0.options.force => {
+                    Some(present) if self.0.options.newer == Newer::Keep => {
                         done.findings
                             .push(format!("{} is bound to service {present} already and stays so", id.id));
                         continue;

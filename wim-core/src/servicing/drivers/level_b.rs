@@ -236,13 +236,16 @@ impl LevelB<'_, '_> {
             let map = database::with_number(&map.unwrap_or_default(), number);
             registry.replace(HiveName::System, ROOT, OEM_INF_MAP, RegValue::binary(map))?;
         }
-        registry.set(hive, ROOT, UPDATE_DATE, RegValue::binary(self.time().0.to_le_bytes()))
+        let present = registry.get(hive, ROOT, UPDATE_DATE)?;
+        let date = database::later_than(present.as_ref(), self.time());
+        registry.set(hive, ROOT, UPDATE_DATE, RegValue::binary(date.0.to_le_bytes()))
     }
 
-    /// When it was added; the driver's own date where the caller does not say, so that equal input gives equal bytes.
+    /// When it was added: what the caller says, but not before the driver was made; the driver's date where the caller does not
+    /// say. No clock is asked, so that equal input gives equal bytes.
     fn time(&self) -> FileTime {
-        let own = || self.job.package.version().driver_ver.map(|version| version.file_time());
-        self.job.options.time.or_else(own).unwrap_or_default()
+        let own = self.job.package.version().driver_ver.map(|version| version.file_time());
+        self.job.options.time.max(own).unwrap_or_default()
     }
 
     /// A value per device id, and one for the class.

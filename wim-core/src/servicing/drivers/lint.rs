@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
-use super::bindings::file_of;
+use super::bindings::{critical_devices, file_of, service_state};
+use super::boot;
 use super::framework;
 use super::lint_store;
 use super::manifest::{Manifest, ManifestEntry};
@@ -158,6 +159,7 @@ pub fn lint(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Vec<LintF
         &mut findings,
     )?;
     boot_services(image, hives, &set, &mut findings)?;
+    bound_services(image, hives, &mut findings)?;
     findings.sort();
     findings.dedup();
     findings.reverse();
@@ -173,7 +175,7 @@ pub(super) fn errors(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<
     Ok(findings.filter(|finding| finding.severity == Severity::Error).map(|finding| finding.text).collect())
 }
 
-/// Filters, and bound services, that have no service key.
+/// Filters that have no service key.
 fn filters(
     hives: &mut HiveSet<'_>,
     parent: &str,
@@ -190,18 +192,58 @@ fn filters(
             services
                 .extend(list.into_iter().filter(|text| !text.trim().is_empty()).map(|text| (value, text)));
         }
-        let bound = hives.get(HiveName::System, &key, "Service")?.and_then(|v| v.as_str());
-        services.extend(bound.filter(|text| !text.trim().is_empty()).map(|text| ("service", text)));
         for (value, service) in services {
             if !hives.key_exists(HiveName::System, &format!("{set}\\Services\\{}", service.trim()))? {
-                let severity = if value == "service" { Severity::Note } else { Severity::Error };
                 let text =
                     format!("{what} {name} names {value} {service}, which is no service of this image");
-                findings.push(LintFinding { severity, text });
+                findings.push(LintFinding { severity: Severity::Error, text });
             }
         }
     }
     Ok(())
+}
+
+/// Services to which critical devices are bound and that cannot start: on a real Windows 7 all 110 of them are whole.
+fn bound_services(
+    image: &ImageFiles<'_>,
+    hives: &mut HiveSet<'_>,
+    findings: &mut Vec<LintFinding>,
+) -> Result<()> {
+    let (mut bound, mut services) = (Vec::new(), BTreeMap::new());
+    critical_devices(hives, &|_| true, &mut bound)?;
+    for device in bound {
+        let (Some(service), class) = (device.service, device.class_guid.unwrap_or_default()) else {
+            continue;
+        };
+        let is_critical = boot::is_boot_critical(&class);
+        let (_, critical) = services.entry(service.trim().to_lowercase()).or_insert((service, false));
+        *critical |= is_critical;
+    }
+    for (service, critical) in services.into_values() {
+        let what = match service_state(image, hives, service.trim())? {
+            None => "which is no service of this image".to_owned(),
+            Some(state) if state.kind.is_none() || state.start.is_none() => {
+                "which has no type or no start type".to_owned()
+            }
+            // Of those that start at boot it is told anyway.
+            Some(state) if !state.file_is_there && state.start != Some(0) => {
+                format!("whose file {} is not there", state.file)
+            }
+            Some(_) => continue,
+        };
+        // The same text however many devices there are: what a job makes worse is found by comparing them.
+        let severity = if critical { Severity::Error } else { Severity::Note };
+        let text = format!("critical devices are bound to the service {service}, {what}");
+        findings.push(LintFinding { severity, text });
+    }
+    Ok(())
+}
+
+/// True for a path from the root of the image, and not from a drive, a device or a variable.
+fn is_on_the_system_drive(path: &str) -> bool {
+    let starts =
+        |prefix: &str| path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    !path.contains([':', '%', '?']) && !starts("\\Device\\") && !starts("\\\\")
 }
 
 /// Boot- and system-start drivers whose file is not there.
@@ -225,9 +267,18 @@ fn boot_services(
         }
         let path = hives.get(HiveName::System, &key, "ImagePath")?.and_then(|v| v.as_str());
         let path = file_of(path.as_deref().unwrap_or_default(), &name);
-        let Ok(spelled) = image.spelled(&path) else { continue };
+        let severity = if start == 0 { Severity::Error } else { Severity::Warning };
+        // A drive's name, a device, a variable: the boot loader knows only what lies below the Windows folder.
+        let Some(spelled) = image.spelled(&path).ok().filter(|_| is_on_the_system_drive(&path)) else {
+            if start == 0 {
+                let text = format!(
+                    "service {name} starts at boot, but {path} is no path that the boot loader can read"
+                );
+                findings.push(LintFinding { severity, text });
+            }
+            continue;
+        };
         if !image.exists(&spelled) {
-            let severity = if start == 0 { Severity::Error } else { Severity::Warning };
             let text = format!("service {name} starts at boot, but {path} is not there");
             findings.push(LintFinding { severity, text });
         }

@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use super::boot;
 use super::database::{self, FILE_REPOSITORY, INF_FOLDER};
+use super::list_devices::ListedDevice;
 use super::manifest::{Manifest, ManifestEntry};
 use super::package::MAX_INF;
 use crate::base::{Architecture, Result, Sha1Digest};
 use crate::formats::inf::{Inf, ParseOptions, Version};
 use crate::image::WimPath;
 use crate::image::edit::{EntryInfo, View};
-use crate::servicing::hive_set::HiveSet;
+use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
 
 /// Which drivers are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -40,6 +41,8 @@ pub struct ListedDriver {
     pub class: Option<String>,
     /// Class GUID.
     pub class_guid: Option<String>,
+    /// What the image calls the class: `Storage controllers`.
+    pub class_description: Option<String>,
     /// Who made it.
     pub provider: Option<String>,
     /// Date.
@@ -60,8 +63,37 @@ pub struct ListedDriver {
     pub ids: Vec<String>,
     /// Services, likewise.
     pub services: Vec<String>,
+    /// Devices, by its INF; empty until [`find_devices`](super::list_devices::find_devices) looks for them.
+    pub devices: Vec<ListedDevice>,
     /// Name of who signed its catalog, where the list of added drivers or the driver database has it.
     pub signer: Option<String>,
+    /// Whether it is signed, as far as those two tell: nothing is checked again.
+    pub signature: SignatureState,
+}
+
+/// Whether a driver is signed; the three states of DISM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureState {
+    /// Nothing in the image tells.
+    #[default]
+    Unknown,
+    /// It was not when it was added.
+    Unsigned,
+    /// It was.
+    Signed,
+}
+
+impl SignatureState {
+    /// The state as DISM calls it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "Unknown",
+            Self::Unsigned => "Unsigned",
+            Self::Signed => "Signed",
+        }
+    }
 }
 
 /// Lists the drivers of the image behind `view`: Windows' own by published name or INF, then those added and not yet taken
@@ -118,12 +150,19 @@ pub fn list(view: &dyn View, arch: Architecture, which: Which) -> Result<Vec<Lis
     Ok(drivers)
 }
 
-/// Fills in who signed the drivers that Windows staged, as its driver database knows it.
+/// Fills in what the registry knows: who signed the drivers that Windows staged, and what classes are called.
 ///
 /// # Errors
 /// What reading the hives gives.
-pub fn find_signers(drivers: &mut [ListedDriver], hives: &mut HiveSet<'_>) -> Result<()> {
-    for driver in drivers.iter_mut().filter(|driver| driver.signer.is_none()) {
+pub fn look_up(drivers: &mut [ListedDriver], hives: &mut HiveSet<'_>) -> Result<()> {
+    let mut classes: HashMap<String, Option<String>> = HashMap::new();
+    for driver in drivers.iter_mut() {
+        let guid = driver.class_guid.clone().unwrap_or_default().to_uppercase();
+        if !guid.is_empty() && !classes.contains_key(&guid) {
+            classes.insert(guid.clone(), class_description(hives, &guid)?);
+        }
+        let usual = || driver.class.as_deref().and_then(boot::class_description).map(str::to_owned);
+        driver.class_description = classes.get(&guid).cloned().flatten().or_else(usual);
         let Some(folder) = driver.folder.as_deref().and_then(|folder| folder.rsplit('\\').next()) else {
             continue;
         };
@@ -131,9 +170,33 @@ pub fn find_signers(drivers: &mut [ListedDriver], hives: &mut HiveSet<'_>) -> Re
             let key = format!("{}\\DriverPackages\\{folder}", database::ROOT);
             let signer = hives.get(hive, &key, "SignerName")?.and_then(|value| value.as_str());
             driver.signer = driver.signer.take().or(signer);
+            let score = hives.get(hive, &key, "SignerScore")?.and_then(|value| value.as_dword());
+            match score.map(|score| score >> 24) {
+                Some(0x0D | 0x0F) => driver.signature = SignatureState::Signed,
+                Some(0x80) => driver.signature = SignatureState::Unsigned,
+                _ => {}
+            }
         }
     }
     Ok(())
+}
+
+/// What an image calls a device class; none where it has a text in a program's resources alone, which is not looked up.
+fn class_description(hives: &mut HiveSet<'_>, guid: &str) -> Result<Option<String>> {
+    let Some(&set) = hives.control_sets()?.first() else { return Ok(None) };
+    let key = format!("{}\\Control\\Class\\{guid}", control_set_key(set));
+    for value in ["", "ClassDesc"] {
+        let text = hives.get(HiveName::System, &key, value)?.and_then(|value| value.as_str());
+        // `@c_extension.inf,%ClassDesc%;Extensions`: what follows is the text where the INF is not read.
+        let text = match text {
+            Some(text) if text.starts_with('@') => text.split_once(';').map(|(_, text)| text.to_owned()),
+            text => text,
+        };
+        if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
 }
 
 fn key(entry: &EntryInfo) -> (u64, Sha1Digest) {
@@ -186,13 +249,16 @@ fn describe(view: &dyn View, path: &WimPath, name: &str, arch: Architecture) -> 
         catalog: version.catalog(arch).map(str::to_owned),
         class: version.class,
         class_guid: guid,
+        class_description: None,
         provider: version.provider,
         arch: Some(arch.name().to_owned()),
         folder: None,
         added_here: false,
         ids: Vec::new(),
         services: Vec::new(),
+        devices: Vec::new(),
         signer: None,
+        signature: SignatureState::Unknown,
     }
 }
 
@@ -204,6 +270,7 @@ fn added(entry: ManifestEntry) -> ListedDriver {
         boot_critical: boot::is_boot_critical(&entry.class_guid),
         class: entry.class,
         class_guid: Some(entry.class_guid),
+        class_description: None,
         provider: entry.provider,
         date: entry.date,
         version: entry.version,
@@ -213,6 +280,11 @@ fn added(entry: ManifestEntry) -> ListedDriver {
         added_here: true,
         ids: entry.ids,
         services: entry.services,
+        devices: Vec::new(),
+        signature: match entry.signer {
+            Some(_) => SignatureState::Signed,
+            None => SignatureState::Unsigned,
+        },
         signer: entry.signer,
     }
 }

@@ -16,6 +16,7 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::image::edit::View;
+use crate::servicing::hive_set::Edit;
 
 /// Where the manifest lies.
 pub const PATH: &str = "\\Windows\\INF\\wim.drivers.json";
@@ -141,6 +142,9 @@ pub struct ReliedFile {
     pub path: String,
     /// Where the driver's own file lies, in the folder of its package.
     pub own: String,
+    /// Its INF wants it there only where there is none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub never_replaces: bool,
 }
 
 /// A registry edit.
@@ -178,6 +182,18 @@ impl ManifestEdit {
             (a, b) => a.is_none() && b.is_none(),
         };
         same_value && self.hive == other.hive && self.key.eq_ignore_ascii_case(&other.key)
+    }
+}
+
+impl From<&Edit> for ManifestEdit {
+    fn from(edit: &Edit) -> Self {
+        Self {
+            hive: edit.hive.label().to_owned(),
+            key: edit.key.clone(),
+            value: edit.value.clone(),
+            old: edit.old.as_ref().map(ManifestValue::from),
+            new: edit.new.as_ref().map(ManifestValue::from),
+        }
     }
 }
 
@@ -296,6 +312,12 @@ impl Manifest {
     pub fn owns_file(&self, path: &str, sha256: &str) -> bool {
         let mut files = self.drivers.iter().flat_map(|entry| &entry.files);
         files.any(|file| file.path.eq_ignore_ascii_case(path) && file.sha256 == sha256)
+    }
+
+    /// True when a driver put a file there, whichever.
+    #[must_use]
+    pub fn has_file(&self, path: &str) -> bool {
+        self.drivers.iter().flat_map(|entry| &entry.files).any(|file| file.path.eq_ignore_ascii_case(path))
     }
 
     /// What a driver has to record beside its own edits: values that were so already because of another driver (`kept`), as

@@ -244,7 +244,7 @@ fn choose_for(
         findings.extend(restored.iter().map(|path| policy::restored_note(path)));
     }
     staged::check_machines(&selection, &staged, target.arch)?;
-    let report = signature::check(&staged, target);
+    let report = signature::check(&staged, target, &options.roots);
     match (report.is_accepted(target), options.unsigned) {
         (false, Unsigned::Refuse) => {
             return Err(NotSelected::Refused(policy::unsigned_refusal(&report, target)));
@@ -258,6 +258,7 @@ fn choose_for(
             target.arch, target.major, target.minor
         ));
     }
+    findings.extend(policy::boot_files_of_sha2(&selection, &staged, (target, options)));
     Ok(staged)
 }
 

@@ -20,6 +20,7 @@ pub mod lint;
 pub mod lint_package;
 mod lint_store;
 pub mod list;
+pub mod list_devices;
 mod list_edits;
 pub mod manifest;
 pub mod media_folder;
@@ -33,6 +34,7 @@ mod remove;
 mod remove_staged;
 pub mod report;
 pub mod select;
+mod service_changes;
 pub mod sha2_updates;
 pub mod signature;
 pub mod staged;
@@ -44,7 +46,9 @@ mod winpe;
 pub use boot::{BootCritical, BootStart};
 pub use hardware_ids::HardwareIds;
 pub use install::{DriverPlan, plan, plan_part};
-pub use options::{DriverOptions, LineEnds, Publisher, Unbootable, Undecorated, Unsigned, WinPeClasses};
+pub use options::{
+    DriverOptions, LineEnds, Newer, Publisher, Unbootable, Undecorated, Unsigned, WinPeClasses,
+};
 pub use policy::HardwareMatch;
 pub use remove::{RemovalPlan, exported_files, find, plan_removal};
 pub use report::{DriverReport, Outcome};

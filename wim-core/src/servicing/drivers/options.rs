@@ -6,6 +6,7 @@
 use super::boot::{BootCritical, BootStart};
 use super::hardware_ids::HardwareIds;
 use crate::base::FileTime;
+use crate::formats::catalog::Certificate;
 pub use crate::formats::inf::Undecorated;
 use crate::formats::inf::encoding;
 
@@ -16,14 +17,16 @@ pub struct DriverOptions {
     pub boot_start: BootStart,
     /// Which packages are put in place.
     pub boot_critical: BootCritical,
-    /// Replace newer files, and bindings of devices to other services.
-    pub force: bool,
+    /// What becomes of newer files, and of bindings of devices to other services.
+    pub newer: Newer,
     /// Go on when the image lacks the kernel-mode framework a driver needs.
     pub ignore_framework: bool,
     /// What becomes of packages with which Windows may no longer boot.
     pub unbootable: Unbootable,
     /// What becomes of packages that Windows of the image's architecture would not load.
     pub unsigned: Unsigned,
+    /// Certificates that signatures may go back to, beside Microsoft's roots.
+    pub roots: Vec<Certificate>,
     /// What becomes of texts whose line ends were changed after they were signed.
     pub line_ends: LineEnds,
     /// Code page of INFs in 8-bit text that is not UTF-8.
@@ -45,10 +48,11 @@ impl Default for DriverOptions {
         Self {
             boot_start: BootStart::AsWritten,
             boot_critical: BootCritical::ByClass,
-            force: false,
+            newer: Newer::Keep,
             ignore_framework: false,
             unbootable: Unbootable::Refuse,
             unsigned: Unsigned::Refuse,
+            roots: Vec::new(),
             line_ends: LineEnds::RestoreSigned,
             code_page: encoding::DEFAULT_CODE_PAGE,
             undecorated: Undecorated::Refuse,
@@ -58,6 +62,16 @@ impl Default for DriverOptions {
             time: None,
         }
     }
+}
+
+/// What becomes of what an image has in a newer version, or for another driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Newer {
+    /// Newer files stay, and devices stay with the services they are bound to.
+    #[default]
+    Keep,
+    /// Both are replaced.
+    Replace,
 }
 
 /// What becomes of packages without a signature that Windows accepts.

@@ -47,12 +47,12 @@ pub struct SourceFile {
     /// The file of the source.
     pub file: PackageFile,
     /// How it is packed there.
-    pub packing: Packing,
+    pub packing: SourceForm,
 }
 
 /// How a file of a package is packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packing {
+pub enum SourceForm {
     /// As it is.
     Plain,
     /// Compressed by itself (`x.sy_`): SZDD, KWAJ or a cabinet of one file.
@@ -240,8 +240,8 @@ impl<'a> Package<'a> {
             packing,
         };
         let by_path = |path: &str| {
-            let plain = self.find(path).map(|file| (file, Packing::Plain));
-            plain.or_else(|| self.find(&packed(path)).map(|file| (file, Packing::Compressed)))
+            let plain = self.find(path).map(|file| (file, SourceForm::Plain));
+            plain.or_else(|| self.find(&packed(path)).map(|file| (file, SourceForm::Compressed)))
         };
         if let Some((file, packing)) = by_path(&stored_path) {
             return Ok(found(file, packing));
@@ -249,7 +249,7 @@ impl<'a> Package<'a> {
         if let Some(cabinet) = &place.cabinet
             && let Some(file) = self.find(cabinet)
         {
-            return Ok(found(file, Packing::InCabinet(name.clone())));
+            return Ok(found(file, SourceForm::InCabinet(name.clone())));
         }
         if let Some((file, packing)) = by_path(name) {
             let text = format!("{name} should lie in {}, but lies beside the INF", place.folder);

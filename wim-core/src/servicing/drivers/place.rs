@@ -3,9 +3,10 @@
 //!
 //! Source: drivers.md 1.8, 1.10 and 3.7. Which of this is done, and what else, is decided in `level_a` and `level_b`.
 
+use super::adopt::NotItsOwn;
 use super::boot::BootCritical;
-use super::manifest::{Manifest, ManifestFile, ReliedFile};
-use super::options::DriverOptions;
+use super::manifest::{self, Manifest, ManifestFile, ReliedFile};
+use super::options::{DriverOptions, Newer};
 use super::package::{MAX_FILE, Package};
 use super::registry_lines::{KeptValue, RegistryWriter, STORE_TOKEN, start_type};
 use super::report::{Added, How, ServiceReport};
@@ -33,6 +34,8 @@ pub(super) struct Job<'a, 'p> {
     pub(super) completing: bool,
     /// It was added before and is not on the list of added drivers any more: what the image has of it is taken to be its own.
     pub(super) adopting: bool,
+    /// What of that is not.
+    pub(super) strange: &'a NotItsOwn,
 }
 
 /// What was done.
@@ -48,6 +51,8 @@ pub(super) struct Done {
     pub(super) kept: Vec<KeptValue>,
     /// It was there, and not on the list of added drivers.
     pub(super) adopted: bool,
+    /// What of that is not its own.
+    pub(super) strange: NotItsOwn,
 }
 
 impl Job<'_, '_> {
@@ -80,9 +85,10 @@ impl Job<'_, '_> {
             published: None,
             files: Vec::new(),
             relied_on: Vec::new(),
-            findings: Vec::new(),
+            findings: self.strange.findings().collect(),
             kept: Vec::new(),
             adopted: self.adopting,
+            strange: self.strange.clone(),
         }
     }
 
@@ -139,14 +145,14 @@ impl Job<'_, '_> {
         let mut replaced_copy = None;
         if image.is_file(&path)? {
             let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
-            if is_same && self.adopting && !self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256))
-            {
+            let is_owned = self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256));
+            if is_same && self.adopting && !is_owned && !self.strange.has_file(name) {
                 let copy = image.spelled(&format!("{replaced_folder}\\{name}"))?;
                 let kept = image.sha256_of(&copy)?;
                 done.files.push(manifest_file(&path, file, kept, kept.map(|_| copy.to_string())));
                 return Ok(Some(file.path.clone()));
             }
-            if is_same && self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256)) {
+            if is_same && is_owned {
                 // Another driver put the same file there; it goes when the last of them goes.
                 done.files.push(manifest_file(&path, file, Some(sha256), None));
             }
@@ -157,8 +163,14 @@ impl Job<'_, '_> {
             if self.completing || is_same || why.is_some() {
                 done.findings.extend(why);
                 let own = format!("{}\\{}", done.added.folder, file.path);
-                done.relied_on.push(ReliedFile { path: path.to_string(), own });
+                let never_replaces = copy.flags & FileCopy::NO_OVERWRITE != 0;
+                done.relied_on.push(ReliedFile { path: path.to_string(), own, never_replaces });
                 return Ok(Some(file.path.clone()));
+            }
+            self.check_replaceable(copy, &path)?;
+            if !self.manifest.has_file(&path.to_string()) {
+                done.findings
+                    .push(format!("{path} of this image is replaced; it is kept until the driver goes"));
             }
             let copy_path = replaced_folder.child(name.as_str());
             let reason = format!("{}: the file it replaces", self.reason());
@@ -175,6 +187,19 @@ impl Job<'_, '_> {
         Ok(Some(file.path.clone()))
     }
 
+    /// Refuses packages that would replace what lies in the root: it starts Windows, and no driver needs to be there.
+    fn check_replaceable(&self, copy: &FileCopy, path: &WimPath) -> Result<()> {
+        if path.components().len() > 1 {
+            return Ok(());
+        }
+        let what = format!(
+            "its file {} would replace {path}, by which the machine may start",
+            copy.destination_name
+        );
+        let error = self.package.inf().error(copy.position, what);
+        Err(error.remedy("no driver needs that; get the package from its vendor"))
+    }
+
     /// Why a file that is there is not replaced, if it is not.
     fn stays(
         &self,
@@ -188,7 +213,9 @@ impl Job<'_, '_> {
         }
         let old = image.read(path)?.and_then(|bytes| file_version(&bytes));
         let new = file_version(&file.read(MAX_FILE)?);
-        let Some((old, new)) = old.zip(new).filter(|(old, new)| old > new && !self.options.force) else {
+        let Some((old, new)) =
+            old.zip(new).filter(|(old, new)| old > new && self.options.newer == Newer::Keep)
+        else {
             return Ok(None);
         };
         let text = |v: [u16; 4]| v.map(|part| part.to_string()).join(".");
@@ -237,12 +264,18 @@ impl Job<'_, '_> {
         Ok(())
     }
 
-    /// Refuses packages that would put a file among the registry's hives.
+    /// Refuses packages that would put a file among the registry's hives, or in place of the list of added drivers.
     pub(super) fn check_targets(&self) -> Result<()> {
         const HIVES: &str = "Windows\\System32\\config";
         for file in &self.selection.files {
             let Directory::Folder(folder) = file.copy.directory(self.target.arch) else { continue };
             let folder = folder.trim_start_matches('\\');
+            let path = format!("\\{folder}\\{}", file.copy.destination_name);
+            if path.eq_ignore_ascii_case(manifest::PATH) {
+                let what = "it has a file with the name of the list of added drivers";
+                let error = self.package.inf().error(file.copy.position, what);
+                return Err(error.remedy("no driver has such a file; get the package from its vendor"));
+            }
             let is_there = folder.get(..HIVES.len()).is_some_and(|start| start.eq_ignore_ascii_case(HIVES));
             if is_there && matches!(folder.as_bytes().get(HIVES.len()), None | Some(b'\\')) {
                 let name = &file.copy.destination_name;

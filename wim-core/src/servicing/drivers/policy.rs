@@ -3,19 +3,20 @@
 //! Source: drivers.md 3.4 and 7.4 to 7.5. It decides from what others found; it reads the image only for the updates that teach
 //! Windows 7 SHA-2, and writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::boot;
-use super::hardware_ids::{Fit, HardwareIds};
+use super::hardware_ids::{Fit, HardwareIds, hang_below_another};
 use super::options::{DriverOptions, Undecorated, Unsigned, WinPeClasses};
 use super::package::{Package, Packages, file_name};
 use super::registry_lines::start_type;
 use super::select::Selection;
 use super::sha2_updates;
-use super::signature::{SignatureReport, SignatureStatus};
-use super::staged::Staged;
+use super::signature::{RootOrigin, SignatureReport, SignatureStatus};
+use super::staged::{Staged, StagedFile};
 use super::store::{ImageFiles, refusal};
 use crate::base::{Architecture, Cancel, Error, Result};
+use crate::formats::catalog::DigestKind;
 use crate::formats::inf::{ParseOptions, Service, TargetWindows, models};
 use crate::servicing::hive_set::HiveSet;
 use crate::servicing::package_files::PackageFiles;
@@ -23,7 +24,7 @@ use crate::servicing::target::ImageTarget;
 
 /// Why the signature keeps a package out, if it does; what is odd about it goes to `findings`.
 pub(super) fn signature_verdict(
-    selection: &Selection,
+    (selection, staged): (&Selection, &Staged),
     report: &SignatureReport,
     image: &ImageFiles<'_>,
     hives: &mut HiveSet<'_>,
@@ -38,25 +39,28 @@ pub(super) fn signature_verdict(
     } else {
         findings.extend(doubt_about(report, windows));
     }
-    if !report.needs_sha2 || windows.version() > (6, 1) {
+    if windows.version() > (6, 1) {
         return Ok(None);
     }
+    let what = match boot_signed_with_sha2(selection, staged, options).into_iter().next() {
+        _ if report.needs_sha2 => "it is signed with SHA-2 alone".to_owned(),
+        Some(name) => format!("{name}, which starts with the boot loader, is signed inside with SHA-2 alone"),
+        None => return Ok(None),
+    };
     let boot_start = boot_services(selection, options).next().is_some();
     match sha2_updates::knows_sha2(image, hives)? {
         Some(true) => {}
         Some(false) if boot_start && windows.arch != Architecture::X86 => {
             return Ok(Some(refusal(
-                "it is signed with SHA-2 alone, which this image cannot check at boot",
+                format!("{what}, which this image cannot check at boot"),
                 "add the updates KB4490628 and KB4474419 to this image first",
             )));
         }
-        Some(false) => findings.push(
-            "it is signed with SHA-2 alone, which this image cannot check without KB4474419".to_owned(),
-        ),
-        None => findings.push(
-            "it is signed with SHA-2 alone; nothing in the image tells whether it can check that (KB4474419)"
-                .to_owned(),
-        ),
+        Some(false) => findings.push(format!("{what}, which this image cannot check without KB4474419")),
+        None => {
+            findings
+                .push(format!("{what}; nothing in the image tells whether it can check that (KB4474419)"));
+        }
     }
     Ok(None)
 }
@@ -85,24 +89,78 @@ pub(super) fn boot_files_without_signature(
     if windows.arch == Architecture::X86 || !report.is_signed() {
         return Vec::new();
     }
-    let boot = boot_services(selection, options);
-    let names: BTreeSet<&str> = boot.filter_map(|service| service.binary.as_deref()).map(file_name).collect();
-    let is_bare = |name: &&str| {
-        let file = selection.files.iter().find(|file| file.copy.destination_name.eq_ignore_ascii_case(name));
-        let file = file.and_then(|file| staged.file(&file.source.stored_path));
-        let program = file.and_then(|file| file.digests.program.as_ref());
-        program.is_some_and(|program| !program.has_signature)
-    };
-    let bare = names.into_iter().filter(is_bare);
-    bare.map(|name| {
+    let files = boot_files(selection, staged, options).into_iter();
+    let bare =
+        files.filter(|(_, file)| file.digests.program.as_ref().is_some_and(|program| !program.has_signature));
+    bare.map(|(name, _)| {
         format!("{name} starts with the boot loader and has no signature inside, only that of its catalog")
     })
     .collect()
 }
 
+/// The programs of a package that the boot loader reads, by name.
+fn boot_files<'s>(
+    selection: &'s Selection,
+    staged: &'s Staged,
+    options: &DriverOptions,
+) -> BTreeMap<&'s str, &'s StagedFile> {
+    let boot = boot_services(selection, options);
+    let names = boot.filter_map(|service| service.binary.as_deref()).map(file_name);
+    let file = |name: &str| {
+        let file =
+            selection.files.iter().find(|file| file.copy.destination_name.eq_ignore_ascii_case(name))?;
+        staged.file(&file.source.stored_path)
+    };
+    names.filter_map(|name| Some((name, file(name)?))).collect()
+}
+
+/// Those of [`boot_files`] whose signatures inside are all made with SHA-2: none of them can be checked by a Windows 7 without updates,
+/// whatever the catalog has. A file without a signature is not among them.
+fn boot_signed_with_sha2<'s>(
+    selection: &'s Selection,
+    staged: &'s Staged,
+    options: &DriverOptions,
+) -> Vec<&'s str> {
+    let is_sha2 = |file: &StagedFile| {
+        let digests = file.digests.program.as_ref().map_or(&[][..], |program| &program.signature_digests);
+        let is_later = |digest: &Option<DigestKind>| digest.is_some_and(|digest| digest != DigestKind::Sha1);
+        !digests.is_empty() && digests.iter().all(is_later)
+    };
+    let files = boot_files(selection, staged, options).into_iter();
+    files.filter(|(_, file)| is_sha2(file)).map(|(name, _)| name).collect()
+}
+
+/// What is to be said of [`boot_signed_with_sha2`] where no image tells whether it can check that.
+pub(super) fn boot_files_of_sha2(
+    selection: &Selection,
+    staged: &Staged,
+    (windows, options): (&TargetWindows, &DriverOptions),
+) -> Vec<String> {
+    if windows.version() > (6, 1) {
+        return Vec::new();
+    }
+    let names = boot_signed_with_sha2(selection, staged, options).into_iter();
+    names
+        .map(|name| {
+            format!("{name} starts with the boot loader and is signed inside with SHA-2 alone: Windows 7 needs KB4474419 for it")
+        })
+        .collect()
+}
+
 /// Why it is not better, in words.
 fn reason_of(report: &SignatureReport) -> String {
-    report.reason.clone().unwrap_or_else(|| format!("it is {}", report.label()))
+    if let Some(reason) = &report.reason {
+        return reason.clone();
+    }
+    let issued = report.not_before.as_deref().unwrap_or("an unknown day");
+    match &report.root {
+        Some(root) if report.is_crossed_too_late() => format!(
+            "its certificate hangs below {}, which Windows 10 and later accept for certificates of before 2015-07-29 only; this one is of {issued}",
+            root.name
+        ),
+        Some(root) => format!("its chain was checked up to {}", root.name),
+        None => format!("it is {}", report.label()),
+    }
 }
 
 /// The refusal of a package whose signature Windows would not accept.
@@ -125,10 +183,17 @@ pub(super) fn unsigned_note(report: &SignatureReport, windows: &TargetWindows) -
     format!("{label}: Windows on {} will not load it unless test signing is on; {reason}", windows.arch)
 }
 
+fn is_given(report: &SignatureReport) -> bool {
+    report.root.as_ref().is_some_and(|root| root.origin == RootOrigin::Given)
+}
+
 /// What is to be said of a signature that is accepted although it is in doubt.
 pub(super) fn doubt_about(report: &SignatureReport, windows: &TargetWindows) -> Option<String> {
     let doubt = match report.status {
         SignatureStatus::ChainNotVerified => "Windows loads it if it knows the root of that chain",
+        SignatureStatus::Authenticode if is_given(report) => {
+            "that root was given: Windows loads it if it knows that too"
+        }
         SignatureStatus::CatalogInvalid | SignatureStatus::NotCovered => {
             "Windows loads it all the same, but something changed what was signed"
         }
@@ -230,7 +295,7 @@ pub(super) fn hangs_below_another(
 ) -> bool {
     let Ok(models) = models::models_with(package.inf(), target, options.undecorated) else { return false };
     let ids = models.models.iter().flat_map(|model| &model.ids).map(String::as_str);
-    HardwareIds::default().fit(ids) == Fit::BelowVendorBus
+    hang_below_another(ids)
 }
 
 fn provider(package: &Package<'_>) -> Option<String> {

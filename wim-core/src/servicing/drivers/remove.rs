@@ -88,7 +88,7 @@ pub fn plan_removal(
         let entry = manifest.drivers.remove(index);
         removal.files(&entry, &mut manifest)?;
         removal.registry(&entry, &mut manifest, hives)?;
-        winpe::forget(&mut removal.image, &entry, &mut manifest)?;
+        winpe::forget(&mut removal.image, &entry, &mut manifest, &mut removal.findings)?;
         removal.folders.extend(entry.made_folders.iter().cloned());
         removed.push(entry);
     }
@@ -180,15 +180,17 @@ impl Removal<'_> {
             if file.replaced_sha256.as_ref() == Some(&file.sha256) {
                 continue;
             }
-            match &file.replaced_copy {
+            let kept = file.replaced_copy.as_deref().map(WimPath::parse).transpose()?;
+            if self.pass_on(&path, (file, kept.as_ref()), others, &reason)? {
+                continue;
+            }
+            match kept {
                 Some(copy) => {
-                    let copy = WimPath::parse(copy)?;
                     let reason = format!("{reason}: the file it had replaced");
                     if self.image.copy(&copy, &path, &reason)? {
                         self.image.remove(&copy, &reason);
                     }
                 }
-                None if self.pass_on(&path, others, &reason)? => {}
                 None => self.image.remove(&path, &reason),
             }
         }
@@ -246,12 +248,47 @@ impl Removal<'_> {
     }
 
     /// Puts the file of a driver that relied on the one at `path`, which goes, in its place: of several the newest. False when no
-    /// driver relied on it, or none has its own any more.
-    fn pass_on(&mut self, path: &WimPath, others: &mut Manifest, reason: &str) -> Result<bool> {
+    /// driver relied on it, when none has its own any more, and when all of those are older than `kept`, the file that was there
+    /// before: that one comes back then, and they rely on it. Otherwise `kept` is handed to the driver whose file takes the place.
+    fn pass_on(
+        &mut self,
+        path: &WimPath,
+        (file, kept): (&ManifestFile, Option<&WimPath>),
+        others: &mut Manifest,
+        reason: &str,
+    ) -> Result<bool> {
         let text = path.to_string();
+        let Some((index, own, sha256)) = self.heir_of(&text, kept, others)? else { return Ok(false) };
+        let Some(heir) = others.drivers.get_mut(index) else { return Ok(false) };
+        let reason = format!("{reason}: the file of {}, which relied on it", heir.inf);
+        let (mut replaced_sha256, mut replaced_copy) = (None, None);
+        if let Some(kept) = kept {
+            replaced_copy = take_over(&mut self.image, kept, &text, heir)?;
+            replaced_sha256 = file.replaced_sha256.clone().filter(|_| replaced_copy.is_some());
+        }
+        self.image.copy(&own, path, &reason)?;
+        heir.files.push(ManifestFile { path: text.clone(), sha256, replaced_sha256, replaced_copy });
+        heir.files.sort_by_key(|file| file.path.to_lowercase());
+        heir.relied_on.retain(|relied| !relied.path.eq_ignore_ascii_case(&text));
+        Ok(true)
+    }
+
+    /// The driver whose own file is to lie at `path`, by its place on the list, with that file and its SHA-256: the newest of
+    /// those that rely on what lies there, unless `kept` may not make way for it.
+    fn heir_of(
+        &mut self,
+        path: &str,
+        kept: Option<&WimPath>,
+        others: &Manifest,
+    ) -> Result<Option<(usize, WimPath, String)>> {
+        let kept_bytes = kept.map(|kept| self.image.read(kept)).transpose()?.flatten();
+        let kept_version = kept_bytes.as_deref().and_then(file_version);
+        let has_it = |file: &ManifestFile| file.path.eq_ignore_ascii_case(path);
+        let owners = others.drivers.iter().filter(|other| other.files.iter().any(has_it));
+        let last_owner = owners.map(|owner| owner.order).max();
         let mut best: Option<(Option<FileVersion>, usize, WimPath, String)> = None;
         for (index, other) in others.drivers.iter().enumerate() {
-            let Some(relied) = other.relied_on.iter().find(|relied| relied.path.eq_ignore_ascii_case(&text))
+            let Some(relied) = other.relied_on.iter().find(|relied| relied.path.eq_ignore_ascii_case(path))
             else {
                 continue;
             };
@@ -262,23 +299,17 @@ impl Removal<'_> {
                 continue;
             };
             let version = file_version(&bytes);
-            if best.as_ref().is_none_or(|(known, ..)| *known < version) {
+            // As when it was added: it would not have replaced that file. One that it, or a driver after it, has put there stays too.
+            let is_kept = kept_bytes.is_some()
+                && (relied.never_replaces
+                    || kept_version.zip(version).is_some_and(|(kept, own)| kept > own)
+                    || kept_bytes.as_deref() == Some(&*bytes)
+                    || last_owner.is_some_and(|owner| owner >= other.order));
+            if !is_kept && best.as_ref().is_none_or(|(known, ..)| *known < version) {
                 best = Some((version, index, own, hex::encode(&Sha256::digest(&bytes))));
             }
         }
-        let Some((_, index, own, sha256)) = best else { return Ok(false) };
-        let Some(heir) = others.drivers.get_mut(index) else { return Ok(false) };
-        let reason = format!("{reason}: the file of {}, which relied on it", heir.inf);
-        self.image.copy(&own, path, &reason)?;
-        heir.files.push(ManifestFile {
-            path: text.clone(),
-            sha256,
-            replaced_sha256: None,
-            replaced_copy: None,
-        });
-        heir.files.sort_by_key(|file| file.path.to_lowercase());
-        heir.relied_on.retain(|relied| !relied.path.eq_ignore_ascii_case(&text));
-        Ok(true)
+        Ok(best.map(|(_, index, own, sha256)| (index, own, sha256)))
     }
 
     fn registry(
@@ -438,31 +469,46 @@ fn hand_over_file(
 ) -> Result<bool> {
     let is_same = |other: &ManifestFile| other.path.eq_ignore_ascii_case(&file.path);
     let Some(next) = later(entry, others, |other| other.files.iter().any(is_same)) else { return Ok(false) };
-    let name = file.path.rsplit('\\').next().unwrap_or(&file.path);
-    let copy_path = match next.published {
-        Some(_) => format!("{}\\{name}", level_b::replaced_folder(next.folder_name())?),
-        None => format!("{}\\{REPLACED_FOLDER}\\{name}", next.folder),
-    };
-    let made_folders = &mut next.made_folders;
-    let Some(heir) = next.files.iter_mut().find(|other| is_same(other)) else { return Ok(false) };
+    let Some(index) = next.files.iter().position(is_same) else { return Ok(false) };
+    let Some(heir) = next.files.get(index) else { return Ok(false) };
     if heir.replaced_sha256.as_ref() != Some(&file.sha256) || file.replaced_sha256 == heir.replaced_sha256 {
         return Ok(true);
     }
-    heir.replaced_sha256.clone_from(&file.replaced_sha256);
-    if let Some(copy) = &file.replaced_copy {
-        let (copy, path) = (WimPath::parse(copy)?, image.spelled(&copy_path)?);
-        let (before, reason) = (image.savepoint(), "driver removed: the file it had replaced");
-        if image.copy(&copy, &path, reason)? {
-            made_folders.extend(image.made_since(before));
-            heir.replaced_copy = Some(path.to_string());
-            image.remove(&copy, reason);
-            return Ok(true);
-        }
+    let mut copy = None;
+    if let Some(kept) = &file.replaced_copy {
+        copy = take_over(image, &WimPath::parse(kept)?, &file.path, next)?;
     }
-    if let Some(copy) = heir.replaced_copy.take() {
+    let Some(heir) = next.files.get_mut(index) else { return Ok(false) };
+    heir.replaced_sha256.clone_from(&file.replaced_sha256);
+    if copy.is_some() {
+        heir.replaced_copy = copy;
+    } else if let Some(copy) = heir.replaced_copy.take() {
         image.remove(&WimPath::parse(&copy)?, "driver removed: the file it had put there");
     }
     Ok(true)
+}
+
+/// Moves `kept`, the file that lay at `path` before drivers, to where `heir` keeps what it replaced; none when it is not there.
+fn take_over(
+    image: &mut ImageFiles<'_>,
+    kept: &WimPath,
+    path: &str,
+    heir: &mut ManifestEntry,
+) -> Result<Option<String>> {
+    const REASON: &str = "driver removed: the file it had replaced";
+    let name = path.rsplit('\\').next().unwrap_or(path);
+    let folder = match heir.published {
+        Some(_) => level_b::replaced_folder(heir.folder_name())?.to_string(),
+        None => format!("{}\\{REPLACED_FOLDER}", heir.folder),
+    };
+    let to = image.spelled(&format!("{folder}\\{name}"))?;
+    let before = image.savepoint();
+    if !image.copy(kept, &to, REASON)? {
+        return Ok(None);
+    }
+    heir.made_folders.extend(image.made_since(before));
+    image.remove(kept, REASON);
+    Ok(Some(to.to_string()))
 }
 
 /// Takes a driver's own strings out of the list `present`; what was there before comes back exactly when nothing else is left.

@@ -3,16 +3,19 @@
 //! Source: drivers.md 3.6. The driver database and the owners of services and files say what belongs to a package. Drivers that came
 //! with Windows have no such name and stay.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::bindings;
 use super::boot;
 use super::database::{
-    self, CATALOG_FOLDER, FILE_REPOSITORY, HIVES, INF_FOLDER, LOCKDOWN, OEM_INF_MAP, ROOT,
+    self, CATALOG_FOLDER, FILE_REPOSITORY, HIVES, INF_FOLDER, LOCKDOWN, OEM_INF_MAP, ROOT, UPDATE_DATE,
 };
+use super::level_b;
 use super::manifest::ManifestEntry;
+use super::package::file_name;
 use super::registry_lines::OWNERS;
 use super::store::ImageFiles;
-use crate::base::Result;
+use crate::base::{FileTime, Result};
 use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
@@ -94,8 +97,10 @@ pub(super) fn remove(
             entry.inf
         ));
     }
-    services(&staged, hives, &reason, findings)?;
-    locked_files(&staged, image, hives, &reason)?;
+    let kept = kept_files(&staged, image)?;
+    services(&staged, &kept, hives, &reason, findings)?;
+    locked_files(&staged, &kept, image, hives, &reason)?;
+    drop_kept(&staged, image, &reason)?;
     let stem = staged.published.trim_end_matches(".inf");
     let mut paths = vec![
         format!("{INF_FOLDER}\\{stem}.inf"),
@@ -113,6 +118,10 @@ pub(super) fn remove(
     let published = BTreeSet::from([staged.published.clone()]);
     let folders = staged.folders.iter().cloned().collect();
     database::forget(hives, &published, &folders, &reason)?;
+    if let Some(present) = hives.get(staged.hive, ROOT, UPDATE_DATE)? {
+        let date = database::later_than(Some(&present), FileTime::default());
+        hives.set(staged.hive, ROOT, UPDATE_DATE, RegValue::binary(date.0.to_le_bytes()), &reason)?;
+    }
     if let (Some(number), Some(map)) =
         (database::number_of(&staged.published), hives.get(HiveName::System, ROOT, OEM_INF_MAP)?)
     {
@@ -185,6 +194,7 @@ fn other_owners(
 /// Services of no other owner go, and their names from the filters of device classes: a filter without its service stops Windows.
 fn services(
     staged: &OemPackage,
+    kept: &BTreeMap<String, WimPath>,
     hives: &mut HiveSet<'_>,
     reason: &str,
     findings: &mut Vec<String>,
@@ -197,6 +207,17 @@ fn services(
             match other_owners(staged, hives, HiveName::System, &key)? {
                 None => {}
                 Some(rest) if rest.is_empty() => {
+                    let path =
+                        hives.get(HiveName::System, &key, "ImagePath")?.and_then(|value| value.as_str());
+                    let file = bindings::file_of(path.as_deref().unwrap_or_default(), &name);
+                    // Its file was Windows' before, and so the service was as well, or may have been.
+                    if kept.contains_key(&file_name(&file).to_lowercase()) {
+                        hives.delete_value(HiveName::System, &key, OWNERS, reason)?;
+                        findings.push(format!(
+                            "service {name} stays: Windows had its file before, which is there again, and may have had the service"
+                        ));
+                        continue;
+                    }
                     hives.delete_key(HiveName::System, &key, reason)?;
                     gone.push(name);
                 }
@@ -241,9 +262,35 @@ fn class_filters(
     Ok(())
 }
 
-/// Files of no other owner go, with their records.
+/// The files of Windows that a package replaced, by their names in lower case, where they are kept.
+fn kept_files(staged: &OemPackage, image: &ImageFiles<'_>) -> Result<BTreeMap<String, WimPath>> {
+    let mut kept = BTreeMap::new();
+    for folder in &staged.folders {
+        let (_, files) = image.below(&level_b::replaced_folder(folder)?);
+        kept.extend(files.into_iter().filter_map(|path| {
+            let name = path.name()?.to_text().to_lowercase();
+            Some((name, path))
+        }));
+    }
+    Ok(kept)
+}
+
+/// Removes the folders of files that were replaced, which are in their places again.
+fn drop_kept(staged: &OemPackage, image: &mut ImageFiles<'_>, reason: &str) -> Result<()> {
+    for folder in &staged.folders {
+        let mut folder = Some(level_b::replaced_folder(folder)?);
+        while let Some(path) = folder.filter(|path| path.components().len() > 1 && image.is_emptied(path)) {
+            image.remove(&path, reason);
+            folder = path.parent();
+        }
+    }
+    Ok(())
+}
+
+/// Files of no other owner go, with their records; what they had replaced comes back.
 fn locked_files(
     staged: &OemPackage,
+    kept: &BTreeMap<String, WimPath>,
     image: &mut ImageFiles<'_>,
     hives: &mut HiveSet<'_>,
     reason: &str,
@@ -260,8 +307,15 @@ fn locked_files(
                     .filter(|root| root.eq_ignore_ascii_case("%SystemRoot%\\"));
                 let path = below.and_then(|root| file.get(root.len()..));
                 let path = path.and_then(|rest| WimPath::parse(&format!("\\Windows\\{rest}")).ok());
-                if let Some(path) = path.filter(|path| image.exists(path)) {
-                    image.remove(&path, reason);
+                let Some(path) = path.filter(|path| image.exists(path)) else { continue };
+                let name = path.name().map(|name| name.to_text().to_lowercase()).unwrap_or_default();
+                match kept.get(&name) {
+                    Some(copy)
+                        if image.copy(copy, &path, &format!("{reason}: the file it had replaced"))? =>
+                    {
+                        image.remove(copy, reason);
+                    }
+                    _ => image.remove(&path, reason),
                 }
             }
             Some(rest) => hives.set(HiveName::Software, &key, OWNERS, RegValue::multi_sz(&rest), reason)?,

@@ -1,7 +1,8 @@
 //! Who vouches for a package: its catalog, checked against every file of the package.
 //!
 //! Source: drivers.md 7. What is checked is said, and no more: the signature, the chain inside the catalog, and whether it ends in a
-//! root of Microsoft's. Roots of vendors' certificates are not shipped; whether such a chain is to be trusted is left to Windows.
+//! root of Microsoft's or in one that the caller gives. Roots of vendors' certificates are not shipped; whether to trust a chain that
+//! ends elsewhere is left to Windows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use serde::Serialize;
 
 use super::staged::{Staged, StagedFile};
 use crate::base::{Architecture, Result};
-use crate::formats::catalog::{Catalog, Certificate, DigestKind, SignatureCheck, Signer};
+use crate::formats::catalog::{
+    CODE_VERIFICATION_ROOT, Catalog, Certificate, DigestKind, SignatureCheck, Signer,
+};
 use crate::formats::inf::TargetWindows;
 use crate::formats::pe::PeFile;
 use crate::servicing::file_digests::FileDigests;
@@ -29,10 +32,10 @@ pub enum SignatureStatus {
     Whql,
     /// Signed by Microsoft on the vendor's word: for Windows 10 and later.
     Attested,
-    /// Signed under a root of Microsoft's, but not as a tested driver.
+    /// Signed under a root of Microsoft's or one that the caller gave, but not as a tested driver.
     Authenticode,
     /// Signed, and the signature holds, but whether the signer's certificate is to be trusted cannot be told: no root of
-    /// Microsoft's stands at the end of its chain, whatever the certificate calls itself.
+    /// Microsoft's, and none that the caller gave, stands at the end of its chain, whatever the certificate calls itself.
     ChainNotVerified,
     /// Signed for tests: loads only where test signing is on.
     Test,
@@ -42,6 +45,27 @@ pub enum SignatureStatus {
     NotCovered,
     /// There is no catalog.
     Unsigned,
+}
+
+/// Where a root is known from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RootOrigin {
+    /// It is one of Microsoft's, whose keys are built in.
+    Microsoft,
+    /// Likewise, but the one that vouches for roots of others: kernel drivers with certificates of vendors.
+    CrossCertificates,
+    /// The caller gave it.
+    Given,
+}
+
+/// The root up to which a chain was followed, by the signatures of its certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerifiedRoot {
+    /// Its name.
+    pub name: String,
+    /// Where it is known from.
+    pub origin: RootOrigin,
 }
 
 /// All that is known of a package's signature.
@@ -55,11 +79,15 @@ pub struct SignatureReport {
     pub signer: Option<String>,
     /// Names from the signer's certificate up to the last one named; the last need not be in the catalog.
     pub chain: Vec<String>,
+    /// The root up to which the signatures of that chain were checked; none when it does not end in one that is known.
+    pub root: Option<VerifiedRoot>,
     /// Digest algorithms of its entries: `sha1`, `sha256`.
     pub digests: Vec<String>,
     /// Algorithm of the signature itself.
     pub signature_digest: Option<String>,
-    /// Last day of the signer's certificate, UTC.
+    /// First day of the signer's certificate, UTC.
+    pub not_before: Option<String>,
+    /// Last day of it.
     pub not_after: Option<String>,
     /// When a time-stamping authority saw the signature, UTC.
     pub time_stamp: Option<String>,
@@ -78,8 +106,10 @@ impl SignatureReport {
             reason,
             signer: None,
             chain: Vec::new(),
+            root: None,
             digests: Vec::new(),
             signature_digest: None,
+            not_before: None,
             not_after: None,
             time_stamp: None,
             not_covered: Vec::new(),
@@ -89,17 +119,29 @@ impl SignatureReport {
     }
 
     /// True when Windows of that architecture would load the driver as it is, as far as the catalog tells. Vendors' certificates,
-    /// cross-signed by Microsoft, are good for Windows before 10 only.
+    /// cross-signed by Microsoft, are good for Windows before 10, and later if they are old enough.
     #[must_use]
     pub fn is_accepted(&self, target: &TargetWindows) -> bool {
         match self.status {
-            SignatureStatus::Whql | SignatureStatus::Authenticode => true,
+            SignatureStatus::Whql => true,
+            SignatureStatus::Authenticode => {
+                target.arch == Architecture::X86 || target.version() < (10, 0) || !self.is_crossed_too_late()
+            }
             SignatureStatus::Attested => target.arch == Architecture::X86 || target.version() >= (10, 0),
             SignatureStatus::ChainNotVerified => {
                 target.arch == Architecture::X86 || target.version() < (10, 0)
             }
             _ => target.arch == Architecture::X86,
         }
+    }
+
+    /// True when the signer's certificate hangs below a cross-certificate and was issued after Windows 10 came out: that Windows
+    /// loads what such certificates sign only if they were issued before.
+    #[must_use]
+    pub fn is_crossed_too_late(&self) -> bool {
+        const LAST_DAY: &str = "2015-07-29";
+        let is_crossed = self.root.as_ref().is_some_and(|root| root.origin == RootOrigin::CrossCertificates);
+        is_crossed && self.not_before.as_deref().is_none_or(|day| day >= LAST_DAY)
     }
 
     /// True when somebody signed all of the package and the signature holds, whoever that is.
@@ -125,9 +167,9 @@ impl SignatureReport {
     }
 }
 
-/// Checks the catalog of a package against its files.
+/// Checks the catalog of a package against its files; `roots` are known beside Microsoft's.
 #[must_use]
-pub fn check(staged: &Staged, target: &TargetWindows) -> SignatureReport {
+pub fn check(staged: &Staged, target: &TargetWindows, roots: &[Certificate]) -> SignatureReport {
     let Some(name) = &staged.catalog else {
         return SignatureReport::new(
             SignatureStatus::Unsigned,
@@ -147,7 +189,7 @@ pub fn check(staged: &Staged, target: &TargetWindows) -> SignatureReport {
             return SignatureReport::new(SignatureStatus::CatalogInvalid, Some(e.in_file(name).to_string()));
         }
     };
-    let mut report = describe(&catalog);
+    let mut report = describe(&catalog, roots);
     report.os_attribute_fits = os_attribute_fits(&catalog, staged, target);
     let known: HashSet<&[u8]> = catalog.list.members.iter().map(|member| member.digest.as_slice()).collect();
     let is_of_another =
@@ -170,7 +212,7 @@ pub fn check(staged: &Staged, target: &TargetWindows) -> SignatureReport {
 }
 
 /// Everything but what the files of the package decide.
-fn describe(catalog: &Catalog) -> SignatureReport {
+fn describe(catalog: &Catalog, roots: &[Certificate]) -> SignatureReport {
     let Some(signer) = catalog.signed.signer() else {
         return SignatureReport::new(
             SignatureStatus::CatalogInvalid,
@@ -178,14 +220,16 @@ fn describe(catalog: &Catalog) -> SignatureReport {
         );
     };
     let leaf = signer.chain.first();
+    let root = root_of(signer, roots);
     let (status, reason) = match (&signer.check, leaf) {
         (SignatureCheck::Invalid(what) | SignatureCheck::Unknown(what), _) => {
             (SignatureStatus::CatalogInvalid, Some(what.clone()))
         }
-        (SignatureCheck::Valid, Some(leaf)) => kind_of(leaf, signer),
+        (SignatureCheck::Valid, Some(leaf)) => kind_of(leaf, signer, root.as_ref()),
         (SignatureCheck::Valid, None) => (SignatureStatus::CatalogInvalid, None),
     };
     let mut report = SignatureReport::new(status, reason);
+    report.root = root.filter(|_| signer.check == SignatureCheck::Valid);
     report.signer = leaf.map(|certificate| certificate.subject.clone());
     report.chain = signer.chain.iter().map(|certificate| certificate.subject.clone()).collect();
     if let Some(last) = signer.chain.last().filter(|last| !last.is_self_issued()) {
@@ -196,6 +240,7 @@ fn describe(catalog: &Catalog) -> SignatureReport {
     digests.dedup();
     report.digests = digests.iter().map(|kind| kind.name().to_owned()).collect();
     report.signature_digest = signer.digest.map(|kind| kind.name().to_owned());
+    report.not_before = leaf.map(|certificate| certificate.not_before.clone());
     report.not_after = leaf.map(|certificate| certificate.not_after.clone());
     report.time_stamp.clone_from(&signer.time_stamp);
     report.needs_sha2 = signer.digest.is_some_and(|kind| kind != DigestKind::Sha1)
@@ -203,29 +248,46 @@ fn describe(catalog: &Catalog) -> SignatureReport {
     report
 }
 
+/// The root in which a signer's chain ends: of Microsoft's, else of those that are `given`.
+fn root_of(signer: &Signer, given: &[Certificate]) -> Option<VerifiedRoot> {
+    if let Some(name) = signer.root {
+        let is_crossed = name == CODE_VERIFICATION_ROOT;
+        let origin = if is_crossed { RootOrigin::CrossCertificates } else { RootOrigin::Microsoft };
+        return Some(VerifiedRoot { name: name.to_owned(), origin });
+    }
+    let root = signer.root_among(given)?;
+    Some(VerifiedRoot { name: root.subject.clone(), origin: RootOrigin::Given })
+}
+
 /// What a signature that holds is worth, and why it is not more.
-fn kind_of(leaf: &Certificate, signer: &Signer) -> (SignatureStatus, Option<String>) {
+fn kind_of(
+    leaf: &Certificate,
+    signer: &Signer,
+    root: Option<&VerifiedRoot>,
+) -> (SignatureStatus, Option<String>) {
     let has = |usage: &str| leaf.key_usages.iter().any(|known| known == usage);
     let names = signer.chain.iter().flat_map(|certificate| [&certificate.subject, &certificate.issuer]);
     let is_test =
         leaf.is_self_issued() || names.clone().any(|name| name.to_lowercase().contains("wdktestcert"));
     let says_test = names.clone().any(|name| name.contains("Test Root") || name.contains("Test CA"));
     let is_for_code = [WHQL, ATTESTED, CODE_SIGNING].into_iter().any(has) || leaf.key_usages.is_empty();
+    // What Microsoft alone says of a driver counts under its own roots alone.
+    let is_microsofts = root.is_some_and(|root| root.origin == RootOrigin::Microsoft);
     let status = if is_test || says_test {
         SignatureStatus::Test
     } else if !is_for_code {
         SignatureStatus::CatalogInvalid
-    } else if signer.root.is_none() {
+    } else if root.is_none() {
         let end = signer.chain.last().map_or(&leaf.issuer, |last| &last.issuer);
         let reason = format!(
-            "the chain of its signer, {}, ends in {end}, whose key is none of Microsoft's roots, and no others are known here: \
+            "the chain of its signer, {}, ends in {end}, whose key is none of Microsoft's roots and none that was given: \
              whether to trust it could not be verified",
             leaf.subject
         );
         return (SignatureStatus::ChainNotVerified, Some(reason));
-    } else if has(ATTESTED) {
+    } else if is_microsofts && has(ATTESTED) {
         SignatureStatus::Attested
-    } else if has(WHQL) {
+    } else if is_microsofts && has(WHQL) {
         SignatureStatus::Whql
     } else {
         SignatureStatus::Authenticode

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::package::{MAX_FILE, MAX_INF, Package, Packing, file_name};
+use super::package::{MAX_FILE, MAX_INF, Package, SourceForm, file_name};
 use super::select::Selection;
 use crate::base::hex;
 use crate::base::read_at::read_start;
@@ -36,10 +36,10 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    fn new(package: &Package<'_>, file: &PackageFile, path: &str, packing: &Packing) -> Result<Self> {
+    fn new(package: &Package<'_>, file: &PackageFile, path: &str, packing: &SourceForm) -> Result<Self> {
         let source = package.source();
         let (digests, content) = match packing {
-            Packing::Plain => (source.digests(file, MAX_FILE), source.content(file)?),
+            SourceForm::Plain => (source.digests(file, MAX_FILE), source.content(file)?),
             _ => {
                 file.check_size(MAX_FILE, source.name())?;
                 let bytes = expand(&source.content(file)?, packing, &file.path)?;
@@ -72,11 +72,11 @@ impl StagedFile {
 }
 
 /// The file that is packed in `packed`, which messages call `name`.
-fn expand(packed: &Content, packing: &Packing, name: &str) -> Result<Vec<u8>> {
+fn expand(packed: &Content, packing: &SourceForm, name: &str) -> Result<Vec<u8>> {
     let source = packed.open()?.ok_or_else(|| Error::not_found("a package's file is no blob of an image"))?;
     let is_cabinet = read_start(&*source, cab::Header::SIGNATURE.len())? == cab::Header::SIGNATURE;
     let wanted = match packing {
-        Packing::InCabinet(member) => Some(member),
+        SourceForm::InCabinet(member) => Some(member),
         _ if !is_cabinet => {
             return szdd::expand(&packed.read(MAX_FILE)?).map_err(|e| e.in_file(name));
         }
@@ -124,13 +124,13 @@ impl Staged {
     pub fn new(package: &Package<'_>, selection: &Selection, arch: Architecture) -> Result<Self> {
         let mut files = BTreeMap::new();
         if let Some(inf) = package.inf_file() {
-            let staged = StagedFile::new(package, inf, package.inf_name(), &Packing::Plain)?;
+            let staged = StagedFile::new(package, inf, package.inf_name(), &SourceForm::Plain)?;
             files.insert(staged.path.to_lowercase(), staged);
         }
         let mut catalog = None;
         if let Some((name, Some(file))) = package.catalog(arch) {
             catalog = Some(file_name(&file.path).to_owned());
-            let staged = StagedFile::new(package, file, file_name(&file.path), &Packing::Plain)?;
+            let staged = StagedFile::new(package, file, file_name(&file.path), &SourceForm::Plain)?;
             files.insert(name.to_lowercase(), staged);
         }
         for selected in &selection.files {
@@ -145,7 +145,7 @@ impl Staged {
         for file in &selection.copied_infs {
             let name = file_name(&file.path);
             if let Entry::Vacant(slot) = files.entry(name.to_lowercase()) {
-                slot.insert(StagedFile::new(package, file, name, &Packing::Plain)?);
+                slot.insert(StagedFile::new(package, file, name, &SourceForm::Plain)?);
                 copied_infs.push(name.to_owned());
             }
         }
