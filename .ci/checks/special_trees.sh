@@ -171,6 +171,7 @@ printf end | dd of=sparse/holes bs=1 seek=5000000000 conv=notrunc status=none
 whole() { # FILE
   [ "$(stat -c %s "$1")" = 5368709120 ] || fail "$1 has another size"
   cmp <(printf end) <(tail -c +5000000001 "$1" | head -c 3) || fail "$1 has another text"
+  [ "$(stat -c %b "$1")" -le 2048 ] || fail "the holes of $1 take $(du -m "$1" | cut -f1) MiB of the disk"
 }
 rm -rf by-us by-them
 quietly "$wim" capture sparse ours.wim name --compress=XPRESS
@@ -179,12 +180,13 @@ quietly wimlib-imagex apply ours.wim 1 by-them
 whole by-them/holes
 rm -rf by-them
 quietly wimlib-imagex capture sparse theirs.wim name --compress=fast
-# Only we say in the attributes that it has holes.
-quietly "$wim" diff ours.wim theirs.wim --ignore=access-time,attributes
-quietly "$wim" apply theirs.wim 1 by-us
-whole by-us/holes
-[ "$(stat -c %b by-us/holes)" -le 2048 ] || fail "the holes take $(du -m by-us/holes | cut -f1) MiB of the disk"
-rm -rf sparse by-us theirs.wim
+quietly "$wim" diff ours.wim theirs.wim --ignore=access-time
+for each in ours theirs; do
+  quietly "$wim" apply $each.wim 1 by-us
+  whole by-us/holes
+  rm -rf by-us
+done
+rm -rf sparse theirs.wim
 
 say "$files files"
 for ((d = 0; d < files / 1000; d++)); do

@@ -203,7 +203,7 @@ impl FileSource {
                 .in_file(path.display())
                 .remedy("run the command again when nothing writes to the folder"));
         }
-        Ok(Self { holes: if has_holes(&metadata) { Holes::Skip } else { Holes::Read }, ..source })
+        Ok(Self { holes: if takes_less(&metadata) { Holes::Skip } else { Holes::Read }, ..source })
     }
 
     /// A file that is open already; `path` is what errors call it.
@@ -262,16 +262,34 @@ impl ReadAt for FileSource {
     }
 }
 
+/// True when the file at `path`, of which this is known, has holes: it takes less of the disk than it has bytes, and the system
+/// names a hole where it can. Files of file systems that compress have none, nor those that are not on the disk yet.
+#[cfg(unix)]
+pub(crate) fn has_holes(path: &Path, metadata: &std::fs::Metadata) -> bool {
+    takes_less(metadata) && File::open(path).is_ok_and(|file| names_hole(&file, metadata.len()))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn names_hole(file: &File, size: u64) -> bool {
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(0)).is_ok_and(|hole| hole < size)
+}
+
+/// Other systems have other ways to ask, or none.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn names_hole(_: &File, _: u64) -> bool {
+    true
+}
+
 /// True when a file takes less of the disk than it has bytes.
 #[cfg(unix)]
-fn has_holes(metadata: &std::fs::Metadata) -> bool {
+fn takes_less(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     metadata.blocks().saturating_mul(512) < metadata.len()
 }
 
 /// Files of other systems are read as they are.
 #[cfg(not(unix))]
-fn has_holes(_: &std::fs::Metadata) -> bool {
+fn takes_less(_: &std::fs::Metadata) -> bool {
     false
 }
 

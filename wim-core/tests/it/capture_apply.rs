@@ -523,7 +523,37 @@ fn sparse_files_come_back_with_holes() {
     let path = target.path().join("sparse");
     assert!(fs::read(&path).unwrap() == bytes);
     let blocks = fs::metadata(&path).unwrap().blocks();
-    println!("{blocks} blocks of 512 bytes for 8 MiB");
+    assert!(blocks * 512 <= 64 << 10, "{blocks} blocks of 512 bytes");
+}
+
+/// What the disk has as a hole is one in the image, and on the disk that it is applied to; a file without one is as any other.
+#[test]
+#[cfg(target_os = "linux")]
+fn holes_are_captured_as_such() {
+    use std::io::{Seek, SeekFrom, Write};
+    use wim_core::formats::wim::attributes::{NORMAL, SPARSE};
+    let (source, target) = (folder(), folder());
+    let mut file = fs::File::create(source.path().join("holes")).unwrap();
+    file.seek(SeekFrom::Start(3_000_000)).unwrap();
+    file.write_all(b"between").unwrap();
+    file.set_len(20_000_000).unwrap();
+    drop(file);
+    fs::write(source.path().join("whole"), mixed_bytes(1, 100_000)).unwrap();
+    if fs::metadata(source.path().join("holes")).unwrap().blocks() * 512 > 10_000_000 {
+        println!("skipped: the temporary folder's file system has no holes");
+        return;
+    }
+    let captured = captured(source.path(), &CaptureOptions::default());
+    let attributes = |name: &str| {
+        let node = captured.tree.find(&WimPath::parse(&format!("\\{name}")).unwrap()).unwrap();
+        captured.tree.inode_of(node).attributes
+    };
+    assert_eq!((attributes("holes"), attributes("whole")), (SPARSE, NORMAL));
+    let (wim, tree) = open_first(wim_of(&captured.tree, &captured.contents));
+    applied(&wim, &tree, target.path());
+    assert_same(&facts(source.path()), &facts(target.path()));
+    let blocks = fs::metadata(target.path().join("holes")).unwrap().blocks();
+    assert!(blocks * 512 <= 64 << 10, "{blocks} blocks of 512 bytes");
 }
 
 /// More than a path can say in one piece: 200 directories of 100 letters.

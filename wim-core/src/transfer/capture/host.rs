@@ -39,8 +39,8 @@ pub(super) fn kind(metadata: &Metadata) -> Kind {
     }
 }
 
-/// The attributes of a file of this kind; a link also has DIRECTORY when it leads to one.
-pub(super) fn attributes(metadata: &Metadata, kind: Kind) -> u32 {
+/// The attributes of a file of this kind; a link also has DIRECTORY when it leads to one. On Unix a file with holes is sparse.
+pub(super) fn attributes(metadata: &Metadata, kind: Kind, path: &Path) -> u32 {
     let by_kind = match kind {
         Kind::Directory => DIRECTORY,
         Kind::Link => REPARSE_POINT,
@@ -49,14 +49,19 @@ pub(super) fn attributes(metadata: &Metadata, kind: Kind) -> u32 {
     #[cfg(windows)]
     {
         use crate::formats::wim::attributes::{ENCRYPTED, SPARSE};
+        let _ = path;
         let own = std::os::windows::fs::MetadataExt::file_attributes(metadata);
         own & !(DIRECTORY | REPARSE_POINT | ENCRYPTED | SPARSE) | by_kind
     }
     #[cfg(not(windows))]
     {
-        use crate::formats::wim::attributes::NORMAL;
-        let _ = metadata;
-        if by_kind == 0 { NORMAL } else { by_kind }
+        use crate::base::read_at::has_holes;
+        use crate::formats::wim::attributes::{NORMAL, SPARSE};
+        match kind {
+            Kind::File if has_holes(path, metadata) => SPARSE,
+            _ if by_kind == 0 => NORMAL,
+            _ => by_kind,
+        }
     }
 }
 

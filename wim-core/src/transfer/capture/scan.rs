@@ -59,7 +59,7 @@ pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) ->
     cx.progress.start(Stage::Scanning, 0);
     let mut tree = Tree::new_empty();
     if metadata.is_dir() {
-        tree.set_root(host::attributes(&metadata, Kind::Directory) & !NORMAL, host::times(&metadata));
+        tree.set_root(host::attributes(&metadata, Kind::Directory, source) & !NORMAL, host::times(&metadata));
         if options.unix_data == UnixData::Capture {
             let root = tree.node(tree.root()).inode;
             tree.inode_mut(root).tagged_items = host::unix_items(&metadata, source, Links::Follow)?;
@@ -139,7 +139,7 @@ impl Scanner<'_> {
             UnixData::Capture => host::unix_items(metadata, path, self.options.links)?,
             UnixData::Omit => Box::default(),
         };
-        let (attributes, times) = (host::attributes(metadata, kind), host::times(metadata));
+        let (attributes, times) = (host::attributes(metadata, kind, path), host::times(metadata));
         let inode = Inode { attributes, times, tagged_items, ..Inode::default() };
         match &mut self.ntfs {
             Some(ntfs) => ntfs.inode(self.cx, &mut self.out.tree, inode, kind, path),
