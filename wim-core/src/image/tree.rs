@@ -275,6 +275,20 @@ impl Tree {
         self.add_name(directory, name, inode)
     }
 
+    /// Gives a name a file of its own, with all that its file has; the other names keep that.
+    ///
+    /// # Errors
+    /// `Limit` when the tree would be too large.
+    pub fn detach(&mut self, id: NodeId) -> Result<InodeId> {
+        let before = self.node(id).inode;
+        let own = self.add_inode(self.inode(before).clone())?;
+        self.inodes[own.index()].names = 1;
+        let names = &mut self.inodes[before.index()].names;
+        *names = names.saturating_sub(1);
+        self.nodes[id.index()].inode = own;
+        Ok(own)
+    }
+
     /// Sets the 8.3 name of a node; the empty name removes it.
     ///
     /// # Errors

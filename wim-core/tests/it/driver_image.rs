@@ -74,6 +74,8 @@ impl MemoryImage {
                 }
                 Action::PutFile { content, .. } => panic!("content {content:?} of {}", change.path),
                 Action::MakeDirectory { .. } => self.make_directory(&change.path),
+                // Every file here has one name.
+                Action::Detach => {}
                 Action::Remove => {
                     let path = key(&change.path);
                     let below = format!("{path}\\");

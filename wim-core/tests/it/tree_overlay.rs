@@ -199,6 +199,35 @@ fn attributes_times_and_descriptors_can_be_given() {
     assert!(at(tree, "\\absent").security.is_some());
 }
 
+/// A name that is detached gets the new content alone; the file's other names, and what was put there before, stay.
+#[test]
+fn a_detached_name_has_a_file_of_its_own() {
+    let (names, detach) = (["\\Windows\\System32\\b.dll", "\\Windows\\WinSxS\\b.dll"], |text: &str| {
+        change(text, Action::Detach)
+    });
+    let old = at(&base().0, names[0]).clone();
+    assert_eq!((at(&base().0, names[1]).data(), old.names), (old.data(), 2));
+    let resolved = edited([detach(names[0]), put(names[0], b"the driver's")]);
+    let (new, kept) = (at(&resolved.tree, names[0]), at(&resolved.tree, names[1]));
+    assert_eq!((new.data(), new.names), (Sha1Digest::of(b"the driver's"), 1));
+    assert_eq!((kept.data(), kept.names), (old.data(), 1));
+    assert_eq!(
+        (new.attributes, new.security, &new.tagged_items),
+        (old.attributes, old.security, &old.tagged_items)
+    );
+    assert_eq!((resolved.effects.len(), &resolved.effects[0].kind), (1, &EffectKind::Replaced));
+    // What both names had been given before stays with the other.
+    let resolved = edited([put(names[1], b"first"), detach(names[0]), put(names[0], b"second")]);
+    let data = |name: &str| at(&resolved.tree, name).data();
+    assert_eq!((data(names[0]), data(names[1])), (Sha1Digest::of(b"second"), Sha1Digest::of(b"first")));
+    let resolved = edited([put(names[1], b"first"), detach(names[0])]);
+    let data = |name: &str| at(&resolved.tree, name).data();
+    assert_eq!((data(names[0]), data(names[1])), (Sha1Digest::of(b"first"), Sha1Digest::of(b"first")));
+    // Files of one name, and what is not there, are left as they are.
+    let resolved = edited([detach("\\Windows\\System32\\a.dll"), detach("\\Windows\\absent")]);
+    assert!(!resolved.is_changed && resolved.effects.is_empty());
+}
+
 #[test]
 fn edits_that_change_nothing_leave_the_tree_itself() {
     let same = [

@@ -34,6 +34,9 @@ pub enum Action {
         /// Where the security descriptor of each new directory comes from.
         security: Security,
     },
+    /// Gives a name of a file with several names a file of its own, with all that the other has, so that what is put there next
+    /// does not show under the other names; nothing happens to a file of one name, or when it is not there.
+    Detach,
     /// Removes a file, or a directory with all it holds; nothing happens when it is not there.
     Remove,
 }

@@ -1,8 +1,8 @@
 //! An image with edits: a working copy of its tree, and the contents that are not blobs yet.
 //!
 //! Edits follow what Windows does to a running system's files: names are found without regard to case, and new content
-//! goes into the file, so that all its hard links show it; an edit that removes a path and puts a file there replaces the
-//! name alone. Times of directories are left as they are, so that the order of edits does not show.
+//! goes into the file, so that all its hard links show it; an edit that detaches a path first, or removes it, and puts a file
+//! there replaces the name alone. Times of directories are left as they are, so that the order of edits does not show.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,6 +81,7 @@ impl Overlay {
                 self.put_file(&change.path, content, *attributes, *times, security)
             }
             Action::MakeDirectory { security } => self.make_directory(&change.path, security).map(|_| ()),
+            Action::Detach => self.detach(&change.path),
             Action::Remove => self.remove(&change.path),
         };
         done.map_err(|e| e.or_at(Place::Path(change.path.to_string())))?;
@@ -176,6 +177,19 @@ impl Overlay {
             };
         }
         Ok(directory)
+    }
+
+    fn detach(&mut self, path: &WimPath) -> Result<()> {
+        let Some(node) = self.tree.find(path) else { return Ok(()) };
+        let before = self.tree.node(node).inode;
+        if self.tree.inode(before).names < 2 {
+            return Ok(());
+        }
+        let own = Arc::make_mut(&mut self.tree).detach(node)?;
+        if let Some(pending) = self.pending.get(&before).cloned() {
+            self.pending.insert(own, pending);
+        }
+        Ok(())
     }
 
     fn remove(&mut self, path: &WimPath) -> Result<()> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::change::Action;
 use super::content::Content;
 use super::overlay::{Overlay, Pending};
 use crate::base::pipeline::{Budget, Cost, map_in_order};
@@ -113,7 +114,8 @@ impl Overlay {
         let tree = if is_changed { tree } else { Arc::clone(&base) };
         let mut effects: Vec<Effect> = Vec::new();
         let mut known: HashMap<&WimPath, EffectKind> = HashMap::new();
-        for change in &changes {
+        // What is put into a file that was detached tells of it.
+        for change in changes.iter().filter(|change| !matches!(change.action, Action::Detach)) {
             let kind = *known.entry(&change.path).or_insert_with(|| effect(&base, &tree, &change.path));
             let spelt = |tree: &Tree| tree.find(&change.path).map(|node| tree.path_of(node));
             let path = spelt(&tree).or_else(|| spelt(&base)).unwrap_or_else(|| change.path.clone());

@@ -338,6 +338,11 @@ impl<'a> ImageFiles<'a> {
 
     fn write(&mut self, path: &WimPath, written: Written, times: Option<Times>, reason: &str) -> Result<Put> {
         let replaced = self.sha256_of(path)?;
+        if replaced.is_some() {
+            // Most files of Windows have a second name in the component store, which keeps the old one.
+            let reason = reason.to_owned();
+            self.changes.push(Change { path: path.clone(), action: Action::Detach, reason });
+        }
         self.changes.push(Change {
             path: path.clone(),
             action: Action::PutFile {
