@@ -372,8 +372,8 @@ into() { # VERB [COMMAND...]
   local verb=$1
   shift
   case $verb in
-    apply) "$@" "$wim" apply base.wim 1 y/out ;;
-    extract) "$@" "$wim" extract base.wim 1 /dir --dest-dir=y/out ;;
+    apply) "$@" "$wim" apply base.wim 1 y/out --threads 2 ;;
+    extract) "$@" "$wim" extract base.wim 1 /dir --dest-dir=y/out --threads 2 ;;
   esac
 }
 # The files that are not what they were to be, and those that nobody asked for.
@@ -394,7 +394,8 @@ for verb in apply extract; do
   for kill in $(seq 1 "$kills"); do
     clean
     wait=$((RANDOM * length / 32768))
-    signal=KILL most=1
+    # One for each thread that decodes and writes, one for that which copies.
+    signal=KILL most=3
     [ $((kill % 3)) != 0 ] || { signal=INT most=0; }
     into "$verb" exec >/dev/null 2>&1 &
     child=$!

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
+use wim_core::base::Reason;
 use wim_core::jobs::verify::{Verified, VerifiedNumbers, run};
 use wim_core::transfer::verify::{IntegrityCheck, Severity, VerifyFinding};
 
@@ -52,7 +53,9 @@ impl Arguments {
                 session.shell.say(&format!("\"{}\" was successfully verified.", verified.path))?;
             }
         }
-        let damage = verified.findings.iter().find(|finding| finding.severity == Severity::Damage);
+        let damage = verified.findings.iter().filter(|finding| finding.severity == Severity::Damage);
+        // The integrity table is what wimlib looks at first.
+        let damage = damage.min_by_key(|finding| finding.error.reason() != Some(Reason::IntegrityDiffers));
         let reason = damage.and_then(|finding| finding.error.reason());
         Ok(if verified.is_damaged() { Outcome::Damage(reason) } else { Outcome::Done })
     }

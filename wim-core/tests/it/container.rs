@@ -408,6 +408,44 @@ impl ReadAt for Huge {
     }
 }
 
+/// Bytes of which some cannot be read, as on a disk that fails.
+struct Failing(Vec<u8>, std::ops::Range<u64>);
+
+impl ReadAt for Failing {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        if offset < self.1.end && offset + buf.len() as u64 > self.1.start {
+            return Err(std::io::Error::other("the disk fails here"));
+        }
+        self.0.read_exact_at(buf, offset)
+    }
+}
+
+/// Blobs that lie close together are read at once; what fails is told of the one that it happens to, with the cause.
+#[test]
+fn a_place_that_cannot_be_read_takes_one_blob_with_it() {
+    let blobs: Vec<Vec<u8>> = (0..30).map(|number| random_bytes(number, 20_000)).collect();
+    let contents = contents(&blobs);
+    for format in [ChunkFormat::UNCOMPRESSED, ChunkFormat::usual(Compression::Lzx)] {
+        let (file, _) = write_with(2, 64 << 20, new_wim(format, &contents)).unwrap();
+        let victim = *open(&file).table().find(&contents[12].0).unwrap();
+        let at = victim.header.offset + 5_000;
+        let wim = WimFile::open(Arc::new(Failing(file, at..at + 1)), "test.wim").unwrap();
+        for (digest, result) in read_all(&wim, 2) {
+            match result {
+                Ok(_) => assert_ne!(digest, victim.digest),
+                Err(error) => {
+                    assert_eq!((digest, error.kind()), (victim.digest, ErrorKind::Io), "{error}");
+                    assert!(error.to_string().contains("the disk fails here"), "{error}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn an_entry_that_lies_about_its_stored_size_is_refused_before_it_is_read() {
     let blobs = [mixed_bytes(5, 100_000), mixed_bytes(6, 10)];

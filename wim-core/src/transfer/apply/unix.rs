@@ -347,8 +347,9 @@ impl NewFile for UnixFile {
     fn reserve(&self, size: u64) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if size >= RESERVE_BYTES {
-            // Not every file system can; only a full disk is an answer.
-            let room = rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, size);
+            // Not every file system can; only a full disk is an answer. The size grows with what is written, so that a file that is left
+            // half written does not look whole.
+            let room = rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, size);
             if room == Err(Errno::NOSPC) {
                 return Err(Errno::NOSPC.into());
             }

@@ -134,7 +134,7 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
         let length = last.header.end().unwrap_or(0).saturating_sub(window.offset);
         let length = usize::try_from(length).unwrap_or(0);
         // Entries may lie about their place; each is checked by itself before it is used, so a window that cannot be
-        // read is simply empty and `whole` reports what is wrong with the entry.
+        // read is simply empty, and `whole` reads each by itself, which tells which of them fails and why.
         if last.header.end().is_some_and(|end| end <= wim.source().size()) {
             if window.bytes.len() < length {
                 window.bytes.resize(length, 0);
@@ -156,16 +156,18 @@ impl<'i, 'w> BlobWorker<'i, 'w> {
         match &input.origin {
             Origin::Resource(wim, entry) => {
                 wim.check(entry)?;
-                let stored = window.get(&entry.header).ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Io,
-                        format!(
-                            "cannot read {} bytes at {:#x}",
-                            entry.header.stored_size, entry.header.offset
-                        ),
-                    )
-                    .at(Place::Blob(entry.digest))
-                })?;
+                let alone;
+                let stored = match window.get(&entry.header) {
+                    Some(stored) => stored,
+                    None => {
+                        // At most a batch: it has passed the check, and is small.
+                        let length = usize::try_from(entry.header.stored_size).unwrap_or(0);
+                        let mut bytes = vec![0; length];
+                        read_exact_at(&**wim.source(), &mut bytes, entry.header.offset).map_err(at_blob)?;
+                        alone = bytes;
+                        &alone[..]
+                    }
+                };
                 if entry.header.is_compressed() {
                     let decoder = decoder_of(&mut self.decoders, wim.format());
                     decode_whole(decoder, entry, stored, wim.format(), out)?;
