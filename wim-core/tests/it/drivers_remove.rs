@@ -87,7 +87,7 @@ fn image() -> MemoryImage {
 
 /// The file of T1 and its relatives, and what of it the packages at the same places of [`packages`] bring.
 const FILE: &str = "\\Windows\\System32\\drivers\\tstor.sys";
-const VERSIONS: [Option<[u16; 4]>; 8] = [
+const VERSIONS: [Option<[u16; 4]>; 10] = [
     Some([1, 2, 3, 4]),
     Some([1, 2, 3, 4]),
     Some([2, 0, 0, 0]),
@@ -96,9 +96,11 @@ const VERSIONS: [Option<[u16; 4]>; 8] = [
     None,
     Some([1, 2, 3, 4]),
     Some([1, 2, 3, 4]),
+    Some([1, 2, 3, 4]),
+    Some([1, 2, 3, 4]),
 ];
 
-fn packages() -> [(&'static str, MemoryFiles); 8] {
+fn packages() -> [(&'static str, MemoryFiles); 10] {
     [
         ("tstor.inf", tstor()),
         ("tsib.inf", sibling()),
@@ -106,6 +108,8 @@ fn packages() -> [(&'static str, MemoryFiles); 8] {
         ("tmiddle.inf", middle()),
         ("tnet.inf", tnet()),
         ("TUSB3.INF", tusb3()),
+        ("tone.inf", paired("tone.inf", "DEV_0021", [[7, 0, 0, 1], [7, 0, 0, 2]])),
+        ("ttwo.inf", paired("ttwo.inf", "DEV_0022", [[8, 0, 0, 1], [8, 0, 0, 2]])),
         ("tshare1.inf", sharer("tshare1.inf", "DEV_0004", "0x2", "oneflt")),
         ("tshare2.inf", sharer("tshare2.inf", "DEV_00005", "0x12", "twoflt")),
     ]
@@ -212,6 +216,75 @@ fn a_replaced_file_comes_back() {
     image.remove_drivers(&["tnewer.inf"]).unwrap();
     assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *old);
     assert_eq!(content(&image), before);
+}
+
+/// A pair of files of one name for programs of both widths, as a package puts them into two folders.
+const PAIR: [(&str, [u16; 4]); 2] =
+    [("\\Windows\\System32\\tco.dll", [6, 0, 0, 1]), ("\\Windows\\SysWOW64\\tco.dll", [6, 0, 0, 2])];
+
+/// T1 under the name `name`, with such a pair.
+fn paired(name: &str, device: &str, versions: [[u16; 4]; 2]) -> MemoryFiles {
+    let inf = TSTOR
+        .replace("tstor.inf", name)
+        .replace("DEV_0001", device)
+        .replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys,wide,narrow")
+        .replace(
+            "[SourceDisksFiles",
+            "[wide]\ntco.dll,tco64.dll\n[narrow]\ntco.dll,tco32.dll\n[SourceDisksFiles",
+        )
+        .replace("tstor.sys=1", "tco64.dll=1\ntco32.dll=1\ntstor.sys=1")
+        .replace("[DestinationDirs]\n", "[DestinationDirs]\nwide=11\nnarrow=10,SysWOW64\n");
+    let [wide, narrow] = versions.map(|version| program(Amd64, version));
+    MemoryFiles::new(name)
+        .with(name, inf.into_bytes())
+        .with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
+        .with("tco64.dll", wide)
+        .with("tco32.dll", narrow)
+}
+
+#[test]
+fn files_of_one_name_in_two_folders_come_back_each_to_its_own() {
+    let one = paired("tone.inf", "DEV_0021", [[7, 0, 0, 1], [7, 0, 0, 2]]);
+    let two = paired("ttwo.inf", "DEV_0022", [[8, 0, 0, 1], [8, 0, 0, 2]]);
+    for windows in [image(), ten(Amd64)] {
+        let mut before = windows;
+        for (path, version) in PAIR {
+            before.put(path, program(Amd64, version));
+        }
+        let mut image = before.clone();
+        image.add_one(&one);
+        let there = |image: &MemoryImage, versions: [[u16; 4]; 2]| {
+            for ((path, _), version) in PAIR.iter().zip(versions) {
+                assert!(
+                    image.bytes(path).as_deref() == Some(&*program(Amd64, version)),
+                    "{path} {version:?}"
+                );
+            }
+        };
+        there(&image, [[7, 0, 0, 1], [7, 0, 0, 2]]);
+        // With the list lost, by Windows' own database or by adding again.
+        let mut lost = image.clone();
+        lose_the_list(&mut lost);
+        if lost.files().iter().any(|path| path.contains("\\Drivers\\tone_")) {
+            lost.add_one(&one);
+        }
+        lost.remove_drivers(&["tone.inf"]).unwrap();
+        there(&lost, PAIR.map(|(_, version)| version));
+        assert_eq!(lost.files(), before.files());
+        assert!(!lost.directories().iter().any(|path| path.contains("replaced")), "{:?}", lost.directories());
+        // Handed from one driver to another, one by one and both at once.
+        image.add_one(&two);
+        there(&image, [[8, 0, 0, 1], [8, 0, 0, 2]]);
+        let mut at_once = image.clone();
+        at_once.remove_drivers(&["tone.inf", "ttwo.inf"]).unwrap();
+        for name in ["tone.inf", "ttwo.inf"] {
+            assert_eq!(image.remove_drivers(&[name]).unwrap(), Vec::<String>::new());
+        }
+        for image in [image, at_once] {
+            assert_eq!(content(&image), content(&before));
+            assert_eq!(image.directories(), before.directories());
+        }
+    }
 }
 
 #[test]
@@ -458,9 +531,9 @@ proptest! {
     /// Any set of packages, added in any order and removed in any order, leaves the image as it was.
     #[test]
     fn any_order_of_adding_and_removing_leaves_nothing(
-        added in Just((0_usize..8).collect::<Vec<_>>()).prop_shuffle(),
-        removed in Just((0_usize..8).collect::<Vec<_>>()).prop_shuffle(),
-        count in 1_usize..=8,
+        added in Just((0_usize..10).collect::<Vec<_>>()).prop_shuffle(),
+        removed in Just((0_usize..10).collect::<Vec<_>>()).prop_shuffle(),
+        count in 1_usize..=10,
         at_once in any::<bool>(),
         // What Windows itself has of the file: nothing, what is older than all, between two of them, as one of them.
         own in prop::sample::select(vec![None, Some([1, 0, 0, 0]), Some([1, 5, 0, 0]), Some([1, 9, 0, 0])]),
@@ -469,6 +542,9 @@ proptest! {
         let mut image = image();
         if let Some(version) = own {
             image.put(FILE, program(Amd64, version));
+        }
+        for (path, version) in PAIR {
+            image.put(path, program(Amd64, version));
         }
         let before = content(&image);
         let chosen = &added[..count];

@@ -147,7 +147,7 @@ impl Job<'_, '_> {
             let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
             let is_owned = self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256));
             if is_same && self.adopting && !is_owned && !self.strange.has_file(name) {
-                let copy = image.spelled(&format!("{replaced_folder}\\{name}"))?;
+                let copy = kept_path(image, replaced_folder, &path)?;
                 let kept = image.sha256_of(&copy)?;
                 done.files.push(manifest_file(&path, file, kept, kept.map(|_| copy.to_string())));
                 return Ok(Some(file.path.clone()));
@@ -172,7 +172,7 @@ impl Job<'_, '_> {
                 done.findings
                     .push(format!("{path} of this image is replaced; it is kept until the driver goes"));
             }
-            let copy_path = replaced_folder.child(name.as_str());
+            let copy_path = kept_path(image, replaced_folder, &path)?;
             let reason = format!("{}: the file it replaces", self.reason());
             image.copy(&path, &copy_path, &reason)?;
             replaced_copy = Some(copy_path.to_string());
@@ -360,6 +360,15 @@ impl Job<'_, '_> {
             }
         }
     }
+}
+
+/// Where the file that lay at `path` is kept below `replaced`, a package's folder for such files: by its whole path, since one
+/// package may replace files of one name in several folders.
+///
+/// # Errors
+/// What a path gives that cannot be one.
+pub(super) fn kept_path(image: &ImageFiles<'_>, replaced: &WimPath, path: &WimPath) -> Result<WimPath> {
+    image.spelled(&format!("{replaced}{path}"))
 }
 
 /// What a file is, for the reason of its change.

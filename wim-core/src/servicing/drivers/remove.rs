@@ -15,6 +15,7 @@ use super::lint;
 use super::list_edits::{self, ListShape};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
 use super::options::Unbootable;
+use super::place::kept_path;
 use super::remove_staged;
 use super::store::{ImageFiles, file_version, refusal};
 use super::winpe;
@@ -496,12 +497,11 @@ fn take_over(
     heir: &mut ManifestEntry,
 ) -> Result<Option<String>> {
     const REASON: &str = "driver removed: the file it had replaced";
-    let name = path.rsplit('\\').next().unwrap_or(path);
     let folder = match heir.published {
-        Some(_) => level_b::replaced_folder(heir.folder_name())?.to_string(),
-        None => format!("{}\\{REPLACED_FOLDER}", heir.folder),
+        Some(_) => level_b::replaced_folder(heir.folder_name())?,
+        None => WimPath::parse(&heir.folder)?.child(REPLACED_FOLDER),
     };
-    let to = image.spelled(&format!("{folder}\\{name}"))?;
+    let to = kept_path(image, &folder, &WimPath::parse(path)?)?;
     let before = image.savepoint();
     if !image.copy(kept, &to, REASON)? {
         return Ok(None);

@@ -12,7 +12,6 @@ use super::database::{
 };
 use super::level_b;
 use super::manifest::ManifestEntry;
-use super::package::file_name;
 use super::registry_lines::OWNERS;
 use super::store::ImageFiles;
 use crate::base::{FileTime, Result};
@@ -211,7 +210,7 @@ fn services(
                         hives.get(HiveName::System, &key, "ImagePath")?.and_then(|value| value.as_str());
                     let file = bindings::file_of(path.as_deref().unwrap_or_default(), &name);
                     // Its file was Windows' before, and so the service was as well, or may have been.
-                    if kept.contains_key(&file_name(&file).to_lowercase()) {
+                    if kept.contains_key(&file.to_lowercase()) {
                         hives.delete_value(HiveName::System, &key, OWNERS, reason)?;
                         findings.push(format!(
                             "service {name} stays: Windows had its file before, which is there again, and may have had the service"
@@ -262,14 +261,16 @@ fn class_filters(
     Ok(())
 }
 
-/// The files of Windows that a package replaced, by their names in lower case, where they are kept.
+/// The files of Windows that a package replaced, by their paths in lower case, where they are kept.
 fn kept_files(staged: &OemPackage, image: &ImageFiles<'_>) -> Result<BTreeMap<String, WimPath>> {
     let mut kept = BTreeMap::new();
     for folder in &staged.folders {
-        let (_, files) = image.below(&level_b::replaced_folder(folder)?);
-        kept.extend(files.into_iter().filter_map(|path| {
-            let name = path.name()?.to_text().to_lowercase();
-            Some((name, path))
+        let folder = level_b::replaced_folder(folder)?;
+        let start = folder.to_string().len();
+        let (_, files) = image.below(&folder);
+        kept.extend(files.into_iter().filter_map(|copy| {
+            let place = copy.to_string().get(start..)?.to_lowercase();
+            Some((place, copy))
         }));
     }
     Ok(kept)
@@ -278,7 +279,14 @@ fn kept_files(staged: &OemPackage, image: &ImageFiles<'_>) -> Result<BTreeMap<St
 /// Removes the folders of files that were replaced, which are in their places again.
 fn drop_kept(staged: &OemPackage, image: &mut ImageFiles<'_>, reason: &str) -> Result<()> {
     for folder in &staged.folders {
-        let mut folder = Some(level_b::replaced_folder(folder)?);
+        let kept = level_b::replaced_folder(folder)?;
+        let (below, _) = image.below(&kept);
+        for folder in below.iter().skip(1).rev() {
+            if image.is_emptied(folder) {
+                image.remove(folder, reason);
+            }
+        }
+        let mut folder = Some(kept);
         while let Some(path) = folder.filter(|path| path.components().len() > 1 && image.is_emptied(path)) {
             image.remove(&path, reason);
             folder = path.parent();
@@ -308,8 +316,7 @@ fn locked_files(
                 let path = below.and_then(|root| file.get(root.len()..));
                 let path = path.and_then(|rest| WimPath::parse(&format!("\\Windows\\{rest}")).ok());
                 let Some(path) = path.filter(|path| image.exists(path)) else { continue };
-                let name = path.name().map(|name| name.to_text().to_lowercase()).unwrap_or_default();
-                match kept.get(&name) {
+                match kept.get(&path.to_string().to_lowercase()) {
                     Some(copy)
                         if image.copy(copy, &path, &format!("{reason}: the file it had replaced"))? =>
                     {
