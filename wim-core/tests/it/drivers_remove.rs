@@ -773,3 +773,103 @@ fn a_device_that_two_drivers_bind_to_one_service_stays_bound_until_both_are_gone
         assert_eq!(content(&image), content(&before), "{order:?}");
     }
 }
+
+/// T1 whose service section has these lines in a section `DelReg` names, and `more` after it.
+fn deleting(name: &str, device: &str, lines: &str, more: &str) -> MemoryFiles {
+    let inf = TSTOR
+        .replace("tstor.inf", name)
+        .replace("DEV_0001", device)
+        .replace("AddReg=par\n", "DelReg=del\nAddReg=par\n")
+        .replace("[par]\n", &format!("[del]\n{lines}\n[par]\n{more}\n"));
+    MemoryFiles::new(name).with(name, inf.into_bytes()).with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
+}
+
+#[test]
+fn a_key_that_an_inf_deletes_is_told_and_comes_back_with_all_below_it() {
+    const PCI: &str = "ControlSet001\\Services\\pci";
+    let package = deleting("tdel.inf", "DEV_0031", "HKLM,SYSTEM\\CurrentControlSet\\Services\\pci", "");
+    for mut image in [image(), ten(Amd64)] {
+        image.put("\\Windows\\System32\\drivers\\pci.sys", program(Amd64, [6, 1, 7601, 17514]));
+        let deep = format!("{PCI}\\Parameters\\Deep");
+        image.edit(&[
+            (System, PCI, "Type", RegValue::dword(1)),
+            (System, PCI, "Start", RegValue::dword(0)),
+            (System, PCI, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
+            (System, &deep, "", RegValue::multi_sz(&["one", "two"])),
+        ]);
+        let changes = {
+            let mut hives = HiveSet::new(&image, HiveOptions::default());
+            hives.create_key(System, &format!("{PCI}\\Enum"), "test").unwrap();
+            hives.finish().unwrap().0
+        };
+        image.apply(&changes);
+        let before = content(&image);
+        let plan = image.add_one(&package);
+        let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+        assert!(reason.contains("service pci, which the boot loader starts, would start never"), "{reason}");
+        assert_eq!(content(&image), before);
+        let forced = DriverOptions { unbootable: Unbootable::Accept, ..unsigned_too() };
+        let plan = image.add(&[&package], &forced);
+        let says = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
+        assert!(
+            says("Start 0 \u{2192} gone") && says("the key SYSTEM\\ControlSet001\\Services\\pci"),
+            "{plan:?}"
+        );
+        assert!(!image.subkeys(System, "ControlSet001\\Services").contains(&"pci".to_owned()));
+        assert_eq!(image.remove_drivers(&["tdel.inf"]).unwrap(), Vec::<String>::new());
+        assert_eq!(content(&image), before);
+    }
+}
+
+#[test]
+fn a_key_that_one_driver_deletes_and_another_makes_again_is_as_it_was_in_the_end() {
+    let line = "HKLM,\"SOFTWARE\\Vendor\\Old\"";
+    // Deletes it; makes it; deletes it and makes it.
+    let packages = [
+        ("tgone.inf", deleting("tgone.inf", "DEV_0032", line, "")),
+        ("tmade.inf", deleting("tmade.inf", "DEV_0033", "", &format!("{line},Mode,0x00010001,2"))),
+        ("tboth.inf", deleting("tboth.inf", "DEV_0034", line, &format!("{line},Mode,0x00010001,2"))),
+    ];
+    let with_key = |there: bool| {
+        let mut image = image();
+        if there {
+            let key = "Vendor\\Old\\Below";
+            image.edit(&[(Software, "Vendor\\Old", "Mode", RegValue::dword(1))]);
+            image.edit(&[(Software, key, "Kept", RegValue::sz("text"))]);
+        }
+        image
+    };
+    for there in [true, false] {
+        for order in [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 0, 1]] {
+            for removed in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+                let mut image = with_key(there);
+                let before = content(&image);
+                for at in order {
+                    image.add_one(&packages[at].1);
+                }
+                let again = content(&image);
+                let last = &packages[order[2]].1;
+                assert!(matches!(image.add_one(last).reports[0].outcome, Outcome::AlreadyPresent { .. }));
+                assert_eq!(content(&image), again, "{order:?}");
+                for at in removed {
+                    image.remove_drivers(&[packages[at].0]).unwrap();
+                }
+                assert_eq!(content(&image), before, "there {there}, added {order:?}, removed {removed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_holds_too_much_is_no_drivers_to_delete() {
+    let mut image = image();
+    let edits: Vec<_> = (0..10_500).map(|n| (format!("Vendor\\Old\\{}", n / 100), format!("v{n}"))).collect();
+    let edits: Vec<_> =
+        edits.iter().map(|(key, value)| (Software, &**key, &**value, RegValue::dword(1))).collect();
+    image.edit(&edits);
+    let before = content(&image);
+    let plan = image.add_one(&deleting("tdel.inf", "DEV_0031", "HKLM,\"SOFTWARE\\Vendor\"", ""));
+    let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert!(reason.contains("deletes the key SOFTWARE\\Vendor, which holds more"), "{reason}");
+    assert_eq!(content(&image), before);
+}
