@@ -873,3 +873,47 @@ fn a_key_that_holds_too_much_is_no_drivers_to_delete() {
     assert!(reason.contains("deletes the key SOFTWARE\\Vendor, which holds more"), "{reason}");
     assert_eq!(content(&image), before);
 }
+
+#[test]
+fn without_a_list_a_newer_or_equal_file_of_windows_and_its_service_stay() {
+    const SERVICE: &str = "ControlSet001\\Services\\tstor";
+    const LOCK: &str = "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles";
+    let values = [
+        ("Type", RegValue::dword(1)),
+        ("Start", RegValue::dword(0)),
+        ("ImagePath", RegValue::expand_sz("System32\\drivers\\tstor.sys")),
+    ];
+    let record = format!("{LOCK}\\%SystemRoot%/System32/drivers/tstor.sys");
+    for (version, is_recorded) in [([9, 0, 0, 0], false), ([9, 0, 0, 0], true), ([1, 2, 3, 4], false)] {
+        let mut before = ten(Amd64);
+        before.put(FILE, program(Amd64, version));
+        for (name, value) in &values {
+            before.edit(&[(System, SERVICE, name, value.clone())]);
+        }
+        let mut image = before.clone();
+        image.add_one(&tstor());
+        assert_eq!(image.subkeys(Software, LOCK), Vec::<String>::new(), "{version:?}");
+        let mut listed = image.clone();
+        listed.remove_drivers(&["tstor.inf"]).unwrap();
+        assert_eq!(content(&listed), content(&before));
+        lose_the_list(&mut image);
+        if is_recorded {
+            // As something else may have recorded it.
+            image.edit(&[(Software, &record, "Owners", RegValue::multi_sz(&["oem0.inf"]))]);
+        }
+        let findings = image.remove_drivers(&["tstor.inf"]).unwrap();
+        assert!(findings.iter().any(|f| f.contains("service tstor stays")), "{findings:?}");
+        assert_eq!(
+            findings.iter().any(|f| f.contains("tstor.sys is not the file")),
+            is_recorded,
+            "{findings:?}"
+        );
+        assert_eq!(image.bytes(FILE), before.bytes(FILE), "{version:?}");
+        assert_eq!(image.files(), before.files());
+        for (name, value) in &values {
+            assert_eq!(image.value(System, SERVICE, name).as_ref(), Some(value), "{version:?}");
+        }
+        assert_eq!(image.value(System, SERVICE, "Owners"), None);
+        assert_eq!(image.subkeys(Software, LOCK), Vec::<String>::new());
+    }
+}
