@@ -87,7 +87,7 @@ fn image() -> MemoryImage {
 
 /// The file of T1 and its relatives, and what of it the packages at the same places of [`packages`] bring.
 const FILE: &str = "\\Windows\\System32\\drivers\\tstor.sys";
-const VERSIONS: [Option<[u16; 4]>; 8] = [
+const VERSIONS: [Option<[u16; 4]>; 10] = [
     Some([1, 2, 3, 4]),
     Some([1, 2, 3, 4]),
     Some([2, 0, 0, 0]),
@@ -96,9 +96,11 @@ const VERSIONS: [Option<[u16; 4]>; 8] = [
     None,
     Some([1, 2, 3, 4]),
     Some([1, 2, 3, 4]),
+    Some([1, 2, 3, 4]),
+    Some([1, 2, 3, 4]),
 ];
 
-fn packages() -> [(&'static str, MemoryFiles); 8] {
+fn packages() -> [(&'static str, MemoryFiles); 10] {
     [
         ("tstor.inf", tstor()),
         ("tsib.inf", sibling()),
@@ -106,6 +108,8 @@ fn packages() -> [(&'static str, MemoryFiles); 8] {
         ("tmiddle.inf", middle()),
         ("tnet.inf", tnet()),
         ("TUSB3.INF", tusb3()),
+        ("tone.inf", paired("tone.inf", "DEV_0021", [[7, 0, 0, 1], [7, 0, 0, 2]])),
+        ("ttwo.inf", paired("ttwo.inf", "DEV_0022", [[8, 0, 0, 1], [8, 0, 0, 2]])),
         ("tshare1.inf", sharer("tshare1.inf", "DEV_0004", "0x2", "oneflt")),
         ("tshare2.inf", sharer("tshare2.inf", "DEV_00005", "0x12", "twoflt")),
     ]
@@ -212,6 +216,75 @@ fn a_replaced_file_comes_back() {
     image.remove_drivers(&["tnewer.inf"]).unwrap();
     assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *old);
     assert_eq!(content(&image), before);
+}
+
+/// A pair of files of one name for programs of both widths, as a package puts them into two folders.
+const PAIR: [(&str, [u16; 4]); 2] =
+    [("\\Windows\\System32\\tco.dll", [6, 0, 0, 1]), ("\\Windows\\SysWOW64\\tco.dll", [6, 0, 0, 2])];
+
+/// T1 under the name `name`, with such a pair.
+fn paired(name: &str, device: &str, versions: [[u16; 4]; 2]) -> MemoryFiles {
+    let inf = TSTOR
+        .replace("tstor.inf", name)
+        .replace("DEV_0001", device)
+        .replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys,wide,narrow")
+        .replace(
+            "[SourceDisksFiles",
+            "[wide]\ntco.dll,tco64.dll\n[narrow]\ntco.dll,tco32.dll\n[SourceDisksFiles",
+        )
+        .replace("tstor.sys=1", "tco64.dll=1\ntco32.dll=1\ntstor.sys=1")
+        .replace("[DestinationDirs]\n", "[DestinationDirs]\nwide=11\nnarrow=10,SysWOW64\n");
+    let [wide, narrow] = versions.map(|version| program(Amd64, version));
+    MemoryFiles::new(name)
+        .with(name, inf.into_bytes())
+        .with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
+        .with("tco64.dll", wide)
+        .with("tco32.dll", narrow)
+}
+
+#[test]
+fn files_of_one_name_in_two_folders_come_back_each_to_its_own() {
+    let one = paired("tone.inf", "DEV_0021", [[7, 0, 0, 1], [7, 0, 0, 2]]);
+    let two = paired("ttwo.inf", "DEV_0022", [[8, 0, 0, 1], [8, 0, 0, 2]]);
+    for windows in [image(), ten(Amd64)] {
+        let mut before = windows;
+        for (path, version) in PAIR {
+            before.put(path, program(Amd64, version));
+        }
+        let mut image = before.clone();
+        image.add_one(&one);
+        let there = |image: &MemoryImage, versions: [[u16; 4]; 2]| {
+            for ((path, _), version) in PAIR.iter().zip(versions) {
+                assert!(
+                    image.bytes(path).as_deref() == Some(&*program(Amd64, version)),
+                    "{path} {version:?}"
+                );
+            }
+        };
+        there(&image, [[7, 0, 0, 1], [7, 0, 0, 2]]);
+        // With the list lost, by Windows' own database or by adding again.
+        let mut lost = image.clone();
+        lose_the_list(&mut lost);
+        if lost.files().iter().any(|path| path.contains("\\Drivers\\tone_")) {
+            lost.add_one(&one);
+        }
+        lost.remove_drivers(&["tone.inf"]).unwrap();
+        there(&lost, PAIR.map(|(_, version)| version));
+        assert_eq!(lost.files(), before.files());
+        assert!(!lost.directories().iter().any(|path| path.contains("replaced")), "{:?}", lost.directories());
+        // Handed from one driver to another, one by one and both at once.
+        image.add_one(&two);
+        there(&image, [[8, 0, 0, 1], [8, 0, 0, 2]]);
+        let mut at_once = image.clone();
+        at_once.remove_drivers(&["tone.inf", "ttwo.inf"]).unwrap();
+        for name in ["tone.inf", "ttwo.inf"] {
+            assert_eq!(image.remove_drivers(&[name]).unwrap(), Vec::<String>::new());
+        }
+        for image in [image, at_once] {
+            assert_eq!(content(&image), content(&before));
+            assert_eq!(image.directories(), before.directories());
+        }
+    }
 }
 
 #[test]
@@ -458,9 +531,9 @@ proptest! {
     /// Any set of packages, added in any order and removed in any order, leaves the image as it was.
     #[test]
     fn any_order_of_adding_and_removing_leaves_nothing(
-        added in Just((0_usize..8).collect::<Vec<_>>()).prop_shuffle(),
-        removed in Just((0_usize..8).collect::<Vec<_>>()).prop_shuffle(),
-        count in 1_usize..=8,
+        added in Just((0_usize..10).collect::<Vec<_>>()).prop_shuffle(),
+        removed in Just((0_usize..10).collect::<Vec<_>>()).prop_shuffle(),
+        count in 1_usize..=10,
         at_once in any::<bool>(),
         // What Windows itself has of the file: nothing, what is older than all, between two of them, as one of them.
         own in prop::sample::select(vec![None, Some([1, 0, 0, 0]), Some([1, 5, 0, 0]), Some([1, 9, 0, 0])]),
@@ -469,6 +542,9 @@ proptest! {
         let mut image = image();
         if let Some(version) = own {
             image.put(FILE, program(Amd64, version));
+        }
+        for (path, version) in PAIR {
+            image.put(path, program(Amd64, version));
         }
         let before = content(&image);
         let chosen = &added[..count];
@@ -695,5 +771,149 @@ fn a_device_that_two_drivers_bind_to_one_service_stays_bound_until_both_are_gone
         assert_eq!(image.value(System, key, "Service"), Some(RegValue::sz("tstor")), "{order:?}");
         image.remove_drivers(&order[1..]).unwrap();
         assert_eq!(content(&image), content(&before), "{order:?}");
+    }
+}
+
+/// T1 whose service section has these lines in a section `DelReg` names, and `more` after it.
+fn deleting(name: &str, device: &str, lines: &str, more: &str) -> MemoryFiles {
+    let inf = TSTOR
+        .replace("tstor.inf", name)
+        .replace("DEV_0001", device)
+        .replace("AddReg=par\n", "DelReg=del\nAddReg=par\n")
+        .replace("[par]\n", &format!("[del]\n{lines}\n[par]\n{more}\n"));
+    MemoryFiles::new(name).with(name, inf.into_bytes()).with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
+}
+
+#[test]
+fn a_key_that_an_inf_deletes_is_told_and_comes_back_with_all_below_it() {
+    const PCI: &str = "ControlSet001\\Services\\pci";
+    let package = deleting("tdel.inf", "DEV_0031", "HKLM,SYSTEM\\CurrentControlSet\\Services\\pci", "");
+    for mut image in [image(), ten(Amd64)] {
+        image.put("\\Windows\\System32\\drivers\\pci.sys", program(Amd64, [6, 1, 7601, 17514]));
+        let deep = format!("{PCI}\\Parameters\\Deep");
+        image.edit(&[
+            (System, PCI, "Type", RegValue::dword(1)),
+            (System, PCI, "Start", RegValue::dword(0)),
+            (System, PCI, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
+            (System, &deep, "", RegValue::multi_sz(&["one", "two"])),
+        ]);
+        let changes = {
+            let mut hives = HiveSet::new(&image, HiveOptions::default());
+            hives.create_key(System, &format!("{PCI}\\Enum"), "test").unwrap();
+            hives.finish().unwrap().0
+        };
+        image.apply(&changes);
+        let before = content(&image);
+        let plan = image.add_one(&package);
+        let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+        assert!(reason.contains("service pci, which the boot loader starts, would start never"), "{reason}");
+        assert_eq!(content(&image), before);
+        let forced = DriverOptions { unbootable: Unbootable::Accept, ..unsigned_too() };
+        let plan = image.add(&[&package], &forced);
+        let says = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
+        assert!(
+            says("Start 0 \u{2192} gone") && says("the key SYSTEM\\ControlSet001\\Services\\pci"),
+            "{plan:?}"
+        );
+        assert!(!image.subkeys(System, "ControlSet001\\Services").contains(&"pci".to_owned()));
+        assert_eq!(image.remove_drivers(&["tdel.inf"]).unwrap(), Vec::<String>::new());
+        assert_eq!(content(&image), before);
+    }
+}
+
+#[test]
+fn a_key_that_one_driver_deletes_and_another_makes_again_is_as_it_was_in_the_end() {
+    let line = "HKLM,\"SOFTWARE\\Vendor\\Old\"";
+    // Deletes it; makes it; deletes it and makes it.
+    let packages = [
+        ("tgone.inf", deleting("tgone.inf", "DEV_0032", line, "")),
+        ("tmade.inf", deleting("tmade.inf", "DEV_0033", "", &format!("{line},Mode,0x00010001,2"))),
+        ("tboth.inf", deleting("tboth.inf", "DEV_0034", line, &format!("{line},Mode,0x00010001,2"))),
+    ];
+    let with_key = |there: bool| {
+        let mut image = image();
+        if there {
+            let key = "Vendor\\Old\\Below";
+            image.edit(&[(Software, "Vendor\\Old", "Mode", RegValue::dword(1))]);
+            image.edit(&[(Software, key, "Kept", RegValue::sz("text"))]);
+        }
+        image
+    };
+    for there in [true, false] {
+        for order in [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 0, 1]] {
+            for removed in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+                let mut image = with_key(there);
+                let before = content(&image);
+                for at in order {
+                    image.add_one(&packages[at].1);
+                }
+                let again = content(&image);
+                let last = &packages[order[2]].1;
+                assert!(matches!(image.add_one(last).reports[0].outcome, Outcome::AlreadyPresent { .. }));
+                assert_eq!(content(&image), again, "{order:?}");
+                for at in removed {
+                    image.remove_drivers(&[packages[at].0]).unwrap();
+                }
+                assert_eq!(content(&image), before, "there {there}, added {order:?}, removed {removed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_holds_too_much_is_no_drivers_to_delete() {
+    let mut image = image();
+    let edits: Vec<_> = (0..10_500).map(|n| (format!("Vendor\\Old\\{}", n / 100), format!("v{n}"))).collect();
+    let edits: Vec<_> =
+        edits.iter().map(|(key, value)| (Software, &**key, &**value, RegValue::dword(1))).collect();
+    image.edit(&edits);
+    let before = content(&image);
+    let plan = image.add_one(&deleting("tdel.inf", "DEV_0031", "HKLM,\"SOFTWARE\\Vendor\"", ""));
+    let Outcome::Refused { reason, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+    assert!(reason.contains("deletes the key SOFTWARE\\Vendor, which holds more"), "{reason}");
+    assert_eq!(content(&image), before);
+}
+
+#[test]
+fn without_a_list_a_newer_or_equal_file_of_windows_and_its_service_stay() {
+    const SERVICE: &str = "ControlSet001\\Services\\tstor";
+    const LOCK: &str = "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles";
+    let values = [
+        ("Type", RegValue::dword(1)),
+        ("Start", RegValue::dword(0)),
+        ("ImagePath", RegValue::expand_sz("System32\\drivers\\tstor.sys")),
+    ];
+    let record = format!("{LOCK}\\%SystemRoot%/System32/drivers/tstor.sys");
+    for (version, is_recorded) in [([9, 0, 0, 0], false), ([9, 0, 0, 0], true), ([1, 2, 3, 4], false)] {
+        let mut before = ten(Amd64);
+        before.put(FILE, program(Amd64, version));
+        for (name, value) in &values {
+            before.edit(&[(System, SERVICE, name, value.clone())]);
+        }
+        let mut image = before.clone();
+        image.add_one(&tstor());
+        assert_eq!(image.subkeys(Software, LOCK), Vec::<String>::new(), "{version:?}");
+        let mut listed = image.clone();
+        listed.remove_drivers(&["tstor.inf"]).unwrap();
+        assert_eq!(content(&listed), content(&before));
+        lose_the_list(&mut image);
+        if is_recorded {
+            // As something else may have recorded it.
+            image.edit(&[(Software, &record, "Owners", RegValue::multi_sz(&["oem0.inf"]))]);
+        }
+        let findings = image.remove_drivers(&["tstor.inf"]).unwrap();
+        assert!(findings.iter().any(|f| f.contains("service tstor stays")), "{findings:?}");
+        assert_eq!(
+            findings.iter().any(|f| f.contains("tstor.sys is not the file")),
+            is_recorded,
+            "{findings:?}"
+        );
+        assert_eq!(image.bytes(FILE), before.bytes(FILE), "{version:?}");
+        assert_eq!(image.files(), before.files());
+        for (name, value) in &values {
+            assert_eq!(image.value(System, SERVICE, name).as_ref(), Some(value), "{version:?}");
+        }
+        assert_eq!(image.value(System, SERVICE, "Owners"), None);
+        assert_eq!(image.subkeys(Software, LOCK), Vec::<String>::new());
     }
 }

@@ -11,7 +11,7 @@ use super::bindings::{Binding, critical_devices};
 use super::level_a::{CURRENT_VERSION, DEFAULT_DEVICE_PATH, DEVICE_PATH, FOLDER, REPLACED_FOLDER};
 use super::manifest::{Manifest, ManifestEdit, ManifestEntry, ManifestValue};
 use super::package::MAX_INF;
-use super::place::Done;
+use super::place::{Done, kept_path};
 use super::registry_lines::KeptValue;
 use super::select::Selection;
 use super::store::ImageFiles;
@@ -64,7 +64,10 @@ impl NotItsOwn {
         for service in services.filter(|service| !service.inbox) {
             let name = service.name.to_lowercase();
             let binary = service.binary_name().map(str::to_lowercase);
-            let kept = binary.as_ref().map(|binary| folder.child(REPLACED_FOLDER).child(binary.as_str()));
+            let path = super::bindings::file_of(service.binary.as_deref().unwrap_or_default(), &service.name);
+            let kept = WimPath::parse(&path).ok();
+            let kept =
+                kept.map(|path| kept_path(image, &folder.child(REPLACED_FOLDER), &path)).transpose()?;
             let user = strangers.iter().find(|stranger| stranger.services.contains(&name));
             let of_it = |binding: &&Binding| {
                 binding.service.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(&name))
@@ -206,7 +209,7 @@ fn edits_below(done: &Done, roots: &[String], others: &Manifest) -> Vec<Manifest
 
 fn edit(hive: HiveName, key: &str, value: Option<&str>, new: Option<ManifestValue>) -> ManifestEdit {
     let (hive, key) = (hive.label().to_owned(), key.to_owned());
-    ManifestEdit { hive, key, value: value.map(str::to_owned), old: None, new }
+    ManifestEdit { hive, key, value: value.map(str::to_owned), old: None, new, key_deleted: false }
 }
 
 /// Keys below a control set that are a driver's with all that is in them, in lower case.

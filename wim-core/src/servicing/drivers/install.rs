@@ -3,7 +3,7 @@
 //! The order of work is that of drivers.md 3.1. A package that is refused leaves no trace: file changes and registry edits go
 //! back to the savepoint taken before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::adopt::{self, NotItsOwn};
@@ -32,7 +32,7 @@ use crate::base::{Cancel, Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::formats::inf::ParseOptions;
 use crate::image::edit::{Change, View};
-use crate::servicing::hive_set::{Edit, HiveSet, Savepoint};
+use crate::servicing::hive_set::{Edit, HiveSet, Savepoint, cancel_out};
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::target::{ImageTarget, StoreGeneration};
 
@@ -581,17 +581,6 @@ fn kept_edit(kept: &KeptValue) -> ManifestEdit {
         value: Some(kept.value.clone()),
         old: Some(old),
         new: Some(new),
+        key_deleted: false,
     }
-}
-
-/// True when every value is in the end what it was at first; edits of keys always count.
-fn cancel_out(edits: &[Edit]) -> bool {
-    let mut values = BTreeMap::new();
-    for edit in edits {
-        let Some(value) = &edit.value else { return false };
-        let place = (edit.hive, edit.key.to_lowercase(), value.to_lowercase());
-        let (_, last) = values.entry(place).or_insert((&edit.old, &edit.new));
-        *last = &edit.new;
-    }
-    values.values().all(|(first, last)| first == last)
 }

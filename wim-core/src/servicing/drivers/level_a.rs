@@ -26,7 +26,7 @@ pub(super) const DEFAULT_DEVICE_PATH: &str = "%SystemRoot%\\inf";
 /// Longest device path in characters. UNVERIFIED: no limit is documented; this is what fits the buffers seen.
 const MAX_DEVICE_PATH: usize = 4000;
 
-/// Folder inside a package's folder that keeps the files of Windows that it replaced.
+/// Folder inside a package's folder that keeps the files of Windows that it replaced, by their whole paths.
 pub(super) const REPLACED_FOLDER: &str = "replaced";
 
 /// Directory ids whose files are put in place: Windows, System32, drivers, INF, and the root of the drive by its three numbers.

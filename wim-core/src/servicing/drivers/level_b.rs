@@ -11,7 +11,7 @@ use super::database::{
 };
 use super::level_a;
 use super::place::{Done, Job};
-use super::registry_lines::{Overwrite, Publication, RegistryWriter, STORE_TOKEN, is_one_token};
+use super::registry_lines::{OWNERS, Overwrite, Publication, RegistryWriter, STORE_TOKEN, is_one_token};
 use super::report::How;
 use super::select::SelectedInstall;
 use super::signature::{SignatureReport, SignatureStatus};
@@ -164,11 +164,16 @@ impl LevelB<'_, '_> {
                 continue;
             }
             let Some(folder) = self.job.destination(&file.copy, |_| true, done) else { continue };
-            let Some(stored) = self.job.put_in_place(image, file, &folder, &replaced, done)? else {
+            let Some(placed) = self.job.put_in_place(image, file, &folder, &replaced, done)? else {
                 continue;
             };
-            let source = format!("{store}\\{stored}");
-            self.lock_down(registry, &folder, &file.copy.destination_name, &source)?;
+            let Some(key) = lockdown_key(&folder, &file.copy.destination_name) else { continue };
+            if placed.by_drivers {
+                let source = format!("{store}\\{}", placed.stored);
+                self.lock_down(registry, &key, &source)?;
+            } else if registry.get(HiveName::Software, &key, OWNERS)?.is_some() {
+                registry.append_owner(HiveName::Software, &key)?;
+            }
         }
         self.job.write_services(registry, done)?;
         let inf = self.job.package.inf();
@@ -195,24 +200,15 @@ impl LevelB<'_, '_> {
         }
     }
 
-    /// The record by which Windows guards a file of a driver.
-    fn lock_down(
-        &self,
-        registry: &mut RegistryWriter<'_, '_>,
-        folder: &str,
-        name: &str,
-        source: &str,
-    ) -> Result<()> {
+    /// The record by which Windows guards a file of a driver. What is Windows' own gets none: who has it may delete the file.
+    fn lock_down(&self, registry: &mut RegistryWriter<'_, '_>, key: &str, source: &str) -> Result<()> {
         // Seen for 1 and for 0 of PnpLockdown; UNVERIFIED beyond the two samples of drivers.md 5.7.
         const CLASS_LOCKED: u32 = 4;
         const CLASS_UNLOCKED: u32 = 5;
-        let Some(below) = folder.strip_prefix("Windows\\") else { return Ok(()) };
-        // One key name: its separators are slashes.
-        let key = format!("{LOCKDOWN}\\%SystemRoot%/{}/{name}", below.replace('\\', "/"));
         let class = if self.job.package.version().pnp_lockdown { CLASS_LOCKED } else { CLASS_UNLOCKED };
-        registry.set(HiveName::Software, &key, "Class", RegValue::dword(class))?;
-        registry.set(HiveName::Software, &key, "Source", RegValue::expand_sz(source))?;
-        registry.append_owner(HiveName::Software, &key)
+        registry.set(HiveName::Software, key, "Class", RegValue::dword(class))?;
+        registry.set(HiveName::Software, key, "Source", RegValue::expand_sz(source))?;
+        registry.append_owner(HiveName::Software, key)
     }
 
     /// `DriverInfFiles\oemN.inf`, the map of numbers and the date of the database.
@@ -445,6 +441,13 @@ fn free_name(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<String> 
             .remedy("remove drivers that are no longer needed from the image")
     })?;
     Ok(format!("oem{number}.inf"))
+}
+
+/// The key of the record by which Windows guards a file; none for one outside of the Windows folder.
+fn lockdown_key(folder: &str, name: &str) -> Option<String> {
+    let below = folder.strip_prefix("Windows\\")?;
+    // One key name: its separators are slashes.
+    Some(format!("{LOCKDOWN}\\%SystemRoot%/{}/{name}", below.replace('\\', "/")))
 }
 
 /// Where the files of Windows that a package replaced are kept until it is removed: not in the store, whose folders Windows checks.

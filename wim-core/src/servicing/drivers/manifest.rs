@@ -16,7 +16,7 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::image::edit::View;
-use crate::servicing::hive_set::Edit;
+use crate::servicing::hive_set::{Edit, EditAction};
 
 /// Where the manifest lies.
 pub const PATH: &str = "\\Windows\\INF\\wim.drivers.json";
@@ -163,6 +163,9 @@ pub struct ManifestEdit {
     /// What is there now; none when it was deleted, or for a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<ManifestValue>,
+    /// The key was deleted, not made: its values and subkeys have edits of their own before this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub key_deleted: bool,
 }
 
 /// Hive, key and value in one case: what an edit is about.
@@ -193,6 +196,7 @@ impl From<&Edit> for ManifestEdit {
             value: edit.value.clone(),
             old: edit.old.as_ref().map(ManifestValue::from),
             new: edit.new.as_ref().map(ManifestValue::from),
+            key_deleted: edit.action == EditAction::DeleteKey,
         }
     }
 }
@@ -337,7 +341,7 @@ impl Manifest {
         }
         let mut known: HashSet<EditKey> = own.iter().map(ManifestEdit::about).collect();
         let mut shared: Vec<ManifestEdit> = Vec::new();
-        for other in others().filter(|other| other.value.is_none()) {
+        for other in others().filter(|other| other.value.is_none() && !other.key_deleted) {
             let wanted = touched.contains(&(other.hive.clone(), other.key.to_ascii_lowercase()));
             if wanted && known.insert(other.about()) {
                 shared.push(other.clone());

@@ -14,6 +14,7 @@ pub mod framework;
 pub mod hardware_ids;
 pub mod info;
 mod install;
+mod key_deletion;
 mod level_a;
 mod level_b;
 pub mod lint;

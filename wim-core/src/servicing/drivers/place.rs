@@ -55,6 +55,14 @@ pub(super) struct Done {
     pub(super) strange: NotItsOwn,
 }
 
+/// What lies where Windows runs a file of a package from.
+pub(super) struct Placed {
+    /// Which file of the package it is, or stands in place of.
+    pub(super) stored: String,
+    /// This driver put it there, or another on the list; else it is Windows' own, for all that is known.
+    pub(super) by_drivers: bool,
+}
+
 impl Job<'_, '_> {
     /// The reason of its changes.
     pub(super) fn reason(&self) -> String {
@@ -125,8 +133,7 @@ impl Job<'_, '_> {
         Ok(())
     }
 
-    /// Puts a file where Windows runs it from, `folder` of the image; says which file of the package that is, unless the INF does
-    /// not want it there.
+    /// Puts a file where Windows runs it from, `folder` of the image; says what lies there then, unless the INF does not want it there.
     ///
     /// A newer file stays; one that is replaced is kept in `replaced_folder` until the driver is removed.
     pub(super) fn put_in_place(
@@ -136,21 +143,22 @@ impl Job<'_, '_> {
         folder: &str,
         replaced_folder: &WimPath,
         done: &mut Done,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Placed>> {
         let copy = &selected.copy;
         let name = &copy.destination_name;
         let Some(file) = self.staged.file(&selected.source.stored_path) else { return Ok(None) };
         let root = if folder.is_empty() { "" } else { "\\" };
         let path = image.spelled(&format!("{root}{folder}\\{name}"))?;
+        let placed = |by_drivers| Some(Placed { stored: file.path.clone(), by_drivers });
         let mut replaced_copy = None;
         if image.is_file(&path)? {
             let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
             let is_owned = self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256));
             if is_same && self.adopting && !is_owned && !self.strange.has_file(name) {
-                let copy = image.spelled(&format!("{replaced_folder}\\{name}"))?;
+                let copy = kept_path(image, replaced_folder, &path)?;
                 let kept = image.sha256_of(&copy)?;
                 done.files.push(manifest_file(&path, file, kept, kept.map(|_| copy.to_string())));
-                return Ok(Some(file.path.clone()));
+                return Ok(placed(false));
             }
             if is_same && is_owned {
                 // Another driver put the same file there; it goes when the last of them goes.
@@ -165,14 +173,15 @@ impl Job<'_, '_> {
                 let own = format!("{}\\{}", done.added.folder, file.path);
                 let never_replaces = copy.flags & FileCopy::NO_OVERWRITE != 0;
                 done.relied_on.push(ReliedFile { path: path.to_string(), own, never_replaces });
-                return Ok(Some(file.path.clone()));
+                let is_drivers = if is_same { is_owned } else { self.manifest.has_file(&path.to_string()) };
+                return Ok(placed(is_drivers));
             }
             self.check_replaceable(copy, &path)?;
             if !self.manifest.has_file(&path.to_string()) {
                 done.findings
                     .push(format!("{path} of this image is replaced; it is kept until the driver goes"));
             }
-            let copy_path = replaced_folder.child(name.as_str());
+            let copy_path = kept_path(image, replaced_folder, &path)?;
             let reason = format!("{}: the file it replaces", self.reason());
             image.copy(&path, &copy_path, &reason)?;
             replaced_copy = Some(copy_path.to_string());
@@ -184,7 +193,7 @@ impl Job<'_, '_> {
             done.added.files.push(path.to_string());
             done.files.push(manifest_file(&path, file, replaced, replaced_copy));
         }
-        Ok(Some(file.path.clone()))
+        Ok(placed(true))
     }
 
     /// Refuses packages that would replace what lies in the root: it starts Windows, and no driver needs to be there.
@@ -360,6 +369,15 @@ impl Job<'_, '_> {
             }
         }
     }
+}
+
+/// Where the file that lay at `path` is kept below `replaced`, a package's folder for such files: by its whole path, since one
+/// package may replace files of one name in several folders.
+///
+/// # Errors
+/// What a path gives that cannot be one.
+pub(super) fn kept_path(image: &ImageFiles<'_>, replaced: &WimPath, path: &WimPath) -> Result<WimPath> {
+    image.spelled(&format!("{replaced}{path}"))
 }
 
 /// What a file is, for the reason of its change.

@@ -4,6 +4,7 @@
 //! cannot be placed is reported and left out.
 
 use super::boot::{self, BootStart};
+use super::key_deletion::DeletionBudget;
 use crate::base::Result;
 use crate::formats::hive::{RegValue, reg_type};
 use crate::formats::inf::registry::{RegAction, RegLine, RegRoot, SetCondition};
@@ -39,6 +40,8 @@ pub struct RegistryWriter<'h, 'v> {
     findings: Vec<String>,
     /// Values that were so already.
     kept: Vec<KeptValue>,
+    /// What may still be deleted with keys.
+    deletions: DeletionBudget,
 }
 
 /// A value that was so already.
@@ -81,6 +84,7 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
             reason: reason.to_owned(),
             findings: Vec::new(),
             kept: Vec::new(),
+            deletions: DeletionBudget::default(),
         })
     }
 
@@ -405,6 +409,19 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
         Ok(())
     }
 
+    /// Deletes a key with all below it, and tells what of the image goes with it.
+    fn delete_key(&mut self, hive: HiveName, key: &str) -> Result<()> {
+        let deleted = self.deletions.delete(self.hives, hive, key, &self.reason)?;
+        // A package that is completed has deleted its own when it was added.
+        if let Some(count) = deleted.filter(|_| self.overwrite == Overwrite::All) {
+            let label = hive.label();
+            self.findings.push(format!(
+                "the key {label}\\{key} of this image, {count} values in all, is deleted; it comes back when the driver goes"
+            ));
+        }
+        Ok(())
+    }
+
     /// The hive and key, or keys in several control sets, that a line is about; none when it is no part of an image's
     /// machine-wide registry.
     fn places(&mut self, line: &RegLine, relative: &str) -> Vec<(HiveName, String)> {
@@ -471,7 +488,7 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
             }
             // Neither does anything when there is nothing.
             RegAction::DeleteValue => self.hives.delete_value(hive, key, value, &reason),
-            RegAction::DeleteKey => self.hives.delete_key(hive, key, &reason),
+            RegAction::DeleteKey => self.delete_key(hive, key),
             RegAction::Bits { set, mask, byte } => {
                 let Some(mut present) = self.hives.get(hive, key, value)? else { return Ok(()) };
                 if let Some(slot) = present.data.get_mut(*byte as usize) {

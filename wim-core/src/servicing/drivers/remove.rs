@@ -15,6 +15,7 @@ use super::lint;
 use super::list_edits::{self, ListShape};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
 use super::options::Unbootable;
+use super::place::kept_path;
 use super::remove_staged;
 use super::store::{ImageFiles, file_version, refusal};
 use super::winpe;
@@ -324,13 +325,7 @@ impl Removal<'_> {
                 continue;
             };
             match &edit.value {
-                None => {
-                    let is_empty = hives.subkeys(hive, &edit.key)?.is_empty()
-                        && hives.values(hive, &edit.key)?.is_empty();
-                    if is_empty && edit.new.is_none() && edit.old.is_none() {
-                        hives.delete_key(hive, &edit.key, &reason)?;
-                    }
-                }
+                None => key(entry, edit, hive, others, hives, &reason)?,
                 Some(value) => self.value(entry, edit, (hive, value), others, hives, &reason)?,
             }
         }
@@ -426,6 +421,54 @@ impl Removal<'_> {
     }
 }
 
+/// Takes back what a driver did to a key: one that it made goes when it is empty, one that it deleted is made again, and its values
+/// and subkeys follow. What a later driver did to it after that was done to nothing of its own, and is forgotten.
+fn key(
+    entry: &ManifestEntry,
+    edit: &ManifestEdit,
+    hive: HiveName,
+    others: &mut Manifest,
+    hives: &mut HiveSet<'_>,
+    reason: &str,
+) -> Result<()> {
+    let is_opposite = |other: &ManifestEdit| other.is_about(edit) && other.key_deleted != edit.key_deleted;
+    let has_one = |other: &ManifestEntry| other.registry.iter().any(|other| other.is_about(edit));
+    let next_has_none = !others.drivers.iter().any(has_one);
+    if let Some(next) = later(entry, others, has_one)
+        && let Some(first) = next.registry.iter().position(|other| other.is_about(edit))
+        && next.registry.get(first).is_some_and(is_opposite)
+    {
+        next.registry.remove(first);
+    }
+    if edit.key_deleted {
+        return hives.create_key(hive, &edit.key, reason);
+    }
+    let is_empty = hives.subkeys(hive, &edit.key)?.is_empty() && hives.values(hive, &edit.key)?.is_empty();
+    if is_empty && edit.new.is_none() && edit.old.is_none() {
+        hives.delete_key(hive, &edit.key, reason)?;
+    } else if next_has_none {
+        hand_over_key(edit, others);
+    }
+    Ok(())
+}
+
+/// Gives a key that was made to the first driver that writes to it: one that others deleted in between and made again.
+fn hand_over_key(edit: &ManifestEdit, others: &mut Manifest) {
+    let key = edit.key.to_lowercase();
+    let is_there = |other: &ManifestEdit| {
+        let other_key = other.key.to_lowercase();
+        let rest = other_key.strip_prefix(&key);
+        other.hive == edit.hive && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+    };
+    let users = others.drivers.iter_mut().filter(|other| other.registry.iter().any(is_there));
+    if let Some(heir) = users.min_by_key(|other| other.order)
+        && let Some(at) = heir.registry.iter().position(is_there)
+    {
+        // Before what lies below it, which goes before it.
+        heir.registry.insert(at, edit.clone());
+    }
+}
+
 /// The map of published numbers without one, and what the drivers added later had found; none when there was no map.
 fn map_without(
     number: u32,
@@ -496,12 +539,11 @@ fn take_over(
     heir: &mut ManifestEntry,
 ) -> Result<Option<String>> {
     const REASON: &str = "driver removed: the file it had replaced";
-    let name = path.rsplit('\\').next().unwrap_or(path);
     let folder = match heir.published {
-        Some(_) => level_b::replaced_folder(heir.folder_name())?.to_string(),
-        None => format!("{}\\{REPLACED_FOLDER}", heir.folder),
+        Some(_) => level_b::replaced_folder(heir.folder_name())?,
+        None => WimPath::parse(&heir.folder)?.child(REPLACED_FOLDER),
     };
-    let to = image.spelled(&format!("{folder}\\{name}"))?;
+    let to = kept_path(image, &folder, &WimPath::parse(path)?)?;
     let before = image.savepoint();
     if !image.copy(kept, &to, REASON)? {
         return Ok(None);

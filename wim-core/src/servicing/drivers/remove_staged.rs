@@ -12,7 +12,6 @@ use super::database::{
 };
 use super::level_b;
 use super::manifest::ManifestEntry;
-use super::package::file_name;
 use super::registry_lines::OWNERS;
 use super::store::ImageFiles;
 use crate::base::{FileTime, Result};
@@ -98,8 +97,9 @@ pub(super) fn remove(
         ));
     }
     let kept = kept_files(&staged, image)?;
-    services(&staged, &kept, hives, &reason, findings)?;
-    locked_files(&staged, &kept, image, hives, &reason)?;
+    let shared = locked_files(&staged, &kept, image, hives, &reason, findings)?;
+    let files = ServiceFiles { image, kept: &kept, shared: &shared };
+    services(&staged, &files, hives, &reason, findings)?;
     drop_kept(&staged, image, &reason)?;
     let stem = staged.published.trim_end_matches(".inf");
     let mut paths = vec![
@@ -191,10 +191,41 @@ fn other_owners(
     Ok(Some(owners.into_iter().filter(|owner| !owner.eq_ignore_ascii_case(&staged.published)).collect()))
 }
 
-/// Services of no other owner go, and their names from the filters of device classes: a filter without its service stops Windows.
+/// What is known of services' files, once those of the package have gone.
+struct ServiceFiles<'i, 'v> {
+    image: &'i ImageFiles<'v>,
+    /// Those of Windows that were replaced and are there again, by their paths in lower case.
+    kept: &'i BTreeMap<String, WimPath>,
+    /// Those that stay because other drivers own them too, likewise.
+    shared: &'i BTreeSet<String>,
+}
+
+impl ServiceFiles<'_, '_> {
+    /// Why a service of the package may be Windows' own, judged by its file; none when it is the package's.
+    fn why_it_stays(&self, staged: &OemPackage, file: &str) -> Option<&'static str> {
+        // Runs services of anybody.
+        const HOST: &str = "\\svchost.exe";
+        let lower = file.split(".exe ").next().unwrap_or(file).to_lowercase();
+        if self.kept.contains_key(&lower) {
+            return Some("Windows had its file before, which is there again, and may have had the service");
+        }
+        let is_in_store =
+            |folder: &String| lower.starts_with(&format!("{FILE_REPOSITORY}\\{folder}\\").to_lowercase());
+        let is_others = self.shared.contains(&lower)
+            || staged.folders.iter().any(is_in_store)
+            || lower.ends_with(HOST)
+            || lower.ends_with("\\svchost");
+        let is_there = || WimPath::parse(&lower).is_ok_and(|path| self.image.exists(&path));
+        (!is_others && is_there()).then_some(
+            "its file is not known to be this driver's and stays, and so the service may be Windows' own",
+        )
+    }
+}
+
+/// Services of no other owner go, but for those whose file stays, and their names from the filters of device classes: a filter without its service stops Windows.
 fn services(
     staged: &OemPackage,
-    kept: &BTreeMap<String, WimPath>,
+    files: &ServiceFiles<'_, '_>,
     hives: &mut HiveSet<'_>,
     reason: &str,
     findings: &mut Vec<String>,
@@ -210,12 +241,12 @@ fn services(
                     let path =
                         hives.get(HiveName::System, &key, "ImagePath")?.and_then(|value| value.as_str());
                     let file = bindings::file_of(path.as_deref().unwrap_or_default(), &name);
-                    // Its file was Windows' before, and so the service was as well, or may have been.
-                    if kept.contains_key(&file_name(&file).to_lowercase()) {
+                    if let Some(why) = files.why_it_stays(staged, &file) {
                         hives.delete_value(HiveName::System, &key, OWNERS, reason)?;
-                        findings.push(format!(
-                            "service {name} stays: Windows had its file before, which is there again, and may have had the service"
-                        ));
+                        let text = format!("service {name} stays: {why}");
+                        if !findings.contains(&text) {
+                            findings.push(text);
+                        }
                         continue;
                     }
                     hives.delete_key(HiveName::System, &key, reason)?;
@@ -262,14 +293,16 @@ fn class_filters(
     Ok(())
 }
 
-/// The files of Windows that a package replaced, by their names in lower case, where they are kept.
+/// The files of Windows that a package replaced, by their paths in lower case, where they are kept.
 fn kept_files(staged: &OemPackage, image: &ImageFiles<'_>) -> Result<BTreeMap<String, WimPath>> {
     let mut kept = BTreeMap::new();
     for folder in &staged.folders {
-        let (_, files) = image.below(&level_b::replaced_folder(folder)?);
-        kept.extend(files.into_iter().filter_map(|path| {
-            let name = path.name()?.to_text().to_lowercase();
-            Some((name, path))
+        let folder = level_b::replaced_folder(folder)?;
+        let start = folder.to_string().len();
+        let (_, files) = image.below(&folder);
+        kept.extend(files.into_iter().filter_map(|copy| {
+            let place = copy.to_string().get(start..)?.to_lowercase();
+            Some((place, copy))
         }));
     }
     Ok(kept)
@@ -278,7 +311,14 @@ fn kept_files(staged: &OemPackage, image: &ImageFiles<'_>) -> Result<BTreeMap<St
 /// Removes the folders of files that were replaced, which are in their places again.
 fn drop_kept(staged: &OemPackage, image: &mut ImageFiles<'_>, reason: &str) -> Result<()> {
     for folder in &staged.folders {
-        let mut folder = Some(level_b::replaced_folder(folder)?);
+        let kept = level_b::replaced_folder(folder)?;
+        let (below, _) = image.below(&kept);
+        for folder in below.iter().skip(1).rev() {
+            if image.is_emptied(folder) {
+                image.remove(folder, reason);
+            }
+        }
+        let mut folder = Some(kept);
         while let Some(path) = folder.filter(|path| path.components().len() > 1 && image.is_emptied(path)) {
             image.remove(&path, reason);
             folder = path.parent();
@@ -287,39 +327,63 @@ fn drop_kept(staged: &OemPackage, image: &mut ImageFiles<'_>, reason: &str) -> R
     Ok(())
 }
 
-/// Files of no other owner go, with their records; what they had replaced comes back.
+/// Files of no other owner go, with their records; what they had replaced comes back, and what is not the package's own file stays.
+/// Those that other drivers own too, by their paths in lower case.
 fn locked_files(
     staged: &OemPackage,
     kept: &BTreeMap<String, WimPath>,
     image: &mut ImageFiles<'_>,
     hives: &mut HiveSet<'_>,
     reason: &str,
-) -> Result<()> {
+    findings: &mut Vec<String>,
+) -> Result<BTreeSet<String>> {
+    let mut shared = BTreeSet::new();
     for name in hives.subkeys(HiveName::Software, LOCKDOWN)? {
         let key = format!("{LOCKDOWN}\\{name}");
-        match other_owners(staged, hives, HiveName::Software, &key)? {
-            None => {}
-            Some(rest) if rest.is_empty() => {
-                hives.delete_key(HiveName::Software, &key, reason)?;
-                let file = name.replace('/', "\\");
-                let below = file
-                    .get(.."%SystemRoot%\\".len())
-                    .filter(|root| root.eq_ignore_ascii_case("%SystemRoot%\\"));
-                let path = below.and_then(|root| file.get(root.len()..));
-                let path = path.and_then(|rest| WimPath::parse(&format!("\\Windows\\{rest}")).ok());
-                let Some(path) = path.filter(|path| image.exists(path)) else { continue };
-                let name = path.name().map(|name| name.to_text().to_lowercase()).unwrap_or_default();
-                match kept.get(&name) {
-                    Some(copy)
-                        if image.copy(copy, &path, &format!("{reason}: the file it had replaced"))? =>
-                    {
-                        image.remove(copy, reason);
-                    }
-                    _ => image.remove(&path, reason),
-                }
+        let Some(rest) = other_owners(staged, hives, HiveName::Software, &key)? else { continue };
+        let path = locked_path(&name);
+        if !rest.is_empty() {
+            hives.set(HiveName::Software, &key, OWNERS, RegValue::multi_sz(&rest), reason)?;
+            shared.extend(path.map(|path| path.to_string().to_lowercase()));
+            continue;
+        }
+        hives.delete_key(HiveName::Software, &key, reason)?;
+        let Some(path) = path.filter(|path| image.exists(path)) else { continue };
+        match kept.get(&path.to_string().to_lowercase()) {
+            Some(copy) if image.copy(copy, &path, &format!("{reason}: the file it had replaced"))? => {
+                image.remove(copy, reason);
             }
-            Some(rest) => hives.set(HiveName::Software, &key, OWNERS, RegValue::multi_sz(&rest), reason)?,
+            _ if is_own(staged, image, &path)? => image.remove(&path, reason),
+            _ => findings.push(format!("{path} is not the file of this driver and stays")),
         }
     }
-    Ok(())
+    Ok(shared)
+}
+
+/// The file that a record of that name guards; none for one outside of the Windows folder.
+fn locked_path(name: &str) -> Option<WimPath> {
+    const ROOT: &str = "%SystemRoot%\\";
+    let file = name.replace('/', "\\");
+    let (root, below) = file.split_at_checked(ROOT.len())?;
+    if !root.eq_ignore_ascii_case(ROOT) {
+        return None;
+    }
+    WimPath::parse(&format!("\\Windows\\{below}")).ok()
+}
+
+/// True when the package's folder in the driver store has a file with the bytes of the one at `path`.
+fn is_own(staged: &OemPackage, image: &ImageFiles<'_>, path: &WimPath) -> Result<bool> {
+    let size_of = |path: &WimPath| image.view().entry(path).map(|entry| entry.size);
+    let size = size_of(path);
+    let sha256 = image.sha256_of(path)?;
+    for folder in &staged.folders {
+        let Ok(folder) = image.spelled(&format!("{FILE_REPOSITORY}\\{folder}")) else { continue };
+        for file in image.below(&folder).1 {
+            // Only files of that size are worth reading.
+            if size_of(&file) == size && image.sha256_of(&file)? == sha256 {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }

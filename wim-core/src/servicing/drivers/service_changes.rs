@@ -68,7 +68,7 @@ impl ServiceChange {
     pub(super) fn note(&self) -> String {
         let mut what = Vec::new();
         if let Some((old, new)) = self.start {
-            let new = new.map_or_else(|| "nothing".to_owned(), |new| new.to_string());
+            let new = new.map_or_else(|| "gone".to_owned(), |new| new.to_string());
             what.push(format!("Start {old} \u{2192} {new}"));
         }
         what.extend(self.path.as_ref().map(|(old, new)| format!("ImagePath {old} \u{2192} {new}")));

@@ -29,6 +29,8 @@ struct Written {
     size: u64,
     sha256: [u8; 32],
     content: Content,
+    /// The file of the image as it was that it is a copy of: its bytes are read there.
+    source: Option<WimPath>,
 }
 
 /// An image with the files that this job has put into it so far.
@@ -186,7 +188,10 @@ impl<'a> ImageFiles<'a> {
     /// What reading it gives.
     pub fn read(&self, path: &WimPath) -> Result<Option<Arc<[u8]>>> {
         if let Some(written) = self.written.get(&key(path)) {
-            return written.content.read(MAX_FILE).map(Some);
+            return match &written.source {
+                Some(source) => self.view.read(source, MAX_FILE).map(Some),
+                None => written.content.read(MAX_FILE).map(Some),
+            };
         }
         match self.is_file(path)? {
             true => self.view.read(path, MAX_FILE).map(Some),
@@ -281,8 +286,8 @@ impl<'a> ImageFiles<'a> {
     pub fn is_emptied(&self, path: &WimPath) -> bool {
         let below = format!("{}\\", key(path));
         let entries = self.view.list(path).unwrap_or_default();
-        !self.written.keys().any(|other| other.starts_with(&below))
-            && self.view.entry(path).is_some()
+        !self.written.keys().chain(self.made.keys()).any(|other| other.starts_with(&below))
+            && (self.view.entry(path).is_some() || self.made.contains_key(&key(path)))
             && entries.into_iter().all(|entry| self.is_removed(&path.child(entry.name)))
     }
 
@@ -295,7 +300,7 @@ impl<'a> ImageFiles<'a> {
         if self.has(path, &file.digests)? {
             return Ok(Put::AlreadyThere);
         }
-        let written = Written { size, sha256, content: file.content.clone() };
+        let written = Written { size, sha256, content: file.content.clone(), source: None };
         self.write(path, written, file.times, reason)
     }
 
@@ -315,25 +320,28 @@ impl<'a> ImageFiles<'a> {
     /// # Errors
     /// What reading the file gives.
     pub fn copy(&mut self, from: &WimPath, to: &WimPath, reason: &str) -> Result<bool> {
-        let known = self.view.entry(from).filter(|entry| !entry.digest.is_zero() && !self.is_written(from));
-        let (digests, content) = match known {
+        let source = match self.written.get(&key(from)) {
+            Some(written) => written.source.clone(),
+            None => Some(from.clone()),
+        };
+        let known = source.as_ref().and_then(|source| self.view.entry(source));
+        let (digests, content, source) = match known.filter(|entry| !entry.digest.is_zero()) {
             Some(entry) => {
                 let Some(sha256) = self.sha256_of(from)? else { return Ok(false) };
                 let digests = FileDigests { size: entry.size, sha1: entry.digest, sha256, program: None };
-                (digests, Content::Blob(entry.digest))
+                (digests, Content::Blob(entry.digest), source)
             }
             None => {
                 let Some(bytes) = self.read(from)? else { return Ok(false) };
                 let written = self.written.get(&key(from)).map(|written| written.content.clone());
-                (FileDigests::of_bytes(&bytes), written.unwrap_or(Content::Bytes(bytes)))
+                (FileDigests::of_bytes(&bytes), written.unwrap_or(Content::Bytes(bytes)), None)
             }
         };
-        self.put(to, &StagedFile { path: to.to_string(), digests, content, times: None }, reason)?;
+        if !self.has(to, &digests)? {
+            let FileDigests { size, sha256, .. } = digests;
+            self.write(to, Written { size, sha256, content, source }, None, reason)?;
+        }
         Ok(true)
-    }
-
-    fn is_written(&self, path: &WimPath) -> bool {
-        self.written.contains_key(&key(path))
     }
 
     fn write(&mut self, path: &WimPath, written: Written, times: Option<Times>, reason: &str) -> Result<Put> {

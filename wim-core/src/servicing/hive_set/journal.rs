@@ -3,6 +3,8 @@
 //! Dry runs, reports, manifests and undo are made of the journal. It records what is now and what was; how a hive goes
 //! back to its old bytes is `formats::hive`'s business.
 
+use std::collections::BTreeMap;
+
 use super::HiveName;
 use crate::formats::hive::RegValue;
 
@@ -45,4 +47,28 @@ pub struct Edit {
 pub struct Savepoint {
     pub(super) number: u32,
     pub(super) journal: usize,
+}
+
+/// True when every value is in the end what it was at first, and every key is there or not as it was.
+///
+/// Keys have to be deleted one by one, after their values, for what was in them to be known.
+#[must_use]
+pub fn cancel_out(edits: &[Edit]) -> bool {
+    let mut values = BTreeMap::new();
+    let mut keys = BTreeMap::new();
+    for edit in edits {
+        let key = (edit.hive, edit.key.to_lowercase());
+        let Some(value) = &edit.value else {
+            let (_, last) = keys.entry(key).or_insert((edit.action, edit.action));
+            *last = edit.action;
+            continue;
+        };
+        let place = (key, value.to_lowercase());
+        let (_, last) = values.entry(place).or_insert((&edit.old, &edit.new));
+        *last = &edit.new;
+    }
+    let is_back = |(first, last)| (first, last) == (EditAction::DeleteKey, EditAction::CreateKey);
+    let was_never = |(first, last)| (first, last) == (EditAction::CreateKey, EditAction::DeleteKey);
+    values.values().all(|(first, last)| first == last)
+        && keys.values().all(|&ends| is_back(ends) || was_never(ends))
 }
