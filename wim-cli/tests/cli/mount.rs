@@ -221,6 +221,14 @@ fn what_cannot_be_mounted_is_refused_and_leaves_no_process() {
     assert!(ran.stderr.contains("image"), "{}", ran.stderr);
     let ran = wim(path, &["mount", "a.wim", "no such directory"]).ends_with(2);
     assert!(ran.stderr.contains("no such directory"), "{}", ran.stderr);
+    // A file would be an error for everybody, and what is in a directory would be hidden.
+    for (place, why) in [("a.wim", "is not a directory"), ("tree", "is not empty")] {
+        for verb in ["mount", "mountrw"] {
+            let ran = wim(path, &[verb, "a.wim", "1", place]).ends_with(2);
+            assert!(ran.stderr.contains(why), "{}", ran.stderr);
+        }
+    }
+    wim(path, &["verify", "a.wim"]).ends_with(0);
     let ran = wim(path, &["unmount", "mnt"]).ends_with(2);
     assert!(ran.stderr.contains("no image is mounted here"), "{}", ran.stderr);
     let ran = wim(path, &["mount", "a.wim", "1", "mnt", "--json", "--check"]);

@@ -12,7 +12,7 @@ use super::messages::{COMMIT, CommitState, INFO, MountInfo, STATE};
 use super::{CommitOptions, MountAccess, MountOptions, MountUsers, Owners, StreamAccess};
 use crate::base::in_place_file::InPlaceFile;
 use crate::base::progress::{Progress, Stage};
-use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Reason, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
 use crate::image::Tree;
 use crate::jobs::assemble::{Assembly, ImagePlace};
@@ -59,6 +59,7 @@ pub(super) fn serve(
 ) -> Result<()> {
     let cannot = |e| Error::io(e, "cannot use as a mount point", mountpoint);
     let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
+    must_be_empty_directory(&mountpoint)?;
     // A path on a disc image or a server has no other form; what is wrong with it is said when it is opened.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (mut source, missing_parts) = open(cx, &path, options)?;
@@ -103,6 +104,24 @@ pub(super) fn serve(
         }
     }
     mounted.join(&mountpoint)
+}
+
+/// Refuses what a mount would cover: a file, which is an error for everybody then, and a directory with something in it.
+fn must_be_empty_directory(mountpoint: &Path) -> Result<()> {
+    let refuse = |what: &str, reason| {
+        Err(Error::invalid_input(what)
+            .because(reason)
+            .in_file(mountpoint.display())
+            .remedy("mount on an empty directory"))
+    };
+    if !mountpoint.is_dir() {
+        return refuse("is not a directory", Reason::NotADirectory);
+    }
+    // One that cannot be read is the kernel's to judge.
+    match std::fs::read_dir(mountpoint).is_ok_and(|mut entries| entries.next().is_some()) {
+        true => refuse("is not empty", Reason::NotEmpty),
+        false => Ok(()),
+    }
 }
 
 /// The next request; none when there was none for a while, an error when there can be none any more.
