@@ -192,6 +192,7 @@ fn code_of_reason(reason: Reason, system: Option<io::ErrorKind>, request: &Reque
         },
         // So is one that is to be captured.
         Reason::NotADirectory if request.captures() => 46,
+        Reason::NotADirectory | Reason::NotEmpty if matches!(verb, "mount" | "mountrw") => 6,
         Reason::NotADirectory => 40,
         Reason::NotEmpty => 41,
         Reason::NotARegularFile => 42,
@@ -265,6 +266,8 @@ mod tests {
         assert_eq!(because(&["capture", "--check", "x", "a.wim"], Reason::CannotLookAt), 63);
         assert_eq!(because(&["capture", "x", "a.wim"], Reason::NotADirectory), 46);
         assert_eq!(because(&["update", "a.wim"], Reason::NotADirectory), 40);
+        assert_eq!(because(&["mountrw", "a.wim", "x"], Reason::NotADirectory), 6);
+        assert_eq!(because(&["mount", "a.wim", "x"], Reason::NotEmpty), 6);
         assert_eq!(because(&["info", "a.wim"], Reason::CannotOpen), 47);
         assert_eq!(because(&["info", "a.wim", "--extract-xml=x"], Reason::CannotOpen), 255);
     }

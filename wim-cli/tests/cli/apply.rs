@@ -180,3 +180,63 @@ fn misuse_is_told() {
         assert!(!folder.join("out").exists(), "{arguments:?}");
     }
 }
+
+/// 256 is the usual limit of macOS, and other things of a process are open too.
+#[cfg(unix)]
+#[test]
+fn few_handles_are_enough_for_many_directories() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for number in 0..400 {
+        let directory = folder.join(format!("src/{}/{number}", number % 7));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("file"), number.to_string()).unwrap();
+        std::fs::write(directory.join("empty"), "").unwrap();
+    }
+    wim(folder, &["capture", "src", "t.wim", "--compress=none"]).ends_with(0);
+    let before = snapshot(&folder.join("src"));
+    for limit in ["80", "128", "256"] {
+        let line = format!("ulimit -n {limit}; exec \"$0\" apply t.wim 1 {limit} --threads 2");
+        let mut shell = crate::command("sh", folder, &["-c", &line, env!("CARGO_BIN_EXE_wim")]);
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{limit}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(snapshot(&folder.join(limit)), before, "{limit}");
+    }
+}
+
+/// The mode of the first lets nobody but root open it for its copy.
+#[cfg(unix)]
+#[test]
+fn twins_of_a_large_file_that_nobody_may_read_are_both_written() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let nobody = |arguments: &[&str]| {
+        let mut command = crate::command(env!("CARGO_BIN_EXE_wim"), folder, arguments);
+        command.uid(NOBODY).gid(NOBODY).output()
+    };
+    let is_root = std::fs::metadata(folder).unwrap().uid() == 0;
+    if !is_root || chown(folder, Some(NOBODY), Some(NOBODY)).is_err() || nobody(&["--version"]).is_err() {
+        println!("skipped: needs root, who captures what nobody may read, and a program that others may run");
+        return;
+    }
+    // More than one piece of a blob.
+    let bytes: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::create_dir(folder.join("src")).unwrap();
+    for name in ["one", "two"] {
+        let path = folder.join("src").join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o000)).unwrap();
+    }
+    wim(folder, &["capture", "src", "t.wim", "--compress=none", "--unix-data"]).ends_with(0);
+    let output = nobody(&["apply", "t.wim", "1", "out", "--unix-data"]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["one", "two"] {
+        let path = folder.join("out").join(name);
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0);
+        assert!(std::fs::read(&path).unwrap() == bytes, "{name}");
+    }
+}

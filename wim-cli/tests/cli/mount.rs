@@ -191,6 +191,24 @@ fn a_delta_is_changed_with_its_base_at_hand() {
 }
 
 #[test]
+fn a_whole_file_stays_whole_though_others_have_what_is_written() {
+    if !can_mount() {
+        return;
+    }
+    let folder = captured();
+    let path = folder.path();
+    fs::create_dir(path.join("other")).unwrap();
+    fs::write(path.join("other/o"), "what another file has too").unwrap();
+    wim(path, &["capture", "other", "other.wim"]).ends_with(0);
+    wim(path, &["mountrw", "a.wim", "1", "mnt", "--ref=other.wim"]).ends_with(0);
+    fs::write(path.join("mnt/o"), "what another file has too").unwrap();
+    wim(path, &["unmount", "mnt", "--commit"]).ends_with(0);
+    wim(path, &["verify", "a.wim"]).ends_with(0);
+    let text = wim(path, &["extract", "a.wim", "1", "o", "--to-stdout"]).ends_with(0).text();
+    assert_eq!(text, "what another file has too");
+}
+
+#[test]
 fn what_cannot_be_mounted_is_refused_and_leaves_no_process() {
     if !can_mount() {
         return;
@@ -203,6 +221,14 @@ fn what_cannot_be_mounted_is_refused_and_leaves_no_process() {
     assert!(ran.stderr.contains("image"), "{}", ran.stderr);
     let ran = wim(path, &["mount", "a.wim", "no such directory"]).ends_with(2);
     assert!(ran.stderr.contains("no such directory"), "{}", ran.stderr);
+    // A file would be an error for everybody, and what is in a directory would be hidden.
+    for (place, why) in [("a.wim", "is not a directory"), ("tree", "is not empty")] {
+        for verb in ["mount", "mountrw"] {
+            let ran = wim(path, &[verb, "a.wim", "1", place]).ends_with(2);
+            assert!(ran.stderr.contains(why), "{}", ran.stderr);
+        }
+    }
+    wim(path, &["verify", "a.wim"]).ends_with(0);
     let ran = wim(path, &["unmount", "mnt"]).ends_with(2);
     assert!(ran.stderr.contains("no image is mounted here"), "{}", ran.stderr);
     let ran = wim(path, &["mount", "a.wim", "1", "mnt", "--json", "--check"]);

@@ -43,8 +43,8 @@ impl AtomicFile {
     /// Creates the temporary neighbour of `target`.
     ///
     /// # Errors
-    /// `InvalidInput` when the target exists and must not be replaced, is a directory, or is locked by a program that changes
-    /// it; `Io` when the folder cannot be written.
+    /// `InvalidInput` when the target exists and must not be replaced, is no regular file, or is locked by a program that
+    /// changes it; `Io` when the folder cannot be written.
     pub fn create(target: &Path, if_exists: IfExists) -> Result<Self> {
         let target = replaceable(target, if_exists)?;
         let folder = folder_of(&target);
@@ -355,10 +355,19 @@ pub fn check_target(target: &Path, if_exists: IfExists) -> Result<()> {
 /// The file that will be replaced or made: a symbolic link is followed, so that the file it names is replaced and not the
 /// link.
 fn replaceable(target: &Path, if_exists: IfExists) -> Result<PathBuf> {
-    let target = followed(target)?;
-    if target.is_dir() {
+    // Asked before links are followed: the one of a pipe that the process has open has no path.
+    let there = target.metadata().ok();
+    if there.as_ref().is_some_and(std::fs::Metadata::is_dir) {
         return Err(Error::invalid_input("is a directory, not a file").in_file(target.display()));
     }
+    if there.is_some_and(|there| !there.is_file()) {
+        return Err(Error::invalid_input(
+            "is a device, pipe or socket, which a file would take the place of",
+        )
+        .in_file(target.display())
+        .remedy("name a file; for a pipe write to - with --pipable"));
+    }
+    let target = followed(target)?;
     if if_exists == IfExists::Refuse && target.exists() {
         return Err(already_exists(&target));
     }
@@ -542,6 +551,33 @@ mod tests {
         assert_eq!(names(), ["a", "b", "elsewhere"]);
         assert_eq!(std::fs::read_dir(path("elsewhere")).unwrap().count(), 1);
         assert_eq!(std::fs::read(path("a")).unwrap(), b"new");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_is_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        std::os::unix::fs::symlink("pipe", path("link")).unwrap();
+        for name in ["pipe", "link"] {
+            for if_exists in [IfExists::Refuse, IfExists::Replace, IfExists::ReplaceLocked] {
+                let error = AtomicFile::create(&path(name), if_exists).unwrap_err();
+                assert!(error.to_string().contains("is a device, pipe or socket"), "{error}");
+                assert!(error.remedy_text().unwrap().contains("--pipable"), "{error}");
+                assert!(check_target(&path(name), if_exists).is_err());
+            }
+        }
+        assert!(path("pipe").metadata().unwrap().file_type().is_fifo());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[cfg(unix)]

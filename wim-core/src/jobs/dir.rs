@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use super::clock::ReportTime;
 use super::info::ResourceInfo;
-use super::open::load_image;
+use super::open::{case_of_paths, load_image};
 use super::part_set::PartSet;
 use crate::base::hex;
 use crate::base::{Context, Error, ImageIndex, Place, Result, WimString};
 use crate::formats::wim::WimFile;
 use crate::formats::wim::tagged_items::{self, UnixData};
+use crate::image::glob::Case;
 use crate::image::path::WimPath;
 use crate::image::{NodeId, StreamKind, Tree};
 
@@ -99,14 +100,24 @@ pub fn typed_path(text: &str) -> WimPath {
 }
 
 /// The node that a typed path means, each name spelt so or else differing in case only; with a warning when several do.
+///
+/// Where case is ignored the first of them is taken level by level, as changes do; else the first that the whole path fits.
 pub(super) fn find_typed(cx: &Context<'_>, tree: &Tree, path: &WimPath) -> Option<NodeId> {
-    let found = tree.find_all(path);
-    if found.len() > 1 {
-        cx.progress.warn(
-            &ambiguous(tree, path, &found).remedy("the first is meant; spell the path as the image does"),
-        );
+    let first_of = |found: &[NodeId]| {
+        if found.len() > 1 {
+            cx.progress.warn(
+                &ambiguous(tree, path, found).remedy("the first is meant; spell the path as the image does"),
+            );
+        }
+        found.first().copied()
+    };
+    match case_of_paths() {
+        Case::Matters => first_of(&tree.find_all(path)),
+        Case::Ignored => {
+            let mut names = path.components().iter();
+            names.try_fold(tree.root(), |node, name| first_of(tree.children_named(node, name)))
+        }
     }
-    found.first().copied()
 }
 
 /// That several nodes fit a path.

@@ -177,21 +177,20 @@ fn list_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> Result<Vec<NodeId>> {
+    let is_one_path = options.wildcards == Wildcards::Literal || !path.contains(['*', '?']);
     let found = match options.wildcards {
+        _ if is_one_path && case_of_paths() == Case::Ignored => {
+            find_typed(cx, tree, &typed_path(path)).into_iter().collect()
+        }
         Wildcards::Literal => tree.find_all(&typed_path(path)),
         Wildcards::Expand => {
             let exact = PathGlob::parse(path, Case::Matters)?.select(tree);
             if exact.is_empty() { PathGlob::parse(path, Case::Ignored)?.select(tree) } else { exact }
         }
     };
-    let is_one_path = options.wildcards == Wildcards::Literal || !path.contains(['*', '?']);
     if found.len() > 1 && is_one_path {
-        return match case_of_paths() {
-            Case::Matters => Err(ambiguous(tree, &typed_path(path), &found).remedy(
-                "spell the path as the image does, or take the first with WIMLIB_IMAGEX_IGNORE_CASE=1",
-            )),
-            Case::Ignored => Ok(find_typed(cx, tree, &typed_path(path)).into_iter().collect()),
-        };
+        return Err(ambiguous(tree, &typed_path(path), &found)
+            .remedy("spell the path as the image does, or take the first with WIMLIB_IMAGEX_IGNORE_CASE=1"));
     }
     if !found.is_empty() {
         return Ok(found);

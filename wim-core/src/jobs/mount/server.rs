@@ -1,5 +1,6 @@
 //! The process that mounts: opens the file, answers the kernel, commits when it is asked to.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +12,9 @@ use super::messages::{COMMIT, CommitState, INFO, MountInfo, STATE};
 use super::{CommitOptions, MountAccess, MountOptions, MountUsers, Owners, StreamAccess};
 use crate::base::in_place_file::InPlaceFile;
 use crate::base::progress::{Progress, Stage};
-use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::base::{Context, Error, FileSource, FileTime, ImageIndex, Reason, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
+use crate::image::Tree;
 use crate::jobs::assemble::{Assembly, ImagePlace};
 use crate::jobs::clock::job_time;
 use crate::jobs::images;
@@ -37,7 +39,14 @@ enum Source {
     /// Read only, with the other files of its set.
     Shared(Vec<Arc<WimFile>>),
     /// Locked, with the files that it is a delta of; `file` is taken out while a commit runs.
-    Locked { wim: Arc<WimFile>, bases: Vec<Arc<WimFile>>, file: Option<InPlaceFile>, bytes: Arc<FileSource> },
+    Locked { wim: Arc<WimFile>, bases: Bases, file: Option<InPlaceFile>, bytes: Arc<FileSource> },
+}
+
+/// The files that a file may be a delta of.
+struct Bases {
+    wims: Vec<Arc<WimFile>>,
+    /// What the image had in them before it was changed, and may leave there.
+    blobs: HashSet<Sha1Digest>,
 }
 
 pub(super) fn serve(
@@ -50,6 +59,7 @@ pub(super) fn serve(
 ) -> Result<()> {
     let cannot = |e| Error::io(e, "cannot use as a mount point", mountpoint);
     let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
+    must_be_empty_directory(&mountpoint)?;
     // A path on a disc image or a server has no other form; what is wrong with it is said when it is opened.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (mut source, missing_parts) = open(cx, &path, options)?;
@@ -57,6 +67,7 @@ pub(super) fn serve(
     let main = Arc::clone(wims.first().ok_or_else(|| Error::not_found("there is no file to mount"))?);
     let image = images::choose_one(&main, text)?;
     let tree = load_image(&main, image, cx)?;
+    source.note_bases(&tree);
     let reader = Arc::new(RandomReader::new(wims, cx.memory_bytes() / CACHE_SHARE));
     let has = |digest: &Sha1Digest| reader.size(digest).is_some();
     warn_of_absent(cx, main.name(), &tree, &has, missing_parts);
@@ -95,6 +106,24 @@ pub(super) fn serve(
     mounted.join(&mountpoint)
 }
 
+/// Refuses what a mount would cover: a file, which is an error for everybody then, and a directory with something in it.
+fn must_be_empty_directory(mountpoint: &Path) -> Result<()> {
+    let refuse = |what: &str, reason| {
+        Err(Error::invalid_input(what)
+            .because(reason)
+            .in_file(mountpoint.display())
+            .remedy("mount on an empty directory"))
+    };
+    if !mountpoint.is_dir() {
+        return refuse("is not a directory", Reason::NotADirectory);
+    }
+    // One that cannot be read is the kernel's to judge.
+    match std::fs::read_dir(mountpoint).is_ok_and(|mut entries| entries.next().is_some()) {
+        true => refuse("is not empty", Reason::NotEmpty),
+        false => Ok(()),
+    }
+}
+
 /// The next request; none when there was none for a while, an error when there can be none any more.
 fn next_request(requests: &Receiver<CommitOptions>) -> std::result::Result<Option<CommitOptions>, ()> {
     match requests.recv_timeout(TICK) {
@@ -115,7 +144,7 @@ fn open(cx: &Context<'_>, path: &Path, options: &MountOptions) -> Result<(Source
     let Target { wim, file } = Target::open(path, options.check, cx)?;
     let bytes = file.source();
     let set = PartSet::around(wim, path, &options.refs, LeftOut::Nothing, options.check, cx)?;
-    let bases = set.others.into_iter().map(Arc::new).collect();
+    let bases = Bases { wims: set.others.into_iter().map(Arc::new).collect(), blobs: HashSet::new() };
     Ok((Source::Locked { wim: Arc::new(set.wim), bases, file: Some(file), bytes }, None))
 }
 
@@ -156,8 +185,20 @@ impl Source {
     fn wims(&self) -> Vec<Arc<WimFile>> {
         match self {
             Self::Shared(wims) => wims.clone(),
-            Self::Locked { wim, bases, .. } => std::iter::once(wim).chain(bases).map(Arc::clone).collect(),
+            Self::Locked { wim, bases, .. } => {
+                std::iter::once(wim).chain(&bases.wims).map(Arc::clone).collect()
+            }
         }
+    }
+
+    /// Notes which blobs of the image lie in bases: all else that is written in the mount goes into the file.
+    fn note_bases(&mut self, tree: &Tree) {
+        let Self::Locked { wim, bases: Bases { wims, blobs }, .. } = self else { return };
+        let is_in = |wim: &WimFile, digest: &Sha1Digest| wim.table().find(digest).is_some();
+        let digests = tree.blob_references().into_keys();
+        blobs.extend(
+            digests.filter(|digest| !is_in(wim, digest) && wims.iter().any(|base| is_in(base, digest))),
+        );
     }
 
     /// Writes what the image has become; from then on nothing can be changed in the mount.
@@ -171,7 +212,9 @@ impl Source {
         let Self::Locked { wim, bases, file, bytes } = self else {
             return Err(Error::invalid_input("the image is mounted read-only"));
         };
-        let Changed { tree, contents } = freeze(cx, files, options)?;
+        let is_stored =
+            |digest: &Sha1Digest| wim.table().find(digest).is_some() || bases.blobs.contains(digest);
+        let Changed { tree, contents } = freeze(cx, files, options, &is_stored)?;
         let Some(locked) = file.take() else {
             return Err(Error::invalid_input("the changes are committed already"));
         };
@@ -181,7 +224,7 @@ impl Source {
         let placement = if options.rebuild { Placement::Rebuild } else { Placement::Append };
         let mut assembly = Assembly::of(tree);
         assembly.contents = contents;
-        assembly.bases.clone_from(bases);
+        assembly.bases.clone_from(&bases.wims);
         let written = job_time().and_then(|time| {
             assembly.write_into(cx, (wim, locked, path), place, time, (integrity, placement))
         });
@@ -195,14 +238,19 @@ impl Source {
 }
 
 /// Lets nothing be changed any more and gives what there is.
-fn freeze(cx: &Context<'_>, files: &SharedFiles, options: CommitOptions) -> Result<Changed> {
+fn freeze(
+    cx: &Context<'_>,
+    files: &SharedFiles,
+    options: CommitOptions,
+    is_stored: &dyn Fn(&Sha1Digest) -> bool,
+) -> Result<Changed> {
     let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
     let open = files.open_for_writing();
     if open > 0 && !options.force {
         return Err(Error::invalid_input(format!("{open} files of the image are open for writing"))
             .remedy("close them, or commit all the same with --force"));
     }
-    let changed = files.changes(cx)?;
+    let changed = files.changes(cx, is_stored)?;
     files.freeze(true);
     Ok(changed)
 }

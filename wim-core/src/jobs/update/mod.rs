@@ -125,7 +125,7 @@ fn carry_out(
     }
 }
 
-/// Warns when a path that is about to be changed means the first of several files.
+/// Warns when a path that is about to be changed means the first of several files, or lies in the first of several.
 fn warn_of_twins(cx: &Context<'_>, tree: &Tree, path: &WimPath, case: Case) {
     if case == Case::Ignored {
         find_typed(cx, tree, path);

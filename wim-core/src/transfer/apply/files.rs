@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::host::{Host, NewFile, RestoredUnix};
@@ -124,7 +124,8 @@ impl<'a, H: Host> FileWriter<'a, H> {
         write_at(&*new, bytes, start, self.is_sparse(file)).map_err(|e| self.cannot_write(e, file))
     }
 
-    /// Ends the files of a blob of `size` bytes, all parts of which are written: the first, and the others by copying it.
+    /// Ends the files of a blob of `size` bytes, all parts of which are written: the first, and before it the others by
+    /// copying it, as its mode may let nobody open it again.
     pub(super) fn complete(&mut self, files: &[usize], size: u64) -> Result<()> {
         let Some((&first, others)) = files.split_first() else { return Ok(()) };
         let mut open = self.large.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,8 +133,9 @@ impl<'a, H: Host> FileWriter<'a, H> {
         drop(open);
         // Threads let go of a file before what they wrote of it is told of.
         let Some(new) = new else { return Ok(()) };
-        self.finish(new, first, size)
-            .and_then(|()| others.iter().try_for_each(|&file| self.copy(first, file, size)))
+        self.end_holes(&new, first, size)
+            .and_then(|()| others.iter().try_for_each(|&file| self.copy(new.file(), file, size)))
+            .and_then(|()| self.finish(new, first, size))
             .map_err(|e| self.blame(e, first))
     }
 
@@ -150,11 +152,9 @@ impl<'a, H: Host> FileWriter<'a, H> {
     }
 
     /// Copies a file of this run.
-    fn copy(&mut self, from: usize, to: usize, size: u64) -> Result<()> {
-        let spot = self.plan.files[from].spots[0];
-        let mut source = self.host.reopen(spot.directory, &self.name(spot))?;
+    fn copy(&mut self, source: &File, to: usize, size: u64) -> Result<()> {
         let new = self.create(to, size)?;
-        self.copy_bytes(&mut source, &new, self.plan.files[to].spots[0].node)?;
+        self.copy_bytes(source, &new, self.plan.files[to].spots[0].node)?;
         self.finish(new, to, size)
     }
 
@@ -171,13 +171,13 @@ impl<'a, H: Host> FileWriter<'a, H> {
 
     /// Ends a file of `size` bytes and gives it its other names.
     fn finish(&mut self, new: H::NewFile, file: usize, size: u64) -> Result<()> {
-        if self.is_sparse(file) {
-            // The last bytes may be a hole, which nothing has written.
-            new.file().set_len(size).map_err(|e| self.cannot_write(e, file))?;
-        }
-        self.finish_one(new, self.tree.inode(self.plan.files[file].inode), size)?;
+        self.end_holes(&new, file, size)?;
         let plan = Arc::clone(&self.plan);
         let Some((&first, further)) = plan.files[file].spots.split_first() else { return Ok(()) };
+        // Opened now, as the file's mode may let nobody open it again.
+        let source = (!further.is_empty()).then(|| new.file().try_clone()).transpose();
+        let source = source.map_err(|e| self.cannot_write(e, file))?;
+        self.finish_one(new, self.tree.inode(plan.files[file].inode), size)?;
         let first_name = self.name(first);
         if let Some(ntfs) = &mut self.ntfs {
             let short_name = &self.tree.node(first.node).short_name;
@@ -187,11 +187,19 @@ impl<'a, H: Host> FileWriter<'a, H> {
             let name = self.name(spot);
             if self.host.hard_link((first.directory, &first_name), (spot.directory, &name))? {
                 self.count(|report| report.hard_links += 1);
-            } else {
-                self.copy_name((first, &first_name), (spot, &name), size)?;
+            } else if let Some(source) = &source {
+                self.copy_name(source, (spot, &name), size)?;
             }
         }
         Ok(())
+    }
+
+    /// Gives a sparse file of `size` bytes its length: its last bytes may be a hole, which nothing has written.
+    fn end_holes(&self, new: &H::NewFile, file: usize, size: u64) -> Result<()> {
+        match self.is_sparse(file) {
+            true => new.file().set_len(size).map_err(|e| self.cannot_write(e, file)),
+            false => Ok(()),
+        }
     }
 
     /// Gives one file of `inode` its owner, mode, attributes and times.
@@ -209,21 +217,21 @@ impl<'a, H: Host> FileWriter<'a, H> {
     }
 
     /// Where no hard links can be had, a second name is a second file.
-    fn copy_name(&mut self, from: (Spot, &OsStr), to: (Spot, &OsStr), size: u64) -> Result<()> {
-        let mut source = self.host.reopen(from.0.directory, from.1)?;
+    fn copy_name(&mut self, source: &File, to: (Spot, &OsStr), size: u64) -> Result<()> {
         let new = self.host.create(to.0.directory, to.1)?;
-        self.copy_bytes(&mut source, &new, to.0.node)?;
+        self.copy_bytes(source, &new, to.0.node)?;
         let inode = self.tree.inode_of(to.0.node);
         if inode.attributes & SPARSE != 0 {
-            // As in `finish`.
+            // As in `end_holes`.
             new.file().set_len(size).map_err(|e| cannot_write(self.tree, e, to.0.node))?;
         }
         self.finish_one(new, inode, size)
     }
 
     /// Copies all of `source` to `new`, the file of `node`, which is empty.
-    fn copy_bytes(&self, source: &mut File, new: &H::NewFile, node: NodeId) -> Result<()> {
+    fn copy_bytes(&self, mut source: &File, new: &H::NewFile, node: NodeId) -> Result<()> {
         let is_sparse = self.tree.inode_of(node).attributes & SPARSE != 0;
+        source.seek(SeekFrom::Start(0)).map_err(|e| cannot_write(self.tree, e, node))?;
         let mut copied = 0;
         loop {
             let step = copy_step(source, new, copied, is_sparse);
@@ -299,8 +307,10 @@ impl<'a, H: Host> Takers<'a, H> {
     }
 
     /// Says that the directories are there. An NTFS volume, whose driver is one thread, is left to the sink.
-    pub(super) fn open(&self, files: &FileWriter<'a, H>) {
+    pub(super) fn open(&self, files: &mut FileWriter<'a, H>) {
         if files.ntfs.is_none() {
+            // The others need them now.
+            files.host.close_directories();
             self.first.get_or_init(|| files.for_thread(self.threads));
         }
     }
@@ -337,7 +347,7 @@ pub(super) fn cannot_write(tree: &Tree, error: std::io::Error, node: NodeId) -> 
 }
 
 /// Copies the next bytes of `source` to `offset` in `file`, which is where it ends; gives their number, 0 at the end.
-fn copy_step(source: &mut File, file: &impl NewFile, offset: u64, is_sparse: bool) -> std::io::Result<u64> {
+fn copy_step(source: &File, file: &impl NewFile, offset: u64, is_sparse: bool) -> std::io::Result<u64> {
     if !is_sparse {
         // The system copies by itself where it can.
         return std::io::copy(&mut source.take(COPY_BYTES), &mut file.file());
@@ -385,7 +395,7 @@ mod tests {
             let copy = host.create(0, OsStr::new("copy")).unwrap();
             let (mut steps, mut copied) = (0, 0);
             loop {
-                match copy_step(&mut source, &copy, copied, is_sparse).unwrap() {
+                match copy_step(&source, &copy, copied, is_sparse).unwrap() {
                     0 => break,
                     length => copied += length,
                 }

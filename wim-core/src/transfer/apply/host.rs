@@ -33,6 +33,9 @@ pub(super) trait Host: Sized + Send + Sync {
     /// The same target for one more thread of `threads`, with the directories that there are by now.
     fn for_thread(&self, threads: usize) -> Self;
 
+    /// Closes what is kept open of directories; what is needed again is opened again.
+    fn close_directories(&mut self);
+
     /// The target's path from the root of the host, without links.
     fn absolute_root(&self) -> Result<PathBuf>;
 
@@ -41,9 +44,6 @@ pub(super) trait Host: Sized + Send + Sync {
 
     /// Begins a file. One that is there stays until the new one is finished.
     fn create(&mut self, directory: DirectoryId, name: &OsStr) -> Result<Self::NewFile>;
-
-    /// Opens a file of this run for reading.
-    fn reopen(&mut self, directory: DirectoryId, name: &OsStr) -> Result<File>;
 
     /// Gives a file of this run one more name; false when the file system cannot.
     fn hard_link(&mut self, from: (DirectoryId, &OsStr), to: (DirectoryId, &OsStr)) -> Result<bool>;
@@ -82,7 +82,7 @@ pub(super) trait Host: Sized + Send + Sync {
 
 /// A file being written; dropped before it is finished, it is removed.
 pub(super) trait NewFile: Send + Sync {
-    /// The open file.
+    /// The open file, for reading and writing.
     fn file(&self) -> &File;
 
     /// Writes bytes at an offset, whatever other threads write elsewhere in the file.

@@ -173,7 +173,7 @@ fn run_on<H: Host>(
         // Other threads decode the first blobs while this one makes the directories.
         if !std::mem::replace(&mut has_begun, true) {
             writer.make_places()?;
-            takers.open(&writer.files);
+            takers.open(&mut writer.files);
         }
         let BlobInput { size, digest, .. } = inputs[piece.position];
         let files = files_of.get(&digest).map_or(&[][..], Vec::as_slice);

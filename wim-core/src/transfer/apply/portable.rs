@@ -90,6 +90,8 @@ impl Host for PortableHost {
         Self { directories: Arc::clone(&self.directories), temporaries: Arc::clone(&self.temporaries) }
     }
 
+    fn close_directories(&mut self) {}
+
     fn absolute_root(&self) -> Result<PathBuf> {
         let target = &self.directories[0];
         target.canonicalize().map_err(|e| Error::io(e, "cannot resolve", target))
@@ -117,7 +119,7 @@ impl Host for PortableHost {
     fn create(&mut self, directory: DirectoryId, name: &OsStr) -> Result<PortableFile> {
         let path = self.path(directory, name);
         // New files only: an existing name, a link among them, is never opened.
-        let open = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+        let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let made = match open(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 if is_directory(&path) {
@@ -129,11 +131,6 @@ impl Host for PortableHost {
         };
         let (temporary, file) = made.map_err(|e| Error::io(e, "cannot make the file", &path))?;
         Ok(PortableFile { file: Some(file), path, temporary, is_done: false })
-    }
-
-    fn reopen(&mut self, directory: DirectoryId, name: &OsStr) -> Result<File> {
-        let path = self.path(directory, name);
-        File::open(&path).map_err(|e| Error::io(e, "cannot open", &path))
     }
 
     fn hard_link(&mut self, from: (DirectoryId, &OsStr), to: (DirectoryId, &OsStr)) -> Result<bool> {

@@ -1,8 +1,8 @@
 //! Files on Unix, by handles of their directories.
 //!
 //! A directory is only ever opened by its name in an open directory, and never through a link, so that nothing that happens
-//! below the target while it is filled leads outside; paths may also be longer than the system takes in one piece. A few
-//! hundred handles are kept open.
+//! below the target while it is filled leads outside; paths may also be longer than the system takes in one piece. Some
+//! handles are kept open, fewer when the system has no more.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -26,8 +26,8 @@ use crate::formats::wim::tagged_items;
 use crate::formats::wim::tagged_items::UnixData;
 use crate::image::edit::Times;
 
-/// Handles of directories that one thread keeps, or all others together; the usual limit of a process is 1024.
-const MAX_OPEN: usize = 256;
+/// Handles of directories that one thread keeps, or all others together; the least usual limit of a process is 256.
+const MAX_OPEN: usize = 64;
 
 /// Below this a file system finds room as quickly by itself.
 #[cfg(target_os = "linux")]
@@ -86,8 +86,10 @@ impl UnixHost {
             at = self.directories[at as usize].parent;
         };
         for id in missing.into_iter().rev() {
-            let Directory { parent, name } = &self.directories[id as usize];
-            let opened = rustix::fs::openat(&*handle, name.as_os_str(), DIRECTORY, Mode::empty());
+            let directories = Arc::clone(&self.directories);
+            let Directory { parent, name } = &directories[id as usize];
+            let opened =
+                self.with_room(|| rustix::fs::openat(&*handle, name.as_os_str(), DIRECTORY, Mode::empty()));
             handle = Arc::new(opened.map_err(|e| self.fails(e, "cannot open the directory", *parent, name))?);
             self.keep(id, &handle);
         }
@@ -96,11 +98,31 @@ impl UnixHost {
 
     fn keep(&mut self, id: DirectoryId, handle: &Arc<OwnedFd>) {
         if self.order.len() >= self.most_open {
-            let oldest = self.order.pop_front();
-            oldest.and_then(|oldest| self.open.remove(&oldest));
+            self.let_go_of(1);
         }
         self.open.insert(id, Arc::clone(handle));
         self.order.push_back(id);
+    }
+
+    /// Closes the oldest handles, unless something uses them now.
+    fn let_go_of(&mut self, count: usize) {
+        for oldest in self.order.drain(..count.min(self.order.len())) {
+            self.open.remove(&oldest);
+        }
+    }
+
+    /// Runs `open`, once more with half of the handles closed when no more can be open.
+    fn with_room<T>(
+        &mut self,
+        open: impl Fn() -> std::result::Result<T, Errno>,
+    ) -> std::result::Result<T, Errno> {
+        match open() {
+            Err(Errno::MFILE | Errno::NFILE) => {
+                self.let_go_of(self.order.len().div_ceil(2));
+                open()
+            }
+            done => done,
+        }
     }
 
     fn kind_of(handle: &OwnedFd, name: &OsStr) -> Option<FileType> {
@@ -180,6 +202,10 @@ impl Host for UnixHost {
         }
     }
 
+    fn close_directories(&mut self) {
+        self.let_go_of(usize::MAX);
+    }
+
     fn absolute_root(&self) -> Result<PathBuf> {
         self.target.canonicalize().map_err(|e| Error::io(e, "cannot resolve", &self.target))
     }
@@ -205,9 +231,9 @@ impl Host for UnixHost {
 
     fn create(&mut self, directory: DirectoryId, name: &OsStr) -> Result<UnixFile> {
         let handle = self.handle(directory)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = |name: &OsStr| rustix::fs::openat(&*handle, name, flags, Mode::from_raw_mode(0o666));
-        let made = match open(name) {
+        let made = match self.with_room(|| open(name)) {
             Err(Errno::EXIST) if Self::kind_of(&handle, name) == Some(FileType::Directory) => {
                 return Err(directory_in_the_way(&self.path(directory, name)));
             }
@@ -217,13 +243,6 @@ impl Host for UnixHost {
         let (temporary, file) = made.map_err(|e| self.fails(e, "cannot make the file", directory, name))?;
         let path = self.path(directory, name);
         Ok(UnixFile { file: file.into(), handle, name: name.to_owned(), temporary, path, is_done: false })
-    }
-
-    fn reopen(&mut self, directory: DirectoryId, name: &OsStr) -> Result<File> {
-        let handle = self.handle(directory)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&*handle, name, flags, Mode::empty());
-        file.map(File::from).map_err(|e| self.fails(e, "cannot open", directory, name))
     }
 
     fn hard_link(&mut self, from: (DirectoryId, &OsStr), to: (DirectoryId, &OsStr)) -> Result<bool> {

@@ -170,11 +170,16 @@ impl MountedFiles {
         self.is_frozen = is_frozen;
     }
 
-    /// What the image has become, with the digests of all that is staged.
+    /// What the image has become, with the digests of all that is staged; blobs that `need_not_be_written` has are left out
+    /// of the contents.
     ///
     /// # Errors
     /// `Io` when a staged file cannot be read, `Cancelled`.
-    pub fn changes(&self, cx: &Context<'_>) -> Result<Changed> {
+    pub fn changes(
+        &self,
+        cx: &Context<'_>,
+        need_not_be_written: &dyn Fn(&Sha1Digest) -> bool,
+    ) -> Result<Changed> {
         let mut tree = self.tree.clone();
         let mut contents = HashMap::new();
         for (key, staged) in &self.staged {
@@ -186,7 +191,7 @@ impl MountedFiles {
             let (digest, size) = digest_of(staged).map_err(cannot)?;
             let inode = tree.inode_mut(key.inode);
             inode.streams = inode.streams.with(&key.kind, digest);
-            if size > 0 && self.reader.size(&digest).is_none() {
+            if size > 0 && !need_not_be_written(&digest) {
                 let modified = staged.file.metadata().and_then(|metadata| metadata.modified());
                 let last_write = FileTime::from_system_time(modified.map_err(cannot)?);
                 let content = Content::HostFile { path: staged.path.clone(), size, last_write };

@@ -72,7 +72,7 @@ impl Image {
     /// The tree and the contents by digest.
     fn changes(&self) -> (Tree, Vec<(Sha1Digest, Content)>) {
         let cancel = Cancel::default();
-        let changed = self.files.changes(&Context::new(&Silent, &cancel)).unwrap();
+        let changed = self.files.changes(&Context::new(&Silent, &cancel), &|_| false).unwrap();
         (changed.tree, changed.contents)
     }
 }
