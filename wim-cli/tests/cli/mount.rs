@@ -40,6 +40,14 @@ fn assert_same(a: &Path, b: &Path) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
 }
 
+/// The folder of [`captured`] with `delta.wim`: the tree again with one file more, without what `a.wim` has.
+fn captured_with_delta() -> tempfile::TempDir {
+    let folder = captured();
+    fs::write(folder.path().join("tree/new"), "only in the delta").unwrap();
+    wim(folder.path(), &["capture", "tree", "delta.wim", "--delta-from=a.wim"]).ends_with(0);
+    folder
+}
+
 #[test]
 fn a_mounted_image_reads_like_the_directory_it_was_captured_from() {
     if !can_mount() {
@@ -130,10 +138,8 @@ fn data_that_is_not_there_is_an_error_and_not_an_empty_file() {
     if !can_mount() {
         return;
     }
-    let folder = captured();
+    let folder = captured_with_delta();
     let path = folder.path();
-    fs::write(path.join("tree/new"), "only in the delta").unwrap();
-    wim(path, &["capture", "tree", "delta.wim", "--delta-from=a.wim"]).ends_with(0);
     let ran = wim(path, &["mount", "delta.wim", "1", "mnt"]).ends_with(0);
     assert!(ran.stderr.contains("is not here") && ran.stderr.contains("--ref"), "{}", ran.stderr);
     assert!(fs::read(path.join("mnt/sub/numbers")).is_err());
@@ -159,10 +165,8 @@ fn a_delta_is_changed_with_its_base_at_hand() {
     if !can_mount() {
         return;
     }
-    let folder = captured();
+    let folder = captured_with_delta();
     let path = folder.path();
-    fs::write(path.join("tree/new"), "only in the delta").unwrap();
-    wim(path, &["capture", "tree", "delta.wim", "--delta-from=a.wim"]).ends_with(0);
     let base = fs::read(path.join("a.wim")).unwrap();
     let bytes_before =
         wim(path, &["info", "delta.wim", "--json"]).ends_with(0).json()["images"][0]["total_bytes"]

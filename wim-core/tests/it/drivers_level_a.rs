@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::driver_image::{program, seven, ten, unsigned_too, windows};
+use crate::driver_image::{MemoryImage, program, seven, ten, unsigned_too, windows};
 use crate::driver_packages::{
     TSTOR, TUSB3, tbad_bytes, text, tmiss, tnet, tstor, tusb3, tx86, wrong_machine,
 };
@@ -575,14 +575,18 @@ fn a_binary_that_windows_could_not_find_refuses_the_package() {
                 .replace("ServiceBinary=%12%\\tstor.sys", &format!("ServiceBinary={binary}"))
                 .replace("StartType=0", &format!("StartType={start}"));
             let package = tstor().with("tstor.inf", inf.into_bytes());
-            let mut image = seven(Amd64);
-            let untouched = image.clone();
-            let plan = image.add_one(&package);
-            let (_, reason) = refusal(&plan);
-            assert!(reason.contains(what) && reason.contains("tstor.inf: line "), "{reason}");
-            assert!(image == untouched);
+            refused_at_a_line(seven(Amd64), &package, what);
         }
     }
+}
+
+/// A package that is refused for what a line of its INF says, and leaves the image as it was.
+fn refused_at_a_line(mut image: MemoryImage, package: &MemoryFiles, what: &str) {
+    let untouched = image.clone();
+    let plan = image.add_one(package);
+    let (_, reason) = refusal(&plan);
+    assert!(reason.contains(what) && reason.contains("tstor.inf: line "), "{reason}");
+    assert!(image == untouched);
 }
 
 #[test]
@@ -598,11 +602,7 @@ fn what_starts_the_machine_and_the_list_of_drivers_are_no_drivers_to_replace() {
         let package = tstor().with("tstor.inf", inf.into_bytes());
         for mut image in [seven(Amd64), ten(Amd64)] {
             image.put("\\bootmgr", *b"starts Windows");
-            let untouched = image.clone();
-            let plan = image.add_one(&package);
-            let (_, reason) = refusal(&plan);
-            assert!(reason.contains(what) && reason.contains("tstor.inf: line "), "{reason}");
-            assert!(image == untouched);
+            refused_at_a_line(image, &package, what);
         }
     }
 }

@@ -98,9 +98,9 @@ impl<'a, H: Host> FileWriter<'a, H> {
     }
 
     /// Writes a piece of a blob of `size` bytes to the first of `files`, wherever it lies in it; [`Self::complete`] ends them.
-    pub(super) fn part(&mut self, files: &[usize], size: u64, start: u64, bytes: &[u8]) -> Result<()> {
+    pub(super) fn piece(&mut self, files: &[usize], size: u64, start: u64, bytes: &[u8]) -> Result<()> {
         let Some(&first) = files.first() else { return Ok(()) };
-        let written = self.part_of(first, size, start, bytes);
+        let written = self.piece_of(first, size, start, bytes);
         written.map_err(|e| {
             // Removed before the error is told.
             self.give_up(files);
@@ -108,7 +108,7 @@ impl<'a, H: Host> FileWriter<'a, H> {
         })
     }
 
-    fn part_of(&mut self, file: usize, size: u64, start: u64, bytes: &[u8]) -> Result<()> {
+    fn piece_of(&mut self, file: usize, size: u64, start: u64, bytes: &[u8]) -> Result<()> {
         let large = Arc::clone(&self.large);
         let mut open = large.0.lock().unwrap_or_else(PoisonError::into_inner);
         let new = match open.get(&file) {
@@ -124,7 +124,7 @@ impl<'a, H: Host> FileWriter<'a, H> {
         write_at(&*new, bytes, start, self.is_sparse(file)).map_err(|e| self.cannot_write(e, file))
     }
 
-    /// Ends the files of a blob of `size` bytes, all parts of which are written: the first, and before it the others by
+    /// Ends the files of a blob of `size` bytes, all pieces of which are written: the first, and before it the others by
     /// copying it, as its mode may let nobody open it again.
     pub(super) fn complete(&mut self, files: &[usize], size: u64) -> Result<()> {
         let Some((&first, others)) = files.split_first() else { return Ok(()) };
@@ -132,8 +132,9 @@ impl<'a, H: Host> FileWriter<'a, H> {
         let new = open.remove(&first).flatten().and_then(Arc::into_inner);
         drop(open);
         // Threads let go of a file before what they wrote of it is told of.
-        let Some(new) = new else { return Ok(()) };
-        self.end_holes(&new, first, size)
+        let unfinished = || Error::new(ErrorKind::Io, "it is still being written when all of it has come");
+        let new = new.ok_or_else(|| self.blame(unfinished(), first))?;
+        self.end_holes(&new, self.plan.files[first].spots[0].node, size)
             .and_then(|()| others.iter().try_for_each(|&file| self.copy(new.file(), file, size)))
             .and_then(|()| self.finish(new, first, size))
             .map_err(|e| self.blame(e, first))
@@ -171,9 +172,9 @@ impl<'a, H: Host> FileWriter<'a, H> {
 
     /// Ends a file of `size` bytes and gives it its other names.
     fn finish(&mut self, new: H::NewFile, file: usize, size: u64) -> Result<()> {
-        self.end_holes(&new, file, size)?;
         let plan = Arc::clone(&self.plan);
         let Some((&first, further)) = plan.files[file].spots.split_first() else { return Ok(()) };
+        self.end_holes(&new, first.node, size)?;
         // Opened now, as the file's mode may let nobody open it again.
         let source = (!further.is_empty()).then(|| new.file().try_clone()).transpose();
         let source = source.map_err(|e| self.cannot_write(e, file))?;
@@ -194,11 +195,11 @@ impl<'a, H: Host> FileWriter<'a, H> {
         Ok(())
     }
 
-    /// Gives a sparse file of `size` bytes its length: its last bytes may be a hole, which nothing has written.
-    fn end_holes(&self, new: &H::NewFile, file: usize, size: u64) -> Result<()> {
-        match self.is_sparse(file) {
-            true => new.file().set_len(size).map_err(|e| self.cannot_write(e, file)),
-            false => Ok(()),
+    /// Gives the file of `node`, if it is sparse, its length: its last bytes may be a hole, which nothing has written.
+    fn end_holes(&self, new: &H::NewFile, node: NodeId, size: u64) -> Result<()> {
+        match self.tree.inode_of(node).attributes & SPARSE {
+            0 => Ok(()),
+            _ => new.file().set_len(size).map_err(|e| cannot_write(self.tree, e, node)),
         }
     }
 
@@ -220,12 +221,8 @@ impl<'a, H: Host> FileWriter<'a, H> {
     fn copy_name(&mut self, source: &File, to: (Spot, &OsStr), size: u64) -> Result<()> {
         let new = self.host.create(to.0.directory, to.1)?;
         self.copy_bytes(source, &new, to.0.node)?;
-        let inode = self.tree.inode_of(to.0.node);
-        if inode.attributes & SPARSE != 0 {
-            // As in `end_holes`.
-            new.file().set_len(size).map_err(|e| cannot_write(self.tree, e, to.0.node))?;
-        }
-        self.finish_one(new, inode, size)
+        self.end_holes(&new, to.0.node, size)?;
+        self.finish_one(new, self.tree.inode_of(to.0.node), size)
     }
 
     /// Copies all of `source` to `new`, the file of `node`, which is empty.
@@ -332,7 +329,7 @@ impl<'a, H: Host> Takers<'a, H> {
             let files = files_of.get(&input.digest).map_or(&[][..], Vec::as_slice);
             match piece.start == 0 && piece.is_last {
                 true => writer.whole(files, bytes)?,
-                false => writer.part(files, input.size, piece.start, bytes)?,
+                false => writer.piece(files, input.size, piece.start, bytes)?,
             }
             Ok(Taken::Yes)
         }

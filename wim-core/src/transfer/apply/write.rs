@@ -93,7 +93,7 @@ impl<'a, 'c, H: Host> Writer<'a, 'c, H> {
         if piece.start == 0 && piece.is_last {
             return self.files.whole(files, bytes);
         }
-        self.files.part(files, size, piece.start, bytes)?;
+        self.files.piece(files, size, piece.start, bytes)?;
         match piece.is_last {
             true => self.files.complete(files, size),
             false => Ok(()),
