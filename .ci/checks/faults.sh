@@ -229,6 +229,7 @@ ssize_t read(int fd, void *b, size_t n) { NEXT(read); if (hits("read", fd, lseek
 ssize_t pread64(int fd, void *b, size_t n, off_t at) { NEXT(pread64); if (hits("read", fd, at + n)) FAIL; return next(fd, b, n, at); }
 ssize_t write(int fd, const void *b, size_t n) { NEXT(write); if (hits("write", fd, lseek(fd, 0, SEEK_CUR) + n)) FAIL; return next(fd, b, n); }
 ssize_t pwrite64(int fd, const void *b, size_t n, off_t at) { NEXT(pwrite64); if (hits("write", fd, at + n)) FAIL; return next(fd, b, n, at); }
+ssize_t copy_file_range(int in, off_t *from, int out, off_t *to, size_t n, unsigned f) { NEXT(copy_file_range); if (hits("read", in, *from + n) || hits("write", out, *to + n)) FAIL; return next(in, from, out, to, n, f); }
 int fsync(int fd) { NEXT(fsync); if (hits("sync", fd, 1)) FAIL; return next(fd); }
 int fdatasync(int fd) { NEXT(fdatasync); if (hits("sync", fd, 1)) FAIL; return next(fd); }
 C

@@ -5,7 +5,6 @@ cd "$(dirname "$0")/../.."
 cargo clippy --locked --quiet -p wim-cli --features http -- -D warnings
 # Nothing here is slow: what takes time is building it.
 plain=(--config profile.dev.package.wim-core.opt-level=0)
-cargo test --locked --quiet "${plain[@]}" -p wim-cli --features http --test cli -- http
-cargo test --locked --quiet "${plain[@]}" -p wim-core --features http --lib -- remote
+cargo test --locked --quiet "${plain[@]}" -p wim-cli -p wim-core --features wim-cli/http,wim-core/http --test cli --lib -- http remote
 cargo tree --locked -p wim-cli -e normal | grep -E ' (ring|ureq|rustls) ' && { echo "FAILED: the plain command has them too" >&2; exit 1; }
 echo "the feature http builds and passes; without it none of its libraries is there"

@@ -48,7 +48,7 @@ for options in "--compress=LZMS:fast" "--compress=LZMS" "--compress=LZMS:max --c
   quietly wimlib-imagex verify ours.wim
   quietly wimlib-imagex apply ours.wim 1 out
   diff -r src out || fail "$options: other files"
-  quietly 7zz t ours.wim
+  quietly "$(command -v 7zz || command -v 7z)" t ours.wim
   rm -rf ours.wim out
 done
 echo "LZMS is the same to all three"

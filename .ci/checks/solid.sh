@@ -36,7 +36,7 @@ for options in "" "--solid-compress=LZMS:fast --solid-chunk-size=512K" "--solid-
   quietly "$wim" capture src again.esd name --solid --check --threads=3 $options
   cmp ours.esd again.esd || fail "$options: threads change the file"
   quietly wimlib-imagex verify ours.esd
-  quietly 7zz t ours.esd
+  quietly "$(command -v 7zz || command -v 7z)" t ours.esd
   quietly wimlib-imagex apply ours.esd 1 out
   diff -r src out || fail "$options: other files"
   rm -rf out

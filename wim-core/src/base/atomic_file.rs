@@ -14,7 +14,7 @@ use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use super::error::{Error, Result};
 use super::in_place_file::lock;
-use super::read_at::{ReadAt, WriteAt};
+use super::read_at::{ReadAt, WriteAt, copy_between};
 use super::reason::Reason;
 use super::write_behind::WriteBehind;
 
@@ -75,7 +75,8 @@ impl AtomicFile {
             builder.permissions(std::fs::Permissions::from_mode(mode));
         }
         let temporary = builder.tempfile_in(folder).map_err(|e| cannot_create(e, folder))?;
-        Ok(Self { temporary, target, if_exists, behind: WriteBehind::default() })
+        let behind = WriteBehind::replacing(&target);
+        Ok(Self { temporary, target, if_exists, behind })
     }
 
     /// Where the file will appear.
@@ -296,7 +297,7 @@ impl Renamed {
 impl Write for AtomicFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let written = self.temporary.as_file_mut().write(buf)?;
-        self.behind.written(self.temporary.as_file(), written);
+        self.behind.written(self.temporary.as_file(), written as u64);
         Ok(written)
     }
 
@@ -310,8 +311,14 @@ impl WriteAt for AtomicFile {
         let file = self.temporary.as_file_mut();
         file.seek(SeekFrom::Start(offset))?;
         file.write_all(bytes)?;
-        self.behind.written(self.temporary.as_file(), bytes.len());
+        self.behind.written(self.temporary.as_file(), bytes.len() as u64);
         Ok(())
+    }
+
+    fn copy_from(&mut self, source: &File, from: u64, length: u64, to: u64) -> io::Result<u64> {
+        let copied = copy_between(source, from, self.file(), to, length)?;
+        self.behind.written(self.temporary.as_file(), copied);
+        Ok(copied)
     }
 
     fn set_length(&mut self, bytes: u64) -> io::Result<()> {

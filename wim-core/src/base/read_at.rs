@@ -22,6 +22,12 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// `UnexpectedEof` past the end, else what the system says.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The open file that these bytes are, from its first one on; none where they are made, or a part of one. A system that copies
+    /// between files wants it ([`WriteAt::copy_from`]).
+    fn as_file(&self) -> Option<&File> {
+        None
+    }
 }
 
 /// Fills `buf` from `offset` of `source`; a failure names both numbers.
@@ -70,6 +76,15 @@ pub trait WriteAt: ReadAt {
     /// What the system says, a full disk among it.
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Has the system copy up to `length` bytes from `from` of `source` to `to`, which no byte of them passes the process for;
+    /// gives how many it has, 0 at the end of the source.
+    ///
+    /// # Errors
+    /// `Unsupported` where it cannot; what it says may be of either file. Whoever calls reads and writes instead then.
+    fn copy_from(&mut self, _source: &File, _from: u64, _length: u64, _to: u64) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Cuts or extends (with zeros) to `bytes`.
     ///
     /// # Errors
@@ -92,9 +107,33 @@ impl<T: WriteAt + ?Sized> WriteAt for &mut T {
         (**self).write_all_at(bytes, offset)
     }
 
+    fn copy_from(&mut self, source: &File, from: u64, length: u64, to: u64) -> io::Result<u64> {
+        (**self).copy_from(source, from, length, to)
+    }
+
     fn set_length(&mut self, bytes: u64) -> io::Result<()> {
         (**self).set_length(bytes)
     }
+}
+
+/// [`WriteAt::copy_from`] for an open file. Where both lie on one file system that can share blocks, none is copied.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn copy_between(
+    source: &File,
+    mut from: u64,
+    target: &File,
+    mut to: u64,
+    length: u64,
+) -> io::Result<u64> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let copied = rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), length)?;
+    Ok(copied as u64)
+}
+
+/// [`WriteAt::copy_from`] for an open file, which this system has not.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn copy_between(_: &File, _: u64, _: &File, _: u64, _: u64) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl WriteAt for Vec<u8> {
@@ -145,6 +184,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         (**self).read_exact_at(buf, offset)
+    }
+
+    fn as_file(&self) -> Option<&File> {
+        (**self).as_file()
     }
 }
 
@@ -259,6 +302,10 @@ impl ReadAt for FileSource {
     #[cfg(windows)]
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         seek_read_exact(&self.file, buf, offset)
+    }
+
+    fn as_file(&self) -> Option<&File> {
+        Some(&self.file)
     }
 }
 

@@ -4,6 +4,7 @@
 //! the way, each file by itself, since a solid resource cannot be divided.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -213,6 +214,10 @@ impl ReadAt for PartFile {
 impl WriteAt for PartFile {
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> std::io::Result<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all_at(bytes, offset)
+    }
+
+    fn copy_from(&mut self, source: &File, from: u64, length: u64, to: u64) -> std::io::Result<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).copy_from(source, from, length, to)
     }
 
     fn set_length(&mut self, bytes: u64) -> std::io::Result<()> {

@@ -1,19 +1,24 @@
 //! What the files of a package are known by: digests of the whole, and of programs those that signatures go by.
 //!
-//! drivers.md 7.2 says which digests vouch for a file. They are taken in one pass over a block at a time, so that a package may be
-//! larger than memory; whether anybody vouches for them is not decided here.
+//! drivers.md 7.2 says which digests vouch for a file. They are taken over a block at a time, so that a package may be larger than
+//! memory; whether anybody vouches for them is not decided here.
 
+use sha1::Sha1;
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 
+use crate::base::pipeline::side_by_side;
 use crate::base::read_at::{read_exact_at, read_start};
-use crate::base::{Architecture, ReadAt, Result, Sha1Digest, Sha1Hasher};
+use crate::base::{Architecture, ReadAt, Result, Sha1Digest};
 use crate::formats::catalog::{DigestKind, digests_of_signatures};
-use crate::formats::pe::{PeFile, signatures_in};
+use crate::formats::pe::{PeFile, SignedBytes, signatures_in};
 
 /// The headers of a program lie in so many bytes at its start: those of real ones in four thousand.
 pub const HEAD_BYTES: usize = 64 << 10;
 /// Bytes that are held at a time.
 const BLOCK_BYTES: usize = 256 << 10;
+/// From here on a file is worth a thread for its second digest.
+const SIDE_BY_SIDE_BYTES: u64 = 512 << 10;
 
 /// What a file is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +56,7 @@ impl ProgramFacts {
 }
 
 impl FileDigests {
-    /// Reads a file once.
+    /// Reads a file from its start to its end.
     ///
     /// # Errors
     /// `Io`.
@@ -60,23 +65,12 @@ impl FileDigests {
         let head = read_start(source, HEAD_BYTES)?;
         let pe = PeFile::parse(&head).ok();
         let signed = pe.as_ref().and_then(|pe| pe.signed_bytes(size));
-        let (mut whole, mut part) = (Hashers::default(), Hashers::default());
-        let mut block = vec![0; usize::try_from(size).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES)];
-        let mut offset = 0;
-        while offset < size {
-            let length = usize::try_from(size - offset).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
-            let Some(piece) = block.get_mut(..length) else { break };
-            read_exact_at(source, piece, offset)?;
-            whole.update(piece);
-            for range in signed.iter().flat_map(|signed| &signed.ranges) {
-                part.update(overlap(piece, offset, range));
-            }
-            offset += length as u64;
-        }
-        let signed = signed.map(|signed| {
-            (0..signed.padding_bytes).for_each(|_| part.update(&[0]));
-            part.finish()
-        });
+        let sha1 = || WholeAndSigned::<Sha1>::of(source, signed.as_ref());
+        let sha256 = || WholeAndSigned::<Sha256>::of(source, signed.as_ref());
+        let (sha1, sha256) =
+            if size < SIDE_BY_SIDE_BYTES { (sha1(), sha256()) } else { side_by_side(sha1, sha256) };
+        let (sha1, sha256) = (sha1?, sha256?);
+        let signed = signed.map(|_| (Sha1Digest(sha1.signed.into()), sha256.signed.into()));
         let program = match pe {
             Some(pe) => Some(ProgramFacts {
                 machine: pe.machine(),
@@ -86,8 +80,7 @@ impl FileDigests {
             }),
             None => None,
         };
-        let (sha1, sha256) = whole.finish();
-        Ok(Self { size, sha1, sha256, program })
+        Ok(Self { size, sha1: Sha1Digest(sha1.whole.into()), sha256: sha256.whole.into(), program })
     }
 
     /// All digests that a list may know it by.
@@ -101,6 +94,33 @@ impl FileDigests {
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self::of(&Borrowed(bytes)).expect("bytes in memory can be read to their end")
+    }
+}
+
+/// A digest of a whole file, and of what signatures digest of it.
+struct WholeAndSigned<D: Digest> {
+    whole: Output<D>,
+    signed: Output<D>,
+}
+
+impl<D: Digest> WholeAndSigned<D> {
+    fn of(source: &dyn ReadAt, signed: Option<&SignedBytes>) -> Result<Self> {
+        let size = source.size();
+        let (mut whole, mut part) = (D::new(), D::new());
+        let mut block = vec![0; usize::try_from(size).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES)];
+        let mut offset = 0;
+        while offset < size {
+            let length = usize::try_from(size - offset).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
+            let Some(piece) = block.get_mut(..length) else { break };
+            read_exact_at(source, piece, offset)?;
+            whole.update(&*piece);
+            for range in signed.iter().flat_map(|signed| &signed.ranges) {
+                part.update(overlap(piece, offset, range));
+            }
+            offset += length as u64;
+        }
+        (0..signed.map_or(0, |signed| signed.padding_bytes)).for_each(|_| part.update([0]));
+        Ok(Self { whole: whole.finalize(), signed: part.finalize() })
     }
 }
 
@@ -147,21 +167,6 @@ fn overlap<'p>(piece: &'p [u8], offset: u64, range: &std::ops::Range<u64>) -> &'
     piece.get(inside(range.start)..inside(range.end)).unwrap_or(&[])
 }
 
-/// Both digests on their way.
-#[derive(Default)]
-struct Hashers(Sha1Hasher, Sha256);
-
-impl Hashers {
-    fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-        self.1.update(bytes);
-    }
-
-    fn finish(self) -> (Sha1Digest, [u8; 32]) {
-        (self.0.finish(), self.1.finalize().into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_digested_of_a_program_is_the_same_however_its_blocks_fall() {
-        for length in [400, BLOCK_BYTES - 8, BLOCK_BYTES, 2 * BLOCK_BYTES + 13] {
+        for length in [400, BLOCK_BYTES - 8, BLOCK_BYTES, 2 * BLOCK_BYTES - 1, 2 * BLOCK_BYTES + 13] {
             let table = u32::try_from(length).unwrap() - 40;
             let mut bytes = headers(table, 40);
             bytes.extend((0_u32..).map(|n| (n % 251) as u8).take(length - bytes.len()));

@@ -8,6 +8,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::base::read_at::copy_between;
 use crate::base::{Error, FileSource, ReadAt, Result, Section, WriteAt};
 use crate::image::edit::Content;
 
@@ -136,6 +137,10 @@ impl WriteAt for TemporaryFile {
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> std::io::Result<()> {
         self.file.seek(SeekFrom::Start(offset))?;
         self.file.write_all(bytes)
+    }
+
+    fn copy_from(&mut self, source: &File, from: u64, length: u64, to: u64) -> std::io::Result<u64> {
+        copy_between(source, from, &self.file, to, length)
     }
 
     fn set_length(&mut self, bytes: u64) -> std::io::Result<()> {

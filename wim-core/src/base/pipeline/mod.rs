@@ -6,14 +6,16 @@
 //! error in item order wins; cancelling ends it), **reuse** (each worker keeps its codec and scratch). It does not know
 //! what the items are.
 //!
-//! [`DigestChain`] hashes a blob whose chunks are decoded out of order, without a thread waiting.
+//! [`DigestChain`] hashes a blob whose chunks are decoded out of order, without a thread waiting; [`side_by_side`] does two things at a time.
 
 mod budget;
 mod buffers;
 mod digest_chain;
 mod ring;
+mod side_by_side;
 
 pub use budget::Budget;
 pub use buffers::{BufferPool, PooledBuffer};
 pub use digest_chain::DigestChain;
 pub use ring::{Cost, map_in_order};
+pub use side_by_side::side_by_side;

@@ -194,7 +194,7 @@ impl Lexer {
                 (at, in_quotes) = pending.quoted(line, at);
                 continue;
             }
-            let is_empty = pending.field.text.is_empty() && !pending.field.quoted;
+            let is_empty = pending.is_empty();
             if is_empty && matches!(byte, b' ' | b'\t') {
                 at += 1;
                 continue;
@@ -216,10 +216,7 @@ impl Lexer {
                     at += 1;
                 }
                 b'=' if !pending.separated => {
-                    pending.trim();
-                    pending.entry.key = Some(std::mem::take(&mut pending.field));
-                    pending.keep = 0;
-                    pending.separated = true;
+                    pending.take_key();
                     at += 1;
                 }
                 b'\\' if ends_here(bytes, at + 1) => {
@@ -239,11 +236,9 @@ impl Lexer {
             let position = Position { line: number, column: columns.of(quote_at) };
             self.find(position, "quoted text is not closed on this line");
         }
-        if !continued {
-            // A comment may have begun where a field was expected.
-            if !pending.field.text.is_empty() || pending.field.quoted {
-                self.finish_field(&mut pending, number)?;
-            }
+        // A comment may have begun where a field was expected.
+        if !continued && !pending.is_empty() {
+            self.finish_field(&mut pending, number)?;
         }
         self.pending = Some(pending);
         Ok(continued)
@@ -279,6 +274,19 @@ impl Lexer {
 }
 
 impl Pending {
+    /// True when nothing of the next field has come.
+    fn is_empty(&self) -> bool {
+        self.field.text.is_empty() && !self.field.quoted
+    }
+
+    /// What came so far is the key of the entry.
+    fn take_key(&mut self) {
+        self.trim();
+        self.entry.key = Some(std::mem::take(&mut self.field));
+        self.keep = 0;
+        self.separated = true;
+    }
+
     /// Takes quoted text up to the next quote; where it ends, and whether the quotes are still open.
     fn quoted(&mut self, line: &str, start: usize) -> (usize, bool) {
         let bytes = line.as_bytes();

@@ -13,6 +13,7 @@ use super::clock;
 use super::image_counts::set_counts;
 use super::rebuild::leave_to_bases;
 use crate::base::atomic_file::AtomicFile;
+use crate::base::pipeline::side_by_side;
 use crate::base::{
     Architecture, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Sha1Digest,
 };
@@ -214,9 +215,6 @@ pub(super) fn sync_and_read_back(
 ) -> Result<()> {
     let source = Arc::new(FileSource::open(file.temporary_path())?);
     let name = file.target().display().to_string();
-    std::thread::scope(|scope| {
-        let synced = scope.spawn(|| file.sync());
-        read_back(cx, source, &name, written, depth)?;
-        synced.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    let (read, synced) = side_by_side(|| read_back(cx, source, &name, written, depth), || file.sync());
+    read.and(synced)
 }

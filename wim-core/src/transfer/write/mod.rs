@@ -5,6 +5,7 @@
 //! and encoded. The output is the same bytes at any number of threads.
 
 mod append;
+mod blobs;
 mod compact;
 mod copy;
 mod encode;
@@ -27,10 +28,10 @@ use std::collections::{HashMap, HashSet};
 
 use lz_kit::Level;
 
-use self::copy::{copy_resources, copy_stretches};
+use self::copy::{CopyOn, copy_resources};
 use self::encode::encode_blobs;
 use self::output::Output;
-use self::solid::{SolidGroup, WantedGroup, pack_blobs, run_entries};
+use self::solid::{SolidGroup, WantedGroup, run_entries};
 use super::integrity::slice_digests;
 use super::read::{BlobInput, Origin, blob_not_found, place_in_file};
 use crate::base::{Context, Error, Guid, ImageIndex, PartNumber, ReadAt, Result, Sha1Digest, Stage, WriteAt};
@@ -354,6 +355,11 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// How often the images refer to a blob.
+    fn count_of(&self, digest: &Sha1Digest) -> u32 {
+        self.references.get(digest).copied().unwrap_or(0)
+    }
+
     fn total_bytes(&self) -> u64 {
         let copied = self.copied.iter().map(|(_, entry)| entry.header.stored_size);
         let solid = self.copied_solid.iter().map(|(_, group)| group.stored_size);
@@ -424,57 +430,6 @@ struct Writer<'o> {
 }
 
 impl Writer<'_> {
-    fn blobs(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
-        let Self { output, blobs, report, .. } = self;
-        let mut add = |digest: Sha1Digest, header: ResourceHeader| {
-            let reference_count = plan.references.get(&digest).copied().unwrap_or(0);
-            blobs.push(BlobEntry { header, part: 1, reference_count, digest });
-        };
-        report.copied = copy_resources(cx, &plan.copied, wim.copy_checksums, output, |position, header| {
-            report.copied_resources += 1;
-            report.copied_bytes += header.stored_size;
-            add(plan.copied[position].1.digest, header);
-        })?;
-        if let Packing::Solid(packing) = &wim.packing {
-            self.copied_solid(cx, wim, plan)?;
-            return self.packed(cx, packing, &plan.encoded);
-        }
-        encode_blobs(cx, &plan.encoded, wim.format, wim.level, 0, output, |_, position, header| {
-            let digest = plan.encoded[position].digest;
-            report.encoded_resources += 1;
-            report.encoded_bytes += header.size;
-            report.encoded.push(digest);
-            add(digest, header);
-            Ok(())
-        })
-    }
-
-    /// Solid resources as they are.
-    fn copied_solid(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
-        let mut offset = self.output.offset();
-        let mut stretches = Vec::new();
-        for (source, group) in &plan.copied_solid {
-            stretches.push((*source, group.offset, group.stored_size));
-            self.solid.push(SolidGroup { offset, ..group.clone() });
-            offset += group.stored_size;
-            self.report.copied_resources += 1;
-            self.report.copied_bytes += group.stored_size;
-        }
-        let blocks = copy_stretches(cx, &stretches, wim.copy_checksums, &mut self.output)?;
-        self.report.copied.extend(blocks);
-        Ok(())
-    }
-
-    /// Blobs packed into a solid resource.
-    fn packed(&mut self, cx: &Context<'_>, packing: &SolidPacking, inputs: &[BlobInput<'_>]) -> Result<()> {
-        let Some(group) = pack_blobs(cx, inputs, packing, &mut self.output)? else { return Ok(()) };
-        self.report.encoded_resources += group.blobs.len() as u64;
-        self.report.encoded_bytes += group.size;
-        self.report.encoded.extend(group.blobs.iter().map(|blob| blob.digest));
-        self.solid.push(group);
-        Ok(())
-    }
-
     /// Metadata resources in image order, so that copying them all again gives the same file.
     fn metadata(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
         let Self { output, metadata, report, .. } = self;
@@ -488,7 +443,8 @@ impl Writer<'_> {
                 Metadata::Kept(entry) => add(entry.digest, entry.header),
                 Metadata::Copied(source, entry) => {
                     let resource = [(*source, *entry)];
-                    let blocks = copy_resources(cx, &resource, wim.copy_checksums, output, |_, header| {
+                    let how = (wim.copy_checksums, CopyOn::Workers);
+                    let blocks = copy_resources(cx, &resource, how, output, |_, header| {
                         report.copied_resources += 1;
                         report.copied_bytes += header.stored_size;
                         add(entry.digest, header);

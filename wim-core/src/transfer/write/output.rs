@@ -1,5 +1,7 @@
 //! The file being written: appended through one buffer, patched in place.
 
+use std::fs::File;
+
 use crate::base::{Error, ErrorKind, Reason, Result, Sha1Digest, WriteAt};
 use crate::formats::wim::{BlobHeader, WimLayout};
 
@@ -48,6 +50,15 @@ impl<'o> Output<'o> {
             self.buffer.extend_from_slice(bytes);
         }
         Ok(())
+    }
+
+    /// Appends up to `length` bytes from `from` of a file without reading them; how many, 0 where the system cannot.
+    pub(super) fn append_from(&mut self, source: &File, from: u64, length: u64) -> Result<u64> {
+        self.flush()?;
+        // Which file an error is of is told by those that read and write.
+        let copied = self.file.copy_from(source, from, length, self.flushed).unwrap_or(0);
+        self.flushed += copied;
+        Ok(copied)
     }
 
     /// Bytes that [`Self::begin_blob`] appends.

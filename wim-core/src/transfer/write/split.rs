@@ -4,7 +4,7 @@
 //! Every part has the header's identity, its own lookup table, and the same XML data. Solid files, whose resources are too
 //! large for parts, are [`split_solid`](super::split_solid)'s.
 
-use super::copy::{CopyChecksums, copy_resources};
+use super::copy::{CopyChecksums, CopyOn, copy_resources};
 use super::output::Output;
 use super::{Integrity, append_raw_resource, integrity_bytes};
 use crate::base::{Context, Error, ImageIndex, PartNumber, Result, Stage, WriteAt};
@@ -107,11 +107,17 @@ pub fn write_part(
     let resources: Vec<_> = contents.entries.iter().map(|entry| (wim, *entry)).collect();
     cx.progress.start(Stage::Writing, contents.file_bytes);
     let mut entries = contents.entries.clone();
-    copy_resources(cx, &resources, CopyChecksums::Drop, &mut output, |position, header| {
-        if let Some(entry) = entries.get_mut(position) {
-            (entry.header, entry.part) = (header, number.number());
-        }
-    })?;
+    copy_resources(
+        cx,
+        &resources,
+        (CopyChecksums::Drop, CopyOn::Workers),
+        &mut output,
+        |position, header| {
+            if let Some(entry) = entries.get_mut(position) {
+                (entry.header, entry.part) = (header, number.number());
+            }
+        },
+    )?;
     set_total(&mut header, total, boot_of(wim, &entries));
     append_part_tables(cx, wim, &entries, integrity, &mut header, &mut output)?;
     match layout {

@@ -5,7 +5,7 @@
 //! does not fit any more is moved to the next part. The source is read once; nothing waits in temporary files.
 
 use super::Integrity;
-use super::copy::{CopyChecksums, copy_resources};
+use super::copy::{CopyChecksums, CopyOn, copy_resources};
 use super::encode::encode_blobs;
 use super::output::Output;
 use super::split::{MAX_PARTS, append_part_tables, boot_of, part_bytes, part_header, set_total};
@@ -90,7 +90,7 @@ pub fn split_repacked<'o>(
     };
     let metadata: Vec<_> = wim.table().metadata().iter().map(|&entry| (wim, entry)).collect();
     let mut entries: Vec<BlobEntry> = wim.table().metadata().to_vec();
-    copy_resources(cx, &metadata, CopyChecksums::Drop, &mut first, |position, header| {
+    copy_resources(cx, &metadata, (CopyChecksums::Drop, CopyOn::Workers), &mut first, |position, header| {
         if let Some(entry) = entries.get_mut(position) {
             (entry.header, entry.part) = (header, 1);
         }
