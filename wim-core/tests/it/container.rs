@@ -1,11 +1,14 @@
 //! WIM files written by the writer and read back, in every form and at any number of threads.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use lz_kit::Level;
 use wim_core::base::{
-    Cancel, ChunkSize, Context, Error, ErrorKind, ImageIndex, ReadAt, Result, Sha1Digest, Silent,
+    Cancel, ChunkSize, Context, Error, ErrorKind, FileSource, ImageIndex, ReadAt, Result, Sha1Digest, Silent,
+    WriteAt,
 };
 use wim_core::formats::wim::{
     ChunkFormat, Compression, HeaderFlags, ImageXml, ResourceHeader, WimFile, WimXml,
@@ -214,6 +217,83 @@ fn resources_in_the_wanted_form_are_copied_and_others_are_encoded_anew() {
         assert_eq!((report.copied_resources, report.encoded_resources), (0, blobs.len() as u64 + 1));
         let read = read_all(&open(&file), 2);
         assert!(blobs.iter().all(|blob| read[&Sha1Digest::of(blob)].as_ref().unwrap() == blob), "{format:?}");
+    }
+}
+
+/// Output into which the system copies files, some bytes at a time, until it cannot.
+struct BySystem {
+    bytes: Vec<u8>,
+    at_once: u64,
+    left: u64,
+}
+
+impl ReadAt for BySystem {
+    fn size(&self) -> u64 {
+        self.bytes.size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.bytes.read_exact_at(buf, offset)
+    }
+}
+
+impl WriteAt for BySystem {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        self.bytes.write_all_at(bytes, offset)
+    }
+
+    fn copy_from(&mut self, source: &File, from: u64, length: u64, to: u64) -> std::io::Result<u64> {
+        if self.left == 0 {
+            return Err(std::io::ErrorKind::Unsupported.into());
+        }
+        let length = length.min(self.at_once).min(self.left);
+        self.left -= length;
+        let mut bytes = vec![0; length as usize];
+        FileSource::of_open_file(source.try_clone()?, Path::new("source"))
+            .map_err(std::io::Error::other)?
+            .read_exact_at(&mut bytes, from)?;
+        self.write_all_at(&bytes, to).map(|()| length)
+    }
+
+    fn set_length(&mut self, bytes: u64) -> std::io::Result<()> {
+        self.bytes.set_length(bytes)
+    }
+}
+
+#[test]
+fn who_copies_and_what_is_encoded_meanwhile_does_not_show_in_the_file() {
+    let blobs = sample_blobs();
+    let contents = contents(&blobs);
+    let xpress = ChunkFormat::usual(Compression::Xpress);
+    let (file, _) = write_with(2, 64 << 20, new_wim(xpress, &contents[3..])).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("source.wim");
+    std::fs::write(&path, &file).unwrap();
+    let source = WimFile::open(Arc::new(FileSource::open(&path).unwrap()), "source.wim").unwrap();
+    let written = |memory, output: &mut dyn WriteAt| {
+        let mut wim = new_wim(xpress, &contents[..3]);
+        wim.copy_checksums = CopyChecksums::Drop;
+        wim.sources = vec![&source];
+        // Others, and in another order, than lie in the source.
+        let kept = contents.iter().enumerate().filter(|(at, _)| at % 5 != 4).rev();
+        wim.images[0].references = kept.map(|(_, (digest, _))| (*digest, 1)).collect();
+        let cancel = Cancel::new();
+        let cx = Context::new(&Silent, &cancel).with_threads(2).with_memory(memory);
+        write(&cx, wim, output).unwrap()
+    };
+    let (mut one_after_the_other, mut at_once) = (Vec::new(), Vec::new());
+    let report = written(600, &mut one_after_the_other);
+    assert_eq!(report.encoded_resources, 3 + 1);
+    written(64 << 20, &mut at_once);
+    assert!(at_once == one_after_the_other);
+    let most = report.copied_bytes;
+    for (at_once, left) in [(u64::MAX, u64::MAX), (1000, most), (77_777, most - 1), (65_536, 100_001), (1, 1)]
+    {
+        let mut by_system = BySystem { bytes: Vec::new(), at_once, left };
+        let again = written(64 << 20, &mut by_system);
+        assert!(by_system.bytes == one_after_the_other, "{at_once} {left}");
+        assert_eq!((again.copied_bytes, again.encoded), (most, report.encoded.clone()));
+        assert!(by_system.left == 0 || left > most);
     }
 }
 
