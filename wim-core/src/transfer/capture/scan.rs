@@ -183,21 +183,12 @@ impl Scanner<'_> {
         names.push(name.clone());
         let Some((metadata, verdict)) = self.wanted(parent, &names, (&path, &way))? else { return Ok(None) };
         let kind = host::kind(&metadata);
-        if !tree::is_valid_name(&name) {
-            return Err(Error::invalid_input("an image cannot hold this file name")
-                .in_file(path.display())
-                .remedy("rename the file, or leave it out with a capture configuration"));
-        }
+        check_name(&name, &path)?;
         self.warn_of_twin(parent.node, &name, &path);
         self.cx.progress.advance(1);
         let identity = host::link_identity(&metadata).filter(|_| kind == Kind::File);
         if let Some(&inode) = identity.and_then(|identity| self.links.get(&identity)) {
-            self.out.totals.files += 1;
-            let node = self.out.tree.add_name(parent.node, name, inode)?;
-            if let Some(ntfs) = &mut self.ntfs {
-                ntfs.short_name(&mut self.out.tree, node, &way)?;
-            }
-            return Ok(None);
+            return self.further_name((parent.node, name), inode, &way).map(|()| None);
         }
         let reached = self.reached(&way)?;
         // A path that is good as long as the capture is.
@@ -234,6 +225,21 @@ impl Scanner<'_> {
         self.out.totals.bytes += metadata.len();
         self.file(inode, path, metadata.len(), last_write);
         Ok(None)
+    }
+
+    /// Adds one more name of a file that was met before.
+    fn further_name(
+        &mut self,
+        (directory, name): (NodeId, WimString),
+        inode: InodeId,
+        way: &Path,
+    ) -> Result<()> {
+        self.out.totals.files += 1;
+        let node = self.out.tree.add_name(directory, name, inode)?;
+        match &mut self.ntfs {
+            Some(ntfs) => ntfs.short_name(&mut self.out.tree, node, way),
+            None => Ok(()),
+        }
     }
 
     /// What the system says of an entry, and the configuration; none for one that is left out, which is counted or told.
@@ -357,6 +363,15 @@ impl Scanner<'_> {
         let prefix = prefixes.into_iter().rev().find(inside)?;
         target.strip_prefix(prefix).ok().map(Path::to_path_buf)
     }
+}
+
+fn check_name(name: &WimString, path: &Path) -> Result<()> {
+    if tree::is_valid_name(name) {
+        return Ok(());
+    }
+    Err(Error::invalid_input("an image cannot hold this file name")
+        .in_file(path.display())
+        .remedy("rename the file, or leave it out with a capture configuration"))
 }
 
 /// The reparse names of a link: as it is but for separators, or from the root of drive C when it is absolute. On Unix a
