@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::image_counts::set_counts;
+use super::open::load_image;
 use super::rebuild::{
     CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images, leave_to_bases,
 };
@@ -143,13 +144,18 @@ impl Assembly {
             ImagePlace::Of(image) => {
                 let before = images.get_mut(image.position());
                 written.xml = before.as_ref().map(|before| before.xml.clone()).unwrap_or_default();
-                self.describe(&mut written.xml, time, &size_of);
+                // Only of a delta what was there before is asked for.
+                let tree = match written.elsewhere.is_empty() {
+                    true => None,
+                    false => Some(load_image(wim, image, cx)?),
+                };
+                self.describe(&mut written.xml, tree.as_ref(), time, &size_of);
                 before.into_iter().for_each(|before| std::mem::swap(before, &mut written));
             }
             #[cfg(all(feature = "fuse", target_os = "linux"))]
             ImagePlace::New => {
                 written.xml.set_time("CREATIONTIME", time);
-                self.describe(&mut written.xml, time, &size_of);
+                self.describe(&mut written.xml, None, time, &size_of);
                 images.push(written);
             }
         }
@@ -163,15 +169,27 @@ impl Assembly {
         write_target(cx, new, (wim, file, path), placement)
     }
 
-    fn describe(&self, xml: &mut ImageXml, time: FileTime, size_of: &dyn Fn(&Sha1Digest) -> Option<u64>) {
-        self.set_counts(xml, size_of);
+    fn describe(
+        &self,
+        xml: &mut ImageXml,
+        before: Option<&Tree>,
+        time: FileTime,
+        size_of: &dyn Fn(&Sha1Digest) -> Option<u64>,
+    ) {
+        self.set_counts(xml, before, size_of);
         xml.set_time("LASTMODIFICATIONTIME", time);
     }
 
-    /// Sets the counts of the image's XML; `size_of` knows blobs that are in a WIM.
-    pub(super) fn set_counts(&self, xml: &mut ImageXml, size_of: &dyn Fn(&Sha1Digest) -> Option<u64>) {
+    /// Sets the counts of the image's XML, which describes the tree `before` if there was one; `size_of` knows blobs that are in a
+    /// WIM.
+    pub(super) fn set_counts(
+        &self,
+        xml: &mut ImageXml,
+        before: Option<&Tree>,
+        size_of: &dyn Fn(&Sha1Digest) -> Option<u64>,
+    ) {
         let new = self.contents.iter().filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)));
         let new: HashMap<Sha1Digest, u64> = new.collect();
-        set_counts(xml, &self.tree, &|digest| new.get(digest).copied().or_else(|| size_of(digest)));
+        set_counts(xml, (before, &self.tree), &|digest| new.get(digest).copied().or_else(|| size_of(digest)));
     }
 }

@@ -397,7 +397,7 @@ fn finished<'w>(
     target: Option<&WimFile>,
     options: &ImageOptions,
 ) -> Result<(NewImage<'w>, Vec<(Sha1Digest, Content)>)> {
-    assembly.set_counts(&mut xml, &|digest| bases.size_of(target, digest));
+    assembly.set_counts(&mut xml, None, &|digest| bases.size_of(target, digest));
     let read = |digest: &Sha1Digest| {
         if let Some((_, content)) = assembly.contents.iter().find(|(own, _)| own == digest) {
             return content.read(cx.memory_bytes()).map(|bytes| bytes.to_vec());

@@ -260,7 +260,7 @@ fn one_sided(change: &'static str, side: &Side, node: NodeId) -> Difference {
     let data = inode.data();
     let size = match kind {
         "file" if data.is_zero() => Some(0),
-        "file" => side.size(&data),
+        "file" => side.set.blob_size(&data),
         _ => None,
     };
     let path = slashes(&side.tree.path_of(node));

@@ -26,12 +26,6 @@ impl Side {
         Ok(Self { set, image, tree })
     }
 
-    /// Size of a blob in bytes; none when no file at hand has it.
-    pub(super) fn size(&self, digest: &Sha1Digest) -> Option<u64> {
-        let mut wims = std::iter::once(&self.set.wim).chain(&self.set.others);
-        wims.find_map(|wim| Some(wim.table().find(digest)?.header.size))
-    }
-
     /// All its blobs.
     pub(super) fn blobs(&self) -> SetBlobs<'_> {
         SetBlobs::new(&self.set.wims())
