@@ -9,7 +9,7 @@ use serde::Serialize;
 use wim_core::base::{Error, hex};
 use wim_core::formats::wim::{HeaderFlags, ResourceHeader, WimFile, WimHeader, WimLayout};
 use wim_core::jobs::info::{ImageInfo, ResourceInfo, WimInfo, WindowsInfo};
-use wim_core::jobs::info_edit::{BootChange, InfoChange};
+use wim_core::jobs::info_edit::{BootChange, InfoChange, PreparedChange};
 use wim_core::jobs::{images, info, info_edit, open};
 
 use crate::arguments::{IntegrityArguments, parse_property};
@@ -68,81 +68,20 @@ struct Answer {
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         if !self.changes_something() {
-            return self.show(session);
+            let wim = session.run(|cx| open::open(&self.wimfile, self.integrity.check(), cx))?;
+            return self.show(session, &wim);
         }
+        if self.shows_something() && session.shell.is_json() {
+            return Err(Error::invalid_input("with --json there is one answer")
+                .remedy("show and change in two commands")
+                .into());
+        }
+        let change = self.prepare(session)?;
         if self.shows_something() {
-            if session.shell.is_json() {
-                return Err(Error::invalid_input("with --json there is one answer")
-                    .remedy("show and change in two commands")
-                    .into());
-            }
             // What it was. wimlib only changes it then, without a word.
-            self.show(session)?;
+            self.show(session, change.wim())?;
         }
-        self.change(session)
-    }
-
-    fn show(&self, session: &Session) -> Verdict {
-        let wim = session.run(|cx| open::open(&self.wimfile, self.integrity.check(), cx))?;
-        let chosen = match self.image.as_deref() {
-            Some(text) if !images::is_all(text) => Some(images::choose_one(&wim, Some(text))?),
-            _ => None,
-        };
-        if let Some(path) = &self.extract_xml {
-            info::extract_xml(&wim, path)?;
-        }
-        let mut info = WimInfo::of(&wim);
-        if let Some(image) = chosen {
-            info.images.retain(|one| one.index == image.number());
-        }
-        if session.shell.is_json() {
-            let resources = self.blobs.then(|| info::resources(&wim));
-            session.shell.json("info", &Answer { info, resources })?;
-            return Ok(Outcome::Done);
-        }
-        let is_plain = !self.shows_something();
-        let mut text = String::new();
-        if self.header {
-            text += &header_text(wim.header());
-        }
-        if self.blobs {
-            info::resources(&wim).iter().for_each(|resource| text += &resource_lines(resource));
-        }
-        if is_plain {
-            text += &match chosen {
-                Some(image) => {
-                    let title = format!("Information for Image {image}");
-                    format!("{title}\n{}\n", "-".repeat(title.len()))
-                }
-                None => wim_text(&info),
-            };
-            info.images.iter().for_each(|image| text += &image_text(image));
-        }
-        session.shell.answer(&text)?;
-        self.print_xml(session, &wim)
-    }
-
-    /// True when the file is to be changed; --check alone only looks.
-    fn changes_something(&self) -> bool {
-        let changes_table = self.integrity.is_given() && !self.shows_something();
-        self.boot || self.new_name.is_some() || !self.image_property.is_empty() || changes_table
-    }
-
-    fn shows_something(&self) -> bool {
-        self.header || self.blobs || self.xml || self.extract_xml.is_some()
-    }
-
-    fn change(self, session: &Session) -> Verdict {
-        let texts = [("NAME", &self.new_name), ("DESCRIPTION", &self.new_desc)];
-        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
-        let change = InfoChange {
-            properties: texts.chain(self.image_property.iter().cloned()).collect(),
-            boot: if self.boot { BootChange::Set } else { BootChange::Keep },
-            integrity: self.integrity.choice(),
-            check: self.integrity.check(),
-        };
-        let image = self.image.as_deref();
-        let done = session.run(|cx| info_edit::run(cx, &self.wimfile, image, &change))?;
+        let done = session.run(|cx| change.write(cx))?;
         if session.shell.is_json() {
             session.shell.json("info", &done)?;
             return Ok(Outcome::Done);
@@ -155,6 +94,69 @@ impl Arguments {
             ))?;
         }
         Ok(Outcome::Done)
+    }
+
+    fn show(&self, session: &Session, wim: &WimFile) -> Verdict {
+        let is_none = |text: &str| images::is_all(text) || self.boot && text == "0";
+        let chosen = match self.image.as_deref() {
+            Some(text) if !is_none(text) => Some(images::choose_one(wim, Some(text))?),
+            _ => None,
+        };
+        if let Some(path) = &self.extract_xml {
+            info::extract_xml(wim, path)?;
+        }
+        let mut info = WimInfo::of(wim);
+        if let Some(image) = chosen {
+            info.images.retain(|one| one.index == image.number());
+        }
+        if session.shell.is_json() {
+            let resources = self.blobs.then(|| info::resources(wim));
+            session.shell.json("info", &Answer { info, resources })?;
+            return Ok(Outcome::Done);
+        }
+        let is_plain = !self.shows_something();
+        let mut text = String::new();
+        if self.header {
+            text += &header_text(wim.header());
+        }
+        if self.blobs {
+            info::resources(wim).iter().for_each(|resource| text += &resource_lines(resource));
+        }
+        if is_plain {
+            text += &match chosen {
+                Some(image) => {
+                    let title = format!("Information for Image {image}");
+                    format!("{title}\n{}\n", "-".repeat(title.len()))
+                }
+                None => wim_text(&info),
+            };
+            info.images.iter().for_each(|image| text += &image_text(image));
+        }
+        session.shell.answer(&text)?;
+        self.print_xml(session, wim)
+    }
+
+    /// True when the file is to be changed; --check alone only looks.
+    fn changes_something(&self) -> bool {
+        let changes_table = self.integrity.is_given() && !self.shows_something();
+        self.boot || self.new_name.is_some() || !self.image_property.is_empty() || changes_table
+    }
+
+    fn shows_something(&self) -> bool {
+        self.header || self.blobs || self.xml || self.extract_xml.is_some()
+    }
+
+    fn prepare(&self, session: &Session) -> Result<PreparedChange, Error> {
+        let texts = [("NAME", &self.new_name), ("DESCRIPTION", &self.new_desc)];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
+        let change = InfoChange {
+            properties: texts.chain(self.image_property.iter().cloned()).collect(),
+            boot: if self.boot { BootChange::Set } else { BootChange::Keep },
+            integrity: self.integrity.choice(),
+            check: self.integrity.check(),
+        };
+        let image = self.image.as_deref();
+        session.run(|cx| info_edit::prepare(cx, &self.wimfile, image, &change))
     }
 
     fn print_xml(&self, session: &Session, wim: &WimFile) -> Verdict {
