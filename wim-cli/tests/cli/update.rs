@@ -198,3 +198,23 @@ fn a_failing_command_undoes_all_of_them() {
     assert!(ignoring.env("WIMLIB_IMAGEX_IGNORE_CASE", "1").status().unwrap().success());
     assert!(!wim(folder, &["dir", "t.wim"]).text().contains("/dir"));
 }
+
+#[cfg(unix)]
+#[test]
+fn names_that_may_mean_several_are_told_inside_a_directory_that_is_added_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for path in ["src/d/Foo/x", "src/d/foo/x", "more/d/FOO/y", "more/d/foo/z"] {
+        std::fs::create_dir_all(at.join(path).parent().unwrap()).unwrap();
+        std::fs::write(at.join(path), path).unwrap();
+    }
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    let mut command = command(OURS, at, &["update", "t.wim", "--command=add more /"]);
+    let output = command.env("WIMLIB_IMAGEX_IGNORE_CASE", "1").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("\\d\\FOO: ") && stderr.contains("\\d\\Foo, \\d\\foo"), "{stderr}");
+    assert_eq!(stderr.matches("\\d\\Foo, ").count(), 1, "an exact name is what was meant: {stderr}");
+    let listed = wim(at, &["dir", "t.wim"]).ends_with(0).text();
+    assert!(listed.contains("/d/Foo/y\n") && listed.contains("/d/foo/z\n"), "{listed}");
+}

@@ -13,12 +13,11 @@ use super::rebuild::{
 };
 use super::target::{Placement, write_target};
 use crate::base::in_place_file::InPlaceFile;
-use crate::base::{Context, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::Content;
-use crate::image::glob::Case;
 use crate::image::store::store;
-use crate::image::{ExistingFiles, Tree, WimPath};
+use crate::image::{GraftRules, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Captured, Known, capture};
 use crate::transfer::write::{NewImage, NewMetadata, NewWim};
 
@@ -47,10 +46,7 @@ pub(super) enum ImagePlace {
 /// How a source is put into an image.
 #[derive(Clone, Copy)]
 pub(super) struct AddRules<'k> {
-    pub(super) existing: ExistingFiles,
-    pub(super) case: Case,
-    /// Times of directories that are made on the way.
-    pub(super) time: FileTime,
+    pub(super) graft: GraftRules,
     /// What an earlier image says of files.
     pub(super) known: Option<Known<'k>>,
 }
@@ -109,7 +105,8 @@ impl Assembly {
                 self.is_fresh = false;
             }
             let node = file.unwrap_or(tree.root());
-            self.tree.graft(path, (&tree, node), rules.existing, rules.case, rules.time)?;
+            let mut warn = |warning: Error| cx.progress.warn(&warning);
+            self.tree.graft(path, (&tree, node), rules.graft, &mut warn)?;
         }
         self.contents.extend(contents.into_iter().filter(|(digest, _)| self.listed.insert(*digest)));
         let sum = &mut self.totals;

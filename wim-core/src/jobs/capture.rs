@@ -30,7 +30,7 @@ use crate::image::BlobSource;
 use crate::image::edit::Content;
 use crate::image::glob::Case;
 use crate::image::store::store;
-use crate::image::{ExistingFiles, Tree, WimPath};
+use crate::image::{ExistingFiles, GraftRules, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Exclusions};
 use crate::transfer::read::{WimBlobs, blob_not_found};
 use crate::transfer::write::{CopyChecksums, NewImage, NewMetadata, NewWim};
@@ -369,7 +369,8 @@ fn assemble(
     };
     let known: Option<crate::transfer::capture::Known<'_>> =
         if bases.update_of.is_some() { Some(&known) } else { None };
-    let rules = AddRules { existing: ExistingFiles::Replace, case: host_case(), time, known };
+    let graft = GraftRules { existing: ExistingFiles::Replace, case: host_case(), time };
+    let rules = AddRules { graft, known };
     let capture = CaptureOptions { absolute_links: links, ..options.capture.clone() };
     let mut assembly = Assembly::empty();
     if options.source == SourceKind::List {

@@ -26,6 +26,11 @@ impl Side {
         Ok(Self { set, image, tree })
     }
 
+    /// What errors call the image.
+    pub(super) fn place(&self) -> String {
+        format!("{}: image {}", self.set.wim.name(), self.image)
+    }
+
     /// All its blobs.
     pub(super) fn blobs(&self) -> SetBlobs<'_> {
         SetBlobs::new(&self.set.wims())
