@@ -103,7 +103,10 @@ impl Bench {
 
     /// A line of `wimlib-imagex`, likewise.
     fn wimlib_words(&self, words: &[String]) -> Vec<String> {
-        self.with_threads([&plain(&["wimlib-imagex"])[..], words, &plain(&["--quiet"])].concat(), "--threads=")
+        self.with_threads(
+            [&plain(&["wimlib-imagex"])[..], words, &plain(&["--quiet"])].concat(),
+            "--threads=",
+        )
     }
 
     /// A line of `7z`, likewise.

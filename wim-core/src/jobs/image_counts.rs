@@ -73,7 +73,8 @@ mod tests {
         let before = tree_of(&[("a", Some("a2"), here), ("b", Some("b2"), away)]);
         let mut xml = ImageXml::default();
         // The file that is away has 100 bytes.
-        [("TOTALBYTES", "210"), ("HARDLINKBYTES", "105")].map(|(name, count)| xml.set(name, count));
+        xml.set("TOTALBYTES", "210");
+        xml.set("HARDLINKBYTES", "105");
         let after = tree_of(&[("b", Some("b2"), away), ("c", Some("c2"), new), ("d", None, new)]);
         set_counts(&mut xml, (Some(&before), &after), &sizes);
         assert_eq!(counts(&xml), [5, 209, 103]);

@@ -10,7 +10,7 @@ use crate::image::glob::Case;
 
 /// How names are compared below a directory, found out when it is asked for.
 #[derive(Debug)]
-pub struct HostCase {
+pub(super) struct HostCase {
     directory: PathBuf,
     found: OnceCell<Case>,
 }
@@ -18,12 +18,12 @@ pub struct HostCase {
 impl HostCase {
     /// For `directory`, which need not be there yet: it will be like the nearest one above it.
     #[must_use]
-    pub fn below(directory: &Path) -> Self {
+    pub(super) fn below(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), found: OnceCell::new() }
     }
 
     /// How names are compared. Where nothing can be made, none can meet.
-    pub fn get(&self) -> Case {
+    pub(super) fn get(&self) -> Case {
         *self.found.get_or_init(|| if cfg!(windows) { Case::Ignored } else { tried_in(&self.directory) })
     }
 }

@@ -130,8 +130,7 @@ impl<'s> OpenImage<'s> {
             .iter()
             .filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)))
             .collect();
-        let size_of =
-            |digest: &Sha1Digest| self.set.blob_size(digest).or_else(|| new.get(digest).copied());
+        let size_of = |digest: &Sha1Digest| self.set.blob_size(digest).or_else(|| new.get(digest).copied());
         let mut xml = self.xml.clone();
         set_counts(&mut xml, (Some(&self.tree), &resolved.tree), &size_of);
         xml.set_time("LASTMODIFICATIONTIME", self.time);

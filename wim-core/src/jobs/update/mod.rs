@@ -118,9 +118,7 @@ fn carry_out(
             let recursive = switches.recursive || options.delete.recursive;
             delete(assembly, &typed_path(path), DeleteSwitches { force, recursive }, case)
         }
-        UpdateCommand::Rename { from, to } => {
-            assembly.tree.rename(&typed_path(from), &typed_path(to), case)
-        }
+        UpdateCommand::Rename { from, to } => assembly.tree.rename(&typed_path(from), &typed_path(to), case),
     }
 }
 
