@@ -359,7 +359,7 @@ fn replaceable(target: &Path, if_exists: IfExists) -> Result<PathBuf> {
     let there = target.metadata().ok();
     if there.as_ref().is_some_and(std::fs::Metadata::is_dir) {
         return Err(Error::invalid_input("is a directory, not a file")
-            .because(Reason::CannotOpen)
+            .because(Reason::NoPlaceForFile)
             .in_file(target.display()));
     }
     if there.is_some_and(|there| !there.is_file()) {

@@ -26,6 +26,8 @@ pub(super) struct Assembly {
     pub(super) tree: Tree,
     pub(super) contents: Vec<(Sha1Digest, Content)>,
     pub(super) totals: CaptureTotals,
+    /// True when absolute links into a source were made to count from the root of the image.
+    pub(super) fixes_links: bool,
     /// Files that the WIM is a delta of, as far as they are at hand: they have sizes of blobs.
     pub(super) bases: Vec<Arc<WimFile>>,
     listed: HashSet<Sha1Digest>,
@@ -61,7 +63,7 @@ impl Assembly {
     pub(super) fn of(tree: Tree) -> Self {
         let (contents, listed) = (Vec::new(), HashSet::new());
         let (totals, bases) = (CaptureTotals::default(), Vec::new());
-        Self { tree, contents, totals, bases, listed, is_fresh: false }
+        Self { tree, contents, totals, fixes_links: false, bases, listed, is_fresh: false }
     }
 
     /// Captures `source` and puts it at `path`.
@@ -81,7 +83,10 @@ impl Assembly {
         if !at_root {
             // A target that counts from the source's root would not count from the image's.
             options.absolute_links = AbsoluteLinks::Keep;
+            // What becomes the root is a directory; anywhere else a link can stand.
+            options.source_link = options.links;
         }
+        self.fixes_links |= at_root && options.absolute_links == AbsoluteLinks::Fix;
         // What is known is known by its place in the image, which begins at `path`.
         let is_directory = source.is_dir();
         let place = |captured: &WimPath| {

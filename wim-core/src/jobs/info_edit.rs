@@ -50,6 +50,9 @@ pub struct InfoChanged {
     pub changed: bool,
     /// What was done, a sentence each.
     pub changes: Vec<String>,
+    /// What was so already, a sentence each.
+    #[serde(skip)]
+    pub unchanged: Vec<String>,
     /// Bytes of the file.
     pub file_bytes: u64,
 }
@@ -78,7 +81,7 @@ pub fn prepare(
 ) -> Result<PreparedChange> {
     let Target { wim, file } = Target::open(path, change.check, cx)?;
     let mut xml = wim.xml().clone();
-    let mut changes = Vec::new();
+    let (mut changes, mut unchanged) = (Vec::new(), Vec::new());
     let wants_none = text == Some("0");
     let image = match (change.properties.is_empty(), change.boot) {
         (true, BootChange::Keep) => None,
@@ -87,14 +90,15 @@ pub fn prepare(
         _ => Some(images::choose_one(&wim, text.filter(|text| !images::is_all(text)))?),
     };
     if let Some(image) = image {
-        set_properties(&wim, &mut xml, image, &change.properties, &mut changes)?;
+        set_properties(&wim, &mut xml, image, &change.properties, (&mut changes, &mut unchanged))?;
     }
     let mut boot = wim.boot_index();
-    if change.boot == BootChange::Set && boot != image {
-        changes.push(match image {
-            Some(image) => format!("Marking image {image} as bootable."),
-            None => "Marking no image as bootable.".to_owned(),
-        });
+    if change.boot == BootChange::Set {
+        let number = image.map_or(0, ImageIndex::number);
+        match boot == image {
+            true => unchanged.push(format!("Image {number} is already marked as bootable.")),
+            false => changes.push(format!("Marking image {number} as bootable.")),
+        }
         boot = image;
     }
     let has_table = !wim.header().integrity.is_absent();
@@ -109,6 +113,7 @@ pub fn prepare(
         image: image.map(ImageIndex::number),
         changed: !changes.is_empty(),
         changes,
+        unchanged,
         file_bytes: wim.source().size(),
     };
     Ok(PreparedChange { wim, file, path: path.to_owned(), xml, boot, integrity, done })
@@ -153,7 +158,7 @@ fn set_properties(
     xml: &mut WimXml,
     image: ImageIndex,
     wanted: &[(String, String)],
-    changes: &mut Vec<String>,
+    (changes, unchanged): (&mut Vec<String>, &mut Vec<String>),
 ) -> Result<()> {
     for (path, value) in wanted {
         if path == "NAME" && !value.is_empty() {
@@ -170,8 +175,11 @@ fn set_properties(
         };
         let before = element.clone();
         properties::set(element, path, value)?;
-        if *element != before {
-            changes.push(format!("Setting the {path} property of image {image} to \"{value}\"."));
+        match *element == before {
+            true => {
+                unchanged.push(format!("The {path} property of image {image} already has value \"{value}\"."))
+            }
+            false => changes.push(format!("Setting the {path} property of image {image} to \"{value}\".")),
         }
     }
     Ok(())

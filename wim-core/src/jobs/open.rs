@@ -56,6 +56,7 @@ pub fn open(path: &Path, check: Check, cx: &Context<'_>) -> Result<WimFile> {
 pub(super) fn open_source(path: &Path, cx: &Context<'_>) -> Result<WimFile> {
     if path == Path::new("-") {
         return Err(Error::unsupported("a WIM on standard input or output is not supported by this version")
+            .because(Reason::CannotOpen)
             .remedy("give the path of a file"));
     }
     let (source, name) = input::open(path, cx)?;
