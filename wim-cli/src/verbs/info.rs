@@ -86,7 +86,8 @@ impl Arguments {
             session.shell.json("info", &done)?;
             return Ok(Outcome::Done);
         }
-        done.changes.iter().try_for_each(|change| session.shell.say(change))?;
+        let told = done.changes.iter().chain(&done.unchanged);
+        told.map(String::as_str).try_for_each(|line| session.shell.say(line))?;
         if !done.changed {
             session.shell.say(&format!(
                 "The file \"{}\" was not modified because nothing needed to be done.",

@@ -202,6 +202,10 @@ fn what_cannot_be_changed_is_not_shown_and_written_first() {
         assert_eq!((ran.text().as_str(), at.join("out.xml").exists()), ("", false), "{line:?}");
     }
     wim(at, &["info", "t.wim", "0", "--boot", "--header"]).ends_with(0);
+    for line in [&["info", "t.wim", "1", "One"][..], &["info", "t.wim", "0", "--boot"]] {
+        same(at, line);
+        assert!(wim(at, line).ends_with(0).text().contains("already"), "{line:?}");
+    }
     let ran = wim(at, &["info", "t.wim", "2", "New", "--extract-xml=out.xml"]).ends_with(0);
     assert!(ran.text().contains("Setting the NAME property"), "{}", ran.text());
     let xml = std::fs::read(at.join("out.xml")).unwrap();

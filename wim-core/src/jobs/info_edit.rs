@@ -177,7 +177,8 @@ fn set_properties(
         properties::set(element, path, value)?;
         match *element == before {
             true => {
-                unchanged.push(format!("The {path} property of image {image} already has value \"{value}\"."))
+                unchanged
+                    .push(format!("The {path} property of image {image} already has value \"{value}\"."));
             }
             false => changes.push(format!("Setting the {path} property of image {image} to \"{value}\".")),
         }
