@@ -175,4 +175,20 @@ done
 cmp mounted/large/file:stream mounted/again/file:stream || fail "the large stream differs"
 unmounts
 rm -rf ours.ntfs side side.wim-metadata
+
+say "names that differ in case only, on a volume that takes them for one: the first is there, every time"
+volume ours.ntfs
+mkdir -p twins/d twins/D
+for name in d/file d/FILE D/file; do printf %s "$name" >"twins/$name"; done
+quietly "$wim" capture twins twins.wim --config=all.ini
+lowntfs-3g ours.ntfs mounted -o ignore_case >log 2>&1 && mounted=$work/mounted || fail "the volume cannot be mounted"
+for run in 1 2 3; do
+  "$wim" apply twins.wim 1 "mounted/$run" >log 2>&1 || { cat log; fail "apply of twins"; }
+  grep -q 'takes it for the same name' log || fail "no word of the twins"
+  [ "$(find "mounted/$run" -type f | wc -l) $(cat "mounted/$run/d/file")" = "1 D/file" ] || fail "the twins of run $run"
+done
+"$wim" extract twins.wim 1 /d/file /D/file --dest-dir=mounted/flat >log 2>&1 && fail "two files of one name"
+[ ! -e mounted/flat/file ] || fail "one of two files of one name"
+unmounts
+rm -rf ours.ntfs twins
 say "done"

@@ -4,11 +4,13 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Bench, Result, must, remove, setting, text_of};
+use super::{Bench, Check, Contestant, Result, must, plain, remove, setting, text_of};
 
 /// Packages of the job about drivers, and bytes of the program in each.
 const PACKAGES: usize = 20;
 const PROGRAM_BYTES: usize = 5 << 20;
+/// Copies a medium, and has the disk take it.
+const COPY: &str = "cp -r --reflink=never \"$0\" \"$1\" && sync \"$1\"/sources/*";
 
 impl Bench {
     /// The medium of the job about drivers.
@@ -64,6 +66,19 @@ impl Bench {
             fs::write(own.join("x64").join(format!("{name}.sys")), bytes).map_err(failed)?;
         }
         Ok((PACKAGES * PROGRAM_BYTES) as u64)
+    }
+
+    /// Adds the packages to a copy of the medium, beside copying it.
+    pub(super) fn driver_contestants(&self, out: impl Fn(&str) -> PathBuf) -> Vec<Contestant> {
+        let (ours, copy) = (out("wim"), out("cp"));
+        let (our, packages) = (text_of(&ours), text_of(&self.packages()));
+        let words =
+            self.wim_words(&plain(&["driver", "add", "--media", &our, "-d", &packages, "--force-unsigned"]));
+        let copying = plain(&["sh", "-c", COPY, &text_of(&self.medium()), &text_of(&copy)]);
+        vec![
+            Contestant::new("wim", words, Check::Drivers, &ours).on_copy_of(self.medium()),
+            Contestant::new("cp and sync", copying, Check::ExitCode, &copy),
+        ]
     }
 
     /// That all images of a medium have all drivers, and its files are whole; their bytes.

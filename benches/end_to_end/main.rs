@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "the table is the answer")]
 
+mod contestants;
 mod drivers;
 mod sets;
 
@@ -20,9 +21,10 @@ use sha1::{Digest, Sha1};
 
 type Result<T> = std::result::Result<T, String>;
 
-const JOBS: [&str; 10] = [
+const JOBS: [&str; 11] = [
     "verify",
     "apply",
+    "extract",
     "export",
     "split",
     "join",
@@ -307,116 +309,6 @@ impl Bench {
             }
         }
         Ok(())
-    }
-
-    fn contestants(&self, job: &str) -> Result<Vec<Contestant>> {
-        let out = |name: &str| self.folder.join(format!("out-{job}-{name}"));
-        let wim = |words: &[&str]| self.words(&self.wim, words, "--threads=", &["--quiet"]);
-        let wimlib = |words: &[&str]| self.words("wimlib-imagex", words, "--threads=", &["--quiet"]);
-        let seven = |words: &[&str]| self.words("7z", words, "-mmt=", &["-bd", "-y"]);
-        let file = self.file.as_str();
-        let one = |name, words, check, output: Option<&PathBuf>| Contestant {
-            name,
-            words,
-            output: output.cloned(),
-            input_copy: match job {
-                "recompress" => Some(PathBuf::from(file)),
-                "drivers" if name == "wim" => Some(self.medium()),
-                _ => None,
-            },
-            check,
-        };
-        let (ours, theirs, sevens) = (out("wim"), out("wimlib"), out("7z"));
-        let (our, their, seven_out) = (text_of(&ours), text_of(&theirs), text_of(&sevens));
-        let tree = text_of(&self.tree);
-        Ok(match job {
-            "split" => self.split_contestants(out)?,
-            "join" => self.join_contestants(out)?,
-            "verify" => vec![
-                one("wim", wim(&["verify", file]), Check::ExitCode, None),
-                // wimlib-imagex verify has no --threads; it decodes on one.
-                one(
-                    "wimlib-imagex",
-                    plain(&["wimlib-imagex", "verify", file, "--quiet"]),
-                    Check::ExitCode,
-                    None,
-                ),
-                one("7z", seven(&["t", file]), Check::ExitCode, None),
-            ],
-            "apply" => {
-                let mut all = vec![
-                    one("wim", wim(&["apply", file, "1", &our]), Check::Tree, Some(&ours)),
-                    one(
-                        "wimlib-imagex",
-                        plain(&["wimlib-imagex", "apply", file, "1", &their, "--quiet"]),
-                        Check::Tree,
-                        Some(&theirs),
-                    ),
-                ];
-                if self.images == 1 {
-                    let words = seven(&["x", file, &format!("-o{seven_out}")]);
-                    all.push(one("7z", words, Check::Tree, Some(&sevens)));
-                } else {
-                    println!("skipped: 7z extracts all images of a file, the others one");
-                }
-                all
-            }
-            "export" => vec![
-                one("wim", wim(&["export", file, "all", &our]), Check::Wim, Some(&ours)),
-                one("wimlib-imagex", wimlib(&["export", file, "all", &their]), Check::Wim, Some(&theirs)),
-                self.copier(out("cp")),
-            ],
-            "capture" => vec![
-                one("wim", wim(&["capture", &tree, &our, "--compress=LZX"]), Check::Wim, Some(&ours)),
-                one(
-                    "wimlib-imagex",
-                    wimlib(&["capture", &tree, &their, "--compress=LZX"]),
-                    Check::Wim,
-                    Some(&theirs),
-                ),
-            ],
-            "cabinet" | "cabinet-one" => {
-                let cabinet = self.cabinet(job);
-                let words = wim(&["cab", "extract", &cabinet, "--dest-dir", &our]);
-                let cabextract = plain(&["cabextract", "-q", "-d", &their, &cabinet]);
-                vec![
-                    one("wim", words, Check::Tree, Some(&ours)),
-                    one("cabextract", cabextract, Check::Tree, Some(&theirs)),
-                    one("7z", seven(&["x", &cabinet, &format!("-o{seven_out}")]), Check::Tree, Some(&sevens)),
-                ]
-            }
-            "drivers" => {
-                let copy = out("cp");
-                let script = "cp -r --reflink=never \"$0\" \"$1\" && sync \"$1\"/sources/*";
-                let packages = text_of(&self.packages());
-                let words = ["driver", "add", "--media", &our, "-d", &packages, "--force-unsigned"];
-                vec![
-                    one("wim", wim(&words), Check::Drivers, Some(&ours)),
-                    one(
-                        "cp and sync",
-                        plain(&["sh", "-c", script, &text_of(&self.medium()), &text_of(&copy)]),
-                        Check::ExitCode,
-                        Some(&copy),
-                    ),
-                ]
-            }
-            _ => vec![
-                one("wim", wim(&["optimize", &our, "--recompress"]), Check::Wim, Some(&ours)),
-                one(
-                    "wimlib-imagex",
-                    wimlib(&["optimize", &their, "--recompress"]),
-                    Check::Wim,
-                    Some(&theirs),
-                ),
-            ],
-        })
-    }
-
-    /// A command line with the number of threads that was asked for.
-    fn words(&self, program: &str, words: &[&str], threads: &str, more: &[&str]) -> Vec<String> {
-        let mut all = plain(&[&[program], words, more].concat());
-        all.extend(self.threads.as_ref().map(|number| format!("{threads}{number}")));
-        all
     }
 
     fn markdown(&self, rows: &[Row]) -> String {

@@ -40,12 +40,12 @@ impl Bench {
             let part = text_of(&folder.join("part.swm"));
             let words = ["sh", "-c", INTO_FOLDER, &text_of(&folder), program, "split", &self.file];
             let words = plain(&[&words[..], &[&part, &size, "--quiet"]].concat());
-            Contestant { name, words, output: Some(folder), input_copy: None, check: Check::Set }
+            Contestant::new(name, words, Check::Set, &folder)
         };
         Ok(vec![
             splitter("wim", &self.wim, out("wim")),
             splitter("wimlib-imagex", "wimlib-imagex", out("wimlib")),
-            self.copier(out("cp")),
+            self.copier(&out("cp")),
         ])
     }
 
@@ -58,25 +58,19 @@ impl Bench {
             let mut words = plain(&[program, "join", &text_of(&output)]);
             words.extend(parts.iter().cloned());
             words.push("--quiet".to_owned());
-            Contestant { name, words, output: Some(output), input_copy: None, check: Check::Wim }
+            Contestant::new(name, words, Check::Wim, &output)
         };
         Ok(vec![
             joiner("wim", &self.wim, out("wim")),
             joiner("wimlib-imagex", "wimlib-imagex", out("wimlib")),
-            self.copier(out("cp")),
+            self.copier(&out("cp")),
         ])
     }
 
     /// What takes the least that writing so many bytes to the disk can take.
-    pub(super) fn copier(&self, copy: PathBuf) -> Contestant {
-        let words = plain(&["sh", "-c", COPY, &self.file, &text_of(&copy)]);
-        Contestant {
-            name: "cp and sync",
-            words,
-            output: Some(copy),
-            input_copy: None,
-            check: Check::SameSize,
-        }
+    pub(super) fn copier(&self, copy: &Path) -> Contestant {
+        let words = plain(&["sh", "-c", COPY, &self.file, &text_of(copy)]);
+        Contestant::new("cp and sync", words, Check::SameSize, copy)
     }
 
     /// That the parts in `folder` are whole; their bytes.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wim_core::base::{Cancel, Context, Sha1Digest, Silent};
-use wim_core::formats::cab::{Attributes, DosTime, NewMember, Packing};
+use wim_core::formats::cab::{Attributes, DosTime, FolderCompression, NewMember};
 use wim_core::formats::hive::{CreateOptions, DeleteScope, Hive, HiveVersion, RegValue};
 use wim_core::formats::metadata_file::{Entry, LineWriter, NamedStream};
 use wim_core::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
@@ -18,7 +18,7 @@ use wim_core::image::{Inode, Streams, Tree, store};
 use wim_core::jobs::Level;
 use wim_core::transfer::pack::{PackInput, pack, plan_folders};
 use wim_core::transfer::write::{
-    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing as BlobPacking, Recompress, write,
+    CopyChecksums, Integrity, NewImage, NewMetadata, NewWim, Packing, Recompress, write,
 };
 use wim_fuzz::{cab, codecs, deltas, discs, drivers, hive, updates, wim};
 
@@ -126,7 +126,7 @@ fn small_wim(compression: Compression, layout: WimLayout) -> Vec<u8> {
     let wim = NewWim {
         format: ChunkFormat::usual(compression).in_layout(layout),
         level: Level::FAST,
-        packing: BlobPacking::Separate,
+        packing: Packing::Separate,
         guid: None,
         flags: HeaderFlags(0),
         xml: WimXml::empty(0),
@@ -149,7 +149,7 @@ fn small_wim(compression: Compression, layout: WimLayout) -> Vec<u8> {
 }
 
 /// A cabinet of two members whose data blocks have no checksums, so that mutations get as far as the decoders.
-fn small_cabinet(packing: Packing) -> Vec<u8> {
+fn small_cabinet(compression: FolderCompression) -> Vec<u8> {
     let input = |name: &str, bytes: Vec<u8>| PackInput {
         member: NewMember {
             name: name.to_owned(),
@@ -165,7 +165,8 @@ fn small_cabinet(packing: Packing) -> Vec<u8> {
     let folders = plan_folders(&mut inputs, u64::MAX).unwrap();
     let cancel = Cancel::new();
     let mut cabinet = Vec::new();
-    pack(&Context::new(&Silent, &cancel).with_threads(1), &inputs, folders, packing, &mut cabinet).unwrap();
+    pack(&Context::new(&Silent, &cancel).with_threads(1), &inputs, folders, compression, &mut cabinet)
+        .unwrap();
     let mut at = u32::from_le_bytes(cabinet[36..40].try_into().unwrap()) as usize;
     while at < cabinet.len() {
         cabinet[at..at + 4].fill(0);
@@ -199,8 +200,8 @@ fn made_seeds(oracle: &str) -> Vec<Vec<u8>> {
             .unwrap_or_default(),
         "encode" => vec![chunk, text(300), vec![0; 5000], vec![7]],
         "cab" => {
-            let lzx = Packing::lzx(15, Level::FAST).unwrap();
-            let mut seeds = [Packing::Stored, Packing::Mszip(Level::FAST), lzx].map(small_cabinet).to_vec();
+            let lzx = FolderCompression::lzx(15, Level::FAST).unwrap();
+            let mut seeds = [FolderCompression::Stored, FolderCompression::Mszip(Level::FAST), lzx].map(small_cabinet).to_vec();
             // Nothing writes Quantum, but its decoder must survive any data.
             let mut quantum = small_cabinet(lzx);
             quantum[42..44].copy_from_slice(&0x1222_u16.to_le_bytes());

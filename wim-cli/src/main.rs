@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let request = Request::of(&words);
     match Cli::try_parse_from(words) {
         Ok(cli) => run(cli, codes, &request),
-        Err(error) => misuse(&error, codes),
+        Err(error) => misuse(&error, codes, &request),
     }
 }
 
@@ -81,7 +81,7 @@ fn run(cli: Cli, codes: Codes, request: &Request) -> ExitCode {
 }
 
 /// Help and version are answers; anything else that clap says is misuse.
-fn misuse(error: &clap::Error, codes: Codes) -> ExitCode {
+fn misuse(error: &clap::Error, codes: Codes, request: &Request) -> ExitCode {
     // A closed pipe is success, and a standard error that cannot be written leaves nobody to tell.
     let _ = error.print();
     if !error.use_stderr() {
@@ -93,5 +93,8 @@ fn misuse(error: &clap::Error, codes: Codes) -> ExitCode {
         let error = Error::invalid_input(message.strip_prefix("error: ").unwrap_or(message));
         let _ = Shell::new(Volume::Normal, Form::Json).json_value(&error_report::object(&error));
     }
-    ExitCode::from(if codes == Codes::Wimlib { wimlib_names::code_of_misuse(error) } else { FAILED })
+    ExitCode::from(match codes {
+        Codes::Own => FAILED,
+        Codes::Wimlib => wimlib_names::code_of_misuse(error, request),
+    })
 }

@@ -12,6 +12,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind as Misuse};
 use wim_core::base::{Error, ErrorKind, Place, Reason};
 use wim_core::jobs::dir::NothingFits;
 
+use crate::arguments::parse_bytes;
+
 /// Verbs that wimlib also has as commands of their own, `wimapply` for `apply`.
 const VERBS: [&str; 14] = [
     "append", "apply", "capture", "delete", "dir", "export", "extract", "info", "join", "mount", "mountrw",
@@ -52,7 +54,11 @@ pub(crate) fn read_line(words: impl IntoIterator<Item = OsString>) -> (Vec<OsStr
     let is_wimlib = verb.is_some() || name == "wimlib-imagex";
     if is_wimlib {
         with_two_dashes(&mut words);
-        if let Some(verb) = verb {
+        // Every verb of wimlib's tells the version.
+        if words.iter().take_while(|word| *word != "--").any(|word| word == "--version") {
+            words.truncate(1);
+            words.push("--version".into());
+        } else if let Some(verb) = verb {
             words.insert(1, verb.into());
         }
     }
@@ -88,6 +94,8 @@ pub(crate) struct Request {
     first: Option<OsString>,
     /// True when it was to write the XML data.
     writes_xml: bool,
+    /// True when what it captures is in a list.
+    lists_sources: bool,
 }
 
 impl Request {
@@ -95,8 +103,10 @@ impl Request {
     pub(crate) fn of(words: &[OsString]) -> Self {
         let mut operands = words.iter().skip(1).filter(|word| !word.as_encoded_bytes().starts_with(b"-"));
         let verb = operands.next().map(|verb| verb.to_string_lossy().into_owned()).unwrap_or_default();
-        let is_xml = |word: &OsString| word.as_encoded_bytes().starts_with(b"--extract-xml");
-        Self { verb, first: operands.next().cloned(), writes_xml: words.iter().any(is_xml) }
+        let has =
+            |option: &str| words.iter().any(|word| word.as_encoded_bytes().starts_with(option.as_bytes()));
+        let (writes_xml, lists_sources) = (has("--extract-xml"), has("--source-list"));
+        Self { verb, first: operands.next().cloned(), writes_xml, lists_sources }
     }
 
     /// True for the verbs that capture.
@@ -111,14 +121,16 @@ impl Request {
 }
 
 /// The number that wimlib gives a line that our parser refuses.
-pub(crate) fn code_of_misuse(error: &clap::Error) -> u8 {
+pub(crate) fn code_of_misuse(error: &clap::Error, request: &Request) -> u8 {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.as_str(),
         _ => "",
     };
     match error.kind() {
         Misuse::DisplayHelpOnMissingArgumentOrSubcommand | Misuse::MissingSubcommand => NO_VERB,
-        Misuse::ValueValidation if argument.contains("chunk-size") => WRONG_CHUNK_SIZE,
+        Misuse::UnknownArgument if request.verb.is_empty() => NO_VERB,
+        // A size that no chunk has, unlike what is no size.
+        Misuse::ValueValidation if argument.contains("chunk-size") && is_size(error) => WRONG_CHUNK_SIZE,
         // A number that is no size, unlike what is no number.
         Misuse::ValueValidation if argument.contains("PART_SIZE") && is_number(error) => INVALID,
         Misuse::ArgumentConflict if argument.contains("pipable") || argument.contains("rpfix") => INVALID,
@@ -127,7 +139,18 @@ pub(crate) fn code_of_misuse(error: &clap::Error) -> u8 {
 }
 
 fn is_number(error: &clap::Error) -> bool {
-    matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.parse::<f64>().is_ok())
+    invalid_value(error).parse::<f64>().is_ok()
+}
+
+fn is_size(error: &clap::Error) -> bool {
+    parse_bytes(invalid_value(error)).is_ok_and(|bytes| bytes > 0)
+}
+
+fn invalid_value(error: &clap::Error) -> &str {
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value,
+        _ => "",
+    }
 }
 
 /// The number that wimlib gives this error.
@@ -175,6 +198,9 @@ fn code_of_reason(reason: Reason, system: Option<io::ErrorKind>, request: &Reque
         Reason::NoSuchVerb => NO_VERB,
         Reason::ImageNameTaken => 11,
         Reason::IntegrityDiffers => 13,
+        Reason::BadConfiguration => 14,
+        Reason::Contradiction => MISUSE,
+        Reason::NotPipable => 44,
         Reason::ChunkSize => WRONG_CHUNK_SIZE,
         Reason::NoSuchImage => 18,
         Reason::SeveralImages if verb == "info" => 18,
@@ -190,15 +216,21 @@ fn code_of_reason(reason: Reason, system: Option<io::ErrorKind>, request: &Reque
             ("extract", Some(AlreadyExists)) => CANNOT_OPEN,
             _ => 37,
         },
-        // So is one that is to be captured.
-        Reason::NotADirectory if request.captures() => 46,
+        // So is one that is to be captured, but not one of a list.
+        Reason::NotADirectory if request.captures() && !request.lists_sources => 46,
         Reason::NotADirectory | Reason::NotEmpty if matches!(verb, "mount" | "mountrw") => 6,
         Reason::NotADirectory => 40,
         Reason::NotEmpty => 41,
         Reason::NotARegularFile => 42,
         // The XML is not written by wimlib itself, but by imagex.
-        Reason::CannotOpen if verb == "info" && request.writes_xml => MISUSE,
-        Reason::CannotOpen | Reason::NoFileFits => CANNOT_OPEN,
+        Reason::CannotOpen | Reason::NoPlaceForFile if verb == "info" && request.writes_xml => MISUSE,
+        // imagex looks at what it may have to append to.
+        Reason::NoPlaceForFile if verb == "export" => MISUSE,
+        Reason::CannotOpen if system == Some(io::ErrorKind::IsADirectory) => match verb {
+            "export" => MISUSE,
+            _ => CANNOT_READ,
+        },
+        Reason::CannotOpen | Reason::NoPlaceForFile | Reason::NoFileFits => CANNOT_OPEN,
         Reason::NotAFile => CANNOT_READ,
         Reason::NoSuchPath => 49,
         Reason::BlobMissing => 55,
@@ -283,6 +315,10 @@ mod tests {
         assert_eq!(words[1..], ["append", "a", "--update-of", "-1"]);
         assert_eq!(codes, Codes::Wimlib);
         assert_eq!(line(&["wim", "info", "--wimlib-exit-codes"]).1, Codes::Wimlib);
+        for words in [&["wimapply", "--version"][..], &["wimlib-imagex", "info", "x.wim", "-version"]] {
+            assert_eq!(line(words).0[1..], ["--version"]);
+        }
+        assert_eq!(line(&["wimapply", "--", "--version"]).0[1..], ["apply", "--", "--version"]);
         assert_eq!(line(&["wimax", "info"]).1, Codes::Own);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use wim_core::base::atomic_file::IfExists;
 use wim_core::base::code_page::WESTERN;
 use wim_core::base::{Error, ErrorKind};
-use wim_core::formats::cab::Packing;
+use wim_core::formats::cab::FolderCompression;
 use wim_core::jobs::Level;
 use wim_core::jobs::cab::{
     self as job, Bound, CabinetInfo, CreateOptions, ExtractOptions, ExtractReport, OpenOptions, Set,
@@ -170,7 +170,7 @@ impl Arguments {
             }
             Action::Create { cabinet, files, compress, level, window, folder_size, force } => {
                 let options = CreateOptions {
-                    packing: packing(compress, level, window)?,
+                    compression: compression(compress, level, window)?,
                     folder_bytes: folder_size,
                     if_exists: if force { IfExists::Replace } else { IfExists::Refuse },
                 };
@@ -188,11 +188,11 @@ impl Arguments {
     }
 }
 
-fn packing(method: Method, level: Level, window: u8) -> Result<Packing, Error> {
+fn compression(method: Method, level: Level, window: u8) -> Result<FolderCompression, Error> {
     Ok(match method {
-        Method::None => Packing::Stored,
-        Method::Mszip => Packing::Mszip(level),
-        Method::Lzx => Packing::lzx(window, level)?,
+        Method::None => FolderCompression::Stored,
+        Method::Mszip => FolderCompression::Mszip(level),
+        Method::Lzx => FolderCompression::lzx(window, level)?,
     })
 }
 

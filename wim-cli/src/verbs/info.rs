@@ -9,7 +9,7 @@ use serde::Serialize;
 use wim_core::base::{Error, hex};
 use wim_core::formats::wim::{HeaderFlags, ResourceHeader, WimFile, WimHeader, WimLayout};
 use wim_core::jobs::info::{ImageInfo, ResourceInfo, WimInfo, WindowsInfo};
-use wim_core::jobs::info_edit::{BootChange, InfoChange};
+use wim_core::jobs::info_edit::{BootChange, InfoChange, PreparedChange};
 use wim_core::jobs::{images, info, info_edit, open};
 
 use crate::arguments::{IntegrityArguments, parse_property};
@@ -68,35 +68,50 @@ struct Answer {
 impl Arguments {
     pub(crate) fn run(self, session: &Session) -> Verdict {
         if !self.changes_something() {
-            return self.show(session);
+            let wim = session.run(|cx| open::open(&self.wimfile, self.integrity.check(), cx))?;
+            return self.show(session, &wim);
         }
+        if self.shows_something() && session.shell.is_json() {
+            return Err(Error::invalid_input("with --json there is one answer")
+                .remedy("show and change in two commands")
+                .into());
+        }
+        let change = self.prepare(session)?;
         if self.shows_something() {
-            if session.shell.is_json() {
-                return Err(Error::invalid_input("with --json there is one answer")
-                    .remedy("show and change in two commands")
-                    .into());
-            }
             // What it was. wimlib only changes it then, without a word.
-            self.show(session)?;
+            self.show(session, change.wim())?;
         }
-        self.change(session)
+        let done = session.run(|cx| change.write(cx))?;
+        if session.shell.is_json() {
+            session.shell.json("info", &done)?;
+            return Ok(Outcome::Done);
+        }
+        let told = done.changes.iter().chain(&done.unchanged);
+        told.map(String::as_str).try_for_each(|line| session.shell.say(line))?;
+        if !done.changed {
+            session.shell.say(&format!(
+                "The file \"{}\" was not modified because nothing needed to be done.",
+                done.path
+            ))?;
+        }
+        Ok(Outcome::Done)
     }
 
-    fn show(&self, session: &Session) -> Verdict {
-        let wim = session.run(|cx| open::open(&self.wimfile, self.integrity.check(), cx))?;
+    fn show(&self, session: &Session, wim: &WimFile) -> Verdict {
+        let is_none = |text: &str| images::is_all(text) || self.boot && text == "0";
         let chosen = match self.image.as_deref() {
-            Some(text) if !images::is_all(text) => Some(images::choose_one(&wim, Some(text))?),
+            Some(text) if !is_none(text) => Some(images::choose_one(wim, Some(text))?),
             _ => None,
         };
         if let Some(path) = &self.extract_xml {
-            info::extract_xml(&wim, path)?;
+            info::extract_xml(wim, path)?;
         }
-        let mut info = WimInfo::of(&wim);
+        let mut info = WimInfo::of(wim);
         if let Some(image) = chosen {
             info.images.retain(|one| one.index == image.number());
         }
         if session.shell.is_json() {
-            let resources = self.blobs.then(|| info::resources(&wim));
+            let resources = self.blobs.then(|| info::resources(wim));
             session.shell.json("info", &Answer { info, resources })?;
             return Ok(Outcome::Done);
         }
@@ -106,7 +121,7 @@ impl Arguments {
             text += &header_text(wim.header());
         }
         if self.blobs {
-            info::resources(&wim).iter().for_each(|resource| text += &resource_lines(resource));
+            info::resources(wim).iter().for_each(|resource| text += &resource_lines(resource));
         }
         if is_plain {
             text += &match chosen {
@@ -119,7 +134,7 @@ impl Arguments {
             info.images.iter().for_each(|image| text += &image_text(image));
         }
         session.shell.answer(&text)?;
-        self.print_xml(session, &wim)
+        self.print_xml(session, wim)
     }
 
     /// True when the file is to be changed; --check alone only looks.
@@ -132,7 +147,7 @@ impl Arguments {
         self.header || self.blobs || self.xml || self.extract_xml.is_some()
     }
 
-    fn change(self, session: &Session) -> Verdict {
+    fn prepare(&self, session: &Session) -> Result<PreparedChange, Error> {
         let texts = [("NAME", &self.new_name), ("DESCRIPTION", &self.new_desc)];
         let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
         let change = InfoChange {
@@ -142,19 +157,7 @@ impl Arguments {
             check: self.integrity.check(),
         };
         let image = self.image.as_deref();
-        let done = session.run(|cx| info_edit::run(cx, &self.wimfile, image, &change))?;
-        if session.shell.is_json() {
-            session.shell.json("info", &done)?;
-            return Ok(Outcome::Done);
-        }
-        done.changes.iter().try_for_each(|change| session.shell.say(change))?;
-        if !done.changed {
-            session.shell.say(&format!(
-                "The file \"{}\" was not modified because nothing needed to be done.",
-                done.path
-            ))?;
-        }
-        Ok(Outcome::Done)
+        session.run(|cx| info_edit::prepare(cx, &self.wimfile, image, &change))
     }
 
     fn print_xml(&self, session: &Session, wim: &WimFile) -> Verdict {

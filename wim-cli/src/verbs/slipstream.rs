@@ -12,7 +12,7 @@ use wim_core::jobs::slipstream::{ImageReport, Mode, SlipstreamOptions, Slipstrea
 use wim_core::servicing::drivers::{DriverOptions, DriverReport, Unsigned};
 use wim_core::transfer::write::Integrity;
 
-use crate::arguments::{CompressionChoice, VerifyArgument, parse_compression};
+use crate::arguments::{CompressionChoice, ReferenceArguments, VerifyArgument, parse_compression};
 use crate::exit::{Outcome, Verdict};
 use crate::session::Session;
 use crate::verbs::driver::{notes_text, outcome_text};
@@ -73,6 +73,8 @@ pub(crate) struct Arguments {
     /// Replace OUT.wim if it exists
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    references: ReferenceArguments,
 }
 
 /// `HOSTPATH=IMAGEPATH`; the last `=` divides, since image paths rarely have one.
@@ -111,6 +113,7 @@ impl Arguments {
         };
         SlipstreamOptions {
             input: self.input,
+            refs: self.references.references,
             output: self.output,
             if_exists: if self.force { IfExists::Replace } else { IfExists::Refuse },
             editions: self.edition,

@@ -53,6 +53,7 @@ impl Arguments {
 /// MiB with a fraction, as wimlib takes them, in bytes.
 fn parse_part_size(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is not a size in MiB");
+    let text = text.trim_start();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
     if whole.len() + fraction.len() == 0 || !is_number(whole) || !is_number(fraction) || fraction.len() > 9 {
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn sizes_are_mebibytes_with_fractions() {
-        for (text, bytes) in [("1", 1 << 20), ("4096", 4096 << 20), ("0.5", 1 << 19), (".25", 1 << 18)] {
+        for (text, bytes) in [("1", 1 << 20), (" 4096", 4096 << 20), ("0.5", 1 << 19), (".25", 1 << 18)] {
             assert_eq!(parse_part_size(text), Ok(bytes), "{text}");
         }
         for bad in ["", ".", "0", "0.0", "-1", "1K", "1e3", "99999999999999"] {

@@ -27,9 +27,9 @@ pub(crate) struct Arguments {
     wimfile: PathBuf,
     /// Number, name or edition of the image
     image: Option<String>,
-    /// Do this one command and read none
+    /// Do this command and read none; may be repeated
     #[arg(long, value_name = "STRING", conflicts_with = "wimboot_config")]
-    command: Option<String>,
+    command: Vec<String>,
     /// Put FILE at \Windows\System32\WimBootCompress.ini and read no command
     #[arg(long, value_name = "FILE")]
     wimboot_config: Option<PathBuf>,
@@ -79,15 +79,9 @@ impl Arguments {
             let options = AddSwitches::default();
             return Ok(vec![UpdateCommand::Add { source: source.clone(), target, options }]);
         }
-        match &self.command {
-            None => update::parse(&read_text(Path::new("-"))?).map_err(|e| e.in_file("standard input")),
-            Some(text) => match update::parse(text)? {
-                commands if commands.len() == 1 => Ok(commands),
-                commands => {
-                    Err(Error::invalid_input(format!("--command has {} commands, not one", commands.len()))
-                        .remedy("write several commands to standard input"))
-                }
-            },
+        match self.command.is_empty() {
+            true => update::parse(&read_text(Path::new("-"))?).map_err(|e| e.in_file("standard input")),
+            false => update::parse(&self.command.join("\n")),
         }
     }
 

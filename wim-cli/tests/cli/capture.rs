@@ -213,3 +213,22 @@ fn a_target_that_cannot_be_written_is_refused_before_anything_is_read() {
     std::fs::remove_file(unreadable).unwrap();
     wim(at, &["capture", "src", "t.wim"]).ends_with(0);
 }
+
+#[test]
+fn links_are_said_to_be_fixed_only_where_a_source_is_the_root() {
+    let folder = sample_tree();
+    let at = folder.path();
+    for (list, is_fixed) in
+        [("src /\n", true), ("src /x\n", false), ("src /x\nsrc/dir /\n", true), ("", false)]
+    {
+        std::fs::write(at.join("list"), list).unwrap();
+        wim(at, &["capture", "list", "ours.wim", "--source-list"]).ends_with(0);
+        let header = wim(at, &["info", "ours.wim", "--header"]).ends_with(0).text();
+        assert_eq!(header.contains("RP_FIX"), is_fixed, "{list:?}: {header}");
+        if let Some(theirs) = wimlib(at, &["capture", "list", "theirs.wim", "--source-list"]) {
+            theirs.ends_with(0);
+            let header = wim(at, &["info", "theirs.wim", "--header"]).ends_with(0).text();
+            assert_eq!(header.contains("RP_FIX"), is_fixed, "{list:?}: {header}");
+        }
+    }
+}

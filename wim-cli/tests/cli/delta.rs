@@ -111,17 +111,22 @@ fn delta_files_are_changed_without_their_bases() {
 }
 
 #[test]
-fn a_change_without_the_base_leaves_the_bytes_that_it_cannot_count() {
+fn a_change_without_the_base_counts_what_is_there_as_the_base_would() {
     let folder = base_and_delta();
     let at = folder.path();
     let image = || wim(at, &["info", "delta.wim", "--json"]).json()["images"][0].clone();
-    let before = image();
-    assert_eq!(before["total_bytes"], 49_000);
-    std::fs::write(at.join("more"), "more").unwrap();
+    let counts = || {
+        let image = image();
+        ["file_count", "total_bytes", "hard_link_bytes"].map(|count| image[count].as_u64().unwrap())
+    };
+    assert_eq!(counts(), [2, 49_000, 0]);
+    std::fs::create_dir(at.join("more")).unwrap();
+    std::fs::write(at.join("more/m"), "more").unwrap();
+    std::fs::hard_link(at.join("more/m"), at.join("more/n")).unwrap();
     wim(at, &["update", "delta.wim", "1", "--command=add more /more"]).ends_with(0);
-    let after = image();
-    assert_eq!((&after["total_bytes"], &after["file_count"]), (&before["total_bytes"], &3.into()));
-    assert_eq!(after["hard_link_bytes"], before["hard_link_bytes"]);
+    assert_eq!(counts(), [4, 49_008, 4]);
+    wim(at, &["update", "delta.wim", "1", "--command=delete /b"]).ends_with(0);
+    assert_eq!(counts(), [3, 40_008, 4]);
 }
 
 #[test]
@@ -189,4 +194,93 @@ fn sizes_that_are_not_known_are_not_told_as_none() {
         let stream = |text: &str| text[text.find("Unnamed").unwrap()..].to_owned();
         assert_eq!(stream(&ours), stream(&theirs.ends_with(0).text()));
     }
+}
+
+/// `install.wim` of the demo with its driver, and `delta.wim`, made from it: its Professional with a file more.
+fn windows_and_delta() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    wim(at, &["demo", "--media", "--dir", ".", "--arch", "amd64"]).ends_with(0);
+    std::fs::rename(at.join("medium/sources/install.wim"), at.join("install.wim")).unwrap();
+    wim(at, &["apply", "install.wim", "Professional", "disk", "--metadata"]).ends_with(0);
+    std::fs::write(at.join("disk/more"), "more").unwrap();
+    let capture = ["capture", "disk", "delta.wim", "Professional", "--metadata", "--delta-from=install.wim"];
+    wim(at, &capture).ends_with(0);
+    folder
+}
+
+fn total_bytes(folder: &Path, file: &str) -> u64 {
+    wim(folder, &["info", file, "--json"]).json()["images"][0]["total_bytes"].as_u64().unwrap()
+}
+
+/// That `file` is a delta of `install.wim`, and with it as large as the XML of the same without a base says.
+fn assert_stays_delta(folder: &Path, file: &str, full: &str) {
+    wim(folder, &["verify", file]).ends_with(1);
+    wim(folder, &["verify", file, "--ref=install.wim"]).ends_with(0);
+    assert!(bytes(folder, file) < bytes(folder, "install.wim"), "{file}");
+    assert_eq!(total_bytes(folder, file), total_bytes(folder, full), "{file}");
+    let diff = ["diff", file, full, "--ref=install.wim", "--ignore=times"];
+    wim(folder, &diff).ends_with(0);
+}
+
+#[test]
+fn drivers_go_into_deltas_which_stay_deltas() {
+    let folder = windows_and_delta();
+    let at = folder.path();
+    wim(at, &["export", "delta.wim", "1", "full.wim", "--ref=install.wim"]).ends_with(0);
+    let add =
+        |more: &[&str]| wim(at, &[&["driver", "add", "-d", "driver", "--force-unsigned"], more].concat());
+    add(&["full.wim"]).ends_with(0);
+    let ran = add(&["delta.wim"]).ends_with(2);
+    assert!(ran.stderr.contains("--ref"), "{}", ran.stderr);
+    let before = std::fs::read(at.join("delta.wim")).unwrap();
+    add(&["delta.wim", "--ref=inst*.wim", "--dry-run"]).ends_with(0);
+    add(&["delta.wim", "--ref=install.wim", "-o", "out.wim", "--verify=full"]).ends_with(0);
+    assert!(std::fs::read(at.join("delta.wim")).unwrap() == before);
+    assert_stays_delta(at, "out.wim", "full.wim");
+    let added = add(&["delta.wim", "--ref=install.wim", "--json"]).ends_with(0).json();
+    assert!(added["files"][0]["images"][0]["recovery"]["changed"] == true, "{added}");
+    assert!(std::fs::read(at.join("delta.wim")).unwrap() == std::fs::read(at.join("out.wim")).unwrap());
+
+    let remove =
+        |file: &str| ["driver", "remove", "-d", "demonvme.inf", file, "--ref=install.wim"].map(str::to_owned);
+    wim(at, &remove("full.wim")).ends_with(0);
+    wim(at, &remove("delta.wim")).ends_with(0);
+    assert_stays_delta(at, "delta.wim", "full.wim");
+
+    // Nothing takes the place of what a delta needs.
+    let base = std::fs::read(at.join("install.wim")).unwrap();
+    let ran = add(&["delta.wim", "--ref=install.wim", "-o", "install.wim", "--force"]).ends_with(2);
+    assert!(ran.stderr.contains("needs data of it"), "{}", ran.stderr);
+    for both in [["delta.wim", "install.wim"], ["install.wim", "delta.wim"]] {
+        let ran = add(&[&both[..], &["--ref=install.wim"]].concat()).ends_with(2);
+        assert!(ran.stderr.contains("delta of"), "{}", ran.stderr);
+    }
+    assert!(std::fs::read(at.join("install.wim")).unwrap() == base);
+    wim(at, &["split", "install.wim", "s.swm", "--parts=2"]).ends_with(0);
+    let ran = add(&["s.swm", "-o", "new.wim"]).ends_with(2);
+    assert!(ran.stderr.contains("wim join"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_delta_is_slipstreamed_into_a_delta() {
+    let folder = windows_and_delta();
+    let at = folder.path();
+    std::fs::write(at.join("x.reg"), "REGEDIT4\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Mine]\n\"x\"=\"y\"\n")
+        .unwrap();
+    wim(at, &["export", "delta.wim", "1", "plain.wim", "--ref=install.wim"]).ends_with(0);
+    let slipstream = |input: &str, output: &str, more: &[&str]| {
+        let line = ["slipstream", input, "-o", output, "--driver=driver", "--force-unsigned", "--reg=x.reg"];
+        wim(at, &[&line[..], &["--add=x.reg=/x.reg"], more].concat())
+    };
+    slipstream("plain.wim", "full.wim", &[]).ends_with(0);
+    let ran = slipstream("delta.wim", "out.wim", &[]).ends_with(2);
+    assert!(ran.stderr.contains("--ref") && !at.join("out.wim").exists(), "{}", ran.stderr);
+    slipstream("delta.wim", "out.wim", &["--ref=install.wim", "--verify=full"]).ends_with(0);
+    assert_stays_delta(at, "out.wim", "full.wim");
+    let ran = slipstream("delta.wim", "install.wim", &["--ref=install.wim", "--force"]).ends_with(2);
+    assert!(ran.stderr.contains("needs data of it"), "{}", ran.stderr);
+    wim(at, &["split", "install.wim", "s.swm", "--parts=2"]).ends_with(0);
+    let ran = slipstream("s.swm", "new.wim", &[]).ends_with(2);
+    assert!(ran.stderr.contains("wim join"), "{}", ran.stderr);
 }

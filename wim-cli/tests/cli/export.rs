@@ -210,3 +210,25 @@ fn lzms_is_written() {
         std::fs::remove_file(folder.join("copy.wim")).unwrap();
     }
 }
+
+#[test]
+fn what_is_packed_together_is_in_a_file_of_lzms() {
+    let folder = sample_tree();
+    let at = folder.path();
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    let options = ["--solid", "--solid-chunk-size=1M"];
+    for (more, compression) in [(&[][..], "LZMS"), (&["--compress=LZX"], "LZX")] {
+        let line = [&["export", "t.wim", "1", "ours.esd"], &options[..], more].concat();
+        wim(at, &line).ends_with(0);
+        let named =
+            |text: String| text.lines().find(|line| line.starts_with("Compression:")).map(str::to_owned);
+        let ours = named(wim(at, &["info", "ours.esd"]).ends_with(0).text()).unwrap();
+        assert!(ours.ends_with(compression), "{ours}");
+        std::fs::remove_file(at.join("ours.esd")).unwrap();
+        if let Some(theirs) = wimlib(at, &line) {
+            theirs.ends_with(0);
+            assert_eq!(named(wim(at, &["info", "ours.esd"]).ends_with(0).text()).unwrap(), ours);
+            std::fs::remove_file(at.join("ours.esd")).unwrap();
+        }
+    }
+}

@@ -111,8 +111,12 @@ fn whoever_takes_one_of_several_files_says_so() {
         &["diff", "t.wim", "t.wim", "--path=/FOO"],
     ] {
         let (_, stderr) = run(line, false);
-        assert!(says(&stderr), "{line:?}: {stderr}");
+        assert!(says(&stderr) && stderr.contains("t.wim: image 1: "), "{line:?}: {stderr}");
     }
+    std::fs::copy(at.join("t.wim"), at.join("other.wim")).unwrap();
+    let (_, stderr) = run(&["diff", "t.wim", "other.wim", "--path=/FOO"], false);
+    let places: Vec<&str> = stderr.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!(places, ["t.wim", "other.wim"], "{stderr}");
     assert_eq!(run(&["dir", "t.wim", "--path=/foo"], false).1, "", "an exact name is what was meant");
     let (text, stderr) = run(&["extract", "t.wim", "1", "/FOO/x", "--to-stdout"], true);
     assert!(text == "one" && says(&stderr), "{text:?} {stderr}");

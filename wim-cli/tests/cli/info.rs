@@ -183,6 +183,36 @@ fn what_is_not_there_ends_with_2_and_a_word() {
 }
 
 #[test]
+fn what_cannot_be_changed_is_not_shown_and_written_first() {
+    let folder = sample_tree();
+    let at = folder.path();
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    wim(at, &["append", "src", "t.wim", "Two"]).ends_with(0);
+    let mut marked = std::fs::read(at.join("t.wim")).unwrap();
+    marked[0x10] |= 4;
+    std::fs::write(at.join("readonly.wim"), &marked).unwrap();
+    for line in [
+        ["info", "readonly.wim", "1", "New"],
+        ["info", "readonly.wim", "2", "--boot"],
+        ["info", "t.wim", "1", "Two"],
+        ["info", "t.wim", "1", "--image-property=A[0]=x"],
+        ["info", "t.wim", "3", "New"],
+    ] {
+        let ran = wim(at, &[&line[..], &["--extract-xml=out.xml", "--header"]].concat()).ends_with(2);
+        assert_eq!((ran.text().as_str(), at.join("out.xml").exists()), ("", false), "{line:?}");
+    }
+    wim(at, &["info", "t.wim", "0", "--boot", "--header"]).ends_with(0);
+    for line in [&["info", "t.wim", "1", "One"][..], &["info", "t.wim", "0", "--boot"]] {
+        same(at, line);
+        assert!(wim(at, line).ends_with(0).text().contains("already"), "{line:?}");
+    }
+    let ran = wim(at, &["info", "t.wim", "2", "New", "--extract-xml=out.xml"]).ends_with(0);
+    assert!(ran.text().contains("Setting the NAME property"), "{}", ran.text());
+    let xml = std::fs::read(at.join("out.xml")).unwrap();
+    assert!(xml.windows(6).any(|bytes| bytes == b"T\0w\0o\0"), "what it was");
+}
+
+#[test]
 fn the_integrity_table_is_checked_when_asked() {
     let Some(folder) = data_folder("wim") else { return };
     assert_eq!(wim(&folder, &["info", "MultiImage.wim", "--check"]).ends_with(0).stderr, "");

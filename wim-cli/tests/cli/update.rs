@@ -198,3 +198,65 @@ fn a_failing_command_undoes_all_of_them() {
     assert!(ignoring.env("WIMLIB_IMAGEX_IGNORE_CASE", "1").status().unwrap().success());
     assert!(!wim(folder, &["dir", "t.wim"]).text().contains("/dir"));
 }
+
+#[cfg(unix)]
+#[test]
+fn names_that_may_mean_several_are_told_inside_a_directory_that_is_added_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for path in ["src/d/Foo/x", "src/d/foo/x", "more/d/FOO/y", "more/d/foo/z"] {
+        std::fs::create_dir_all(at.join(path).parent().unwrap()).unwrap();
+        std::fs::write(at.join(path), path).unwrap();
+    }
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    let mut command = command(OURS, at, &["update", "t.wim", "--command=add more /"]);
+    let output = command.env("WIMLIB_IMAGEX_IGNORE_CASE", "1").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("\\d\\FOO: ") && stderr.contains("\\d\\Foo, \\d\\foo"), "{stderr}");
+    assert_eq!(stderr.matches("\\d\\Foo, ").count(), 1, "an exact name is what was meant: {stderr}");
+    let listed = wim(at, &["dir", "t.wim"]).ends_with(0).text();
+    assert!(listed.contains("/d/Foo/y\n") && listed.contains("/d/foo/z\n"), "{listed}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_is_added_is_a_link_unless_links_are_followed() {
+    let folder = sample_tree();
+    let at = folder.path();
+    std::os::unix::fs::symlink("src", at.join("sl")).unwrap();
+    std::os::unix::fs::symlink("nowhere", at.join("dangling")).unwrap();
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    std::fs::copy(at.join("t.wim"), at.join("theirs.wim")).unwrap();
+    let script = b"add src/link /file\nadd sl /directory\nadd dangling /x/dangling\nadd --dereference src/link /copy\n";
+    update(OURS, at, "t.wim", script, &[]).ends_with(0);
+    assert_good(at, "t.wim");
+    let detail = |path: &str| wim(at, &["dir", "t.wim", "--detailed", "--path", path]).ends_with(0).text();
+    for (path, is_link) in [("/file", true), ("/directory", true), ("/x/dangling", true), ("/copy", false)] {
+        assert_eq!(
+            detail(path).contains("FILE_ATTRIBUTE_REPARSE_POINT"),
+            is_link,
+            "{path}: {}",
+            detail(path)
+        );
+    }
+    if wimlib(at, &["--version"]).is_some() {
+        update("wimlib-imagex", at, "theirs.wim", script, &[]).ends_with(0);
+        wim(at, &["diff", "t.wim", "theirs.wim", "--ignore=times"]).ends_with(0);
+    }
+    // What becomes the root is what the link leads to.
+    wim(at, &["capture", "sl", "root.wim"]).ends_with(0);
+    update(OURS, at, "t.wim", b"delete / --recursive\nadd sl /\n", &[]).ends_with(0);
+    wim(at, &["diff", "t.wim", "root.wim", "--ignore=times"]).ends_with(0);
+}
+
+#[test]
+fn several_commands_may_stand_in_options() {
+    let folder = sample_tree();
+    let at = folder.path();
+    wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
+    let line = ["update", "t.wim", "--command=delete /zero\nrename /a.txt /b", "--command", "rename /b /c"];
+    wim(at, &line).ends_with(0);
+    let listed = wim(at, &["dir", "t.wim"]).ends_with(0).text();
+    assert!(listed.contains("/c\n") && !listed.contains("/zero") && !listed.contains("/a.txt"), "{listed}");
+}

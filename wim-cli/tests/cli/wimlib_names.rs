@@ -39,6 +39,8 @@ fn exit_codes_are_wimlibs_under_its_names() {
     std::fs::write(folder.join("empty.wim"), "").unwrap();
     std::fs::copy(folder.join("t.wim"), folder.join("grown.wim")).unwrap();
     wim(folder, &["append", "src/dir", "grown.wim", "Two"]).ends_with(0);
+    std::fs::write(folder.join("bad.ini"), "[ExclusionList]\na/b\n").unwrap();
+    std::fs::write(folder.join("file.list"), "src/a.txt /\n").unwrap();
     for line in [
         vec!["info", "t.wim"],
         vec!["info", "none.wim"],
@@ -62,6 +64,33 @@ fn exit_codes_are_wimlibs_under_its_names() {
         vec!["append", "nope", "t.wim"],
         vec!["capture", "src/a.txt", "n.wim"],
         vec!["capture", "src", "nodir/n.wim"],
+        vec!["capture", "src", "src/dir"],
+        vec!["capture", "src", "src/dir", "--pipable"],
+        vec!["export", "t.wim", "1", "src/dir"],
+        vec!["join", "src/dir", "s.swm", "s2.swm"],
+        vec!["split", "t.wim", "src/dir", "1"],
+        vec!["info", "t.wim", "--extract-xml=src/dir"],
+        vec!["append", "src", "src/dir"],
+        vec!["update", "src/dir", "--command=delete /x"],
+        vec!["append", "src", "t.wim", "Four", "--update-of=-9"],
+        vec!["capture", "src", "n.wim", "--chunk-size=x"],
+        vec!["capture", "src", "n.wim", "--chunk-size=0"],
+        vec!["capture", "src", "n.wim", "--config=bad.ini"],
+        vec!["capture", "--source-list", "file.list", "n.wim"],
+        vec!["capture", "src", "n.wim", "--update-of=1"],
+        vec!["append", "src", "-"],
+        vec!["extract", "t.wim", "all", "/a.txt"],
+        vec!["update", "grown.wim", "all", "--command=delete /x"],
+        vec!["update", "-", "--command=delete /x"],
+        vec!["info", "-"],
+        vec!["info", "t.wim", " 1"],
+        vec!["info", "t.wim", "1", "--image-property", "=x"],
+        vec!["split", "s2.swm", "n.swm", "1"],
+        vec!["export", "t.wim", "all", "n.wim", "--boot"],
+        vec!["export", "t.wim", "1", "plain.wim", "Three", "--compress=LZX"],
+        vec!["apply", "-", "1", "o"],
+        vec!["apply", "--version"],
+        vec!["--nonsense"],
         vec!["split", "t.wim", "n.swm", "0"],
         vec!["extract", "t.wim", "1", "@nolist", "--dest-dir=o"],
         vec!["unmount", "nope"],

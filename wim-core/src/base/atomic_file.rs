@@ -365,7 +365,9 @@ fn replaceable(target: &Path, if_exists: IfExists) -> Result<PathBuf> {
     // Asked before links are followed: the one of a pipe that the process has open has no path.
     let there = target.metadata().ok();
     if there.as_ref().is_some_and(std::fs::Metadata::is_dir) {
-        return Err(Error::invalid_input("is a directory, not a file").in_file(target.display()));
+        return Err(Error::invalid_input("is a directory, not a file")
+            .because(Reason::NoPlaceForFile)
+            .in_file(target.display()));
     }
     if there.is_some_and(|there| !there.is_file()) {
         return Err(Error::invalid_input(

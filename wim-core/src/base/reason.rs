@@ -11,12 +11,20 @@ pub enum Reason {
     CannotOpen,
     /// A file cannot be written.
     CannotWrite,
+    /// Where a file is to be written is something else, such as a directory.
+    NoPlaceForFile,
     /// A directory cannot be made.
     CannotMakeDirectory,
     /// What is to be captured cannot be looked at.
     CannotLookAt,
     /// A capture configuration cannot be read.
     NoConfiguration,
+    /// A capture configuration says what cannot be done.
+    BadConfiguration,
+    /// What was asked for contradicts itself or what is there.
+    Contradiction,
+    /// What comes through a pipe is no pipable file.
+    NotPipable,
     /// No file fits a glob.
     NoFileFits,
     /// It is no regular file of the host.

@@ -14,6 +14,17 @@ use super::tree::{Tree, is_valid_name};
 use crate::base::{Error, FileTime, Place, Reason, Result, WimString};
 use crate::formats::wim::attributes::DIRECTORY;
 
+/// How parts of one tree are put into another.
+#[derive(Clone, Copy, Debug)]
+pub struct GraftRules {
+    /// What becomes of files that are there already.
+    pub existing: ExistingFiles,
+    /// How names are compared.
+    pub case: Case,
+    /// Times of directories that are made on the way.
+    pub time: FileTime,
+}
+
 /// What becomes of a file that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExistingFiles {
@@ -35,9 +46,10 @@ impl Tree {
         (case == Case::Ignored || self.node(found).name == *name).then_some(found)
     }
 
-    /// Puts `node` of `source`, with all below it, at `path`; missing directories above it are made with the times `time`.
+    /// Puts `node` of `source`, with all below it, at `path`; missing directories above it are made.
     ///
-    /// A directory that is there already keeps its own attributes and times and gets what it lacks.
+    /// A directory that is there already keeps its own attributes and times and gets what it lacks. Where a name of what lies below
+    /// `node` may mean several in it, the first is taken and `warn` is told.
     ///
     /// # Errors
     /// `InvalidInput` when a directory meets a file, when a file is there and must not be replaced, and for names and depths
@@ -46,10 +58,10 @@ impl Tree {
         &mut self,
         path: &WimPath,
         (source, node): (&Self, NodeId),
-        existing: ExistingFiles,
-        case: Case,
-        time: FileTime,
+        rules: GraftRules,
+        warn: &mut dyn FnMut(Error),
     ) -> Result<()> {
+        let GraftRules { case, time, .. } = rules;
         let Some((name, above)) = path.components().split_last() else {
             if !source.inode_of(node).is_directory() {
                 return Err(conflict(
@@ -58,7 +70,7 @@ impl Tree {
                     "a file cannot take the place of the root",
                 ));
             }
-            return self.merge((self.root(), None), (source, node), existing, case);
+            return self.merge((self.root(), None), (source, node), rules, warn);
         };
         let mut directory = self.root();
         for (depth, name) in above.iter().enumerate() {
@@ -79,7 +91,7 @@ impl Tree {
             }
             directory = next;
         }
-        self.merge((directory, Some(name)), (source, node), existing, case)
+        self.merge((directory, Some(name)), (source, node), rules, warn)
     }
 
     /// Puts `node` into a directory under a name, or what it holds into a directory.
@@ -87,8 +99,8 @@ impl Tree {
         &mut self,
         (directory, name): (NodeId, Option<&WimString>),
         (source, node): (&Self, NodeId),
-        existing: ExistingFiles,
-        case: Case,
+        GraftRules { existing, case, .. }: GraftRules,
+        warn: &mut dyn FnMut(Error),
     ) -> Result<()> {
         let mut inodes: HashMap<InodeId, InodeId> = HashMap::new();
         let mut open: Vec<(NodeId, NodeId, Option<WimString>)> = match name {
@@ -96,6 +108,9 @@ impl Tree {
             None => source.children(node).iter().rev().map(|&child| (directory, child, None)).collect(),
         };
         while let Some((directory, node, name)) = open.pop() {
+            if name.is_none() && case == Case::Ignored {
+                self.warn_of_twins(directory, &source.node(node).name, warn);
+            }
             let name = name.unwrap_or_else(|| source.node(node).name.clone());
             let is_directory = source.inode_of(node).is_directory();
             let there = self.child_by(directory, &name, case);
@@ -119,6 +134,17 @@ impl Tree {
             open.extend(source.children(node).iter().rev().map(|&child| (placed, child, None)));
         }
         Ok(())
+    }
+
+    /// Tells when a name may mean several of a directory's.
+    fn warn_of_twins(&self, directory: NodeId, name: &WimString, warn: &mut dyn FnMut(Error)) {
+        let found = self.children_named(directory, name);
+        if found.len() > 1 {
+            let mut path = self.path_of(directory).components().to_vec();
+            path.push(name.clone());
+            let path = WimPath::from_components(path);
+            warn(self.ambiguous(&path, found).remedy("the first is meant; rename one of them"));
+        }
     }
 
     /// Copies one node, without what it holds; names of one file stay names of one file.
@@ -251,7 +277,8 @@ mod tests {
     }
 
     fn put(tree: &mut Tree, at: &str, source: &Tree, existing: ExistingFiles) -> Result<()> {
-        tree.graft(&path(at), (source, source.root()), existing, Case::Matters, TIME)
+        let rules = GraftRules { existing, case: Case::Matters, time: TIME };
+        tree.graft(&path(at), (source, source.root()), rules, &mut |warning| panic!("{warning}"))
     }
 
     #[test]
@@ -278,7 +305,8 @@ mod tests {
         let other = sample();
         let c = other.find(&path("\\d\\sub\\c")).unwrap();
         let mut put = |at: &str, node| {
-            tree.graft(&path(at), (&other, node), ExistingFiles::Replace, Case::Matters, TIME)
+            let rules = GraftRules { existing: ExistingFiles::Replace, case: Case::Matters, time: TIME };
+            tree.graft(&path(at), (&other, node), rules, &mut |warning| panic!("{warning}"))
         };
         assert!(put("\\d", c).is_err(), "a file onto a directory");
         assert!(put("\\d\\a", other.root()).is_err(), "a directory onto a file");
@@ -286,6 +314,26 @@ mod tests {
         assert!(put("\\", c).is_err(), "a file as the root");
         put("\\D\\c", c).unwrap();
         assert!(paths(&tree).contains(&"\\D\\c".to_owned()), "case matters: {:?}", paths(&tree));
+    }
+
+    #[test]
+    fn names_that_may_mean_several_are_told_where_case_is_ignored() {
+        let mut tree = sample();
+        let d = tree.find(&path("\\d")).unwrap();
+        tree.add(d, "SUB".into(), directory()).unwrap();
+        let mut other = Tree::new_empty();
+        let d = other.add(other.root(), "D".into(), directory()).unwrap();
+        for (name, inode) in [("Sub", directory()), ("A", file(8)), ("new", file(9))] {
+            other.add(d, name.into(), inode).unwrap();
+        }
+        let mut told = Vec::new();
+        let rules = GraftRules { existing: ExistingFiles::Replace, case: Case::Ignored, time: TIME };
+        let graft = tree.graft(&path("\\"), (&other, other.root()), rules, &mut |warning| told.push(warning));
+        graft.unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].place(), &Place::Path("\\d\\Sub".to_owned()));
+        assert!(told[0].message().contains("\\d\\SUB, \\d\\sub"), "{}", told[0]);
+        assert_eq!(paths(&tree).len(), 7, "{:?}", paths(&tree));
     }
 
     #[test]

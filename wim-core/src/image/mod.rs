@@ -23,7 +23,7 @@ pub mod walk;
 
 pub use blobs::BlobSource;
 pub use findings::{Finding, FindingKind};
-pub use graft::ExistingFiles;
+pub use graft::{ExistingFiles, GraftRules};
 pub use node::{Inode, InodeId, Node, NodeId, Reparse, Stream, StreamKind, Streams};
 pub use path::WimPath;
 pub use totals::ImageCounts;

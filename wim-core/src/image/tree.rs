@@ -10,7 +10,7 @@ use super::edit::Times;
 use super::node::{Inode, InodeId, Node, NodeId};
 use super::path::WimPath;
 use super::walk::{Walk, WalkPaths};
-use crate::base::{Error, Result, WimString, upcase, utf16};
+use crate::base::{Error, Place, Result, WimString, upcase, utf16};
 use crate::formats::wim::attributes::{DIRECTORY, REPARSE_POINT};
 use crate::formats::wim::dentry::MAX_NAME_UNITS;
 
@@ -141,6 +141,20 @@ impl Tree {
         })
     }
 
+    /// That `path` may mean several nodes.
+    #[must_use]
+    pub fn ambiguous(&self, path: &WimPath, found: &[NodeId]) -> Error {
+        /// Most names that are listed.
+        const MAX_LISTED: usize = 20;
+        let mut names: Vec<String> =
+            found.iter().take(MAX_LISTED).map(|&node| self.path_of(node).to_string()).collect();
+        if found.len() > MAX_LISTED {
+            names.push("…".to_owned());
+        }
+        Error::invalid_input(format!("several files differ in case only: {}", names.join(", ")))
+            .at(Place::Path(path.to_string()))
+    }
+
     /// Every node from `start` on, a directory before what it holds.
     #[must_use]
     pub fn walk(&self, start: NodeId) -> Walk<'_> {
@@ -231,7 +245,7 @@ impl Tree {
     pub fn add_name(&mut self, directory: NodeId, name: WimString, inode: InodeId) -> Result<NodeId> {
         let refuse = |why: &str| {
             let path = self.path_of(directory).child(name.clone());
-            Err(Error::invalid_input(why).at(crate::base::Place::Path(path.to_string())))
+            Err(Error::invalid_input(why).at(Place::Path(path.to_string())))
         };
         if !is_valid_name(&name) {
             return refuse("not a name that a file can have");

@@ -7,17 +7,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::image_counts::set_counts;
+use super::open::load_image;
 use super::rebuild::{
     CompressionOptions, IntegrityChoice, Written, as_it_is, existing_images, leave_to_bases,
 };
 use super::target::{Placement, write_target};
 use crate::base::in_place_file::InPlaceFile;
-use crate::base::{Context, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::Content;
-use crate::image::glob::Case;
 use crate::image::store::store;
-use crate::image::{ExistingFiles, Tree, WimPath};
+use crate::image::{GraftRules, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Captured, Known, capture};
 use crate::transfer::write::{NewImage, NewMetadata, NewWim};
 
@@ -26,6 +26,8 @@ pub(super) struct Assembly {
     pub(super) tree: Tree,
     pub(super) contents: Vec<(Sha1Digest, Content)>,
     pub(super) totals: CaptureTotals,
+    /// True when absolute links into a source were made to count from the root of the image.
+    pub(super) fixes_links: bool,
     /// Files that the WIM is a delta of, as far as they are at hand: they have sizes of blobs.
     pub(super) bases: Vec<Arc<WimFile>>,
     listed: HashSet<Sha1Digest>,
@@ -46,10 +48,7 @@ pub(super) enum ImagePlace {
 /// How a source is put into an image.
 #[derive(Clone, Copy)]
 pub(super) struct AddRules<'k> {
-    pub(super) existing: ExistingFiles,
-    pub(super) case: Case,
-    /// Times of directories that are made on the way.
-    pub(super) time: FileTime,
+    pub(super) graft: GraftRules,
     /// What an earlier image says of files.
     pub(super) known: Option<Known<'k>>,
 }
@@ -64,7 +63,7 @@ impl Assembly {
     pub(super) fn of(tree: Tree) -> Self {
         let (contents, listed) = (Vec::new(), HashSet::new());
         let (totals, bases) = (CaptureTotals::default(), Vec::new());
-        Self { tree, contents, totals, bases, listed, is_fresh: false }
+        Self { tree, contents, totals, fixes_links: false, bases, listed, is_fresh: false }
     }
 
     /// Captures `source` and puts it at `path`.
@@ -84,7 +83,10 @@ impl Assembly {
         if !at_root {
             // A target that counts from the source's root would not count from the image's.
             options.absolute_links = AbsoluteLinks::Keep;
+            // What becomes the root is a directory; anywhere else a link can stand.
+            options.source_link = options.links;
         }
+        self.fixes_links |= at_root && options.absolute_links == AbsoluteLinks::Fix;
         // What is known is known by its place in the image, which begins at `path`.
         let is_directory = source.is_dir();
         let place = |captured: &WimPath| {
@@ -108,7 +110,8 @@ impl Assembly {
                 self.is_fresh = false;
             }
             let node = file.unwrap_or(tree.root());
-            self.tree.graft(path, (&tree, node), rules.existing, rules.case, rules.time)?;
+            let mut warn = |warning: Error| cx.progress.warn(&warning);
+            self.tree.graft(path, (&tree, node), rules.graft, &mut warn)?;
         }
         self.contents.extend(contents.into_iter().filter(|(digest, _)| self.listed.insert(*digest)));
         let sum = &mut self.totals;
@@ -143,13 +146,18 @@ impl Assembly {
             ImagePlace::Of(image) => {
                 let before = images.get_mut(image.position());
                 written.xml = before.as_ref().map(|before| before.xml.clone()).unwrap_or_default();
-                self.describe(&mut written.xml, time, &size_of);
+                // Only of a delta what was there before is asked for.
+                let tree = match written.elsewhere.is_empty() {
+                    true => None,
+                    false => Some(load_image(wim, image, cx)?),
+                };
+                self.describe(&mut written.xml, tree.as_ref(), time, &size_of);
                 before.into_iter().for_each(|before| std::mem::swap(before, &mut written));
             }
             #[cfg(all(feature = "fuse", target_os = "linux"))]
             ImagePlace::New => {
                 written.xml.set_time("CREATIONTIME", time);
-                self.describe(&mut written.xml, time, &size_of);
+                self.describe(&mut written.xml, None, time, &size_of);
                 images.push(written);
             }
         }
@@ -163,15 +171,27 @@ impl Assembly {
         write_target(cx, new, (wim, file, path), placement)
     }
 
-    fn describe(&self, xml: &mut ImageXml, time: FileTime, size_of: &dyn Fn(&Sha1Digest) -> Option<u64>) {
-        self.set_counts(xml, size_of);
+    fn describe(
+        &self,
+        xml: &mut ImageXml,
+        before: Option<&Tree>,
+        time: FileTime,
+        size_of: &dyn Fn(&Sha1Digest) -> Option<u64>,
+    ) {
+        self.set_counts(xml, before, size_of);
         xml.set_time("LASTMODIFICATIONTIME", time);
     }
 
-    /// Sets the counts of the image's XML; `size_of` knows blobs that are in a WIM.
-    pub(super) fn set_counts(&self, xml: &mut ImageXml, size_of: &dyn Fn(&Sha1Digest) -> Option<u64>) {
+    /// Sets the counts of the image's XML, which describes the tree `before` if there was one; `size_of` knows blobs that are in a
+    /// WIM.
+    pub(super) fn set_counts(
+        &self,
+        xml: &mut ImageXml,
+        before: Option<&Tree>,
+        size_of: &dyn Fn(&Sha1Digest) -> Option<u64>,
+    ) {
         let new = self.contents.iter().filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)));
         let new: HashMap<Sha1Digest, u64> = new.collect();
-        set_counts(xml, &self.tree, &|digest| new.get(digest).copied().or_else(|| size_of(digest)));
+        set_counts(xml, (before, &self.tree), &|digest| new.get(digest).copied().or_else(|| size_of(digest)));
     }
 }

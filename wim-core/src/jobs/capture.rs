@@ -30,7 +30,7 @@ use crate::image::BlobSource;
 use crate::image::edit::Content;
 use crate::image::glob::Case;
 use crate::image::store::store;
-use crate::image::{ExistingFiles, Tree, WimPath};
+use crate::image::{ExistingFiles, GraftRules, Tree, WimPath};
 use crate::transfer::capture::{AbsoluteLinks, CaptureOptions, CaptureTotals, Exclusions};
 use crate::transfer::read::{WimBlobs, blob_not_found};
 use crate::transfer::write::{CopyChecksums, NewImage, NewMetadata, NewWim};
@@ -123,6 +123,7 @@ pub struct CaptureReport {
 pub fn run(cx: &Context<'_>, source: &Path, target: &Path, options: &ImageOptions) -> Result<CaptureReport> {
     if target == Path::new("-") {
         return Err(Error::invalid_input("a WIM on standard output cannot be appended to")
+            .because(Reason::Contradiction)
             .remedy("capture to standard output, or give the path of a file"));
     }
     let into = match options.destination {
@@ -182,7 +183,7 @@ fn run_new(
     let xml = described(source, options, time, &[])?;
     let bases = Bases::open(cx, options, None)?;
     let assembly = assemble(cx, source, options, links, time, &bases, None)?;
-    let totals = assembly.totals;
+    let (totals, flags) = (assembly.totals, rp_fix(&assembly));
     let mut order = options.compression.order(None);
     order.iter_mut().for_each(|order| order.add_tree(&assembly.tree));
     let packing = options.compression.packing(None, order)?;
@@ -192,7 +193,7 @@ fn run_new(
         level: options.compression.level.unwrap_or_default(),
         packing,
         guid: None,
-        flags: HeaderFlags(if links == AbsoluteLinks::Fix { HeaderFlags::RP_FIX } else { 0 }),
+        flags: HeaderFlags(flags),
         xml: WimXml::empty(0),
         images: vec![image],
         sources: bases.sources(None),
@@ -227,7 +228,7 @@ fn run_existing(
     let xml = described(source, options, time, wim.xml().images())?;
     let bases = Bases::open(cx, options, Some((&wim, target)))?;
     let assembly = assemble(cx, source, options, links, time, &bases, Some(&wim))?;
-    let totals = assembly.totals;
+    let (totals, flags) = (assembly.totals, rp_fix(&assembly));
     let mut order = options.compression.order(Some(&wim));
     order.iter_mut().for_each(|order| order.add_tree(&assembly.tree));
     let (image, contents) = finished(cx, assembly, xml, &bases, Some(&wim), options)?;
@@ -237,13 +238,12 @@ fn run_existing(
         Boot::Yes => Some(ImageIndex::from_position(images.len() - 1)),
         Boot::No => wim.boot_index(),
     };
-    let fixed = if links == AbsoluteLinks::Fix { HeaderFlags::RP_FIX } else { 0 };
     let new = NewWim {
         format,
         level: options.compression.level.unwrap_or_default(),
         packing: options.compression.packing(Some(&wim), order)?,
         guid: Some(wim.header().guid),
-        flags: HeaderFlags(wim.header().flags.0 | fixed),
+        flags: HeaderFlags(wim.header().flags.0 | flags),
         xml: wim.xml().clone(),
         images,
         sources: bases.sources(Some(&wim)),
@@ -255,6 +255,11 @@ fn run_existing(
     };
     let written = write_target(cx, new, (&wim, file, target), placement)?;
     Ok(report(written, totals))
+}
+
+/// The header's flag for links that applying has to undo.
+fn rp_fix(assembly: &Assembly) -> u32 {
+    if assembly.fixes_links { HeaderFlags::RP_FIX } else { 0 }
 }
 
 fn report(written: Written, totals: CaptureTotals) -> CaptureReport {
@@ -310,6 +315,7 @@ impl Bases {
             (None, _, Some((wim, _))) => (wim, false),
             _ => {
                 return Err(Error::invalid_input(format!("--update-of={text} names no WIM file"))
+                    .because(Reason::Contradiction)
                     .remedy("write it as --update-of=WIMFILE:IMAGE"));
             }
         };
@@ -346,6 +352,7 @@ fn numbered_from_the_end(wim: &WimFile, text: &str) -> Result<String> {
     match (wim.image_count() + 1).checked_sub(back).filter(|&number| number > 0 && back > 0) {
         Some(number) => Ok(number.to_string()),
         None => Err(Error::not_found(format!("there is no image {text}; it has {}", wim.image_count()))
+            .because(Reason::NoSuchImage)
             .in_file(wim.name())),
     }
 }
@@ -369,7 +376,8 @@ fn assemble(
     };
     let known: Option<crate::transfer::capture::Known<'_>> =
         if bases.update_of.is_some() { Some(&known) } else { None };
-    let rules = AddRules { existing: ExistingFiles::Replace, case: host_case(), time, known };
+    let graft = GraftRules { existing: ExistingFiles::Replace, case: host_case(), time };
+    let rules = AddRules { graft, known };
     let capture = CaptureOptions { absolute_links: links, ..options.capture.clone() };
     let mut assembly = Assembly::empty();
     if options.source == SourceKind::List {
@@ -397,7 +405,7 @@ fn finished<'w>(
     target: Option<&WimFile>,
     options: &ImageOptions,
 ) -> Result<(NewImage<'w>, Vec<(Sha1Digest, Content)>)> {
-    assembly.set_counts(&mut xml, &|digest| bases.size_of(target, digest));
+    assembly.set_counts(&mut xml, None, &|digest| bases.size_of(target, digest));
     let read = |digest: &Sha1Digest| {
         if let Some((_, content)) = assembly.contents.iter().find(|(own, _)| own == digest) {
             return content.read(cx.memory_bytes()).map(|bytes| bytes.to_vec());
@@ -435,7 +443,8 @@ pub fn wimboot_config(source: &Path) -> Option<PathBuf> {
 pub fn load_exclusions(cx: &Context<'_>, path: &Path) -> Result<Exclusions> {
     let mut warn = |warning: Error| cx.progress.warn(&warning.in_file(path.display()));
     let text = read_text(path).map_err(|e| e.because(Reason::NoConfiguration))?;
-    Exclusions::parse(&text, host_case(), &mut warn).map_err(|e| e.in_file(path.display()))
+    Exclusions::parse(&text, host_case(), &mut warn)
+        .map_err(|e| e.because(Reason::BadConfiguration).in_file(path.display()))
 }
 
 /// The last name of a path as it was typed; wimlib calls a captured `.` by that name.

@@ -99,15 +99,15 @@ pub fn typed_path(text: &str) -> WimPath {
     WimPath::from_components(names.map(WimString::from).collect())
 }
 
-/// The node that a typed path means, each name spelt so or else differing in case only; with a warning when several do.
+/// The node that a typed path means, each name spelt so or else differing in case only; with a warning when several do, which
+/// calls the image `place`.
 ///
 /// Where case is ignored the first of them is taken level by level, as changes do; else the first that the whole path fits.
-pub(super) fn find_typed(cx: &Context<'_>, tree: &Tree, path: &WimPath) -> Option<NodeId> {
+pub(super) fn find_typed(cx: &Context<'_>, (tree, place): (&Tree, &str), path: &WimPath) -> Option<NodeId> {
     let first_of = |found: &[NodeId]| {
         if found.len() > 1 {
-            cx.progress.warn(
-                &ambiguous(tree, path, found).remedy("the first is meant; spell the path as the image does"),
-            );
+            let warning = tree.ambiguous(path, found).in_file(place);
+            cx.progress.warn(&warning.remedy("the first is meant; spell the path as the image does"));
         }
         found.first().copied()
     };
@@ -118,19 +118,6 @@ pub(super) fn find_typed(cx: &Context<'_>, tree: &Tree, path: &WimPath) -> Optio
             names.try_fold(tree.root(), |node, name| first_of(tree.children_named(node, name)))
         }
     }
-}
-
-/// That several nodes fit a path.
-pub(super) fn ambiguous(tree: &Tree, path: &WimPath, found: &[NodeId]) -> Error {
-    /// Most names that are listed.
-    const MAX_LISTED: usize = 20;
-    let mut names: Vec<String> =
-        found.iter().take(MAX_LISTED).map(|&node| tree.path_of(node).to_string()).collect();
-    if found.len() > MAX_LISTED {
-        names.push("…".to_owned());
-    }
-    Error::invalid_input(format!("several files differ in case only: {}", names.join(", ")))
-        .at(Place::Path(path.to_string()))
 }
 
 impl<'w> Listing<'w> {
@@ -147,9 +134,10 @@ impl<'w> Listing<'w> {
     ) -> Result<Self> {
         let wim = &set.wim;
         let tree = load_image(wim, image, cx)?;
-        let start = find_typed(cx, &tree, &typed_path(path)).ok_or_else(|| {
+        let place = format!("{}: image {image}", wim.name());
+        let start = find_typed(cx, (&tree, &place), &typed_path(path)).ok_or_else(|| {
             Error::not_found("the path is not in the image")
-                .in_file(format!("{}: image {image}", wim.name()))
+                .in_file(&place)
                 .at(Place::Path(path.to_owned()))
                 .with_source(NothingFits)
         })?;

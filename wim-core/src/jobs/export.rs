@@ -10,13 +10,13 @@ use super::open::Check;
 use super::part_set::{LeftOut, PartSet};
 use super::properties::check_text;
 use super::rebuild::{
-    CompressionOptions, IntegrityChoice, WimBoot, Written, check_stream, existing_image_named,
+    CompressionOptions, IntegrityChoice, SolidChoice, WimBoot, Written, check_stream, existing_image_named,
     existing_images_named, wimboot_format, write_file, write_stream,
 };
 use super::target::{Placement, Target, is_same_file, write_target};
 use crate::base::atomic_file::IfExists;
 use crate::base::{Context, Error, ErrorKind, ImageIndex, Reason, Result, Stage};
-use crate::formats::wim::{HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
+use crate::formats::wim::{ChunkFormat, Compression, HeaderFlags, ImageXml, WimFile, WimLayout, WimXml};
 use crate::transfer::write::{CopyChecksums, NewImage, NewWim, SolidOrder};
 
 /// How images are exported.
@@ -174,6 +174,7 @@ fn check_target(wim: &WimFile, options: &ExportOptions) -> Result<()> {
             "its compression is {}; an export into it cannot have {wanted}",
             wim.format().compression()
         ))
+        .because(Reason::Contradiction)
         .in_file(wim.name())
         .remedy("leave --compress out, or change the file with: wim optimize --compress")),
         _ => Ok(()),
@@ -191,9 +192,10 @@ fn target_plan<'w>(
     let other = existing.filter(|existing| !std::ptr::eq(*existing, from));
     let sources: Vec<&WimFile> = other.into_iter().chain([from]).collect();
     // A new file is pipable only when that is asked for, whatever its source is.
-    let new = match options.wimboot {
-        WimBoot::Mark => wimboot_format(),
-        WimBoot::Leave => from.format().in_layout(WimLayout::Standard),
+    let new = match (options.wimboot, options.compression.solid) {
+        (WimBoot::Mark, _) => wimboot_format(),
+        (WimBoot::Leave, SolidChoice::Solid(_)) => ChunkFormat::usual(Compression::Lzms),
+        (WimBoot::Leave, SolidChoice::AsBefore) => from.format().in_layout(WimLayout::Standard),
     };
     let like = existing.map_or(new, WimFile::format);
     let format = options.compression.format(like)?;
@@ -251,6 +253,7 @@ fn boot_position(from: &WimFile, chosen: &[ImageIndex], is_single: bool) -> Resu
         Error::invalid_input(
             "--boot was given for several images, but none of them is bootable in the source",
         )
+        .because(Reason::Contradiction)
         .in_file(from.name())
         .remedy("leave --boot out, or export the image to be booted by itself with --boot")
     })

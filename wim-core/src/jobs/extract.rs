@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::apply::{Applied, begin_side_file};
-use super::dir::{NothingFits, ambiguous, find_typed, typed_path};
+use super::dir::{NothingFits, find_typed, typed_path};
 use super::images;
 use super::open::{Check, case_of_paths, load_image};
 use super::part_set::PartSet;
@@ -82,7 +82,7 @@ pub fn to_directory(
 ) -> Result<Applied> {
     let (set, image) = open_image(cx, path, text, options)?;
     let (tree, wims) = (load_image(&set.wim, image, cx)?, set.wims());
-    let chosen = choose(&tree, options, cx)?;
+    let chosen = choose((&tree, &place_of(&set, image)), options, cx)?;
     let mut side_file = begin_side_file(&options.metadata, target)?;
     let mut total = ApplyReport::default();
     for (nodes, layout) in [(chosen.flat, Layout::Flat), (chosen.with_paths, Layout::KeepPaths)] {
@@ -115,7 +115,7 @@ pub fn to_stream(
 ) -> Result<u64> {
     let (set, image) = open_image(cx, path, text, options)?;
     let (tree, wims) = (load_image(&set.wim, image, cx)?, set.wims());
-    let Chosen { flat, with_paths } = choose(&tree, options, cx)?;
+    let Chosen { flat, with_paths } = choose((&tree, &place_of(&set, image)), options, cx)?;
     for &node in flat.iter().chain(&with_paths) {
         let inode = tree.inode_of(node);
         let is_encrypted = !inode.streams.get(&StreamKind::Efs).is_zero();
@@ -147,7 +147,12 @@ fn open_image(
     Ok((set, image))
 }
 
-fn choose(tree: &Tree, options: &ExtractOptions, cx: &Context<'_>) -> Result<Chosen> {
+/// What errors call an image.
+fn place_of(set: &PartSet, image: ImageIndex) -> String {
+    format!("{}: image {image}", set.wim.name())
+}
+
+fn choose((tree, place): (&Tree, &str), options: &ExtractOptions, cx: &Context<'_>) -> Result<Chosen> {
     let mut chosen = Chosen::default();
     if options.paths.is_empty() {
         chosen.flat.push(tree.root());
@@ -156,11 +161,11 @@ fn choose(tree: &Tree, options: &ExtractOptions, cx: &Context<'_>) -> Result<Cho
         match path.strip_prefix('@') {
             Some(list) => {
                 for line in list_lines(&read_text(Path::new(list))?) {
-                    chosen.with_paths.extend(find(tree, line, options, cx)?);
+                    chosen.with_paths.extend(find((tree, place), line, options, cx)?);
                 }
             }
             None => {
-                let found = find(tree, path, options, cx)?;
+                let found = find((tree, place), path, options, cx)?;
                 match options.layout {
                     Layout::Flat => chosen.flat.extend(found),
                     Layout::KeepPaths => chosen.with_paths.extend(found),
@@ -176,11 +181,16 @@ fn list_lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with([';', '#'])).map(unquote)
 }
 
-fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> Result<Vec<NodeId>> {
+fn find(
+    (tree, place): (&Tree, &str),
+    path: &str,
+    options: &ExtractOptions,
+    cx: &Context<'_>,
+) -> Result<Vec<NodeId>> {
     let is_one_path = options.wildcards == Wildcards::Literal || !path.contains(['*', '?']);
     let found = match options.wildcards {
         _ if is_one_path && case_of_paths() == Case::Ignored => {
-            find_typed(cx, tree, &typed_path(path)).into_iter().collect()
+            find_typed(cx, (tree, place), &typed_path(path)).into_iter().collect()
         }
         Wildcards::Literal => tree.find_all(&typed_path(path)),
         Wildcards::Expand => {
@@ -189,13 +199,16 @@ fn find(tree: &Tree, path: &str, options: &ExtractOptions, cx: &Context<'_>) -> 
         }
     };
     if found.len() > 1 && is_one_path {
-        return Err(ambiguous(tree, &typed_path(path), &found)
+        return Err(tree
+            .ambiguous(&typed_path(path), &found)
+            .in_file(place)
             .remedy("spell the path as the image does, or take the first with WIMLIB_IMAGEX_IGNORE_CASE=1"));
     }
     if !found.is_empty() {
         return Ok(found);
     }
     let error = Error::not_found("no matches for this path")
+        .in_file(place)
         .at(Place::Path(path.to_owned()))
         .with_source(NothingFits);
     match options.unmatched {

@@ -58,6 +58,7 @@ pub fn choose_one(wim: &WimFile, text: Option<&str>) -> Result<ImageIndex> {
     };
     if is_all(text) {
         return Err(Error::invalid_input("cannot specify all images for this action")
+            .because(Reason::NoSuchImage)
             .in_file(wim.name())
             .remedy(format!("name one of them: {}", list(wim, wim.images()))));
     }
@@ -121,7 +122,8 @@ fn find(wim: &WimFile, text: &str) -> Result<Option<ImageIndex>> {
     if text.is_empty() {
         return Ok(None);
     }
-    let number = text.parse::<u32>().ok().and_then(ImageIndex::new);
+    // wimlib takes spaces before it.
+    let number = text.trim_start().parse::<u32>().ok().and_then(ImageIndex::new);
     if let Some(image) = number.filter(|image| image.position() < wim.image_count()) {
         return Ok(Some(image));
     }

@@ -3,7 +3,7 @@
 //! Only the XML data, the header and the integrity table are written; images and blobs stay where they are. A pipable file,
 //! which has its XML data before them too, is written anew.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::open::Check;
 use super::properties;
 use super::rebuild::{IntegrityChoice, as_it_is, existing_images};
 use super::target::{Placement, Target, write_target};
+use crate::base::in_place_file::InPlaceFile;
 use crate::base::{Context, Error, ImageIndex, Reason, Result};
 use crate::formats::wim::{WimFile, WimLayout, WimXml};
 use crate::transfer::write::{Integrity, NewWim, replace_xml};
@@ -49,19 +50,38 @@ pub struct InfoChanged {
     pub changed: bool,
     /// What was done, a sentence each.
     pub changes: Vec<String>,
+    /// What was so already, a sentence each.
+    #[serde(skip)]
+    pub unchanged: Vec<String>,
     /// Bytes of the file.
     pub file_bytes: u64,
 }
 
-/// Changes the image that `text` names, or the only one, in the file at `path`.
+/// A change that can be made, and is not made yet; the file is locked meanwhile.
+pub struct PreparedChange {
+    wim: WimFile,
+    file: InPlaceFile,
+    path: PathBuf,
+    xml: WimXml,
+    boot: Option<ImageIndex>,
+    integrity: Integrity,
+    done: InfoChanged,
+}
+
+/// Finds out what changes of the image that `text` names, or the only one, in the file at `path`.
 ///
 /// # Errors
 /// `NotFound` or `InvalidInput` for the image, a name that another image has, and a bad property; `InvalidInput` for a file
-/// that must not be changed, else what reading and writing give; the file is then as it was.
-pub fn run(cx: &Context<'_>, path: &Path, text: Option<&str>, change: &InfoChange) -> Result<InfoChanged> {
-    let Target { wim, mut file } = Target::open(path, change.check, cx)?;
+/// that must not be changed, else what reading gives.
+pub fn prepare(
+    cx: &Context<'_>,
+    path: &Path,
+    text: Option<&str>,
+    change: &InfoChange,
+) -> Result<PreparedChange> {
+    let Target { wim, file } = Target::open(path, change.check, cx)?;
     let mut xml = wim.xml().clone();
-    let mut changes = Vec::new();
+    let (mut changes, mut unchanged) = (Vec::new(), Vec::new());
     let wants_none = text == Some("0");
     let image = match (change.properties.is_empty(), change.boot) {
         (true, BootChange::Keep) => None,
@@ -70,14 +90,15 @@ pub fn run(cx: &Context<'_>, path: &Path, text: Option<&str>, change: &InfoChang
         _ => Some(images::choose_one(&wim, text.filter(|text| !images::is_all(text)))?),
     };
     if let Some(image) = image {
-        set_properties(&wim, &mut xml, image, &change.properties, &mut changes)?;
+        set_properties(&wim, &mut xml, image, &change.properties, (&mut changes, &mut unchanged))?;
     }
     let mut boot = wim.boot_index();
-    if change.boot == BootChange::Set && boot != image {
-        changes.push(match image {
-            Some(image) => format!("Marking image {image} as bootable."),
-            None => "Marking no image as bootable.".to_owned(),
-        });
+    if change.boot == BootChange::Set {
+        let number = image.map_or(0, ImageIndex::number);
+        match boot == image {
+            true => unchanged.push(format!("Image {number} is already marked as bootable.")),
+            false => changes.push(format!("Marking image {number} as bootable.")),
+        }
         boot = image;
     }
     let has_table = !wim.header().integrity.is_absent();
@@ -87,26 +108,44 @@ pub fn run(cx: &Context<'_>, path: &Path, text: Option<&str>, change: &InfoChang
         (Integrity::Omit, true) => changes.push("Removing the integrity table.".to_owned()),
         _ => {}
     }
-    let mut done = InfoChanged {
+    let done = InfoChanged {
         path: path.display().to_string(),
         image: image.map(ImageIndex::number),
         changed: !changes.is_empty(),
         changes,
+        unchanged,
         file_bytes: wim.source().size(),
     };
-    if done.changed && wim.layout() == WimLayout::Pipable {
-        let mut new = NewWim { boot, integrity, ..rewritten(&wim, cx)? };
-        for (image, described) in new.images.iter_mut().zip(xml.images()) {
-            image.xml = described.clone();
-        }
-        done.file_bytes = write_target(cx, new, (&wim, file, path), Placement::Rebuild)?.file_bytes;
-    } else if done.changed {
-        let written = replace_xml(cx, &wim, &xml, boot, integrity, &mut file)?;
-        cx.cancel.check()?;
-        file.commit(&written.header.to_bytes(), written.file_bytes)?;
-        done.file_bytes = written.file_bytes;
+    Ok(PreparedChange { wim, file, path: path.to_owned(), xml, boot, integrity, done })
+}
+
+impl PreparedChange {
+    /// The file as it still is.
+    #[must_use]
+    pub fn wim(&self) -> &WimFile {
+        &self.wim
     }
-    Ok(done)
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// What writing gives; the file is then as it was.
+    pub fn write(self, cx: &Context<'_>) -> Result<InfoChanged> {
+        let Self { wim, mut file, path, xml, boot, integrity, mut done } = self;
+        if done.changed && wim.layout() == WimLayout::Pipable {
+            let mut new = NewWim { boot, integrity, ..rewritten(&wim, cx)? };
+            for (image, described) in new.images.iter_mut().zip(xml.images()) {
+                image.xml = described.clone();
+            }
+            done.file_bytes = write_target(cx, new, (&wim, file, &path), Placement::Rebuild)?.file_bytes;
+        } else if done.changed {
+            let written = replace_xml(cx, &wim, &xml, boot, integrity, &mut file)?;
+            cx.cancel.check()?;
+            file.commit(&written.header.to_bytes(), written.file_bytes)?;
+            done.file_bytes = written.file_bytes;
+        }
+        Ok(done)
+    }
 }
 
 /// The file as it is, written anew.
@@ -119,7 +158,7 @@ fn set_properties(
     xml: &mut WimXml,
     image: ImageIndex,
     wanted: &[(String, String)],
-    changes: &mut Vec<String>,
+    (changes, unchanged): (&mut Vec<String>, &mut Vec<String>),
 ) -> Result<()> {
     for (path, value) in wanted {
         if path == "NAME" && !value.is_empty() {
@@ -136,8 +175,12 @@ fn set_properties(
         };
         let before = element.clone();
         properties::set(element, path, value)?;
-        if *element != before {
-            changes.push(format!("Setting the {path} property of image {image} to \"{value}\"."));
+        match *element == before {
+            true => {
+                unchanged
+                    .push(format!("The {path} property of image {image} already has value \"{value}\"."));
+            }
+            false => changes.push(format!("Setting the {path} property of image {image} to \"{value}\".")),
         }
     }
     Ok(())

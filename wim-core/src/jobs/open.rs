@@ -56,6 +56,7 @@ pub fn open(path: &Path, check: Check, cx: &Context<'_>) -> Result<WimFile> {
 pub(super) fn open_source(path: &Path, cx: &Context<'_>) -> Result<WimFile> {
     if path == Path::new("-") {
         return Err(Error::unsupported("a WIM on standard input or output is not supported by this version")
+            .because(Reason::CannotOpen)
             .remedy("give the path of a file"));
     }
     let (source, name) = input::open(path, cx)?;
@@ -89,12 +90,7 @@ pub(super) fn check_integrity(wim: &WimFile, cx: &Context<'_>) -> Result<()> {
 /// data could not be read.
 pub(super) fn check_writable(wim: &WimFile) -> Result<()> {
     input::check_changeable(Path::new(wim.name()))?;
-    if wim.header().total_parts > 1 {
-        return Err(Error::unsupported("a part of a split set cannot be changed")
-            .because(Reason::MustNotChange)
-            .in_file(wim.name())
-            .remedy("join the parts first with: wim join OUT.wim PART..."));
-    }
+    check_unsplit(wim)?;
     if wim.header().flags.has(HeaderFlags::READONLY) {
         return Err(Error::invalid_input("it is marked read-only")
             .because(Reason::MustNotChange)
@@ -109,6 +105,20 @@ pub(super) fn check_writable(wim: &WimFile) -> Result<()> {
             .remedy("export its images by number and with new names into a new file"));
     }
     Ok(())
+}
+
+/// Refuses a part of a split set, whose images cannot be written without the other parts.
+///
+/// # Errors
+/// `Unsupported`.
+pub(super) fn check_unsplit(wim: &WimFile) -> Result<()> {
+    if wim.header().total_parts <= 1 {
+        return Ok(());
+    }
+    Err(Error::unsupported("a part of a split set cannot be changed")
+        .because(Reason::MustNotChange)
+        .in_file(wim.name())
+        .remedy("join the parts first with: wim join OUT.wim PART..."))
 }
 
 /// Loads the tree of an image; what was odd in it goes to the progress.

@@ -45,6 +45,11 @@ impl LeftOut<'_> {
 }
 
 impl PartSet {
+    /// A file to which no other belongs.
+    pub(super) fn alone(wim: WimFile) -> Self {
+        Self { wim, others: Vec::new(), missing: Vec::new() }
+    }
+
     /// Opens the file at `path`, those that fit the globs `refs`, and the other parts when it is part of a set.
     ///
     /// # Errors
@@ -108,7 +113,7 @@ impl PartSet {
             .in_file(wim.name())
             .remedy("name the first part"));
         }
-        let mut set = Self { wim, others: Vec::new(), missing: Vec::new() };
+        let mut set = Self::alone(wim);
         for glob in refs {
             for found in expand(glob)? {
                 if without.has_file(&found) || is_same_file(path, &found) {
@@ -151,6 +156,28 @@ impl PartSet {
     #[must_use]
     pub fn bases(&self) -> Vec<&WimFile> {
         self.others.iter().filter(|other| !self.is_part(other)).collect()
+    }
+
+    /// Size of a blob in bytes; none when no file at hand has it.
+    pub(super) fn blob_size(&self, digest: &Sha1Digest) -> Option<u64> {
+        let mut wims = std::iter::once(&self.wim).chain(&self.others);
+        wims.find_map(|wim| Some(wim.table().find(digest)?.header.size))
+    }
+
+    /// Refuses to replace the file at `path` when blobs of it are needed.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is a base of the delta, or another part.
+    pub(super) fn check_replaceable(&self, path: &Path) -> Result<()> {
+        match self.others.iter().any(|other| is_same_file(Path::new(other.name()), path)) {
+            true => Err(Error::invalid_input(format!(
+                "{} needs data of it, so it cannot be replaced",
+                self.wim.name()
+            ))
+            .in_file(path.display())
+            .remedy("write to another file")),
+            false => Ok(()),
+        }
     }
 
     /// The same error, with the missing parts named when it says that a blob is not there.

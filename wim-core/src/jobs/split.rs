@@ -64,8 +64,9 @@ pub fn run(
 ) -> Result<Split> {
     let wim = open(path, check, cx)?;
     if wim.header().total_parts > 1 {
+        let is_first = wim.header().part == PartNumber::FIRST;
         return Err(Error::unsupported("it is a part of a split set already")
-            .because(Reason::PartOfSet)
+            .because(if is_first { Reason::PartOfSet } else { Reason::NotFirstPart })
             .in_file(wim.name())
             .remedy("join the parts first with: wim join OUT.wim PART..."));
     }

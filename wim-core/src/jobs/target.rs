@@ -10,7 +10,7 @@ use super::open::{Check, check_integrity, check_writable};
 use super::rebuild::{Written, existing_images, write_file};
 use crate::base::atomic_file::IfExists;
 use crate::base::in_place_file::InPlaceFile;
-use crate::base::{Context, Error, Result};
+use crate::base::{Context, Error, Reason, Result};
 use crate::formats::wim::{WimFile, WimLayout};
 use crate::transfer::write::{Integrity, NewWim, Recompress, append, compact};
 
@@ -39,7 +39,9 @@ impl Target {
     /// As [`open`](super::open::open) and [`check_writable`]; `InvalidInput` when another program uses the file.
     pub(super) fn open(path: &Path, check: Check, cx: &Context<'_>) -> Result<Self> {
         if path == Path::new("-") {
-            return Err(Error::invalid_input("a WIM on standard input cannot be changed"));
+            return Err(
+                Error::invalid_input("a WIM on standard input cannot be changed").because(Reason::CannotOpen)
+            );
         }
         check_changeable(path)?;
         let file = InPlaceFile::open(path)?;

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod capture;
+mod host_case;
 pub mod host_name;
 pub mod integrity;
 #[cfg(all(feature = "fuse", target_os = "linux"))]

@@ -9,7 +9,7 @@ use crate::base::pipeline::{Budget, Cost, map_in_order};
 use crate::base::read_at::read_exact_at;
 use crate::base::{Context, Error, Place, ReadAt, Result, WriteAt};
 use crate::formats::cab::{
-    FolderWriter, MAX_CABINET_BYTES, NewFolder, NewMember, Packing, table_bytes, write_tables,
+    FolderCompression, FolderWriter, MAX_CABINET_BYTES, NewFolder, NewMember, table_bytes, write_tables,
 };
 use crate::image::edit::Content;
 
@@ -61,19 +61,21 @@ pub fn pack(
     cx: &Context<'_>,
     inputs: &[PackInput],
     folders: usize,
-    packing: Packing,
+    compression: FolderCompression,
     out: &mut dyn WriteAt,
 ) -> Result<u64> {
     let members: Vec<NewMember> = inputs.iter().map(|input| input.member.clone()).collect();
     let mut offset = table_bytes(folders, &members)?;
-    let budget = Budget::split(cx.memory_bytes(), cx.threads(), packing.scratch_bytes() + READ_BYTES as u64);
+    let budget =
+        Budget::split(cx.memory_bytes(), cx.threads(), compression.scratch_bytes() + READ_BYTES as u64);
     let plans = (0..folders).map(|folder| {
         let start = inputs.partition_point(|input| input.member.folder < folder);
         let end = inputs.partition_point(|input| input.member.folder <= folder);
         let inputs = inputs.get(start..end).unwrap_or_default();
         FolderInput { inputs, bytes: inputs.iter().map(|input| input.member.size).sum() }
     });
-    let memory_per_worker = cx.memory_bytes().saturating_sub(budget.workers as u64 * packing.scratch_bytes());
+    let memory_per_worker =
+        cx.memory_bytes().saturating_sub(budget.workers as u64 * compression.scratch_bytes());
     let largest_in_memory = memory_per_worker / (2 * budget.workers as u64);
     let mut done = Vec::with_capacity(folders);
     let failed = |e| Error::new(crate::base::ErrorKind::Io, format!("cannot write the cabinet: {e}"));
@@ -90,7 +92,7 @@ pub fn pack(
     let worker = || {
         |folder: FolderInput<'_>| {
             let mut bytes = Vec::new();
-            let blocks = pack_folder(cx, &folder, packing, &mut |block| {
+            let blocks = pack_folder(cx, &folder, compression, &mut |block| {
                 bytes.extend_from_slice(block);
                 Ok(())
             })?;
@@ -101,13 +103,13 @@ pub fn pack(
     while plans.peek().is_some() {
         let small = std::iter::from_fn(|| plans.next_if(|plan| plan.bytes <= largest_in_memory));
         map_in_order(cx, &budget, small, worker, |(blocks, bytes): (u16, Vec<u8>)| {
-            done.push(NewFolder { offset, blocks, packing });
+            done.push(NewFolder { offset, blocks, compression });
             append(out, &mut offset, &bytes)
         })?;
         if let Some(large) = plans.next() {
             let start = offset;
-            let blocks = pack_folder(cx, &large, packing, &mut |block| append(out, &mut offset, block))?;
-            done.push(NewFolder { offset: start, blocks, packing });
+            let blocks = pack_folder(cx, &large, compression, &mut |block| append(out, &mut offset, block))?;
+            done.push(NewFolder { offset: start, blocks, compression });
         }
     }
     let tables = write_tables(&done, &members, offset)?;
@@ -131,10 +133,10 @@ impl Cost for FolderInput<'_> {
 fn pack_folder(
     cx: &Context<'_>,
     folder: &FolderInput<'_>,
-    packing: Packing,
+    compression: FolderCompression,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<u16> {
-    let mut writer = FolderWriter::new(packing);
+    let mut writer = FolderWriter::new(compression);
     let mut buffer = vec![0; READ_BYTES];
     for PackInput { member, content } in folder.inputs {
         let at = |e: Error| e.or_at(Place::Path(member.name.clone()));

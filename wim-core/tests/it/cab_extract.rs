@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use wim_core::base::{Cancel, Context, ErrorKind, Result, Silent};
-use wim_core::formats::cab::Packing;
+use wim_core::formats::cab::FolderCompression;
 use wim_core::jobs::cab::{
     Bound, Existing, ExtractOptions, ExtractReport, OpenOptions, extract, test as test_cabinet,
 };
@@ -36,7 +36,7 @@ fn members_that_cannot_all_be_files_are_refused_with_both_names() {
     ] {
         let members: Vec<_> =
             names.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec())).collect();
-        fs::write(&cabinet, make(&members, Packing::Stored, 1, 1)).unwrap();
+        fs::write(&cabinet, make(&members, FolderCompression::Stored, 1, 1)).unwrap();
         let error = extracted(&cabinet, &target, &options(&[], Bound::Sane)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
         assert!(meeting.iter().all(|name| error.message().contains(&format!("{name:?}"))), "{error}");
@@ -52,7 +52,7 @@ fn members_that_cannot_all_be_files_are_refused_with_both_names() {
 fn what_comes_to_more_than_is_sane_is_refused_before_it_is_unpacked() {
     let folder = tempfile::tempdir().unwrap();
     let (cabinet, target) = (folder.path().join("t.cab"), folder.path().join("out"));
-    let good = make(&[("a.txt".to_owned(), vec![7; 5000])], Packing::Stored, 1 << 20, 1);
+    let good = make(&[("a.txt".to_owned(), vec![7; 5000])], FolderCompression::Stored, 1 << 20, 1);
     let changed = |at: usize, bytes: &[u8]| {
         let mut changed = good.clone();
         changed[at..at + bytes.len()].copy_from_slice(bytes);
@@ -84,7 +84,7 @@ fn replacing_files_touches_no_other_file_whatever_its_name() {
     // Names that look like those of files that wait to replace others.
     let names = [".1.wim-partial", "a", "b"];
     let members: Vec<_> = names.iter().map(|name| ((*name).to_owned(), b"new".to_vec())).collect();
-    fs::write(&cabinet, make(&members, Packing::Stored, 1 << 20, 1)).unwrap();
+    fs::write(&cabinet, make(&members, FolderCompression::Stored, 1 << 20, 1)).unwrap();
     fs::create_dir(&target).unwrap();
     for mine in ["a", ".0.wim-partial", ".2.wim-partial"] {
         fs::write(target.join(mine), b"mine").unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wim_core::base::{Cancel, Context, ErrorKind, ReadAt, Silent};
-use wim_core::formats::cab::{Packing, find_cabinets};
+use wim_core::formats::cab::{FolderCompression, find_cabinets};
 use wim_core::jobs::archive::Scratch;
 use wim_core::jobs::cab::{OpenOptions, list};
 use wim_core::jobs::packages;
@@ -84,7 +84,7 @@ fn what_only_looks_like_cabinets_is_read_a_few_times_at_most() {
 
 #[test]
 fn many_small_cabinets_are_not_read_anew_each() {
-    let small = make(&[("a".to_owned(), b"x".to_vec())], Packing::Stored, 1, 1);
+    let small = make(&[("a".to_owned(), b"x".to_vec())], FolderCompression::Stored, 1, 1);
     let bytes = [b"MZ".to_vec(), small.repeat(3000)].concat();
     let size = bytes.len() as u64;
     let metered = Metered::new(bytes, None);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use wim_core::base::{Cancel, Context, ErrorKind, Result, Silent};
-use wim_core::formats::cab::{Attributes, Cabinet, DosTime, NewMember, Packing};
+use wim_core::formats::cab::{Attributes, Cabinet, DosTime, FolderCompression, NewMember};
 use wim_core::image::edit::Content;
 use wim_core::jobs::Level;
 use wim_core::transfer::pack::{PackInput, pack, plan_folders};
@@ -31,7 +31,7 @@ fn inputs(members: &[(String, Vec<u8>)]) -> Vec<PackInput> {
 /// A cabinet of these members, in memory.
 pub(crate) fn make(
     members: &[(String, Vec<u8>)],
-    packing: Packing,
+    compression: FolderCompression,
     folder_bytes: u64,
     threads: usize,
 ) -> Vec<u8> {
@@ -41,7 +41,7 @@ pub(crate) fn make(
     let mut inputs = inputs(members);
     let folders = plan_folders(&mut inputs, folder_bytes).unwrap();
     let mut out = Vec::new();
-    let size = pack(&cx, &inputs, folders, packing, &mut out).unwrap();
+    let size = pack(&cx, &inputs, folders, compression, &mut out).unwrap();
     assert_eq!(size, out.len() as u64);
     out
 }
@@ -82,13 +82,17 @@ fn read_all(cabinet: &Cabinet, threads: usize) -> Result<HashMap<usize, Vec<u8>>
     Ok(sink.0.into_inner().unwrap())
 }
 
-fn packings() -> Vec<Packing> {
-    let mut all = vec![Packing::Stored, Packing::Mszip(Level::FAST), Packing::Mszip(Level::MAX)];
+fn compressions() -> Vec<FolderCompression> {
+    let mut all = vec![
+        FolderCompression::Stored,
+        FolderCompression::Mszip(Level::FAST),
+        FolderCompression::Mszip(Level::MAX),
+    ];
     for window in [15, 16, 18, 21] {
-        all.push(Packing::lzx(window, Level::FAST).unwrap());
+        all.push(FolderCompression::lzx(window, Level::FAST).unwrap());
     }
-    all.push(Packing::lzx(15, Level::NORMAL).unwrap());
-    all.push(Packing::lzx(17, Level::NORMAL).unwrap());
+    all.push(FolderCompression::lzx(15, Level::NORMAL).unwrap());
+    all.push(FolderCompression::lzx(17, Level::NORMAL).unwrap());
     all
 }
 
@@ -109,9 +113,9 @@ proptest! {
         folder_bytes in prop_oneof![Just(1_u64), Just(50_000), Just(u64::MAX)],
         which in 0..9_usize,
     ) {
-        let packing = packings()[which];
-        let bytes = make(&members, packing, folder_bytes, 1);
-        prop_assert!(bytes == make(&members, packing, folder_bytes, 3));
+        let compression = compressions()[which];
+        let bytes = make(&members, compression, folder_bytes, 1);
+        prop_assert!(bytes == make(&members, compression, folder_bytes, 3));
         let cabinet = Cabinet::open(Arc::new(bytes), "test.cab").unwrap();
         prop_assert_eq!(cabinet.members().len(), members.len());
         for threads in [1, 3] {
@@ -128,15 +132,19 @@ proptest! {
     }
 }
 
-fn small(packing: Packing) -> Vec<u8> {
+fn small(compression: FolderCompression) -> Vec<u8> {
     let members = [("a.txt".to_owned(), mixed_bytes(3, 900)), ("dir\\b".to_owned(), mixed_bytes(4, 40_000))];
-    make(&members, packing, u64::MAX, 1)
+    make(&members, compression, u64::MAX, 1)
 }
 
 #[test]
 fn every_flipped_bit_of_the_data_is_found() {
-    for packing in [Packing::Stored, Packing::Mszip(Level::FAST), Packing::lzx(15, Level::FAST).unwrap()] {
-        let good = small(packing);
+    for compression in [
+        FolderCompression::Stored,
+        FolderCompression::Mszip(Level::FAST),
+        FolderCompression::lzx(15, Level::FAST).unwrap(),
+    ] {
+        let good = small(compression);
         let data = good.len() - 2000;
         for at in (data..good.len()).step_by(37) {
             let mut bytes = good.clone();
@@ -150,11 +158,11 @@ fn every_flipped_bit_of_the_data_is_found() {
 
 #[test]
 fn cut_and_changed_cabinets_end_in_errors_or_in_bounds() {
-    for packing in [0, 1, 3, 6].map(|which| packings()[which]) {
-        let good = small(packing);
+    for compression in [0, 1, 3, 6].map(|which| compressions()[which]) {
+        let good = small(compression);
         for end in (0..good.len()).step_by(good.len() / 60 + 1) {
             let read = Cabinet::open(Arc::new(good[..end].to_vec()), "cut").and_then(|cab| read_all(&cab, 1));
-            assert!(read.is_err(), "{packing:?} cut at {end}");
+            assert!(read.is_err(), "{compression:?} cut at {end}");
         }
         for at in 0..150.min(good.len()) {
             for value in [0, 1, 0x80, 0xFF] {
@@ -172,7 +180,7 @@ fn cut_and_changed_cabinets_end_in_errors_or_in_bounds() {
 /// Some makers store equal files once; others overlap, which is refused.
 #[test]
 fn equal_members_are_read_and_overlapping_ones_refused() {
-    let mut bytes = small(Packing::Stored);
+    let mut bytes = small(FolderCompression::Stored);
     // Both entries: at 44 and behind the first name. The second becomes equal to the first, then partly so.
     let second = 44 + 16 + "a.txt".len() + 1;
     bytes.copy_within(44..52, second);
@@ -192,11 +200,13 @@ fn what_no_cabinet_can_hold_is_refused() {
     for name in ["", "a\0b", &"x".repeat(256)] {
         let mut inputs = inputs(&[(name.to_owned(), vec![1])]);
         let folders = plan_folders(&mut inputs, 1).unwrap();
-        let error = pack(&cx, &inputs, folders, Packing::Stored, &mut out).unwrap_err();
+        let error = pack(&cx, &inputs, folders, FolderCompression::Stored, &mut out).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
     let mut inputs = inputs(&[("a".to_owned(), Vec::new())]);
     inputs[0].member.size = 1 << 31;
     assert_eq!(plan_folders(&mut inputs, u64::MAX).unwrap_err().kind(), ErrorKind::Limit);
-    assert!(Packing::lzx(14, Level::FAST).is_err() && Packing::lzx(22, Level::FAST).is_err());
+    assert!(
+        FolderCompression::lzx(14, Level::FAST).is_err() && FolderCompression::lzx(22, Level::FAST).is_err()
+    );
 }

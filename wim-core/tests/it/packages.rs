@@ -3,7 +3,7 @@
 use std::fs;
 
 use wim_core::base::{Cancel, Context, ErrorKind, Sha1Digest, Silent};
-use wim_core::formats::cab::{Cabinet, Packing};
+use wim_core::formats::cab::{Cabinet, FolderCompression};
 use wim_core::image::edit::Content;
 use wim_core::image::{Inode, Streams, Tree};
 use wim_core::jobs::Level;
@@ -19,7 +19,7 @@ use crate::samples::{mixed_bytes, real_data};
 
 fn cab(members: &[(&str, &[u8])]) -> Vec<u8> {
     let members: Vec<_> = members.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
-    cab_write::make(&members, Packing::Mszip(Level::FAST), 1 << 20, 1)
+    cab_write::make(&members, FolderCompression::Mszip(Level::FAST), 1 << 20, 1)
 }
 
 /// A WIM of one image with files in its root, or in a folder where the name has a backslash.
@@ -195,7 +195,7 @@ fn real_updates_are_opened() {
 /// A cabinet with a member to read and one in a folder of its own that claims 160 MiB.
 fn claiming_cab(members: [(&str, &[u8]); 2], claiming: &str) -> Vec<u8> {
     let members = members.map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
-    let mut bytes = cab_write::make(&members, Packing::Stored, 1, 1);
+    let mut bytes = cab_write::make(&members, FolderCompression::Stored, 1, 1);
     let cabinet = Cabinet::open(std::sync::Arc::new(bytes.clone()), "x").unwrap();
     let folder = cabinet.members().iter().find(|member| member.name == claiming).unwrap().folder;
     bytes[36 + 8 * folder + 4..][..2].copy_from_slice(&(160_u16 * 32).to_le_bytes());

@@ -1,6 +1,6 @@
 //! Solid resources: packed, copied whole, appended to, and refused when the memory does not suffice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use lz_kit::Level;
@@ -82,7 +82,7 @@ fn every_form_reads_back_and_any_number_of_threads_writes_the_same_bytes() {
         assert_holds(&wim, &blobs);
         let cancel = Cancel::new();
         let cx = Context::new(&Silent, &cancel).with_threads(2).with_memory(8 << 20);
-        verify_written(&cx, &wim, &report).unwrap();
+        verify_written(&cx, &wim, &report, &HashSet::new()).unwrap();
     }
 }
 

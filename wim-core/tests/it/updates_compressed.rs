@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wim_core::base::{Architecture, Cancel, Context, ErrorKind, Recording, Silent};
-use wim_core::formats::cab::Packing;
+use wim_core::formats::cab::FolderCompression;
 use wim_core::jobs::packages::expand::expand;
 use wim_core::jobs::registry::Target;
 use wim_core::jobs::updates::{InfoOptions, info};
@@ -181,7 +181,7 @@ fn files_are_proved_by_compressed_manifests_with_the_base_of_an_image() {
             .collect()
     };
     let expanded = |files: &MemoryFiles, name: &str, image: Option<&Target>| {
-        std::fs::write(path("p.cab"), make(&members(files), Packing::Stored, 1 << 20, 1)).unwrap();
+        std::fs::write(path("p.cab"), make(&members(files), FolderCompression::Stored, 1 << 20, 1)).unwrap();
         let (progress, cancel) = (Recording::default(), Cancel::new());
         let cx = Context::new(&progress, &cancel);
         expand(&cx, &path("p.cab"), &path(name), image)

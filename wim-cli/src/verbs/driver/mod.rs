@@ -16,8 +16,7 @@ use wim_core::jobs::Level;
 use wim_core::jobs::drivers::{Mode, Places, Recovery};
 use wim_core::jobs::registry::Target;
 
-use crate::arguments::ReferenceArguments;
-use crate::arguments::{VerifyArgument, parse_level};
+use crate::arguments::{ReferenceArguments, VerifyArgument, parse_level};
 use crate::exit::Verdict;
 use crate::session::Session;
 
@@ -69,10 +68,10 @@ struct Images {
     references: ReferenceArguments,
 }
 
-/// The files that `images` name, with `image` for those that name none.
-fn targets(images: &[String], image: Option<&str>) -> Vec<Target> {
+/// The files that `images` name, with `image` for those that name none, and those that belong to them.
+fn targets(images: &[String], image: Option<&str>, references: &ReferenceArguments) -> Vec<Target> {
     let target = |text: &String| {
-        let target = Target::parse(text);
+        let target = Target::parse(text).with_refs(&references.references);
         Target { image: target.image.clone().or_else(|| image.map(str::to_owned)), ..target }
     };
     images.iter().map(target).collect()
@@ -80,8 +79,7 @@ fn targets(images: &[String], image: Option<&str>) -> Vec<Target> {
 
 impl Images {
     fn targets(&self) -> Vec<Target> {
-        let targets = targets(&self.images, self.image.as_deref()).into_iter();
-        targets.map(|target| target.with_refs(&self.references.references)).collect()
+        targets(&self.images, self.image.as_deref(), &self.references)
     }
 }
 
@@ -109,7 +107,7 @@ struct Changing {
     #[arg(long, value_name = "NAME", conflicts_with = "media")]
     image: Option<String>,
     /// The folder of a whole medium: its sources/boot.wim and sources/install.wim
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "references")]
     media: Option<PathBuf>,
     /// Work on the medium's folder $WinPEDriver$ instead of its images: Setup loads the drivers there and installs them
     #[arg(long, requires = "media", conflicts_with_all = ["images", "no_recovery", "verify", "level", "force"])]
@@ -132,6 +130,8 @@ struct Changing {
     /// Show what would be done, and write nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    references: ReferenceArguments,
 }
 
 impl Changing {
@@ -147,7 +147,7 @@ impl Changing {
     fn places(self) -> Places {
         let mode = self.mode();
         Places {
-            wims: targets(&self.images, self.image.as_deref()),
+            wims: targets(&self.images, self.image.as_deref(), &self.references),
             media: self.media,
             output: self.output,
             if_exists: if self.force { IfExists::Replace } else { IfExists::Refuse },

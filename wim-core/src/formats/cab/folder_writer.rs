@@ -13,7 +13,7 @@ use crate::base::{Error, ErrorKind, Result};
 
 /// How a new folder is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
+pub enum FolderCompression {
     /// Not at all.
     Stored,
     /// Deflate; the level is one of the scale of WIM's codecs.
@@ -22,7 +22,7 @@ pub enum Packing {
     Lzx(WindowOrder, Level),
 }
 
-impl Packing {
+impl FolderCompression {
     /// LZX with a window of 2^`window_bits` bytes.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Packing {
         }
     }
 
-    /// Memory that packing takes beside the results, in bytes.
+    /// Memory that compressing takes beside the results, in bytes.
     #[must_use]
     pub fn scratch_bytes(self) -> u64 {
         let codec = match self {
@@ -88,20 +88,22 @@ impl FolderWriter {
 
     /// A writer at the start of a folder.
     #[must_use]
-    pub fn new(packing: Packing) -> Self {
-        let encoder = match packing {
-            Packing::Stored => Encoder::Stored,
-            Packing::Mszip(level) => Encoder::Mszip {
+    pub fn new(compression: FolderCompression) -> Self {
+        let encoder = match compression {
+            FolderCompression::Stored => Encoder::Stored,
+            FolderCompression::Mszip(level) => Encoder::Mszip {
                 deflate: Box::new(Compress::new(deflate_level(level), false)),
                 history: Vec::new(),
                 out: Vec::new(),
             },
-            Packing::Lzx(window, level) => Encoder::Lzx(Box::new(lzx::cab::Encoder::new(window, level))),
+            FolderCompression::Lzx(window, level) => {
+                Encoder::Lzx(Box::new(lzx::cab::Encoder::new(window, level)))
+            }
         };
         Self {
             encoder,
             waiting: Vec::new(),
-            piece_bytes: packing.piece_bytes(),
+            piece_bytes: compression.piece_bytes(),
             block: Vec::new(),
             blocks: 0,
         }

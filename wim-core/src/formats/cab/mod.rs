@@ -21,7 +21,7 @@ mod tables;
 pub use cabinet::{Cabinet, FolderReader, overlap};
 pub use dos_time::DosTime;
 pub use folder::{Folder, Method};
-pub use folder_writer::{FolderWriter, Packing};
+pub use folder_writer::{FolderCompression, FolderWriter};
 pub use header::{Header, Neighbour};
 pub use member::{Attributes, Member, Span};
 pub use search::{Embedded, find_cabinets};

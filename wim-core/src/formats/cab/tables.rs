@@ -3,7 +3,7 @@
 //! [MS-CAB] 2.1 to 2.3. Their size is known before any data is packed, so data can be written behind them first.
 
 use super::dos_time::DosTime;
-use super::folder_writer::Packing;
+use super::folder_writer::FolderCompression;
 use super::header::{Header, MAX_TEXT_BYTES};
 use super::member::Attributes;
 use crate::base::{Error, Place, Result};
@@ -20,8 +20,8 @@ pub struct NewFolder {
     pub offset: u64,
     /// Number of its data blocks.
     pub blocks: u16,
-    /// How they are packed.
-    pub packing: Packing,
+    /// How they are compressed.
+    pub compression: FolderCompression,
 }
 
 /// A member to write.
@@ -97,7 +97,7 @@ pub fn write_tables(folders: &[NewFolder], members: &[NewMember], cabinet_bytes:
     for folder in folders {
         out.extend(long(folder.offset)?);
         out.extend(folder.blocks.to_le_bytes());
-        out.extend(folder.packing.type_number().to_le_bytes());
+        out.extend(folder.compression.type_number().to_le_bytes());
     }
     for member in members {
         out.extend(long(member.size)?);

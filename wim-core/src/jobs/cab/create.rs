@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::base::atomic_file::{AtomicFile, IfExists};
 use crate::base::{Context, Error, FileTime, Place, Result, Stage};
-use crate::formats::cab::{Attributes, DosTime, NewMember, Packing};
+use crate::formats::cab::{Attributes, DosTime, FolderCompression, NewMember};
 use crate::image::edit::Content;
 use crate::jobs::clock;
 use crate::transfer::pack::{PackInput, pack, plan_folders};
@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct CreateOptions {
     /// How folders are compressed.
-    pub packing: Packing,
+    pub compression: FolderCompression,
     /// Bytes after which a new folder begins; folders are packed, and can be unpacked, beside each other.
     pub folder_bytes: u64,
     /// What becomes of a file that exists.
@@ -80,7 +80,7 @@ pub fn create(
     let member_bytes = inputs.iter().map(|input| input.member.size).sum();
     cx.progress.start(Stage::Writing, member_bytes);
     let cabinet_bytes =
-        pack(cx, &inputs, folders, options.packing, &mut file).map_err(|e| e.in_file(path.display()))?;
+        pack(cx, &inputs, folders, options.compression, &mut file).map_err(|e| e.in_file(path.display()))?;
     file.commit()?;
     let members = inputs.len();
     Ok(CreateReport { path: path.display().to_string(), members, folders, member_bytes, cabinet_bytes })

@@ -417,7 +417,7 @@ mod tests {
 
     use super::*;
     use crate::base::{ErrorKind, Silent};
-    use crate::formats::cab::{Attributes, DosTime, NewMember, Packing};
+    use crate::formats::cab::{Attributes, DosTime, FolderCompression, NewMember};
     use crate::image::edit::Content;
     use crate::transfer::pack::{PackInput, pack, plan_folders};
 
@@ -438,7 +438,8 @@ mod tests {
         let mut inputs = vec![member("a"), member("b")];
         let folders = plan_folders(&mut inputs, 1 << 20).unwrap();
         let mut bytes = Vec::new();
-        pack(&Context::new(&Silent, &raised), &inputs, folders, Packing::Stored, &mut bytes).unwrap();
+        pack(&Context::new(&Silent, &raised), &inputs, folders, FolderCompression::Stored, &mut bytes)
+            .unwrap();
         let cabinet = Cabinet::open(Arc::new(bytes), "t.cab").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let named = vec![(0, "a".to_owned()), (1, "b".to_owned())];

@@ -314,7 +314,7 @@ impl Builder {
             .filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)))
             .collect();
         let mut xml = ImageXml::default();
-        set_counts(&mut xml, tree, &|digest| sizes.get(digest).copied());
+        set_counts(&mut xml, (None, tree), &|digest| sizes.get(digest).copied());
         xml.set_time("CREATIONTIME", TIME);
         xml.set_time("LASTMODIFICATIONTIME", TIME);
         let arch = self.product.architecture.windows_number().to_string();

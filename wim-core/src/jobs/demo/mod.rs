@@ -149,6 +149,7 @@ pub fn demo(cx: &Context<'_>, options: &DemoOptions) -> Result<DemoReport> {
         cx,
         &SlipstreamOptions {
             input,
+            refs: Vec::new(),
             output: output.clone(),
             if_exists: options.if_exists,
             editions: vec!["Professional".to_owned()],

@@ -233,7 +233,7 @@ impl Side {
     fn state(&self, digest: Sha1Digest) -> StreamState {
         match digest.is_zero() {
             true => StreamState { size: Some(0), sha1: None },
-            false => StreamState { size: self.size(&digest), sha1: Some(digest.to_string()) },
+            false => StreamState { size: self.set.blob_size(&digest), sha1: Some(digest.to_string()) },
         }
     }
 }

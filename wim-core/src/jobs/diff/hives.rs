@@ -44,7 +44,7 @@ pub(super) fn compare(
 }
 
 fn is_hive(side: &Side, digest: &Sha1Digest) -> bool {
-    let is_large = side.size(digest).is_some_and(|size| size >= MIN_BYTES && size % 4096 == 0);
+    let is_large = side.set.blob_size(digest).is_some_and(|size| size >= MIN_BYTES && size % 4096 == 0);
     is_large && side.parts().read(digest, 0, SIGNATURE.len()).is_ok_and(|start| start == SIGNATURE)
 }
 

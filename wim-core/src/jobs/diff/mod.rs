@@ -92,7 +92,8 @@ pub fn run(
 /// Where the walk begins.
 fn first_step(cx: &Context<'_>, old: &Side, new: &Side, path: &str) -> Result<Step> {
     let typed = typed_path(path);
-    match (find_typed(cx, &old.tree, &typed), find_typed(cx, &new.tree, &typed)) {
+    let find = |side: &Side| find_typed(cx, (&side.tree, &side.place()), &typed);
+    match (find(old), find(new)) {
         (Some(a), Some(b)) => Ok(Step::Pair(a, b)),
         (Some(a), None) => Ok(Step::Removed(a)),
         (None, Some(b)) => Ok(Step::Added(b)),
@@ -260,7 +261,7 @@ fn one_sided(change: &'static str, side: &Side, node: NodeId) -> Difference {
     let data = inode.data();
     let size = match kind {
         "file" if data.is_zero() => Some(0),
-        "file" => side.size(&data),
+        "file" => side.set.blob_size(&data),
         _ => None,
     };
     let path = slashes(&side.tree.path_of(node));

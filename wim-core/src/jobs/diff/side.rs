@@ -26,10 +26,9 @@ impl Side {
         Ok(Self { set, image, tree })
     }
 
-    /// Size of a blob in bytes; none when no file at hand has it.
-    pub(super) fn size(&self, digest: &Sha1Digest) -> Option<u64> {
-        let mut wims = std::iter::once(&self.set.wim).chain(&self.set.others);
-        wims.find_map(|wim| Some(wim.table().find(digest)?.header.size))
+    /// What errors call the image.
+    pub(super) fn place(&self) -> String {
+        format!("{}: image {}", self.set.wim.name(), self.image)
     }
 
     /// All its blobs.

@@ -32,16 +32,17 @@ use self::service::{ImagePlan, ImageWork, ServicedWim, Servicer, rewritten};
 use super::archive::Scratch;
 use super::clock;
 use super::dir::NothingFits;
-use super::edited_image::{EditedImages, sync_and_read_back};
+use super::edited_image::{EditedImages, Expected, sync_and_read_back};
 use super::images;
-use super::open::{Check, check_writable, open};
+use super::open::{Check, check_unsplit, check_writable};
+use super::part_set::{LeftOut, PartSet};
 use super::rebuild::CompressionOptions;
 use super::registry::Target;
 use super::target::{Target as WimTarget, is_same_file};
 use crate::base::atomic_file::{AtomicFile, IfExists, already_exists, commit_together, folder_of};
 use crate::base::read_at::read_exact_at;
 use crate::base::{
-    Architecture, Cancel, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, WriteAt,
+    Architecture, Cancel, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Reason, Result, WriteAt,
 };
 use crate::formats::wim::WimFile;
 use crate::image::edit::View;
@@ -208,9 +209,9 @@ fn scratch_of(cx: &Context<'_>, places: &Places) -> Result<PathBuf> {
     })
 }
 
-/// A WIM to service: the open file, its images, where it goes.
+/// A WIM to service: the open file with those that it may be a delta of, its images, where it goes.
 struct Job {
-    wim: WimFile,
+    set: PartSet,
     chosen: Vec<ImageIndex>,
     output: PathBuf,
     if_exists: IfExists,
@@ -222,13 +223,13 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
     let mut servicer = Servicer::new(cx, work, places, scratch.to_owned(), clock::fixed_time()?);
     let (mut files, mut finished) = (Vec::new(), Vec::new());
     for job in &jobs {
-        let ServicedWim { images, reports } = servicer.wim(&job.wim, &job.chosen)?;
+        let ServicedWim { images, reports } = servicer.wim(&job.set, &job.chosen)?;
         let changed = images.is_some();
         let mut written = None;
         if places.mode == Mode::Write {
             match images {
                 Some(images) => {
-                    let before = servicer.written_like(&job.wim);
+                    let before = servicer.written_like(&job.set.wim);
                     let (file, report) = write_beside(cx, job, images, &before, places)?;
                     let source = Arc::new(FileSource::open(file.temporary_path())?);
                     servicer.remember(WimFile::open(source, &job.output.display().to_string())?);
@@ -240,7 +241,7 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
             }
         }
         files.push(FileReport {
-            path: job.wim.name().to_owned(),
+            path: job.set.wim.name().to_owned(),
             output: job.output.display().to_string(),
             changed,
             images: reports,
@@ -264,37 +265,50 @@ fn service(cx: &Context<'_>, places: &Places, scratch: &Path, work: &dyn ImageWo
 
 /// Opens every WIM before anything is done to one.
 fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
+    let files = places.files()?;
     let open_one = |file: &Target| {
         let in_place = places.mode == Mode::Write && places.output.is_none();
         // What is changed in place is locked before it is read, as long as it is open.
-        let wim = if in_place {
-            WimTarget::open(&file.path, Check::Nothing, cx)?.wim
+        let set = if in_place {
+            let wim = WimTarget::open(&file.path, Check::Nothing, cx)?.wim;
+            PartSet::around(wim, &file.path, &file.refs, LeftOut::Nothing, Check::Nothing, cx)?
         } else {
-            open(&file.path, Check::Nothing, cx)?
+            PartSet::open(&file.path, &file.refs, Check::Nothing, cx)?
         };
+        let wim = &set.wim;
+        check_unsplit(wim)?;
         // What cannot be written again is told before the work is done, and by a dry run too.
         CompressionOptions::default().format(wim.format()).map_err(|e| {
             e.in_file(wim.name())
                 .remedy("export it to another file first: wim export FILE all install.wim --compress=LZX")
         })?;
-        let chosen = images::choose(&wim, file.image.as_deref().unwrap_or("all"))?;
+        let chosen = images::choose(wim, file.image.as_deref().unwrap_or("all"))?;
         let Some(output) = &places.output else {
             if places.mode == Mode::DryRun {
-                check_writable(&wim)?;
+                check_writable(wim)?;
             }
-            return Ok(Job { wim, chosen, output: file.path.clone(), if_exists: IfExists::ReplaceLocked });
+            return Ok(Job { set, chosen, output: file.path.clone(), if_exists: IfExists::ReplaceLocked });
         };
         if is_same_file(&file.path, output) {
             return Err(Error::invalid_input("the output is the input")
                 .in_file(output.display())
                 .remedy("leave the output out to change the file in place"));
         }
+        set.check_replaceable(output)?;
         if places.mode == Mode::DryRun {
             check_creatable(output, places.if_exists)?;
         }
-        Ok(Job { wim, chosen, output: output.clone(), if_exists: places.if_exists })
+        Ok(Job { set, chosen, output: output.clone(), if_exists: places.if_exists })
     };
-    places.files()?.iter().map(open_one).collect()
+    let open_or_tell = |file: &Target| {
+        open_one(file).map_err(|e| match e.reason() {
+            Some(Reason::FileInUse) if !file.refs.is_empty() => {
+                e.remedy("a delta cannot be changed together with a file that it is a delta of")
+            }
+            _ => e,
+        })
+    };
+    files.iter().map(open_or_tell).collect()
 }
 
 /// What creating the output would refuse, for a dry run, which creates nothing.
@@ -317,12 +331,14 @@ fn write_beside(
     before: &[Arc<WimFile>],
     places: &Places,
 ) -> Result<(AtomicFile, WriteReport)> {
+    let (wim, elsewhere) = (&job.set.wim, images.elsewhere());
     let EditedImages { images, contents, .. } = images;
     let mut file = AtomicFile::create(&job.output, job.if_exists)?;
-    let sources = std::iter::once(&job.wim).chain(before.iter().map(AsRef::as_ref)).collect();
-    let new = NewWim { images, contents: &contents, sources, ..rewritten(&job.wim, places.level) };
+    let sources = std::iter::once(wim).chain(before.iter().map(AsRef::as_ref)).collect();
+    let new = NewWim { images, contents: &contents, sources, ..rewritten(wim, places.level) };
     let written = write(cx, new, &mut file)?;
-    sync_and_read_back(cx, &mut file, &written, places.verify)?;
+    let expected = Expected { written: &written, elsewhere: &elsewhere, depth: places.verify };
+    sync_and_read_back(cx, &mut file, &expected)?;
     Ok((file, written))
 }
 
@@ -330,13 +346,14 @@ fn write_beside(
 fn copy_beside(cx: &Context<'_>, job: &Job) -> Result<AtomicFile> {
     const BLOCK: usize = 1 << 20;
     let mut file = AtomicFile::create(&job.output, job.if_exists)?;
-    let (source, mut at) = (job.wim.source(), 0);
+    let wim = &job.set.wim;
+    let (source, mut at) = (wim.source(), 0);
     let mut block = vec![0; BLOCK];
     while at < source.size() {
         cx.cancel.check()?;
         let length = usize::try_from(source.size() - at).unwrap_or(BLOCK).min(BLOCK);
         let Some(part) = block.get_mut(..length) else { break };
-        read_exact_at(source.as_ref(), part, at).map_err(|e| e.in_file(job.wim.name()))?;
+        read_exact_at(source.as_ref(), part, at).map_err(|e| e.in_file(wim.name()))?;
         file.write_all_at(part, at).map_err(|e| Error::io(e, "cannot write", &job.output))?;
         at += length as u64;
     }

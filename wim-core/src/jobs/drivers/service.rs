@@ -15,13 +15,14 @@ use super::report::{ImageFacts, ImageReport, InnerReport, RemovedDriver, WorkRep
 use crate::base::{Architecture, Context, Error, ErrorKind, FileTime, ImageIndex, Result, Sha1Digest};
 use crate::formats::wim::WimFile;
 use crate::image::edit::{Action, Change, Content, HashedFiles, ImageView, Overlay, Security, View};
-use crate::jobs::edited_image::{EditedImages, OpenImage, VerifyDepth, hints_of, read_back};
+use crate::jobs::edited_image::{EditedImages, Expected, OpenImage, VerifyDepth, hints_of, read_back};
 use crate::jobs::open::load_image;
+use crate::jobs::part_set::PartSet;
 use crate::jobs::rebuild::{as_it_is, existing_image};
 use crate::servicing::drivers::DriverReport;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::target::{ImageTarget, find_target};
-use crate::transfer::read::WimBlobs;
+use crate::transfer::read::SetBlobs;
 use crate::transfer::spool::TemporaryFile;
 use crate::transfer::write::{NewWim, write};
 
@@ -155,30 +156,31 @@ impl<'s, 'c> Servicer<'s, 'c> {
         self.written.iter().filter(|written| written.format() == wim.format()).cloned().collect()
     }
 
-    /// Services `chosen` images of `wim`.
+    /// Services `chosen` images of the file, which may be a delta of the others in `set`.
     ///
     /// # Errors
     /// What loading, planning and hashing give, with the image named.
-    pub(super) fn wim<'w>(&mut self, wim: &'w WimFile, chosen: &[ImageIndex]) -> Result<ServicedWim<'w>> {
-        self.images(wim, chosen, Depth::Outer)
+    pub(super) fn wim<'w>(&mut self, set: &'w PartSet, chosen: &[ImageIndex]) -> Result<ServicedWim<'w>> {
+        self.images(set, chosen, Depth::Outer)
     }
 
     fn images<'w>(
         &mut self,
-        wim: &'w WimFile,
+        set: &'w PartSet,
         chosen: &[ImageIndex],
         depth: Depth,
     ) -> Result<ServicedWim<'w>> {
-        let mut edited = EditedImages::new(&self.scratch);
+        let wim = &set.wim;
+        let mut edited = EditedImages::new(wim, &self.scratch);
         let (mut reports, mut is_changed) = (Vec::new(), false);
         for image in wim.images() {
             if chosen.contains(&image) {
-                let report = self.image(wim, image, depth, &mut edited)?;
+                let report = self.image(set, image, depth, &mut edited)?;
                 is_changed |= report.changed;
                 reports.push(report);
             } else {
                 edited.images.push(existing_image(wim, image, self.cx)?);
-                self.look_at_another(wim, image, depth)?;
+                self.look_at_another(set, image, depth)?;
             }
         }
         Ok(ServicedWim { images: is_changed.then_some(edited), reports })
@@ -186,13 +188,13 @@ impl<'s, 'c> Servicer<'s, 'c> {
 
     fn image<'w>(
         &mut self,
-        wim: &'w WimFile,
+        set: &'w PartSet,
         image: ImageIndex,
         depth: Depth,
         edited: &mut EditedImages<'w>,
     ) -> Result<ImageReport> {
-        let mut open = OpenImage::load(self.cx, wim, image, self.fixed_time)?;
-        let blobs = WimBlobs::new(wim);
+        let mut open = OpenImage::load(self.cx, set, image, self.fixed_time)?;
+        let blobs = open.blobs();
         let tree = Arc::clone(&open.tree);
         let view = ImageView::new(&tree, &blobs);
         let mut hives = HiveSet::new(&view, HiveOptions { time: self.fixed_time });
@@ -204,16 +206,17 @@ impl<'s, 'c> Servicer<'s, 'c> {
         let changes = plan.changes.into_iter().chain(hive_changes);
         overlay.apply_all(changes).map_err(|e| open.blame(e))?;
         if depth == Depth::Outer && self.work.looks_back() {
-            let looked = self.work.look_back(name_of(wim, image), &overlay.view(&blobs), target.windows.arch);
+            let name = open.name().to_owned();
+            let looked = self.work.look_back(name, &overlay.view(&blobs), target.windows.arch);
             looked.map_err(|e| open.blame(e))?;
         }
         let mut inner = None;
         if depth == Depth::Outer && self.recovery == Recovery::Service {
-            inner = self.recovery_image(wim, image, &view, &mut overlay, &mut open.warnings)?;
+            inner = self.recovery_image(set, image, &view, &mut overlay, &mut open.warnings)?;
         }
         let name = open.xml.name().map(str::to_owned);
         let edition = open.xml.edition_id().or(open.xml.flags()).map(str::to_owned);
-        let done = open.finish(self.cx, wim, overlay, &mut self.hashed)?;
+        let done = open.finish(self.cx, overlay, &mut self.hashed)?;
         let report = ImageReport::new(ImageFacts {
             image,
             name,
@@ -226,24 +229,25 @@ impl<'s, 'c> Servicer<'s, 'c> {
             notes: plan.notes,
             inner,
         });
-        edited.add(wim, done)?;
+        edited.add(done)?;
         Ok(report)
     }
 
     /// Looks at an image that is left as it is. One that is no Windows, or whose hives cannot be read, is passed over: nothing was
     /// asked of it.
-    fn look_at_another(&self, wim: &WimFile, image: ImageIndex, depth: Depth) -> Result<()> {
+    fn look_at_another(&self, set: &PartSet, image: ImageIndex, depth: Depth) -> Result<()> {
         if depth == Depth::Inner || !self.work.looks_back() {
             return Ok(());
         }
+        let wim = &set.wim;
         let look = || {
             let tree = load_image(wim, image, self.cx)?;
-            let blobs = WimBlobs::new(wim);
+            let blobs = SetBlobs::new(&set.wims());
             let view = ImageView::new(&tree, &blobs);
             let mut hives = HiveSet::new(&view, HiveOptions::default());
             let hints = wim.xml().images().get(image.position()).map(hints_of).unwrap_or_default();
             let target = find_target(&view, &mut hives, hints, &mut Vec::new())?;
-            self.work.look_back(name_of(wim, image), &view, target.windows.arch)
+            self.work.look_back(format!("{}: image {image}", wim.name()), &view, target.windows.arch)
         };
         match look() {
             Err(e) if e.kind() == ErrorKind::Cancelled => Err(e),
@@ -254,7 +258,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
     /// Services the recovery image inside an image, if there is one, and puts it back.
     fn recovery_image(
         &mut self,
-        wim: &WimFile,
+        set: &PartSet,
         image: ImageIndex,
         view: &ImageView<'_>,
         overlay: &mut Overlay,
@@ -263,7 +267,7 @@ impl<'s, 'c> Servicer<'s, 'c> {
         let Some(found) = RecoveryImage::find(view.tree())? else { return Ok(None) };
         let path = found.path.clone();
         if !self.inner.contains_key(&found.digest) {
-            match self.unpack_and_service(wim, view, image, &found) {
+            match self.unpack_and_service(set, view, image, &found) {
                 Ok(inner) => {
                     self.inner.insert(found.digest, inner);
                 }
@@ -291,36 +295,26 @@ impl<'s, 'c> Servicer<'s, 'c> {
         let report = inner.report.clone();
         // Further editions that share it only refer to it.
         inner.report.images.clear();
-        inner.report.same_as.get_or_insert_with(|| format!("image {image} of {}", wim.name()));
+        inner.report.same_as.get_or_insert_with(|| format!("image {image} of {}", set.wim.name()));
         Ok(Some(report))
     }
 
     fn unpack_and_service(
         &mut self,
-        wim: &WimFile,
+        set: &PartSet,
         view: &ImageView<'_>,
         image: ImageIndex,
         found: &RecoveryImage,
     ) -> Result<Inner> {
-        let inside = found.open(self.cx, &[wim], view.tree(), image, &self.scratch)?;
+        let inside = found.open(self.cx, &set.wims(), view.tree(), image, &self.scratch)?;
         let all: Vec<ImageIndex> = inside.images().collect();
+        let inside = PartSet::alone(inside);
         let ServicedWim { images, reports } = self.images(&inside, &all, Depth::Inner)?;
         let content = match images {
             None => None,
             // Nobody reads it: that it differs is all there is to know.
             Some(_) if self.mode == Mode::DryRun => Some(Content::bytes(b"a recovery image to be".to_vec())),
-            Some(images) => {
-                let mut file = TemporaryFile::create(&self.scratch)?;
-                let EditedImages { images, contents, .. } = images;
-                let before = self.written_like(&inside);
-                let sources = std::iter::once(&inside).chain(before.iter().map(AsRef::as_ref)).collect();
-                let new = NewWim { images, contents: &contents, sources, ..rewritten(&inside, self.level) };
-                let written = write(self.cx, new, &mut file)?;
-                let source = file.into_source()?;
-                self.remember(WimFile::open(source.clone(), inside.name())?);
-                read_back(self.cx, source.clone(), inside.name(), &written, VerifyDepth::Written)?;
-                Some(Content::Source(source))
-            }
+            Some(images) => Some(self.written_inner(&inside.wim, images)?),
         };
         let report = InnerReport {
             path: found.path.to_string(),
@@ -330,11 +324,22 @@ impl<'s, 'c> Servicer<'s, 'c> {
         };
         Ok(Inner { content, report })
     }
-}
 
-/// What people are told of an image.
-fn name_of(wim: &WimFile, image: ImageIndex) -> String {
-    format!("{}: image {image}", wim.name())
+    /// Writes the recovery image `wim` with its new images into a temporary file, and reads it back.
+    fn written_inner(&mut self, wim: &WimFile, images: EditedImages<'_>) -> Result<Content> {
+        let mut file = TemporaryFile::create(&self.scratch)?;
+        let elsewhere = images.elsewhere();
+        let EditedImages { images, contents, .. } = images;
+        let before = self.written_like(wim);
+        let sources = std::iter::once(wim).chain(before.iter().map(AsRef::as_ref)).collect();
+        let new = NewWim { images, contents: &contents, sources, ..rewritten(wim, self.level) };
+        let written = write(self.cx, new, &mut file)?;
+        let source = file.into_source()?;
+        self.remember(WimFile::open(source.clone(), wim.name())?);
+        let expected = Expected { written: &written, elsewhere: &elsewhere, depth: VerifyDepth::Written };
+        read_back(self.cx, source.clone(), wim.name(), &expected)?;
+        Ok(Content::Source(source))
+    }
 }
 
 /// `wim` written anew as it is, but for its images, which the caller fills in.

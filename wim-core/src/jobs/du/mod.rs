@@ -69,10 +69,9 @@ impl DiskUsage {
     /// `NotFound` when the path is not in the image, `InvalidInput` when it is no folder; what reading the metadata gives.
     pub fn new(set: &PartSet, image: ImageIndex, path: &str, cx: &Context<'_>) -> Result<Self> {
         let tree = load_image(&set.wim, image, cx)?;
-        let at = |error: Error| {
-            error.in_file(format!("{}: image {image}", set.wim.name())).at(Place::Path(path.to_owned()))
-        };
-        let start = find_typed(cx, &tree, &typed_path(path))
+        let place = format!("{}: image {image}", set.wim.name());
+        let at = |error: Error| error.in_file(&place).at(Place::Path(path.to_owned()));
+        let start = find_typed(cx, (&tree, &place), &typed_path(path))
             .ok_or_else(|| at(Error::not_found("the path is not in the image").with_source(NothingFits)))?;
         if !tree.inode_of(start).is_directory() {
             return Err(at(Error::invalid_input("it is a file; sizes are those of folders")));

@@ -1,7 +1,8 @@
-//! Images of a WIM on their way from their edits to the writer: what `slipstream` and `driver` share.
+//! Images of a WIM on their way from their edits to the writer: what `slipstream`, `driver` and `reg` share.
 //!
 //! An image is loaded, planned against and resolved one at a time; its trees are gone when the next one comes, and new contents
-//! wait in a temporary file. An image that nothing changed keeps its metadata resource as it is.
+//! wait in a temporary file. An image that nothing changed keeps its metadata resource as it is, and what a delta leaves to its
+//! bases stays there.
 
 pub mod changes;
 
@@ -11,18 +12,20 @@ use std::sync::Arc;
 
 use super::clock;
 use super::image_counts::set_counts;
+use super::part_set::PartSet;
 use super::rebuild::leave_to_bases;
 use crate::base::atomic_file::AtomicFile;
 use crate::base::pipeline::side_by_side;
 use crate::base::{
-    Architecture, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Result, Sha1Digest,
+    Architecture, Context, Error, FileSource, FileTime, ImageIndex, ReadAt, Reason, Result, Sha1Digest,
 };
 use crate::formats::wim::{ImageXml, WimFile};
 use crate::image::edit::{Content, HashedFiles, Overlay, Resolved};
 use crate::image::{Tree, load, store};
 use crate::servicing::target::ImageHints;
+use crate::transfer::read::SetBlobs;
 use crate::transfer::spool::Spool;
-use crate::transfer::verify::{Severity, verify, verify_written};
+use crate::transfer::verify::{Severity, VerifyFinding, verify, verify_written};
 use crate::transfer::write::{NewImage, NewMetadata, WriteReport};
 
 /// How thoroughly a written file is read back before it takes its name.
@@ -35,7 +38,7 @@ pub enum VerifyDepth {
 }
 
 /// An image that is being edited.
-pub(super) struct OpenImage {
+pub(super) struct OpenImage<'s> {
     /// Its tree.
     pub(super) tree: Arc<Tree>,
     /// Its XML.
@@ -44,34 +47,46 @@ pub(super) struct OpenImage {
     pub(super) time: FileTime,
     /// What was odd when it was loaded, and what planners find odd.
     pub(super) warnings: Vec<Error>,
+    set: &'s PartSet,
     image: ImageIndex,
     place: String,
 }
 
-impl OpenImage {
-    /// Loads an image; `fixed_time` is that of `SOURCE_DATE_EPOCH`.
+impl<'s> OpenImage<'s> {
+    /// Loads an image; without a `fixed_time`, such as that of `SOURCE_DATE_EPOCH`, changes get that of its last change.
     ///
     /// # Errors
     /// What reading and loading its metadata give.
     pub(super) fn load(
         cx: &Context<'_>,
-        wim: &WimFile,
+        set: &'s PartSet,
         image: ImageIndex,
         fixed_time: Option<FileTime>,
     ) -> Result<Self> {
         cx.cancel.check()?;
+        let wim = &set.wim;
         let place = format!("{}: image {image}", wim.name());
         let mut warnings = Vec::new();
         let metadata = wim.read_metadata(image, cx.memory_bytes())?;
         let tree =
             load::load(&metadata, &mut |warning| warnings.push(warning)).map_err(|e| e.in_file(&place))?;
         let xml = wim.xml().images().get(image.position()).cloned().unwrap_or_default();
-        // Without a fixed time that of the image's last change, so that the same input gives the same bytes on any day.
+        // The same input gives the same bytes on any day.
         let time = match fixed_time.or_else(|| xml.time("LASTMODIFICATIONTIME")) {
             Some(time) => time,
             None => clock::job_time()?,
         };
-        Ok(Self { tree: Arc::new(tree), xml, time, warnings, image, place })
+        Ok(Self { tree: Arc::new(tree), xml, time, warnings, set, image, place })
+    }
+
+    /// Its blobs, wherever they are.
+    pub(super) fn blobs(&self) -> SetBlobs<'s> {
+        SetBlobs::new(&self.set.wims())
+    }
+
+    /// What errors and reports call it.
+    pub(super) fn name(&self) -> &str {
+        &self.place
     }
 
     /// The image without edits.
@@ -79,35 +94,48 @@ impl OpenImage {
         Overlay::new(Arc::clone(&self.tree), self.time)
     }
 
-    /// The error with this image named.
+    /// The error with this image named, and what it lacks.
     pub(super) fn blame(&self, e: Error) -> Error {
-        e.in_file(&self.place)
+        self.set.explain(e).in_file(&self.place)
     }
 
     /// What the edits in `overlay` come to; warnings go to the progress.
     ///
     /// # Errors
     /// What hashing new contents gives.
-    pub(super) fn finish<'w>(
+    pub(super) fn finish(
         self,
         cx: &Context<'_>,
-        wim: &'w WimFile,
         overlay: Overlay,
         hashed: &mut HashedFiles,
-    ) -> Result<EditedImage<'w>> {
+    ) -> Result<EditedImage<'s>> {
         let resolved = overlay.resolve_with(cx, hashed).map_err(|e| self.blame(e))?;
         for warning in &self.warnings {
             cx.progress.warn(&warning.duplicate().in_file(&self.place));
         }
+        let wim = &self.set.wim;
         let (metadata, xml) = if resolved.is_changed {
-            let xml = updated_xml(wim, self.xml, &resolved, self.time);
-            (NewMetadata::new(store::store(&resolved.tree)), xml)
+            (NewMetadata::new(store::store(&resolved.tree)), self.updated_xml(&resolved))
         } else {
             (NewMetadata::Copy(wim, self.image), self.xml)
         };
         let mut new = NewImage::new(metadata, xml, resolved.tree.blob_references());
         leave_to_bases(&mut new, wim, &resolved.contents);
         Ok(EditedImage { new, resolved, warnings: self.warnings })
+    }
+
+    /// The XML with its counts and its time of change brought up to date.
+    fn updated_xml(&self, resolved: &Resolved) -> ImageXml {
+        let new: HashMap<_, _> = resolved
+            .contents
+            .iter()
+            .filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)))
+            .collect();
+        let size_of = |digest: &Sha1Digest| self.set.blob_size(digest).or_else(|| new.get(digest).copied());
+        let mut xml = self.xml.clone();
+        set_counts(&mut xml, (Some(&self.tree), &resolved.tree), &size_of);
+        xml.set_time("LASTMODIFICATIONTIME", self.time);
+        xml
     }
 }
 
@@ -129,24 +157,9 @@ pub(super) struct EditedImage<'w> {
     pub(super) warnings: Vec<Error>,
 }
 
-/// The XML with its counts and its time of change brought up to date.
-fn updated_xml(wim: &WimFile, mut xml: ImageXml, resolved: &Resolved, time: FileTime) -> ImageXml {
-    let new: HashMap<_, _> = resolved
-        .contents
-        .iter()
-        .filter_map(|(digest, content)| Some((*digest, content.size_bytes()?)))
-        .collect();
-    let size_of = |digest: &Sha1Digest| {
-        let in_file = wim.table().find(digest).map(|entry| entry.header.size);
-        in_file.or_else(|| new.get(digest).copied())
-    };
-    set_counts(&mut xml, &resolved.tree, &size_of);
-    xml.set_time("LASTMODIFICATIONTIME", time);
-    xml
-}
-
 /// The images of a new file so far, and the contents that its source does not have.
 pub(super) struct EditedImages<'w> {
+    wim: &'w WimFile,
     /// The images in their new order.
     pub(super) images: Vec<NewImage<'w>>,
     /// New contents, each once.
@@ -156,19 +169,20 @@ pub(super) struct EditedImages<'w> {
 }
 
 impl<'w> EditedImages<'w> {
-    /// None so far; large contents will wait in a file in `scratch`.
-    pub(super) fn new(scratch: &Path) -> Self {
-        Self { images: Vec::new(), contents: Vec::new(), known: HashSet::new(), spool: Spool::new(scratch) }
+    /// None of `wim` so far; large contents will wait in a file in `scratch`.
+    pub(super) fn new(wim: &'w WimFile, scratch: &Path) -> Self {
+        let (known, spool) = (HashSet::new(), Spool::new(scratch));
+        Self { wim, images: Vec::new(), contents: Vec::new(), known, spool }
     }
 
-    /// Adds an image of `wim`, and lets go of its trees.
+    /// Adds an image, and lets go of its trees.
     ///
     /// # Errors
     /// `Io` when the temporary file cannot be written.
-    pub(super) fn add(&mut self, wim: &WimFile, edited: EditedImage<'w>) -> Result<()> {
+    pub(super) fn add(&mut self, edited: EditedImage<'w>) -> Result<()> {
         let EditedImage { mut new, resolved, .. } = edited;
         for (digest, content) in resolved.contents {
-            if wim.table().find(&digest).is_none() && self.known.insert(digest) {
+            if self.wim.table().find(&digest).is_none() && self.known.insert(digest) {
                 self.contents.push((digest, self.spool.keep(content)?));
             }
         }
@@ -178,6 +192,19 @@ impl<'w> EditedImages<'w> {
         self.images.push(new);
         Ok(())
     }
+
+    /// The blobs that are left to the bases of a delta.
+    pub(super) fn elsewhere(&self) -> HashSet<Sha1Digest> {
+        self.images.iter().flat_map(|image| image.elsewhere.keys().copied()).collect()
+    }
+}
+
+/// What a written file is read back for.
+pub(super) struct Expected<'e> {
+    pub(super) written: &'e WriteReport,
+    /// Blobs that its images need and other files have.
+    pub(super) elsewhere: &'e HashSet<Sha1Digest>,
+    pub(super) depth: VerifyDepth,
 }
 
 /// Reads a finished file back before it takes its name, which is `name`.
@@ -188,15 +215,17 @@ pub(super) fn read_back(
     cx: &Context<'_>,
     source: Arc<dyn ReadAt>,
     name: &str,
-    written: &WriteReport,
-    depth: VerifyDepth,
+    expected: &Expected<'_>,
 ) -> Result<()> {
     let wim = WimFile::open(source, name)?;
-    verify_written(cx, &wim, written)?;
-    if depth == VerifyDepth::Full {
+    verify_written(cx, &wim, expected.written, expected.elsewhere)?;
+    if expected.depth == VerifyDepth::Full {
         let report = verify(cx, &wim)?;
-        let damage = report.findings.into_iter().find(|finding| finding.severity == Severity::Damage);
-        if let Some(finding) = damage {
+        // What may be missing was looked at just now.
+        let is_damage = |finding: &VerifyFinding| {
+            finding.severity == Severity::Damage && finding.error.reason() != Some(Reason::BlobMissing)
+        };
+        if let Some(finding) = report.findings.into_iter().find(is_damage) {
             return Err(finding.error);
         }
     }
@@ -210,11 +239,10 @@ pub(super) fn read_back(
 pub(super) fn sync_and_read_back(
     cx: &Context<'_>,
     file: &mut AtomicFile,
-    written: &WriteReport,
-    depth: VerifyDepth,
+    expected: &Expected<'_>,
 ) -> Result<()> {
     let source = Arc::new(FileSource::open(file.temporary_path())?);
     let name = file.target().display().to_string();
-    let (read, synced) = side_by_side(|| read_back(cx, source, &name, written, depth), || file.sync());
+    let (read, synced) = side_by_side(|| read_back(cx, source, &name, expected), || file.sync());
     read.and(synced)
 }

@@ -13,7 +13,6 @@ use crate::jobs::open::Check;
 use crate::jobs::part_set::PartSet;
 use crate::jobs::registry::Target;
 use crate::servicing::updates::BaseManifest;
-use crate::transfer::read::SetBlobs;
 
 /// The base manifest of the one image that the target names.
 ///
@@ -22,10 +21,9 @@ use crate::transfer::read::SetBlobs;
 pub fn base_manifest_of(cx: &Context<'_>, target: &Target) -> Result<Arc<BaseManifest>> {
     let set = PartSet::open(&target.path, &target.refs, Check::Nothing, cx)?;
     let index = images::choose_one(&set.wim, target.image.as_deref())?;
-    let image = OpenImage::load(cx, &set.wim, index, None)?;
-    let blobs = SetBlobs::new(&set.wims());
-    let found =
-        BaseManifest::find(&ImageView::new(&image.tree, &blobs)).map_err(|e| image.blame(set.explain(e)))?;
+    let image = OpenImage::load(cx, &set, index, None)?;
+    let blobs = image.blobs();
+    let found = BaseManifest::find(&ImageView::new(&image.tree, &blobs)).map_err(|e| image.blame(e))?;
     found.map(Arc::new).ok_or_else(|| {
         image.blame(
             Error::not_found(

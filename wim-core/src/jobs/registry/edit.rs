@@ -3,9 +3,9 @@
 //! Edits of an image become changes of its tree, and the WIM is written anew with them; a hive file is written beside itself
 //! and renamed. Which keys are edited is the caller's business.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -14,23 +14,16 @@ use super::hive_place::KeyPaths;
 use super::target::{Opening, Registry, Source, Target, limit_bytes};
 use super::view::{HostHive, read_host};
 use crate::base::atomic_file::{AtomicFile, IfExists, folder_of};
-use crate::base::{Context, Error, FileTime, ImageIndex, Result, Sha1Digest};
+use crate::base::{Context, Error, FileTime, ImageIndex, Result};
 use crate::formats::hive::Damage;
 use crate::formats::reg_file::{RegFile, UnknownLines};
-use crate::image::BlobSource;
-use crate::image::edit::{Action, Change, Content, Overlay};
-use crate::image::store::store;
+use crate::image::edit::{Action, Change, Content, HashedFiles, ImageView};
 use crate::jobs::clock;
-use crate::jobs::image_counts::set_counts;
-use crate::jobs::open::load_image;
+use crate::jobs::edited_image::{EditedImages, OpenImage};
 use crate::jobs::part_set::PartSet;
-use crate::jobs::rebuild::{
-    CompressionOptions, Written, as_it_is, existing_image, leave_to_bases, write_file,
-};
+use crate::jobs::rebuild::{CompressionOptions, Written, as_it_is, existing_image, write_file};
 use crate::servicing::hive_set::{Edit, EditAction, HiveOptions};
-use crate::transfer::read::SetBlobs;
-use crate::transfer::spool::Spool;
-use crate::transfer::write::{NewImage, NewMetadata, NewWim};
+use crate::transfer::write::NewWim;
 
 /// How a job edits.
 #[derive(Clone, Copy, Debug)]
@@ -189,14 +182,13 @@ pub(super) fn edit_to(
         }
         Source::Wim(set) => {
             let images = Source::images(&set.wim, target)?;
-            let mut job =
-                WimJob { cx, set: &set, target, paths, time, images: Vec::new(), edited: Vec::new() };
-            job.plan(&images, &opening, &mut work)?;
+            let job = WimJob { cx, set: &set, target, paths, time };
+            let (edits, edited) = job.plan(&images, &opening, &mut work)?;
             let written = match how.mode {
-                Mode::Write if !job.edited.is_empty() => Some(job.write()?),
+                Mode::Write if !edited.numbers.is_empty() => Some(job.write(edited)?),
                 _ => None,
             };
-            Ok(EditReport { images: job.images, written })
+            Ok(EditReport { images: edits, written })
         }
     }
 }
@@ -232,11 +224,10 @@ fn write_content(change: &Change, path: &Path, if_exists: IfExists) -> Result<()
     file.commit()
 }
 
-/// An image that changed, and its new contents.
-struct EditedImage<'j> {
-    image: ImageIndex,
-    new: NewImage<'j>,
-    contents: Vec<(Sha1Digest, Content)>,
+/// The images that changed, in the order of the request.
+struct Changed<'j> {
+    numbers: Vec<ImageIndex>,
+    images: EditedImages<'j>,
 }
 
 struct WimJob<'j, 'c> {
@@ -245,82 +236,52 @@ struct WimJob<'j, 'c> {
     target: &'j Target,
     paths: &'j KeyPaths,
     time: FileTime,
-    images: Vec<ImageEdits>,
-    edited: Vec<EditedImage<'j>>,
 }
 
-impl WimJob<'_, '_> {
+impl<'j> WimJob<'j, '_> {
     fn plan(
-        &mut self,
+        &self,
         images: &[ImageIndex],
         opening: &Opening,
         work: &mut dyn FnMut(&mut Registry<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let (wim, set) = (&self.set.wim, self.set);
-        let mut spool = Spool::new(&folder_of(&self.target.path));
+    ) -> Result<(Vec<ImageEdits>, Changed<'j>)> {
+        let scratch = folder_of(&self.target.path);
+        let mut changed = Changed { numbers: Vec::new(), images: EditedImages::new(&self.set.wim, &scratch) };
+        let (mut edits, mut hashed) = (Vec::new(), HashedFiles::default());
         for &image in images {
-            self.cx.cancel.check()?;
-            let tree = Arc::new(load_image(wim, image, self.cx)?);
-            let blobs = SetBlobs::new(&set.wims());
-            let mut overlay = Overlay::new(Arc::clone(&tree), self.time);
+            let open = OpenImage::load(self.cx, self.set, image, Some(self.time))?;
+            let (blobs, mut overlay) = (open.blobs(), open.overlay());
             let changes = {
-                let view = overlay.view(&blobs);
-                let name = format!("{}: image {image}", wim.name());
-                let blame = |e: Error| set.explain(e).in_file(&name);
-                let mut registry = Registry::of_image(&view, self.paths, opening, &name).map_err(blame)?;
+                let view = ImageView::new(&open.tree, &blobs);
+                let blame = |e: Error| open.blame(e);
+                let mut registry =
+                    Registry::of_image(&view, self.paths, opening, open.name()).map_err(blame)?;
                 work(&mut registry).map_err(blame)?;
-                self.images.push(report(&registry, Some(image)));
-                registry.set.finish()?.0
+                edits.push(report(&registry, Some(image)));
+                registry.set.finish().map_err(blame)?.0
             };
-            for mut change in changes {
-                if let Action::PutFile { content, .. } = &mut change.action {
-                    *content = spool.keep(content.clone())?;
-                }
-                overlay.apply(change)?;
+            overlay.apply_all(changes).map_err(|e| open.blame(e))?;
+            let edited = open.finish(self.cx, overlay, &mut hashed)?;
+            if edited.resolved.is_changed {
+                changed.numbers.push(image);
+                changed.images.add(edited)?;
             }
-            let resolved = overlay.resolve(self.cx)?;
-            if !resolved.is_changed {
-                continue;
-            }
-            let mut xml = wim.xml().images().get(image.position()).cloned().unwrap_or_default();
-            let new_size = |digest: &Sha1Digest| {
-                let new = resolved.contents.iter().find(|(new, _)| new == digest);
-                new.and_then(|(_, content)| content.size_bytes()).or_else(|| blobs.size(digest))
-            };
-            set_counts(&mut xml, &resolved.tree, &new_size);
-            xml.set_time("LASTMODIFICATIONTIME", self.time);
-            let references = resolved.tree.blob_references();
-            let metadata = NewMetadata::new(store(&resolved.tree));
-            let mut new = NewImage::new(metadata, xml, references);
-            leave_to_bases(&mut new, wim, &resolved.contents);
-            self.edited.push(EditedImage { image, new, contents: resolved.contents });
         }
-        Ok(())
+        Ok((edits, changed))
     }
 
-    fn write(&mut self) -> Result<Written> {
+    fn write(&self, changed: Changed<'j>) -> Result<Written> {
         let wim = &self.set.wim;
-        let mut images = Vec::new();
-        let mut contents: Vec<(Sha1Digest, Content)> = Vec::new();
+        let EditedImages { images, contents, .. } = changed.images;
         // Images were planned in the order of the request; here they are needed in that of the file.
-        let mut by_image: std::collections::BTreeMap<ImageIndex, _> = std::collections::BTreeMap::new();
-        for edited in std::mem::take(&mut self.edited) {
-            for content in edited.contents {
-                if !contents.iter().any(|(digest, _)| *digest == content.0) {
-                    contents.push(content);
-                }
-            }
-            by_image.insert(edited.image, edited.new);
-        }
-        for image in wim.images() {
-            images.push(match by_image.remove(&image) {
-                Some(new) => new,
-                None => existing_image(wim, image, self.cx)?,
-            });
-        }
+        let mut edited: BTreeMap<ImageIndex, _> = changed.numbers.into_iter().zip(images).collect();
+        let in_order = wim.images().map(|image| match edited.remove(&image) {
+            Some(new) => Ok(new),
+            None => existing_image(wim, image, self.cx),
+        });
         let new = NewWim {
             format: CompressionOptions::default().format(wim.format())?,
-            images,
+            images: in_order.collect::<Result<_>>()?,
             contents: &contents,
             ..as_it_is(wim)
         };

@@ -7,16 +7,15 @@ use super::SlipstreamOptions;
 use super::edits::Edits;
 use super::report::{Facts, ImageReport};
 use crate::base::{Context, Error, FileTime, ImageIndex, Result};
-use crate::formats::wim::WimFile;
 use crate::image::WimPath;
 use crate::image::edit::{Action, Change, Content, HashedFiles, ImageView, Security, Times};
 use crate::jobs::edited_image::{EditedImage, OpenImage, hints_of};
+use crate::jobs::part_set::PartSet;
 use crate::servicing::drivers::{self, DriverOptions};
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::registry::{self, PathMap};
 use crate::servicing::target::find_target;
-use crate::transfer::read::WimBlobs;
 
 /// One image after its edits, and what is told of it.
 pub(super) struct ServicedImage<'w> {
@@ -27,14 +26,14 @@ pub(super) struct ServicedImage<'w> {
 /// Plans all edits to `image` and resolves them; `hashed` goes on from image to image.
 pub(super) fn service<'w>(
     cx: &Context<'_>,
-    wim: &'w WimFile,
+    set: &'w PartSet,
     image: ImageIndex,
     edits: &Edits<'_>,
     options: &SlipstreamOptions,
     hashed: &mut HashedFiles,
 ) -> Result<ServicedImage<'w>> {
-    let mut open = OpenImage::load(cx, wim, image, edits.fixed_time)?;
-    let blobs = WimBlobs::new(wim);
+    let mut open = OpenImage::load(cx, set, image, edits.fixed_time)?;
+    let blobs = open.blobs();
     let tree = Arc::clone(&open.tree);
     let view = ImageView::new(&tree, &blobs);
     let mut overlay = open.overlay();
@@ -60,7 +59,7 @@ pub(super) fn service<'w>(
     for (host, path) in &options.additions {
         overlay.apply_all(added_files(host, path)?).map_err(|e| open.blame(e))?;
     }
-    let edited = open.finish(cx, wim, overlay, hashed)?;
+    let edited = open.finish(cx, overlay, hashed)?;
     let facts = Facts { image, edited: &edited, target, drivers: reports, journal };
     Ok(ServicedImage { report: ImageReport::new(facts), edited })
 }

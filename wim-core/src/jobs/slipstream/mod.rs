@@ -17,9 +17,10 @@ use lz_kit::Level;
 
 use self::edits::Edits;
 use self::image::{ServicedImage, service};
-use super::edited_image::{EditedImages, sync_and_read_back};
+use super::edited_image::{EditedImages, Expected, sync_and_read_back};
 use super::images;
-use super::open;
+use super::open::{Check, check_unsplit};
+use super::part_set::PartSet;
 use super::target::is_same_file;
 use crate::base::atomic_file::{AtomicFile, IfExists, folder_of};
 use crate::base::{Context, Error, ImageIndex, Result, Sha1Digest, Stage};
@@ -33,6 +34,8 @@ use crate::transfer::write::{CopyChecksums, Integrity, NewImage, NewWim, Packing
 pub struct SlipstreamOptions {
     /// The WIM that is read.
     pub input: PathBuf,
+    /// Globs of files that it is a delta of; the result is a delta of them too.
+    pub refs: Vec<String>,
     /// Where the result goes; another file than the input.
     pub output: PathBuf,
     /// Whether an existing output may be replaced.
@@ -72,32 +75,37 @@ pub enum Mode {
 /// `NotFound` for a missing edition or file, `InvalidInput` for an output that exists or is the input, and what reading,
 /// servicing and writing give. The output is then as it was.
 pub fn slipstream(cx: &Context<'_>, options: &SlipstreamOptions) -> Result<SlipstreamReport> {
-    let wim = open::open(&options.input, open::Check::Nothing, cx)?;
+    let set = PartSet::open(&options.input, &options.refs, Check::Nothing, cx)?;
+    let wim = &set.wim;
+    check_unsplit(wim)?;
     if is_same_file(&options.input, &options.output) {
         return Err(Error::invalid_input("the output is the input")
             .in_file(options.output.display())
             .remedy("write to another file; the input is never changed"));
     }
+    set.check_replaceable(&options.output)?;
     let file = match options.mode {
         Mode::Write => Some(AtomicFile::create(&options.output, options.if_exists)?),
         Mode::DryRun => None,
     };
-    let kept = kept_images(&wim, &options.editions)?;
+    let kept = kept_images(wim, &options.editions)?;
     let edits = Edits::read(cx, options)?;
-    let mut images = EditedImages::new(&folder_of(&options.output));
+    let mut images = EditedImages::new(wim, &folder_of(&options.output));
     cx.progress.start(Stage::LoadingImages, kept.len() as u64);
     let (mut reports, mut hashed) = (Vec::new(), HashedFiles::default());
     for &image in &kept {
-        let ServicedImage { edited, report } = service(cx, &wim, image, &edits, options, &mut hashed)?;
-        images.add(&wim, edited)?;
+        let ServicedImage { edited, report } = service(cx, &set, image, &edits, options, &mut hashed)?;
+        images.add(edited)?;
         reports.push(report);
         cx.progress.advance(1);
     }
-    let mut report = SlipstreamReport::new(&wim, options, &kept, reports);
+    let mut report = SlipstreamReport::new(wim, options, &kept, reports);
     if let Some(mut file) = file {
+        let elsewhere = images.elsewhere();
         let EditedImages { images, contents, .. } = images;
-        let written = write(cx, new_wim(&wim, options, images, &kept, &contents)?, &mut file)?;
-        sync_and_read_back(cx, &mut file, &written, options.verify)?;
+        let written = write(cx, new_wim(wim, options, images, &kept, &contents)?, &mut file)?;
+        let expected = Expected { written: &written, elsewhere: &elsewhere, depth: options.verify };
+        sync_and_read_back(cx, &mut file, &expected)?;
         file.commit()?;
         report.written = Some(WrittenReport::new(&written));
     }

@@ -37,6 +37,17 @@ pub enum UpdateCommand {
     },
 }
 
+impl UpdateCommand {
+    /// The paths in the image that it is about.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&str> {
+        match self {
+            Self::Add { target: path, .. } | Self::Delete { path, .. } => vec![path],
+            Self::Rename { from, to } => vec![from, to],
+        }
+    }
+}
+
 /// Options of `add`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddSwitches {

@@ -20,7 +20,7 @@ use super::rebuild::{IntegrityChoice, Written};
 use super::target::{Placement, Target};
 use crate::base::{Context, Error, FileTime, Place, Reason, Result};
 use crate::image::glob::Case;
-use crate::image::{ExistingFiles, Tree, WimPath};
+use crate::image::{ExistingFiles, GraftRules, Tree, WimPath};
 use crate::transfer::capture::{CaptureOptions, Links, UnixData};
 
 /// How an image is updated.
@@ -71,8 +71,11 @@ pub fn run(
     let Target { wim, file } = Target::open(path, options.check, cx)?;
     let image = images::choose_one(&wim, text)?;
     let (time, case) = (job_time()?, case_of_paths());
+    let place = format!("{}: image {image}", wim.name());
     let mut assembly = Assembly::of(load_image(&wim, image, cx)?);
     for command in commands {
+        let tree = &assembly.tree;
+        command.paths().iter().for_each(|path| warn_of_twins(cx, (tree, &place), path, case));
         carry_out(cx, &mut assembly, command, options, (time, case))?;
     }
     let totals = assembly.totals;
@@ -107,28 +110,22 @@ fn carry_out(
             capture.descriptors = switches.descriptors.unwrap_or(capture.descriptors);
             let refuse = has(|s| s.no_replace);
             let existing = if refuse { ExistingFiles::Refuse } else { ExistingFiles::Replace };
-            let rules = AddRules { existing, case, time, known: None };
-            warn_of_twins(cx, &assembly.tree, &typed_path(target), case);
+            let rules = AddRules { graft: GraftRules { existing, case, time }, known: None };
             assembly.add(cx, source, &typed_path(target), &capture, rules)
         }
         UpdateCommand::Delete { path, options: switches } => {
             let force = switches.force || options.delete.force;
             let recursive = switches.recursive || options.delete.recursive;
-            warn_of_twins(cx, &assembly.tree, &typed_path(path), case);
             delete(assembly, &typed_path(path), DeleteSwitches { force, recursive }, case)
         }
-        UpdateCommand::Rename { from, to } => {
-            let (from, to) = (typed_path(from), typed_path(to));
-            [&from, &to].into_iter().for_each(|path| warn_of_twins(cx, &assembly.tree, path, case));
-            assembly.tree.rename(&from, &to, case)
-        }
+        UpdateCommand::Rename { from, to } => assembly.tree.rename(&typed_path(from), &typed_path(to), case),
     }
 }
 
 /// Warns when a path that is about to be changed means the first of several files, or lies in the first of several.
-fn warn_of_twins(cx: &Context<'_>, tree: &Tree, path: &WimPath, case: Case) {
+fn warn_of_twins(cx: &Context<'_>, image: (&Tree, &str), path: &str, case: Case) {
     if case == Case::Ignored {
-        find_typed(cx, tree, path);
+        find_typed(cx, image, &typed_path(path));
     }
 }
 

@@ -30,7 +30,6 @@ use crate::jobs::registry::Target;
 use crate::servicing::hive_set::{HiveOptions, HiveSet};
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::updates::{BaseManifest, ImageState};
-use crate::transfer::read::SetBlobs;
 
 /// A package as people have it, opened.
 struct OpenFile {
@@ -116,13 +115,13 @@ fn with_images<T>(
     };
     let mut answers = Vec::new();
     for index in chosen {
-        let open = OpenImage::load(cx, wim, index, None)?;
-        let blobs = SetBlobs::new(&set.wims());
+        let open = OpenImage::load(cx, &set, index, None)?;
+        let blobs = open.blobs();
         let view = ImageView::new(&open.tree, &blobs);
         let mut warnings: Vec<Error> = Vec::new();
         let mut hives = HiveSet::new(&view, HiveOptions::default());
         let state = ImageState::read(&view, &mut hives, hints_of(&open.xml), &mut warnings)
-            .map_err(|e| open.blame(set.explain(e)))?;
+            .map_err(|e| open.blame(e))?;
         // A damaged servicing stack is a finding: only compressed manifests need it.
         let base = BaseManifest::find(&view).unwrap_or_else(|error| {
             warnings.push(error);
@@ -140,7 +139,7 @@ fn with_images<T>(
             base: base.map(Arc::new),
             warnings,
         };
-        answers.push(work(looked_at).map_err(|e| open.blame(set.explain(e)))?);
+        answers.push(work(looked_at).map_err(|e| open.blame(e))?);
     }
     Ok(answers)
 }

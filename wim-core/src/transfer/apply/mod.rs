@@ -91,7 +91,7 @@ pub fn extract(
 fn rules_for(target: &Path, options: &ApplyOptions, has_side_file: bool) -> (Option<NtfsVolume>, PlanRules) {
     let unholdable = if has_side_file { Unholdable::StandIn } else { Unholdable::LeaveOut };
     let volume = NtfsVolume::of(target).filter(|_| !has_side_file);
-    (volume, PlanRules::of_this_host(unholdable, options.restore, volume))
+    (volume, PlanRules::of_this_host(target, unholdable, options.restore, volume))
 }
 
 /// Writes the unnamed data of a file to `out`; gives what is wrong with it when it is `damaged` and recovered all the same.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::host::DirectoryId;
 use super::{InvalidNames, Layout, LeftOut, RestoreOptions, UnixRestore};
@@ -12,7 +13,9 @@ use crate::base::{Error, Place, Progress, Result, Sha1Digest, WimString};
 use crate::formats::wim::attributes::DIRECTORY;
 use crate::formats::wim::reparse::{MOUNT_POINT, SYMLINK};
 use crate::formats::wim::tagged_items::UnixData;
+use crate::image::glob::Case;
 use crate::image::{Inode, InodeId, NodeId, StreamKind, Tree};
+use crate::transfer::host_case::HostCase;
 use crate::transfer::host_name::{self, NameRules};
 use crate::transfer::ntfs_volume::{NtfsVolume, StreamsInterface, is_stream_name};
 
@@ -62,9 +65,11 @@ pub(super) struct Plan {
 }
 
 /// What a plan goes by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct PlanRules {
     pub(super) names: NameRules,
+    /// How the target compares names.
+    pub(super) case: HostCase,
     pub(super) unholdable: Unholdable,
     pub(super) restore: RestoreOptions,
     /// How the streams of the NTFS volume that is applied to are reached; none on other file systems, and where a side file
@@ -74,12 +79,14 @@ pub(super) struct PlanRules {
 
 impl PlanRules {
     pub(super) fn of_this_host(
+        target: &Path,
         unholdable: Unholdable,
         restore: RestoreOptions,
         volume: Option<NtfsVolume>,
     ) -> Self {
         let ntfs = volume.map(NtfsVolume::streams);
-        Self { names: NameRules::of_this_host(), unholdable, restore, ntfs }
+        let (names, case) = (NameRules::of_this_host(), HostCase::below(target));
+        Self { names, case, unholdable, restore, ntfs }
     }
 }
 
@@ -139,10 +146,7 @@ impl Plan {
             }
         }
         names.sort_by(|a, b| a.ntfs_cmp(b));
-        let twin = names.windows(2).find(|pair| match rules.names {
-            NameRules::Unix => pair[0] == pair[1],
-            NameRules::Windows => pair[0].eq_ignore_case(&pair[1]),
-        });
+        let twin = names.windows(2).find(|pair| planner.is_one_name(&pair[0], &pair[1]));
         if let Some([name, _]) = twin {
             return Err(Error::invalid_input(format!("two of the files would both become {name}"))
                 .remedy("keep the directory structure, or extract them one after another"));
@@ -197,6 +201,7 @@ impl Plan {
 struct Planner<'a> {
     tree: &'a Tree,
     rules: NameRules,
+    case: HostCase,
     restore: RestoreOptions,
     ntfs: Option<StreamsInterface>,
     progress: &'a dyn Progress,
@@ -209,7 +214,7 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(tree: &'a Tree, rules: PlanRules, progress: &'a dyn Progress) -> Self {
-        let PlanRules { names: rules, unholdable, restore, ntfs } = rules;
+        let PlanRules { names: rules, case, unholdable, restore, ntfs } = rules;
         let plan = Plan {
             directories: vec![Spot { directory: 0, node: tree.root() }],
             files: Vec::new(),
@@ -221,7 +226,8 @@ impl<'a> Planner<'a> {
             names: HashMap::new(),
             unholdable,
         };
-        Self { tree, rules, restore, ntfs, progress, plan, above: HashMap::new(), file_of: HashMap::new() }
+        let (above, file_of) = (HashMap::new(), HashMap::new());
+        Self { tree, rules, case, restore, ntfs, progress, plan, above, file_of }
     }
 
     /// True when a directory above `node` is one of `nodes`.
@@ -269,7 +275,9 @@ impl<'a> Planner<'a> {
             let mut last: Option<NodeId> = None;
             let mut made = Vec::new();
             for &child in self.tree.children(directory) {
-                let is_twin = last.is_some_and(|last| self.are_twins(last, child));
+                // Equal names are neighbours in NTFS order.
+                let name = |node: NodeId| &self.tree.node(node).name;
+                let is_twin = last.is_some_and(|last| self.is_one_name(name(last), name(child)));
                 if is_twin && self.plan.unholdable == Unholdable::StandIn {
                     self.plan.names.insert(child, self.other_name(child));
                 } else if is_twin && self.restore.invalid_names == InvalidNames::Replace {
@@ -437,10 +445,9 @@ impl<'a> Planner<'a> {
         self.progress.warn(&Error::unsupported(why).at(Place::Path(path)));
     }
 
-    /// True when the host takes both names of one directory for the same; equal ones are neighbours in NTFS order.
-    fn are_twins(&self, a: NodeId, b: NodeId) -> bool {
-        let ignores_case = self.rules == NameRules::Windows || cfg!(target_os = "macos");
-        ignores_case && self.tree.node(a).name.eq_ignore_case(&self.tree.node(b).name)
+    /// True when the target takes both names for the same.
+    fn is_one_name(&self, a: &WimString, b: &WimString) -> bool {
+        a == b || a.eq_ignore_case(b) && self.case.get() == Case::Ignored
     }
 }
 
@@ -449,4 +456,55 @@ fn named_streams(inode: &Inode) -> impl Iterator<Item = (&WimString, Sha1Digest)
         StreamKind::Named(name) => Some((name, digest)),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Silent;
+
+    fn plan(tree: &Tree, case: Case, unholdable: Unholdable, invalid_names: InvalidNames) -> Plan {
+        let restore = RestoreOptions { invalid_names, ..RestoreOptions::default() };
+        let rules = PlanRules {
+            names: NameRules::of_this_host(),
+            case: case.into(),
+            unholdable,
+            restore,
+            ntfs: None,
+        };
+        Plan::of_image(tree, rules, &Silent)
+    }
+
+    #[test]
+    fn of_names_that_the_target_takes_for_one_the_first_is_made() {
+        let mut tree = Tree::new_empty();
+        for name in ["a", "A", "\u{e4}", "\u{c4}", "b"] {
+            tree.add(tree.root(), name.into(), Inode::default()).unwrap();
+        }
+        let names = |plan: &Plan| -> Vec<String> {
+            let spots = plan.files.iter().map(|file| plan.host_name(&tree, file.spots[0].node));
+            spots.map(|name| name.to_string_lossy().into_owned()).collect()
+        };
+        let leave_out = (Unholdable::LeaveOut, InvalidNames::LeaveOut);
+        let of = |case, (unholdable, names)| plan(&tree, case, unholdable, names);
+        let all = of(Case::Matters, leave_out);
+        assert_eq!(
+            (names(&all), all.left_out.names),
+            (["A", "a", "b", "\u{c4}", "\u{e4}"].map(str::to_owned).into(), 0)
+        );
+        let firsts = of(Case::Ignored, leave_out);
+        assert_eq!(
+            (names(&firsts), firsts.left_out.names),
+            (["A", "b", "\u{c4}"].map(str::to_owned).into(), 2)
+        );
+        for renaming in
+            [(Unholdable::LeaveOut, InvalidNames::Replace), (Unholdable::StandIn, InvalidNames::LeaveOut)]
+        {
+            let renamed = of(Case::Ignored, renaming);
+            let mut folded: Vec<String> = names(&renamed).iter().map(|name| name.to_uppercase()).collect();
+            folded.sort();
+            folded.dedup();
+            assert_eq!((folded.len(), renamed.left_out.names), (5, 0), "{folded:?}");
+        }
+    }
 }

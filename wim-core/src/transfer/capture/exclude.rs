@@ -118,6 +118,7 @@ impl Exclusions {
             };
             match pattern(unquote(line), case) {
                 Some(pattern) => list.push(pattern),
+                None if is_absolute(unquote(line)) => warn(wrong(format!("{line:?} fits nothing"))),
                 None => {
                     return Err(wrong(format!(
                         "{line:?} is neither a name nor a path: begin it with a separator to count from the root"
@@ -164,13 +165,21 @@ pub fn unquote(line: &str) -> &str {
     quoted('"').or_else(|| quoted('\'')).unwrap_or(line)
 }
 
-fn pattern(text: &str, case: Case) -> Option<Pattern> {
-    // Drive letters are accepted and mean nothing.
-    let text = match text.as_bytes() {
-        [letter, b':', ..] if letter.is_ascii_alphabetic() => text.get(2..)?,
+/// The text without a drive letter, which is accepted and means nothing.
+fn without_drive(text: &str) -> &str {
+    match text.as_bytes() {
+        [letter, b':', ..] if letter.is_ascii_alphabetic() => text.get(2..).unwrap_or(text),
         _ => text,
-    };
-    if text.starts_with(['\\', '/']) {
+    }
+}
+
+fn is_absolute(text: &str) -> bool {
+    without_drive(text).starts_with(['\\', '/'])
+}
+
+fn pattern(text: &str, case: Case) -> Option<Pattern> {
+    let text = without_drive(text);
+    if is_absolute(text) {
         let glob = PathGlob::parse(text, case).ok()?;
         return (!glob.names().is_empty()).then_some(Pattern::Path(glob));
     }
@@ -222,11 +231,14 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused_with_their_line() {
-        for (text, line) in [("[ExclusionList]\na/b\n", 2), ("[ExclusionList]\n\\..\n", 2)] {
-            let error = Exclusions::parse(text, Case::Matters, &mut drop).unwrap_err();
-            assert_eq!(error.place(), &Place::Line { line, column: 0 }, "{text}");
-        }
+        let error = Exclusions::parse("[ExclusionList]\na/b\n", Case::Matters, &mut drop).unwrap_err();
+        assert_eq!(error.place(), &Place::Line { line: 2, column: 0 });
         let mut warnings = Vec::new();
+        let text = "[ExclusionList]\n\\\n\\..\\x\nC:/\n\\y\n";
+        let config = Exclusions::parse(text, Case::Matters, &mut |warning| warnings.push(warning)).unwrap();
+        assert_eq!((warnings.len(), verdict(&config, "\\x")), (3, Verdict::Keep), "{warnings:?}");
+        assert_eq!(verdict(&config, "\\y"), Verdict::Exclude);
+        warnings.clear();
         let text = "\\x\n[CompressionExclusionList]\n*.mp3\n[Nonsense]\na/b\n[ExclusionList]\n\\y\n";
         let config = Exclusions::parse(text, Case::Matters, &mut |warning| warnings.push(warning)).unwrap();
         let lines: Vec<_> = warnings.iter().map(Error::place).collect();

@@ -38,6 +38,8 @@ pub struct CaptureOptions {
     pub absolute_links: AbsoluteLinks,
     /// Whether symbolic links are captured or followed.
     pub links: Links,
+    /// What becomes of the source itself when it is a link; it is followed wherever links are.
+    pub source_link: Links,
     /// Whether owners, modes and special files are captured.
     pub unix_data: UnixData,
     /// Whether a side file gives back what the host could not hold; without one, a mounted NTFS volume tells it.
@@ -94,6 +96,7 @@ impl Default for CaptureOptions {
             exclusions: Exclusions::default_config(case),
             absolute_links: AbsoluteLinks::Fix,
             links: Links::Capture,
+            source_link: Links::Follow,
             unix_data: UnixData::Omit,
             metadata: Metadata::Plain,
             descriptors: Descriptors::Capture,

@@ -50,12 +50,7 @@ struct OpenDirectory {
 }
 
 pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) -> Result<Scanned> {
-    let metadata = std::fs::metadata(source)
-        .map_err(|e| Error::io(e, "cannot open", source).because(Reason::CannotLookAt))?;
-    if !metadata.is_dir() && !metadata.is_file() {
-        return Err(Error::invalid_input("neither a directory nor a file").in_file(source.display()));
-    }
-    let root = source.canonicalize().map_err(|e| Error::io(e, "cannot resolve", source))?;
+    let (metadata, root) = look_at(source, options)?;
     cx.progress.start(Stage::Scanning, 0);
     let mut tree = Tree::new_empty();
     if metadata.is_dir() {
@@ -74,8 +69,11 @@ pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) ->
         _ => None,
     };
     let mut scanner = Scanner { cx, options, root, out, links: HashMap::new(), ntfs, open: vec![first] };
-    if metadata.is_file() {
-        scanner.single_file(source, &metadata)?;
+    if !metadata.is_dir() {
+        match metadata.is_file() {
+            true => scanner.single_file(source, &metadata)?,
+            false => scanner.single_link(source, &metadata)?,
+        }
         scanner.ntfs.iter().for_each(|ntfs| ntfs.warn(cx));
         return Ok(scanner.out);
     }
@@ -88,11 +86,51 @@ pub(super) fn scan(cx: &Context<'_>, source: &Path, options: &CaptureOptions) ->
     Ok(scanner.out)
 }
 
+/// What the system says of the source, and the source with all links resolved that are followed.
+fn look_at(source: &Path, options: &CaptureOptions) -> Result<(Metadata, PathBuf)> {
+    let cannot = |e| Error::io(e, "cannot open", source).because(Reason::CannotLookAt);
+    let metadata = std::fs::symlink_metadata(source).map_err(cannot)?;
+    let is_captured = options.source_link == Links::Capture && options.links == Links::Capture;
+    if metadata.is_symlink() && is_captured {
+        return Ok((metadata, source.to_owned()));
+    }
+    let metadata = std::fs::metadata(source).map_err(cannot)?;
+    if !metadata.is_dir() && !metadata.is_file() {
+        return Err(Error::invalid_input("neither a directory nor a file").in_file(source.display()));
+    }
+    let root = source.canonicalize().map_err(|e| Error::io(e, "cannot resolve", source))?;
+    Ok((metadata, root))
+}
+
+/// The name in the root of a source that is no directory; whoever puts it into an image gives it another.
+fn name_of_single(source: &Path) -> WimString {
+    let name = source.file_name().and_then(host_name::to_image);
+    name.filter(|name| tree::is_valid_name(name)).unwrap_or_else(|| "file".into())
+}
+
 impl Scanner<'_> {
+    /// Adds the one link that is captured to the root.
+    fn single_link(&mut self, source: &Path, metadata: &Metadata) -> Result<()> {
+        let root = self.out.tree.root();
+        let found = self.inode(metadata, Kind::Link, source)?;
+        let found = found.ok_or_else(|| Error::unsupported("encrypted").in_file(source.display()))?;
+        let NtfsInode { inode, reparse_data } = found;
+        match reparse_data {
+            Some(data) => self.reparse_point(
+                (root, name_of_single(source), Kind::Link),
+                (inode, data),
+                (source, source),
+            )?,
+            None => self.link(root, name_of_single(source), (source, source), inode)?,
+        }
+        self.out.totals.files += 1;
+        self.out.file = self.out.tree.children(root).first().copied();
+        Ok(())
+    }
+
     /// Adds the one file that is captured to the root.
     fn single_file(&mut self, source: &Path, metadata: &Metadata) -> Result<()> {
-        let name = source.file_name().and_then(host_name::to_image);
-        let name = name.filter(|name| tree::is_valid_name(name)).unwrap_or_else(|| "file".into());
+        let name = name_of_single(source);
         // The one file that is asked for may be reached by a link.
         let source = &self.root.clone();
         let found = self.inode(metadata, Kind::File, source)?;
@@ -183,21 +221,12 @@ impl Scanner<'_> {
         names.push(name.clone());
         let Some((metadata, verdict)) = self.wanted(parent, &names, (&path, &way))? else { return Ok(None) };
         let kind = host::kind(&metadata);
-        if !tree::is_valid_name(&name) {
-            return Err(Error::invalid_input("an image cannot hold this file name")
-                .in_file(path.display())
-                .remedy("rename the file, or leave it out with a capture configuration"));
-        }
+        check_name(&name, &path)?;
         self.warn_of_twin(parent.node, &name, &path);
         self.cx.progress.advance(1);
         let identity = host::link_identity(&metadata).filter(|_| kind == Kind::File);
         if let Some(&inode) = identity.and_then(|identity| self.links.get(&identity)) {
-            self.out.totals.files += 1;
-            let node = self.out.tree.add_name(parent.node, name, inode)?;
-            if let Some(ntfs) = &mut self.ntfs {
-                ntfs.short_name(&mut self.out.tree, node, &way)?;
-            }
-            return Ok(None);
+            return self.further_name((parent.node, name), inode, &way).map(|()| None);
         }
         let reached = self.reached(&way)?;
         // A path that is good as long as the capture is.
@@ -217,10 +246,8 @@ impl Scanner<'_> {
             return self.out.tree.add(parent.node, name, inode).map(|_| None);
         }
         if let Some(data) = reparse_data {
-            let node = self.out.tree.add(parent.node, name, inode)?;
-            let inode = self.named(node, kind, (stable, &reached))?;
-            self.out.data.push((inode, StreamKind::Reparse, data));
-            return Ok(None);
+            let done = self.reparse_point((parent.node, name, kind), (inode, data), (stable, &reached));
+            return done.map(|()| None);
         }
         if kind == Kind::Link {
             return self.link(parent.node, name, (&path, &way), inode).map(|()| None);
@@ -234,6 +261,34 @@ impl Scanner<'_> {
         self.out.totals.bytes += metadata.len();
         self.file(inode, path, metadata.len(), last_write);
         Ok(None)
+    }
+
+    /// Adds a reparse point whose data an NTFS volume has told.
+    fn reparse_point(
+        &mut self,
+        (directory, name, kind): (NodeId, WimString, Kind),
+        (inode, data): (Inode, Vec<u8>),
+        paths: (&Path, &Path),
+    ) -> Result<()> {
+        let node = self.out.tree.add(directory, name, inode)?;
+        let inode = self.named(node, kind, paths)?;
+        self.out.data.push((inode, StreamKind::Reparse, data));
+        Ok(())
+    }
+
+    /// Adds one more name of a file that was met before.
+    fn further_name(
+        &mut self,
+        (directory, name): (NodeId, WimString),
+        inode: InodeId,
+        way: &Path,
+    ) -> Result<()> {
+        self.out.totals.files += 1;
+        let node = self.out.tree.add_name(directory, name, inode)?;
+        match &mut self.ntfs {
+            Some(ntfs) => ntfs.short_name(&mut self.out.tree, node, way),
+            None => Ok(()),
+        }
     }
 
     /// What the system says of an entry, and the configuration; none for one that is left out, which is counted or told.
@@ -357,6 +412,15 @@ impl Scanner<'_> {
         let prefix = prefixes.into_iter().rev().find(inside)?;
         target.strip_prefix(prefix).ok().map(Path::to_path_buf)
     }
+}
+
+fn check_name(name: &WimString, path: &Path) -> Result<()> {
+    if tree::is_valid_name(name) {
+        return Ok(());
+    }
+    Err(Error::invalid_input("an image cannot hold this file name")
+        .in_file(path.display())
+        .remedy("rename the file, or leave it out with a capture configuration"))
 }
 
 /// The reparse names of a link: as it is but for separators, or from the root of drive C when it is absolute. On Unix a

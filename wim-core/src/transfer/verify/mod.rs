@@ -326,7 +326,8 @@ impl Check<'_> {
         if missing.len() > MAX_LISTED {
             let message = format!("{} more blobs are not in the file", missing.len() - MAX_LISTED);
             let remedy = "get the file again from its source, or name the base of a delta with --ref";
-            self.add(Severity::Damage, None, Error::not_found(message).remedy(remedy));
+            let error = Error::not_found(message).because(Reason::BlobMissing).remedy(remedy);
+            self.add(Severity::Damage, None, error);
         }
     }
 

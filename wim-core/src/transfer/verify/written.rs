@@ -20,11 +20,16 @@ impl Cost for CopiedBlock {
 }
 
 /// Checks structure, tables, metadata, the checksums of copied bytes and the blobs encoded anew of the file that `report`
-/// came from.
+/// came from; `elsewhere` are blobs that its images need and other files have, as those of a delta do.
 ///
 /// # Errors
 /// `Corrupt` when what lies on the disk is not what was written; what opening and reading gives.
-pub fn verify_written(cx: &Context<'_>, wim: &WimFile, report: &WriteReport) -> Result<()> {
+pub fn verify_written(
+    cx: &Context<'_>,
+    wim: &WimFile,
+    report: &WriteReport,
+    elsewhere: &HashSet<Sha1Digest>,
+) -> Result<()> {
     if let Some(warning) = wim.warnings().first() {
         return Err(warning.duplicate());
     }
@@ -35,7 +40,8 @@ pub fn verify_written(cx: &Context<'_>, wim: &WimFile, report: &WriteReport) -> 
     for image in wim.images() {
         let (tree, _) = load_with_findings(&wim.read_metadata(image, cx.memory_bytes())?)?;
         let references = tree.blob_references();
-        if let Some(missing) = references.keys().find(|digest| table.find(digest).is_none()) {
+        let is_missing = |digest: &&Sha1Digest| table.find(digest).is_none() && !elsewhere.contains(digest);
+        if let Some(missing) = references.keys().find(is_missing) {
             return Err(blob_not_found(missing).in_file(wim.name()));
         }
     }

@@ -4,7 +4,7 @@
 
 use std::io::{ErrorKind as IoKind, Read};
 
-use crate::base::{Cancel, Error, ErrorKind, Result};
+use crate::base::{Cancel, Error, ErrorKind, Reason, Result};
 use crate::formats::wim::{BlobHeader, ChunkFormat, Compression, chunk_table};
 
 /// Bytes that a buffer grows by at a time.
@@ -109,6 +109,7 @@ impl<'r> PipeInput<'r> {
 
     pub(super) fn cut_short(&self, what: &'static str) -> Error {
         Error::format(what, "length", self.offset, "the stream ends here, in the middle of it")
+            .because(Reason::FileEnds)
             .remedy("what sends the WIM was stopped, or the file is truncated; send it again")
     }
 }

@@ -17,7 +17,7 @@ pub use self::items::Tolerance;
 use self::items::{PipeItems, PipeWork, PipeWorker};
 use super::worker::PieceBytes;
 use crate::base::pipeline::{Budget, BufferPool, map_in_order};
-use crate::base::{Context, Error, PartNumber, Result, Sha1Digest};
+use crate::base::{Context, Error, PartNumber, Reason, Result, Sha1Digest};
 use crate::formats::wim::{
     BlobEntry, BlobHeader, ChunkDecoder, ResourceHeader, WimFile, WimHeader, WimLayout, WimXml, xml,
 };
@@ -65,6 +65,7 @@ impl<'r> PipedWim<'r> {
         let header = WimHeader::parse(&kept)?;
         if header.format.layout() != WimLayout::Pipable {
             return Err(Error::format("WIM header", "magic", 0, "the WIM is not pipable")
+                .because(Reason::NotPipable)
                 .remedy("give the path of the file, or make it pipable with: wim optimize FILE --pipable"));
         }
         if header.part != PartNumber::FIRST {
