@@ -1,6 +1,7 @@
 //! The commands that each job compares.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::{Bench, Check, Contestant, Result, plain, text_of};
 
@@ -111,11 +112,18 @@ impl Bench {
 
     /// A line of `7z`, likewise.
     fn seven_words(&self, words: &[&str]) -> Vec<String> {
-        self.with_threads(plain(&[&["7z"], words, &["-bd", "-y"]].concat()), "-mmt=")
+        self.with_threads(plain(&[&[seven_zip()], words, &["-bd", "-y"]].concat()), "-mmt=")
     }
 
     fn with_threads(&self, mut words: Vec<String>, option: &str) -> Vec<String> {
         words.extend(self.threads.as_ref().map(|number| format!("{option}{number}")));
         words
     }
+}
+
+/// 7-Zip's command: Debian 12 has it as `7zz` alone, others have both names or `7z`.
+fn seven_zip() -> &'static str {
+    let is_there =
+        Command::new("7zz").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if is_there.is_ok() { "7zz" } else { "7z" }
 }
