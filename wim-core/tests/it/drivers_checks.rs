@@ -11,7 +11,7 @@ use crate::driver_image::{MemoryImage, eleven, pe, program, seven, ten, unsigned
 use crate::driver_packages::{TNET, TSTOR, TUSB3, text, tnet, tstor, tusb3};
 use crate::samples::real_data;
 use wim_core::base::Architecture::{Amd64, X86};
-use wim_core::base::Cancel;
+use wim_core::base::{Cancel, ErrorKind};
 use wim_core::formats::hive::RegValue;
 use wim_core::formats::inf::{NoIncludes, ParseOptions};
 use wim_core::image::WimPath;
@@ -588,6 +588,34 @@ fn files_in_cabinets_are_found() {
         matches!(outcome(&plan), Outcome::Refused { reason, .. } if reason.contains("must hold one file")),
         "{plan:?}"
     );
+}
+
+/// What is packed may say that it is, or be, larger than any driver: nobody holds that.
+#[test]
+fn a_packed_file_larger_than_any_driver_is_refused_by_name() {
+    const TOO_LARGE: u32 = (128 << 20) + 1;
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let mut cab = cabinet(&[("TSTOR.SYS", &sys)]);
+    // The size of the first member stands behind two headers of 36 and 8 bytes.
+    cab[44..48].copy_from_slice(&TOO_LARGE.to_le_bytes());
+    let szdd = [&b"SZDD\x88\xF0\x27\x33A\0"[..], &TOO_LARGE.to_le_bytes(), b"\xFFMZ"].concat();
+    let kwaj = [&b"KWAJ\x88\xF0\x27\xD1\x02\0\x12\0\x01\0"[..], &TOO_LARGE.to_le_bytes(), b"\xFFMZ"].concat();
+    let packed = |bytes: Vec<u8>| {
+        MemoryFiles::new("packed").with("tstor.inf", TSTOR.as_bytes()).with("x64/tstor.sy_", bytes)
+    };
+    let inf = TSTOR.replace("1=%D%", "1=%D%,files.cab").replace("tstor.sys=1,\\x64", "tstor.sys=1");
+    let in_cabinet =
+        MemoryFiles::new("cab").with("tstor.inf", inf.into_bytes()).with("files.cab", cab.clone());
+    for package in [packed(cab), packed(szdd), packed(kwaj), in_cabinet] {
+        let mut image = seven(Amd64);
+        let untouched = image.clone();
+        let plan = image.add_one(&package);
+        let Outcome::Refused { kind, reason, remedy } = outcome(&plan) else { panic!("{plan:?}") };
+        assert_eq!(*kind, ErrorKind::Limit, "{reason}");
+        assert!(reason.contains("tstor.sy_") || reason.contains("files.cab"), "{reason}");
+        assert!(remedy.as_deref().is_some_and(|text| text.contains("expand")), "{remedy:?}");
+        assert!(image == untouched);
+    }
 }
 
 #[test]
