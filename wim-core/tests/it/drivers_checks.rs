@@ -306,6 +306,7 @@ fn critical_devices_need_a_service_that_can_start() {
     // What the boot loader cannot read is not there for it, whatever lies in the image.
     for path in [
         "\\??\\C:\\x\\tstor.sys",
+        "\\??\\C:\\Windows\\System32\\drivers\\tstor.sys",
         "D:\\tstor.sys",
         "%Drivers%\\tstor.sys",
         "\\Device\\HarddiskVolume1\\tstor.sys",
@@ -313,8 +314,17 @@ fn critical_devices_need_a_service_that_can_start() {
         let mut damaged = image.clone();
         damaged.edit(&[(System, service, "ImagePath", RegValue::expand_sz(path))]);
         let found = errors(&damaged);
-        assert!(found[0].contains("no path that the boot loader can read"), "{path}: {found:?}");
+        let said = format!("{path} is no path that the boot loader can read");
+        assert!(found[0].contains(&said), "{path}: {found:?}");
     }
+    // The kernel, which starts the others, knows drives.
+    let mut later = image.clone();
+    let path = "\\??\\C:\\Windows\\System32\\drivers\\tstor.sys";
+    later.edit(&[
+        (System, service, "Start", RegValue::dword(1)),
+        (System, service, "ImagePath", RegValue::expand_sz(path)),
+    ]);
+    assert_eq!(errors(&later), Vec::<String>::new());
 }
 
 #[test]

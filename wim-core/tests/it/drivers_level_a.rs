@@ -628,7 +628,7 @@ fn a_file_of_windows_that_is_replaced_is_told() {
 #[test]
 fn a_boot_driver_is_not_named_by_a_drive_and_no_service_by_dots() {
     for (from, to, what) in [
-        ("ServiceBinary=%12%\\", "ServiceBinary=\\??\\C:\\x\\", "lies outside of the Windows folder"),
+        ("ServiceBinary=%12%\\", "ServiceBinary=\\??\\C:\\x\\", "is named by a drive"),
         ("AddService=tstor,", "AddService=..,", "cannot be the name of a service"),
     ] {
         let inf = TSTOR.replace(from, to);
@@ -640,6 +640,25 @@ fn a_boot_driver_is_not_named_by_a_drive_and_no_service_by_dots() {
         let (_, reason) = refusal(&plan);
         assert!(reason.contains(what), "{reason}");
         assert!(image == untouched);
+    }
+}
+
+/// The start type that counts is the one the service gets, not the one its INF names.
+#[test]
+fn a_driver_that_is_raised_to_boot_start_is_not_named_by_a_drive_either() {
+    let inf = TSTOR
+        .replace("StartType=0", "StartType=3")
+        .replace("ServiceBinary=%12%\\", "ServiceBinary=\\??\\C:\\Windows\\System32\\drivers\\");
+    let package = tstor().with("tstor.inf", inf.into_bytes());
+    let raised = DriverOptions { boot_start: BootStart::Raise, ..unsigned_too() };
+    for image in [seven(Amd64), ten(Amd64)] {
+        let mut as_written = image.clone();
+        added(&as_written.add_one(&package));
+        let mut after = image.clone();
+        let plan = after.add(&[&package], &raised);
+        let (_, reason) = refusal(&plan);
+        assert!(reason.contains("is named by a drive"), "{reason}");
+        assert!(reason.contains("tstor.inf: line ") && after == image, "{reason}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
-use super::bindings::{critical_devices, file_of, service_state};
+use super::bindings::{critical_devices, file_of, names_a_drive, service_state};
 use super::boot;
 use super::framework;
 use super::lint_store;
@@ -265,14 +265,17 @@ fn boot_services(
         if !KERNEL.contains(&kind) || !BOOT_AND_SYSTEM.contains(&start) {
             continue;
         }
-        let path = hives.get(HiveName::System, &key, "ImagePath")?.and_then(|v| v.as_str());
-        let path = file_of(path.as_deref().unwrap_or_default(), &name);
+        let written = hives.get(HiveName::System, &key, "ImagePath")?.and_then(|v| v.as_str());
+        let written = written.unwrap_or_default();
+        let path = file_of(&written, &name);
         let severity = if start == 0 { Severity::Error } else { Severity::Warning };
-        // A drive's name, a device, a variable: the boot loader knows only what lies below the Windows folder.
-        let Some(spelled) = image.spelled(&path).ok().filter(|_| is_on_the_system_drive(&path)) else {
+        // A drive's name, a device, a variable: the boot loader knows only what lies below the Windows folder. Of a drive it knows
+        // nothing even where the rest of the path leads there.
+        let is_readable = is_on_the_system_drive(&path) && !(start == 0 && names_a_drive(&written));
+        let Some(spelled) = image.spelled(&path).ok().filter(|_| is_readable) else {
             if start == 0 {
                 let text = format!(
-                    "service {name} starts at boot, but {path} is no path that the boot loader can read"
+                    "service {name} starts at boot, but {written} is no path that the boot loader can read"
                 );
                 findings.push(LintFinding { severity, text });
             }

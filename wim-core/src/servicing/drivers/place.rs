@@ -4,6 +4,7 @@
 //! Source: drivers.md 1.8, 1.10 and 3.7. Which of this is done, and what else, is decided in `level_a` and `level_b`.
 
 use super::adopt::NotItsOwn;
+use super::bindings;
 use super::boot::BootCritical;
 use super::manifest::{self, Manifest, ManifestFile, ReliedFile};
 use super::options::{DriverOptions, Newer};
@@ -253,11 +254,11 @@ impl Job<'_, '_> {
             let mut copies =
                 copies.filter(|copy| copy.destination_name.eq_ignore_ascii_case(name)).peekable();
             let lost = copies.peek().map(|copy| copy.dirid);
-            // What the boot loader reads it looks for below the Windows folder.
-            let is_named_by_drive = starts("\\??\\") || path.get(1..2) == Some(":");
-            let is_lost = path.starts_with('%') && !starts(BELOW_WINDOWS) && !starts(STORE_TOKEN)
-                || is_named_by_drive && service.start_type == Some(0);
-            let what = if is_lost {
+            let is_read_at_boot = self.earliest_start(service) == Some(Service::BOOT_START);
+            let is_lost = path.starts_with('%') && !starts(BELOW_WINDOWS) && !starts(STORE_TOKEN);
+            let what = if is_read_at_boot && bindings::names_a_drive(path) {
+                format!("its binary {path} is named by a drive, and the boot loader, which starts it, knows none")
+            } else if is_lost {
                 format!(
                     "its binary {path} lies outside of the Windows folder, where the kernel does not find it"
                 )
