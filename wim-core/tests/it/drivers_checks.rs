@@ -365,6 +365,71 @@ fn a_service_of_windows_that_an_inf_changes_is_told_and_none_that_boots_is_put_o
     }
 }
 
+/// A driver that becomes a program is loaded by nobody at boot, whatever its start type.
+#[test]
+fn the_type_of_a_service_of_windows_is_told_and_no_boot_driver_becomes_a_program() {
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        let pci = "ControlSet001\\Services\\pci";
+        image.put("\\Windows\\System32\\drivers\\pci.sys", program(Amd64, [6, 1, 7601, 17514]));
+        image.edit(&[
+            (System, pci, "Type", RegValue::dword(1)),
+            (System, pci, "Start", RegValue::dword(0)),
+            (System, pci, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
+        ]);
+        let of_type = |kind: &str| {
+            let line = format!("[par]\nHKLM,SYSTEM\\CurrentControlSet\\Services\\pci,Type,0x00010001,{kind}\n");
+            tstor().with("tstor.inf", TSTOR.replace("[par]\n", &line).into_bytes())
+        };
+        let before = image.clone();
+        let plan = image.add_one(&of_type("0x10"));
+        let Outcome::Refused { reason, .. } = outcome(&plan) else { panic!("{plan:?}") };
+        let said = "service pci, which the boot loader starts, would be no driver any more, but of type 0x10";
+        assert!(reason.contains(said), "{reason}");
+        assert!(image == before, "a refused package left something");
+        // A driver of another kind still is one.
+        let plan = image.add_one(&of_type("2"));
+        let told = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
+        assert!(matches!(outcome(&plan), Outcome::Added(_)), "{plan:?}");
+        assert!(told("service pci, which this image had, is changed: Type 1 \u{2192} 2"), "{plan:?}");
+        image.remove_drivers(&["tstor.inf"]).unwrap();
+        // What starts later is told only.
+        image.edit(&[(System, pci, "Start", RegValue::dword(3))]);
+        let plan = image.add_one(&of_type("0x10"));
+        let told = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
+        assert!(matches!(outcome(&plan), Outcome::Added(_)) && told("Type 1 \u{2192} 16"), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_control_set_that_windows_starts_with_and_that_is_not_there_is_an_error() {
+    let errors = |image: &MemoryImage| -> Vec<String> {
+        let errors = linted(image).into_iter().filter(|finding| finding.severity == Severity::Error);
+        errors.map(|finding| finding.text).collect()
+    };
+    for image in [seven(Amd64), ten(Amd64)] {
+        assert_eq!(errors(&image), Vec::<String>::new());
+        for value in ["Current", "Default"] {
+            let mut damaged = image.clone();
+            damaged.edit(&[(System, "Select", value, RegValue::dword(3))]);
+            let found = errors(&damaged);
+            assert_eq!(found.len(), 1, "{found:?}");
+            let said = format!("no control set ControlSet003 for Windows to start with: Select\\{value}");
+            assert!(found[0].contains(&said), "{found:?}");
+        }
+        // No key at all.
+        let mut bare = image.clone();
+        let changes = {
+            let mut hives = HiveSet::new(&image, HiveOptions::default());
+            hives.delete_key(System, "ControlSet001", "test").unwrap();
+            hives.delete_key(System, "Select", "test").unwrap();
+            hives.finish().unwrap().0
+        };
+        bare.apply(&changes);
+        let found = errors(&bare);
+        assert!(found.len() == 1 && found[0].contains("no control set ControlSet001"), "{found:?}");
+    }
+}
+
 fn package_findings(inf: &str, windows: &str) -> Vec<String> {
     let files = tstor().with("tstor.inf", inf.as_bytes());
     let package = Package::open(&files, "tstor.inf", ParseOptions::default()).unwrap();

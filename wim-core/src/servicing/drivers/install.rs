@@ -408,8 +408,7 @@ impl Planner<'_> {
         }
         let now = lint::errors(&self.image, hives)?;
         let before = self.faults.take().unwrap_or_default();
-        let edits = hives.journal().get(edits_before..).unwrap_or_default();
-        let changed = service_changes::changes_of(edits, &self.manifest);
+        let changed = service_changes::changes_of(hives, edits_before, &self.manifest)?;
         let later = changed.iter().filter_map(ServiceChange::fault);
         let new: Vec<String> = now.difference(&before).cloned().chain(later).collect();
         if !new.is_empty() && self.options.unbootable == Unbootable::Refuse {

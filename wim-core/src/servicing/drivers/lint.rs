@@ -14,7 +14,7 @@ use super::lint_store;
 use super::manifest::{Manifest, ManifestEntry};
 use super::store::ImageFiles;
 use crate::base::Result;
-use crate::servicing::hive_set::{HiveName, HiveSet};
+use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
 use crate::servicing::target::{ImageTarget, StoreGeneration};
 
 /// How bad a finding is.
@@ -148,8 +148,9 @@ fn duplicates(manifest: &Manifest, findings: &mut Vec<LintFinding>) {
 /// What reading the SYSTEM hive gives.
 pub fn lint(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Vec<LintFinding>> {
     let mut findings = Vec::new();
+    control_sets(hives, &mut findings)?;
     let Some(&set) = hives.control_sets()?.first() else { return Ok(findings) };
-    let set = format!("ControlSet{set:03}");
+    let set = control_set_key(set);
     filters(hives, &format!("{set}\\Control\\Class"), &set, "class", &mut findings)?;
     filters(
         hives,
@@ -164,6 +165,29 @@ pub fn lint(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Vec<LintF
     findings.dedup();
     findings.reverse();
     Ok(findings)
+}
+
+/// The control sets that Windows is told to start with and that are not there: by `Default` the boot loader chooses, and `Current` is what
+/// it chose last.
+fn control_sets(hives: &mut HiveSet<'_>, findings: &mut Vec<LintFinding>) -> Result<()> {
+    let mut named = BTreeMap::new();
+    for value in ["Default", "Current"] {
+        let number = hives.get(HiveName::System, "Select", value)?.and_then(|value| value.as_dword());
+        if let Some(number) = number.filter(|&number| number > 0) {
+            named.entry(number).or_insert_with(|| format!("Select\\{value} of the SYSTEM hive names it"));
+        }
+    }
+    if named.is_empty() {
+        named.insert(1, "the SYSTEM hive has no Select\\Default that names another".to_owned());
+    }
+    for (number, why) in named {
+        let set = control_set_key(number);
+        if !hives.key_exists(HiveName::System, &set)? {
+            let text = format!("there is no control set {set} for Windows to start with: {why}");
+            findings.push(LintFinding { severity: Severity::Error, text });
+        }
+    }
+    Ok(())
 }
 
 /// What of [`lint`] may keep Windows from booting, as texts.
@@ -274,8 +298,9 @@ fn boot_services(
         let is_readable = is_on_the_system_drive(&path) && !(start == 0 && names_a_drive(&written));
         let Some(spelled) = image.spelled(&path).ok().filter(|_| is_readable) else {
             if start == 0 {
+                let told = if written.is_empty() { &path } else { &written };
                 let text = format!(
-                    "service {name} starts at boot, but {written} is no path that the boot loader can read"
+                    "service {name} starts at boot, but {told} is no path that the boot loader can read"
                 );
                 findings.push(LintFinding { severity, text });
             }
