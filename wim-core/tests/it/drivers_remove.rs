@@ -22,7 +22,7 @@ use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
 use wim_core::servicing::package_files::{MemoryFiles, PackageFiles};
 
 /// Files and all registry values: what an image is, whatever its hives look like inside.
-fn content(image: &MemoryImage) -> impl PartialEq + std::fmt::Debug + use<> {
+pub(crate) fn content(image: &MemoryImage) -> impl PartialEq + std::fmt::Debug + use<> {
     let files: Vec<_> = image
         .files()
         .into_iter()
@@ -75,7 +75,7 @@ fn sharer(name: &str, device: &str, flags: &str, own_filter: &str) -> MemoryFile
     MemoryFiles::new(name).with(name, inf.into_bytes()).with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
 }
 
-fn image() -> MemoryImage {
+pub(crate) fn image() -> MemoryImage {
     let mut image = seven(Amd64);
     image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
     for filter in ["sharedflt", "oneflt", "twoflt"] {
@@ -86,7 +86,7 @@ fn image() -> MemoryImage {
 }
 
 /// The file of T1 and its relatives, and what of it the packages at the same places of [`packages`] bring.
-const FILE: &str = "\\Windows\\System32\\drivers\\tstor.sys";
+pub(crate) const FILE: &str = "\\Windows\\System32\\drivers\\tstor.sys";
 const VERSIONS: [Option<[u16; 4]>; 10] = [
     Some([1, 2, 3, 4]),
     Some([1, 2, 3, 4]),
@@ -219,11 +219,11 @@ fn a_replaced_file_comes_back() {
 }
 
 /// A pair of files of one name for programs of both widths, as a package puts them into two folders.
-const PAIR: [(&str, [u16; 4]); 2] =
+pub(crate) const PAIR: [(&str, [u16; 4]); 2] =
     [("\\Windows\\System32\\tco.dll", [6, 0, 0, 1]), ("\\Windows\\SysWOW64\\tco.dll", [6, 0, 0, 2])];
 
 /// T1 under the name `name`, with such a pair.
-fn paired(name: &str, device: &str, versions: [[u16; 4]; 2]) -> MemoryFiles {
+pub(crate) fn paired(name: &str, device: &str, versions: [[u16; 4]; 2]) -> MemoryFiles {
     let inf = TSTOR
         .replace("tstor.inf", name)
         .replace("DEV_0001", device)
@@ -601,7 +601,7 @@ fn every_change_of_a_driver_database_is_dated_later_than_the_one_before() {
 }
 
 /// Loses the list of added drivers.
-fn lose_the_list(image: &mut MemoryImage) {
+pub(crate) fn lose_the_list(image: &mut MemoryImage) {
     let path = WimPath::parse(PATH).unwrap();
     image.apply(&[Change { path, action: Action::Remove, reason: "test".into() }]);
 }
@@ -775,7 +775,7 @@ fn a_device_that_two_drivers_bind_to_one_service_stays_bound_until_both_are_gone
 }
 
 /// T1 whose service section has these lines in a section `DelReg` names, and `more` after it.
-fn deleting(name: &str, device: &str, lines: &str, more: &str) -> MemoryFiles {
+pub(crate) fn deleting(name: &str, device: &str, lines: &str, more: &str) -> MemoryFiles {
     let inf = TSTOR
         .replace("tstor.inf", name)
         .replace("DEV_0001", device)

@@ -3,95 +3,99 @@
 //!
 //! Source: drivers.md 3.2 and 3.6. Its own are those below its services and their event logs, the critical devices bound to them, and
 //! its folder on the device path; anything else may be Windows' own and is left for ever. So are services and files that another
-//! driver without a list has too, and services that Windows had before.
+//! driver without a list has too, and services that Windows may have had before: a service is the driver's own where its file is, and
+//! where no INF in the image and nothing in the component store knows either.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bindings::{Binding, critical_devices};
+use super::known_to_windows::KnownToWindows;
 use super::level_a::{CURRENT_VERSION, DEFAULT_DEVICE_PATH, DEVICE_PATH, FOLDER, REPLACED_FOLDER};
 use super::manifest::{Manifest, ManifestEdit, ManifestEntry, ManifestValue};
 use super::package::MAX_INF;
-use super::place::{Done, kept_path};
+use super::place::{Done, Job, kept_path};
 use super::registry_lines::KeptValue;
-use super::select::Selection;
+use super::select::{SelectedFile, SelectedInstall, Selection};
 use super::store::ImageFiles;
 use crate::base::Result;
 use crate::formats::hive::RegValue;
-use crate::formats::inf::{Inf, ParseOptions};
+use crate::formats::inf::{Directory, Inf, ParseOptions, Service};
 use crate::image::WimPath;
-use crate::servicing::hive_set::{HiveName, HiveSet};
+use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
 
 /// What a driver without a list has in common with others that are on none either, or with Windows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NotItsOwn {
     /// Names of services in lower case, each with what tells it.
     services: BTreeMap<String, String>,
-    /// Names of files in lower case.
-    files: BTreeSet<String>,
+    /// Those of them that Windows may have had, and then also the devices that are bound to them.
+    of_windows: BTreeSet<String>,
+    /// Names of files in lower case, with what tells that Windows may have had them; none for those that others need.
+    files: BTreeMap<String, Option<String>>,
 }
 
 impl NotItsOwn {
-    /// Looks at the other packages in the image, at the devices bound to the services, and at what was kept of Windows' files, for
-    /// the package of `selection` in `folder` whose devices are `ids`.
+    /// Looks at the other packages in the image, at the devices bound to the services, and at what Windows has or had of the services and
+    /// files, for the package of `job` in `folder`.
     ///
     /// # Errors
     /// What reading the image or the hives gives.
     pub(super) fn find(
         image: &ImageFiles<'_>,
         hives: &mut HiveSet<'_>,
-        selection: &Selection,
+        job: &Job<'_, '_>,
         folder: &WimPath,
-        others: &Manifest,
     ) -> Result<Self> {
+        if !job.is_put_in_place() {
+            return Ok(Self::default());
+        }
+        let (selection, others) = (job.selection, job.manifest);
         let strangers = strangers(image, folder, others)?;
         let mut found = Self::default();
         for stranger in &strangers {
-            found.files.extend(stranger.files.iter().cloned());
+            found.files.extend(stranger.files.iter().map(|file| (file.clone(), None)));
         }
-        let mut bound = Vec::new();
-        let ids: BTreeSet<String> = selection
-            .installs
-            .iter()
-            .flat_map(|install| &install.ids)
-            .map(|id| id.id.to_uppercase())
-            .collect();
-        let on_list: BTreeSet<String> =
-            others.drivers.iter().flat_map(|other| &other.ids).map(|id| id.to_uppercase()).collect();
-        let is_strange =
-            |id: &str| !ids.contains(&id.to_uppercase()) && !on_list.contains(&id.to_uppercase());
-        critical_devices(hives, &is_strange, &mut bound)?;
+        let bound = bound_by_others(hives, selection, others)?;
+        let known = KnownToWindows::find(image, selection)?;
+        for (file, by) in &known.files {
+            found.files.entry(file.clone()).or_insert_with(|| Some(by.clone()));
+        }
         let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
         for service in services.filter(|service| !service.inbox) {
             let name = service.name.to_lowercase();
-            let binary = service.binary_name().map(str::to_lowercase);
-            let path = super::bindings::file_of(service.binary.as_deref().unwrap_or_default(), &service.name);
-            let kept = WimPath::parse(&path).ok();
-            let kept =
-                kept.map(|path| kept_path(image, &folder.child(REPLACED_FOLDER), &path)).transpose()?;
             let user = strangers.iter().find(|stranger| stranger.services.contains(&name));
             let of_it = |binding: &&Binding| {
                 binding.service.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(&name))
             };
-            let why = if let Some(user) = user {
-                format!("{}, which is not on the list, has it too", user.inf)
-            } else if let Some(device) = bound.iter().find(of_it) {
-                format!("{} is bound to it, which is no device of this driver", device.id)
-            } else if kept.is_some_and(|kept| image.exists(&kept)) {
-                "Windows had its file before, and may have had the service".to_owned()
+            let file = service.binary_name().map(str::to_lowercase);
+            let of_others = if let Some(user) = user {
+                Some(format!("{}, which is not on the list, has it too", user.inf))
             } else {
-                continue;
+                let device = bound.iter().find(of_it);
+                device.map(|device| format!("{} is bound to it, which is no device of this driver", device.id))
             };
-            if user.is_some() || bound.iter().any(|one| of_it(&one)) {
-                found.files.extend(binary);
+            if let Some(why) = of_others {
+                found.files.extend(file.map(|file| (file, None)));
+                found.services.entry(name).or_insert(why);
+            } else if let Some(why) = why_of_windows(image, hives, job, (service, folder), &known)? {
+                if let Some(file) = file {
+                    found.files.entry(file).or_insert_with(|| Some(format!("its service {name} stays")));
+                }
+                found.of_windows.insert(name.clone());
+                found.services.entry(name).or_insert(why);
             }
-            found.services.entry(name).or_insert(why);
         }
         Ok(found)
     }
 
-    /// True for the name of a file that others may need.
-    pub(super) fn has_file(&self, name: &str) -> bool {
-        self.files.contains(&name.to_lowercase())
+    /// Why a file of the package stays when it goes, if it does; `is_kept` when the one that it had replaced is there still, which Windows
+    /// then gets back.
+    pub(super) fn why_file_stays(&self, name: &str, is_kept: bool) -> Option<&str> {
+        match self.files.get(&name.to_lowercase())? {
+            None => Some("others need it"),
+            Some(_) if is_kept => None,
+            Some(by) => Some(by),
+        }
     }
 
     fn has_service(&self, name: &str) -> bool {
@@ -104,6 +108,63 @@ impl NotItsOwn {
             .iter()
             .map(|(name, why)| format!("service {name} stays for ever when this driver is removed: {why}"))
     }
+}
+
+/// The critical devices that are none of the package of `selection` and of no driver on the list.
+fn bound_by_others(
+    hives: &mut HiveSet<'_>,
+    selection: &Selection,
+    others: &Manifest,
+) -> Result<Vec<Binding>> {
+    let own = selection.installs.iter().flat_map(|install| &install.ids).map(|id| id.id.to_uppercase());
+    let on_list = others.drivers.iter().flat_map(|other| &other.ids).map(|id| id.to_uppercase());
+    let known: BTreeSet<String> = own.chain(on_list).collect();
+    let mut bound = Vec::new();
+    critical_devices(hives, &|id| !known.contains(&id.to_uppercase()), &mut bound)?;
+    Ok(bound)
+}
+
+/// What tells that Windows may have had a service before the driver; none where it is provably the driver's.
+fn why_of_windows(
+    image: &ImageFiles<'_>,
+    hives: &mut HiveSet<'_>,
+    job: &Job<'_, '_>,
+    (service, folder): (&Service, &WimPath),
+    known: &KnownToWindows,
+) -> Result<Option<String>> {
+    let Some(&set) = hives.control_sets()?.first() else { return Ok(None) };
+    let key = format!("{}\\Services\\{}", control_set_key(set), service.name);
+    let present = hives.get(HiveName::System, &key, "ImagePath")?.and_then(|value| value.as_str());
+    let binary = present.as_deref().or(service.binary.as_deref()).unwrap_or_default();
+    let text = super::bindings::file_of(binary, &service.name);
+    let Ok(path) = image.spelled(&text) else {
+        return Ok(Some(format!("its file {text} is none that this driver brings")));
+    };
+    if image.exists(&kept_path(image, &folder.child(REPLACED_FOLDER), &path)?) {
+        return Ok(Some("Windows had its file before, and may have had the service".to_owned()));
+    }
+    if let Some(by) = known.services.get(&service.name.to_lowercase()) {
+        return Ok(Some(by.clone()));
+    }
+    let text = path.to_string();
+    if job.manifest.has_file(&text) {
+        return Ok(None);
+    }
+    let goes_there = |file: &&SelectedFile| match file.copy.directory(job.target.arch) {
+        Directory::Folder(folder) => {
+            text.eq_ignore_ascii_case(&format!("\\{folder}\\{}", file.copy.destination_name))
+        }
+        _ => false,
+    };
+    let own = job.selection.files.iter().find(goes_there);
+    let Some(own) = own.and_then(|file| job.staged.file(&file.source.stored_path)) else {
+        return Ok(Some(format!("its file {path} is none that this driver brings")));
+    };
+    if image.exists(&path) && !image.has(&path, &own.digests)? {
+        return Ok(Some(format!("its file {path} is not this driver's, and may have been there before")));
+    }
+    let name = path.name().map(|name| name.to_text().to_lowercase()).unwrap_or_default();
+    Ok(known.files.get(&name).map(|by| format!("its file may have been there before: {by}")))
 }
 
 /// A package of an image that is not on its list of added drivers.
@@ -232,7 +293,12 @@ fn roots(done: &Done, selection: &Selection, others: &Manifest, strange: &NotIts
         let first = others.drivers.iter().filter(has_it).min_by_key(|other| other.order);
         roots.push(Roots { keys, of: first.map(|first| first.identity.clone()) });
     }
-    let ids = done.added.device_ids.iter().map(|id| super::boot::critical_device_key(id).to_lowercase());
+    let is_own = |selected: &&SelectedInstall| {
+        let service = selected.install.function_driver();
+        service.is_none_or(|service| !strange.of_windows.contains(&service.name.to_lowercase()))
+    };
+    let ids = selection.installs.iter().filter(is_own).flat_map(|selected| &selected.ids);
+    let ids = ids.map(|id| super::boot::critical_device_key(&id.id).to_lowercase());
     let keys = ids.map(|id| format!("control\\criticaldevicedatabase\\{id}")).collect();
     roots.push(Roots { keys, of: None });
     roots

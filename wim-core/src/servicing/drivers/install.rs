@@ -473,7 +473,7 @@ impl Planner<'_> {
             _ => {
                 if !known && LevelA(job).is_there(&self.image)? {
                     let folder = LevelA(job).folder(&self.image)?;
-                    strange = NotItsOwn::find(&self.image, hives, selection, &folder, &self.manifest)?;
+                    strange = NotItsOwn::find(&self.image, hives, &job, &folder)?;
                     job = Job { adopting: true, completing: true, strange: &strange, ..job };
                 }
                 let level = LevelA(job);

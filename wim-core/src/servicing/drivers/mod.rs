@@ -15,6 +15,7 @@ pub mod hardware_ids;
 pub mod info;
 mod install;
 mod key_deletion;
+mod known_to_windows;
 mod level_a;
 mod level_b;
 pub mod lint;

@@ -155,11 +155,14 @@ impl Job<'_, '_> {
         if image.is_file(&path)? {
             let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
             let is_owned = self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256));
-            if is_same && self.adopting && !is_owned && !self.strange.has_file(name) {
+            if is_same && self.adopting && !is_owned {
                 let copy = kept_path(image, replaced_folder, &path)?;
                 let kept = image.sha256_of(&copy)?;
-                done.files.push(manifest_file(&path, file, kept, kept.map(|_| copy.to_string())));
-                return Ok(placed(false));
+                let Some(why) = self.strange.why_file_stays(name, kept.is_some()) else {
+                    done.files.push(manifest_file(&path, file, kept, kept.map(|_| copy.to_string())));
+                    return Ok(placed(false));
+                };
+                done.findings.push(format!("{path} stays for ever when this driver is removed: {why}"));
             }
             if is_same && is_owned {
                 // Another driver put the same file there; it goes when the last of them goes.

@@ -1,0 +1,118 @@
+//! Drivers whose list was lost: what is taken for theirs, and what may be Windows' own and stays.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use crate::driver_image::{MemoryImage, program, unsigned_too};
+use crate::driver_packages::tstor;
+use crate::drivers_remove::{FILE, image, lose_the_list};
+use wim_core::base::Architecture::Amd64;
+use wim_core::formats::hive::RegValue;
+use wim_core::servicing::hive_set::HiveName::System;
+use wim_core::servicing::package_files::PackageFiles;
+
+const SERVICE: &str = "ControlSet001\\Services\\tstor";
+const DEVICE: &str = "ControlSet001\\Control\\CriticalDeviceDatabase\\PCI#VEN_1234&DEV_0001";
+
+/// A Windows 7 that has the service of T1 and a file of it in `version`, as T1 would have put them there.
+fn with_service(version: [u16; 4]) -> MemoryImage {
+    let mut image = image();
+    image.put(FILE, program(Amd64, version));
+    image.edit(&[
+        (System, SERVICE, "Type", RegValue::dword(1)),
+        (System, SERVICE, "Start", RegValue::dword(0)),
+        (System, SERVICE, "ErrorControl", RegValue::dword(1)),
+        (System, SERVICE, "ImagePath", RegValue::expand_sz("System32\\drivers\\tstor.sys")),
+        (System, DEVICE, "Service", RegValue::sz("tstor")),
+    ]);
+    image
+}
+
+/// Adds a package, loses the list, adds it again and removes it; what was told when it was added again.
+fn add_lose_add_remove(image: &mut MemoryImage, package: &dyn PackageFiles) -> Vec<String> {
+    image.add_one(package);
+    lose_the_list(image);
+    let findings = image.add(&[package], &unsigned_too()).reports.remove(0).findings;
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    findings
+}
+
+/// That the service, its file and its device came through, and that it was told with `why`.
+fn check_it_stays(image: &MemoryImage, before: &MemoryImage, findings: &[String], why: &str) {
+    assert_eq!(image.bytes(FILE), before.bytes(FILE), "{why}");
+    for value in ["Type", "Start", "ErrorControl", "ImagePath"] {
+        let (found, wanted) = (image.value(System, SERVICE, value), before.value(System, SERVICE, value));
+        assert_eq!(found, wanted, "{why}: {value}");
+    }
+    assert_eq!(image.value(System, DEVICE, "Service"), before.value(System, DEVICE, "Service"), "{why}");
+    let told = findings.iter().any(|f| f.contains("service tstor stays for ever") && f.contains(why));
+    assert!(told, "{why}: {findings:#?}");
+    assert_eq!(image.files(), before.files(), "{why}");
+}
+
+#[test]
+fn a_service_whose_newer_file_windows_had_stays() {
+    let before = with_service([9, 0, 0, 0]);
+    let mut image = before.clone();
+    let findings = add_lose_add_remove(&mut image, &tstor());
+    check_it_stays(&image, &before, &findings, "is not this driver's");
+}
+
+#[test]
+fn a_service_and_an_equal_file_stay_where_windows_knows_them() {
+    let of_service = "[Version]\nSignature=\"$Windows NT$\"\n[I.Services]\nAddService = %svc%,2,S\n[Strings]\nsvc=\"TStor\"\n";
+    let of_file = "[Version]\nSignature=\"$Windows NT$\"\n[I]\nCopyFiles=@TSTOR.SYS\n";
+    let listed = "[Version]\nSignature=\"$Windows NT$\"\n[SourceDisksFiles]\ntstor.sys = 1\n";
+    let utf16: Vec<u8> =
+        [0xFF, 0xFE].into_iter().chain(of_service.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let store = "\\Windows\\winsxs\\amd64_tinbox.inf_31bf3856ad364e35_6.1.7601.17514_none_0123456789abcdef\\tstor.sys";
+    let repository = "\\Windows\\System32\\DriverStore\\FileRepository\\tinbox.inf_amd64_neutral_0123\\TSTOR.sys";
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    for (path, bytes, why) in [
+        ("\\Windows\\inf\\tinbox.inf", of_service.as_bytes().to_vec(), "tinbox.inf names it too"),
+        ("\\Windows\\inf\\tinbox.inf", utf16, "tinbox.inf names it too"),
+        ("\\Windows\\inf\\oem3.inf", of_file.as_bytes().to_vec(), "oem3.inf names it too"),
+        ("\\Windows\\inf\\tinbox.inf", listed.as_bytes().to_vec(), "tinbox.inf names it too"),
+        (store, sys.clone(), "winsxs\\amd64_tinbox.inf"),
+        (repository, sys.clone(), "tinbox.inf_amd64_neutral_0123"),
+    ] {
+        let mut before = with_service([1, 2, 3, 4]);
+        before.put(path, bytes);
+        let mut image = before.clone();
+        let findings = add_lose_add_remove(&mut image, &tstor());
+        check_it_stays(&image, &before, &findings, why);
+        let told = |f: &String| f.contains("tstor.sys stays for ever");
+        assert!(findings.iter().any(told), "{why}: {findings:#?}");
+    }
+}
+
+#[test]
+fn a_service_that_runs_something_else_than_the_driver_brings_stays() {
+    let mut before = with_service([1, 2, 3, 4]);
+    before.put("\\Windows\\System32\\drivers\\other.sys", program(Amd64, [1, 0, 0, 0]));
+    let mut image = before.clone();
+    image.add_one(&tstor());
+    lose_the_list(&mut image);
+    let other = RegValue::expand_sz("System32\\drivers\\other.sys");
+    for image in [&mut image, &mut before] {
+        image.edit(&[(System, SERVICE, "ImagePath", other.clone())]);
+    }
+    let findings = image.add(&[&tstor()], &unsigned_too()).reports.remove(0).findings;
+    image.remove_drivers(&["tstor.inf"]).unwrap();
+    assert_eq!(image.value(System, SERVICE, "ImagePath"), Some(other));
+    let told = "is none that this driver brings";
+    assert!(findings.iter().any(|f| f.contains("service tstor stays") && f.contains(told)), "{findings:#?}");
+}
+
+/// Nothing in the image knows the service or the file: both can only be the driver's. What else is in its folder of INFs is no matter.
+#[test]
+fn what_nothing_in_the_image_knows_goes_with_the_driver() {
+    let mut before = image();
+    let others = "[Version]\nSignature=\"$Windows NT$\"\n; tstor.sys\n[I.Services]\nAddService=tstorx,2,S\n[I]\nCopyFiles=@xtstor.sys\n";
+    before.put("\\Windows\\inf\\tinbox.inf", others.as_bytes());
+    before.put("\\Windows\\winsxs\\x86_other\\other.sys", *b"other");
+    let mut image = before.clone();
+    let findings = add_lose_add_remove(&mut image, &tstor());
+    assert!(!findings.iter().any(|f| f.contains("stays for ever")), "{findings:#?}");
+    assert_eq!(image.files(), before.files());
+    assert_eq!(image.registry(System), before.registry(System));
+}
