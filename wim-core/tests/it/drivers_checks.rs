@@ -171,7 +171,7 @@ fn virtio_and_vmd_are_looked_up_in_either_database() {
     assert!(Profile::parse("x").unwrap_err().remedy_text().unwrap().contains("intel-vmd"));
 }
 
-fn linted(image: &MemoryImage) -> Vec<LintFinding> {
+pub(crate) fn linted(image: &MemoryImage) -> Vec<LintFinding> {
     let target = image.target();
     let mut hives = HiveSet::new(image, HiveOptions::default());
     lint_image(&ImageFiles::new(image), &mut hives, &target).unwrap()

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use crate::driver_image::{MemoryImage, program, unsigned_too};
+use crate::driver_image::{MemoryImage, program, ten, unsigned_too};
 use crate::driver_packages::tstor;
-use crate::drivers_remove::{FILE, image, lose_the_list};
+use crate::drivers_checks::linted;
+use crate::drivers_remove::{FILE, PAIR, image, lose_the_list, paired};
 use wim_core::base::Architecture::Amd64;
 use wim_core::formats::hive::RegValue;
+use wim_core::servicing::drivers::lint::{LintFinding, Severity};
 use wim_core::servicing::hive_set::HiveName::System;
+use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
 use wim_core::servicing::package_files::PackageFiles;
 
 const SERVICE: &str = "ControlSet001\\Services\\tstor";
@@ -115,4 +118,71 @@ fn what_nothing_in_the_image_knows_goes_with_the_driver() {
     assert!(!findings.iter().any(|f| f.contains("stays for ever")), "{findings:#?}");
     assert_eq!(image.files(), before.files());
     assert_eq!(image.registry(System), before.registry(System));
+}
+
+fn notes(image: &MemoryImage) -> Vec<String> {
+    let is_note = |finding: &LintFinding| finding.severity == Severity::Note;
+    linted(image).into_iter().filter(is_note).map(|finding| finding.text).collect()
+}
+
+#[test]
+fn what_a_lost_list_leaves_is_told_with_what_can_be_done() {
+    let mut seven = image();
+    seven.add_one(&tstor());
+    assert_eq!(notes(&seven), Vec::<String>::new());
+    lose_the_list(&mut seven);
+    let found = notes(&seven);
+    assert_eq!(found.len(), 1, "{found:?}");
+    for said in ["\\Windows\\Drivers\\tstor_", "tstor.inf is on no list", "with tstor in", "add that package again"] {
+        assert!(found[0].contains(said), "{said}: {found:?}");
+    }
+    // Windows 8 and later know their drivers without a list; what they do not know is told.
+    let mut ten = ten(Amd64);
+    ten.put(FILE, program(Amd64, [1, 0, 0, 0]));
+    ten.add_one(&tstor());
+    lose_the_list(&mut ten);
+    assert_eq!(notes(&ten), Vec::<String>::new());
+    let changes = {
+        let mut hives = HiveSet::new(&ten, HiveOptions::default());
+        hives.delete_key(System, "DriverDatabase\\DriverInfFiles\\oem0.inf", "test").unwrap();
+        for package in hives.subkeys(System, "DriverDatabase\\DriverPackages").unwrap() {
+            hives.delete_key(System, &format!("DriverDatabase\\DriverPackages\\{package}"), "test").unwrap();
+        }
+        hives.set(System, "DriverDatabase", "OemInfMap", RegValue::binary([0]), "test").unwrap();
+        hives.finish().unwrap().0
+    };
+    ten.apply(&changes);
+    let found = notes(&ten);
+    let has = |all: [&str; 2]| found.iter().any(|text| all.iter().all(|part| text.contains(part)));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(has(["\\Windows\\Drivers\\replaced\\tstor.inf_amd64_", "keeps files of Windows (1)"]), "{found:?}");
+    assert!(has(["the service tstor belongs to oem0.inf", "add its driver again"]), "{found:?}");
+}
+
+#[test]
+fn the_folder_of_what_was_replaced_goes_with_the_last_driver_whoever_made_it() {
+    let (one, two) = (
+        paired("tone.inf", "DEV_0021", [[7, 0, 0, 1], [7, 0, 0, 2]]),
+        paired("ttwo.inf", "DEV_0022", [[8, 0, 0, 1], [8, 0, 0, 2]]),
+    );
+    let mut before = ten(Amd64);
+    for (path, version) in PAIR {
+        before.put(path, program(Amd64, version));
+    }
+    for order in [["tone.inf", "ttwo.inf"], ["ttwo.inf", "tone.inf"]] {
+        let mut image = before.clone();
+        image.add_one(&one);
+        lose_the_list(&mut image);
+        image.add_one(&two);
+        for name in order {
+            image.remove_drivers(&[name]).unwrap();
+        }
+        for (path, version) in PAIR {
+            assert_eq!(image.bytes(path).as_deref(), Some(&*program(Amd64, version)), "{order:?}: {path}");
+        }
+        assert_eq!(image.files(), before.files(), "{order:?}");
+        let left: Vec<String> =
+            image.directories().into_iter().filter(|path| path.starts_with("\\Windows\\Drivers")).collect();
+        assert_eq!(left, Vec::<String>::new(), "{order:?}");
+    }
 }

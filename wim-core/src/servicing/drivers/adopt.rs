@@ -50,7 +50,7 @@ impl NotItsOwn {
             return Ok(Self::default());
         }
         let (selection, others) = (job.selection, job.manifest);
-        let strangers = strangers(image, folder, others)?;
+        let strangers = strangers(image, Some(folder), others)?;
         let mut found = Self::default();
         for stranger in &strangers {
             found.files.extend(stranger.files.iter().map(|file| (file.clone(), None)));
@@ -168,21 +168,29 @@ fn why_of_windows(
 }
 
 /// A package of an image that is not on its list of added drivers.
-struct Stranger {
+pub(super) struct Stranger {
     /// Its folder and the file name of its INF, of several the first.
-    inf: String,
+    pub(super) inf: String,
     /// The services its INFs name, and all its files, in lower case.
-    services: BTreeSet<String>,
+    pub(super) services: BTreeSet<String>,
     files: BTreeSet<String>,
 }
 
-fn strangers(image: &ImageFiles<'_>, own: &WimPath, others: &Manifest) -> Result<Vec<Stranger>> {
+/// The packages in the folder of those that level A adds that are on no list, `others`; without the one in the folder `own`.
+///
+/// # Errors
+/// What reading their INFs gives.
+pub(super) fn strangers(
+    image: &ImageFiles<'_>,
+    own: Option<&WimPath>,
+    others: &Manifest,
+) -> Result<Vec<Stranger>> {
     let parent = image.spelled(FOLDER)?;
     let mut found = Vec::new();
     for folder in image.view().list(&parent).unwrap_or_default().iter().filter(|entry| entry.is_directory()) {
         let path = parent.child(folder.name.clone());
         let text = path.to_string();
-        if path.eq_ignore_case(own)
+        if own.is_some_and(|own| path.eq_ignore_case(own))
             || others.drivers.iter().any(|other| other.folder.eq_ignore_ascii_case(&text))
         {
             continue;

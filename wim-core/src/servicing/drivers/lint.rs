@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::bindings::{critical_devices, file_of, names_a_drive, service_state};
 use super::boot;
 use super::framework;
+use super::lint_leftovers;
 use super::lint_store;
 use super::manifest::{Manifest, ManifestEntry};
 use super::store::ImageFiles;
@@ -41,7 +42,8 @@ pub struct LintFinding {
 /// `Start` values of services that Windows needs before it can look for anything.
 const BOOT_AND_SYSTEM: [u32; 2] = [0, 1];
 
-/// All checks of an image: [`lint`], frameworks, co-installers, the driver database and drivers that serve the same devices.
+/// All checks of an image: [`lint`], frameworks, co-installers, the driver database, drivers that serve the same devices, and what
+/// drivers left that nothing knows any more.
 ///
 /// # Errors
 /// What reading the hives or the list of added drivers gives.
@@ -56,7 +58,9 @@ pub fn lint_image(
     if target.generation == StoreGeneration::Modern {
         lint_store::records(image, hives, &mut findings)?;
     }
-    duplicates(&Manifest::load(image.view())?, &mut findings);
+    let manifest = Manifest::load(image.view())?;
+    duplicates(&manifest, &mut findings);
+    lint_leftovers::leftovers(image, hives, &manifest, &mut findings)?;
     findings.sort();
     findings.dedup();
     findings.reverse();

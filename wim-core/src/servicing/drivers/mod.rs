@@ -19,6 +19,7 @@ mod known_to_windows;
 mod level_a;
 mod level_b;
 pub mod lint;
+mod lint_leftovers;
 pub mod lint_package;
 mod lint_store;
 pub mod list;

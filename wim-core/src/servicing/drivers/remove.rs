@@ -93,7 +93,11 @@ pub fn plan_removal(
         removal.folders.extend(entry.made_folders.iter().cloned());
         removed.push(entry);
     }
-    if !removed.is_empty() {
+    let mut is_changed = !removed.is_empty();
+    for package in &staged {
+        is_changed |= remove_staged::hand_over_kept(package, &mut removal.image, &mut manifest)?;
+    }
+    if is_changed {
         removal.finish(&mut manifest)?;
     }
     for package in staged {
@@ -216,7 +220,7 @@ impl Removal<'_> {
         }
         // Windows compiles INFs where they lie.
         let compiled = format!("{}.pnf", entry.inf.to_lowercase().trim_end_matches(".inf"));
-        let (folders, files) = self.image.below(folder);
+        let (_, files) = self.image.below(folder);
         let (mut own, mut strays) = (Vec::new(), Vec::new());
         for path in files {
             let text = path.to_string().to_lowercase();
@@ -240,11 +244,7 @@ impl Removal<'_> {
         }
         self.findings.extend(strays);
         own.iter().for_each(|path| self.image.remove(path, reason));
-        for folder in folders.iter().rev() {
-            if self.image.is_emptied(folder) {
-                self.image.remove(folder, reason);
-            }
-        }
+        self.image.remove_emptied(folder, reason);
         Ok(())
     }
 
@@ -395,7 +395,11 @@ impl Removal<'_> {
             self.image.put_bytes(&path, bytes.into(), "drivers: the list of those added")?;
         }
         let folder = self.image.spelled(FOLDER)?;
-        if self.image.exists(&folder) && self.image.is_emptied(&folder) {
+        if manifest.drivers.is_empty() {
+            // Whoever made it, with a list that was lost: nothing of Windows is kept in it any more.
+            self.image.remove_emptied(&folder.child(REPLACED_FOLDER), "drivers: nothing that was replaced is kept");
+        }
+        if self.image.is_emptied(&folder) {
             self.image.remove(&folder, "drivers: the folder of packages is empty");
         }
         Ok(())
@@ -532,7 +536,10 @@ fn hand_over_file(
 }
 
 /// Moves `kept`, the file that lay at `path` before drivers, to where `heir` keeps what it replaced; none when it is not there.
-fn take_over(
+///
+/// # Errors
+/// What reading or copying it gives.
+pub(super) fn take_over(
     image: &mut ImageFiles<'_>,
     kept: &WimPath,
     path: &str,

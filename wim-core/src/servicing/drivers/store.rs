@@ -287,8 +287,17 @@ impl<'a> ImageFiles<'a> {
         let below = format!("{}\\", key(path));
         let entries = self.view.list(path).unwrap_or_default();
         !self.written.keys().chain(self.made.keys()).any(|other| other.starts_with(&below))
-            && (self.view.entry(path).is_some() || self.made.contains_key(&key(path)))
+            && self.exists(path)
             && entries.into_iter().all(|entry| self.is_removed(&path.child(entry.name)))
+    }
+
+    /// Removes those directories below `folder`, and that itself, in which nothing is left.
+    pub fn remove_emptied(&mut self, folder: &WimPath, reason: &str) {
+        for path in self.below(folder).0.iter().rev() {
+            if self.is_emptied(path) {
+                self.remove(path, reason);
+            }
+        }
     }
 
     /// Puts a file there unless it is there already; says what it replaced.
