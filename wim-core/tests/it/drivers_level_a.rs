@@ -592,7 +592,7 @@ fn refused_at_a_line(mut image: MemoryImage, package: &MemoryFiles, what: &str) 
 #[test]
 fn what_starts_the_machine_and_the_list_of_drivers_are_no_drivers_to_replace() {
     for (dirid, name, what) in [
-        ("24", "bootmgr", "by which the machine may start"),
+        ("24", "loader.bin", "by which the machine may start"),
         ("17", "wim.drivers.json", "the list of added drivers"),
     ] {
         let inf = TSTOR
@@ -601,8 +601,48 @@ fn what_starts_the_machine_and_the_list_of_drivers_are_no_drivers_to_replace() {
             + &format!("\n[more]\n{name},tstor.sys\n");
         let package = tstor().with("tstor.inf", inf.into_bytes());
         for mut image in [seven(Amd64), ten(Amd64)] {
-            image.put("\\bootmgr", *b"starts Windows");
+            image.put("\\loader.bin", *b"starts Windows");
             refused_at_a_line(image, &package, what);
+        }
+    }
+}
+
+/// Files by which Windows starts, and its hives, are refused by name, whether the image has them or not.
+#[test]
+fn files_that_are_windows_own_are_no_drivers_to_put_there() {
+    for (destination, name, what) in [
+        ("11", "NTOSKRNL.exe", "by which that starts"),
+        ("11", "winload.efi", "by which that starts"),
+        ("11,Boot", "winload.exe", "by which that starts"),
+        ("11", "hal.dll", "by which that starts"),
+        ("10,SysWOW64", "ntdll.dll", "by which that starts"),
+        ("11", "lsass.exe", "by which that starts"),
+        ("24", "bootmgr", "by which that starts"),
+        ("24,Boot", "anything", "from where the machine starts"),
+        ("24,EFI\\Microsoft\\Boot", "BCD", "from where the machine starts"),
+        ("10,Boot\\EFI", "bootmgfw.efi", "what machines start by"),
+        ("10,ServiceProfiles\\LocalService", "NTUSER.DAT", "a part of the registry"),
+        ("24,Users\\Default", "ntuser.dat.LOG1", "a part of the registry"),
+        ("24,Users\\a\\AppData\\Local\\Microsoft\\Windows", "UsrClass.dat", "a part of the registry"),
+        ("24", "BCD", "a part of the registry"),
+        ("11,config\\RegBack", "SAM", "where the registry lies"),
+        // Names alone do not make a file Windows' own.
+        ("10,Vendor", "services.exe", ""),
+        ("12", "hal.dll", ""),
+        ("24,Bootable", "a.txt", ""),
+        ("10,Vendor", "bcdx.dat", ""),
+    ] {
+        let inf = TSTOR
+            .replace("DefaultDestDir=12", &format!("DefaultDestDir=12\nmore={destination}"))
+            .replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys,more")
+            + &format!("\n[more]\n{name},tstor.sys\n");
+        let package = tstor().with("tstor.inf", inf.into_bytes());
+        for mut image in [seven(Amd64), ten(Amd64)] {
+            if what.is_empty() {
+                added(&image.add_one(&package));
+            } else {
+                refused_at_a_line(image, &package, what);
+            }
         }
     }
 }
