@@ -14,7 +14,7 @@ use wim_core::base::Architecture::Amd64;
 use wim_core::base::ErrorKind;
 use wim_core::formats::hive::RegValue;
 use wim_core::image::WimPath;
-use wim_core::image::edit::{Action, Change};
+use wim_core::image::edit::{Action, Change, View};
 use wim_core::servicing::drivers::manifest::{Manifest, PATH, StartLine, StartScript};
 use wim_core::servicing::drivers::{DriverOptions, Outcome, Unbootable, exported_files, find};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
@@ -216,6 +216,38 @@ fn a_replaced_file_comes_back() {
     image.remove_drivers(&["tnewer.inf"]).unwrap();
     assert_eq!(*image.bytes("\\Windows\\System32\\drivers\\tstor.sys").unwrap(), *old);
     assert_eq!(content(&image), before);
+}
+
+/// Most of Windows' files are names of those in the component store; one that comes back is so again.
+#[test]
+fn a_replaced_file_is_a_name_of_its_twin_again() {
+    const TWIN: &str = "\\Windows\\winsxs\\amd64_tstor.inf_31bf3856ad364e35_6.1.7601.17514_none\\tstor.sys";
+    let orders = [["tstor.inf", "tnewer.inf"], ["tnewer.inf", "tstor.inf"]];
+    for windows in [image(), ten(Amd64)] {
+        let mut before = windows;
+        before.put(TWIN, program(Amd64, [1, 0, 0, 0]));
+        before.link(FILE, TWIN);
+        for order in orders {
+            let mut image = before.clone();
+            image.add_one(&tstor());
+            image.add_one(&newer());
+            assert_eq!(*image.bytes(TWIN).unwrap(), *program(Amd64, [1, 0, 0, 0]));
+            assert!(image.other_names(&WimPath::parse(FILE).unwrap()).is_empty());
+            for name in order {
+                assert_eq!(image.remove_drivers(&[name]).unwrap(), Vec::<String>::new());
+            }
+            assert_eq!(image.other_names(&WimPath::parse(FILE).unwrap()), [WimPath::parse(TWIN).unwrap()]);
+            assert_eq!(content(&image), content(&before), "{order:?}");
+        }
+        // A twin that an update changed since is another file.
+        let mut image = before.clone();
+        image.add_one(&tstor());
+        image.put(TWIN, program(Amd64, [1, 0, 0, 9]));
+        image.remove_drivers(&["tstor.inf"]).unwrap();
+        assert_eq!(image.bytes(FILE).as_deref(), Some(&*program(Amd64, [1, 0, 0, 0])));
+        assert_eq!(image.bytes(TWIN).as_deref(), Some(&*program(Amd64, [1, 0, 0, 9])));
+        assert!(image.other_names(&WimPath::parse(FILE).unwrap()).is_empty());
+    }
 }
 
 /// A pair of files of one name for programs of both widths, as a package puts them into two folders.

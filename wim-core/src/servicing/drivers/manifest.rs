@@ -133,6 +133,9 @@ pub struct ManifestFile {
     /// Where the file that was there before is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_copy: Option<String>,
+    /// Another name that the file had, as most of Windows' files have one in the component store: its own becomes one of that again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_link: Option<String>,
 }
 
 /// A file that a driver relies on and did not bring: its own takes the place when that one goes.

@@ -151,7 +151,7 @@ impl Job<'_, '_> {
         let root = if folder.is_empty() { "" } else { "\\" };
         let path = image.spelled(&format!("{root}{folder}\\{name}"))?;
         let placed = |by_drivers| Some(Placed { stored: file.path.clone(), by_drivers });
-        let mut replaced_copy = None;
+        let (mut replaced_copy, mut replaced_link) = (None, None);
         if image.is_file(&path)? {
             let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
             let is_owned = self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256));
@@ -189,13 +189,15 @@ impl Job<'_, '_> {
             let reason = format!("{}: the file it replaces", self.reason());
             image.copy(&path, &copy_path, &reason)?;
             replaced_copy = Some(copy_path.to_string());
+            replaced_link = image.view().other_names(&path).first().map(ToString::to_string);
         } else if copy.flags & FileCopy::REPLACE_ONLY != 0 {
             return Ok(None);
         }
         let put = image.put(&path, file, &format!("{}: {}", self.reason(), what(name)))?;
         if let Put::Written { replaced } = put {
             done.added.files.push(path.to_string());
-            done.files.push(manifest_file(&path, file, replaced, replaced_copy));
+            let own = manifest_file(&path, file, replaced, replaced_copy);
+            done.files.push(ManifestFile { replaced_link, ..own });
         }
         Ok(placed(true))
     }
@@ -283,7 +285,7 @@ impl Job<'_, '_> {
             let Directory::Folder(folder) = file.copy.directory(self.target.arch) else { continue };
             let name = &file.copy.destination_name;
             if let Some(what) = why_no_drivers(folder.trim_matches('\\'), name) {
-                let folder = if folder.is_empty() { "the root of the drive" } else { &folder };
+                let folder = if folder.is_empty() { "the root of the drive" } else { folder.as_str() };
                 let what = format!("its file {name} would go to {folder}, {what}");
                 let error = self.package.inf().error(file.copy.position, what);
                 return Err(error.remedy("no driver needs that; get the package from its vendor"));
@@ -449,5 +451,6 @@ fn manifest_file(
         sha256: hex::encode(&file.digests.sha256),
         replaced_sha256: replaced.map(|digest| hex::encode(&digest)),
         replaced_copy,
+        replaced_link: None,
     }
 }

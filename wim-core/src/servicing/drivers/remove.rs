@@ -190,12 +190,7 @@ impl Removal<'_> {
                 continue;
             }
             match kept {
-                Some(copy) => {
-                    let reason = format!("{reason}: the file it had replaced");
-                    if self.image.copy(&copy, &path, &reason)? {
-                        self.image.remove(&copy, &reason);
-                    }
-                }
+                Some(copy) => self.put_back(&path, &copy, file, &reason)?,
                 None => self.image.remove(&path, &reason),
             }
         }
@@ -206,6 +201,20 @@ impl Removal<'_> {
             if self.image.exists(&compiled) {
                 self.image.remove(&compiled, &reason);
             }
+        }
+        Ok(())
+    }
+
+    /// Puts the file back that `file` had replaced: by linking it to its other name where that still has the same bytes, else by its copy.
+    fn put_back(&mut self, path: &WimPath, copy: &WimPath, file: &ManifestFile, reason: &str) -> Result<()> {
+        let reason = format!("{reason}: the file it had replaced");
+        let other = file.replaced_link.as_deref().map(WimPath::parse).transpose()?;
+        let is_linked = match (other, self.image.sha256_of(copy)?) {
+            (Some(other), Some(sha256)) => self.image.link(path, &other, &sha256, &reason)?,
+            _ => false,
+        };
+        if is_linked || self.image.copy(copy, path, &reason)? {
+            self.image.remove(copy, &reason);
         }
         Ok(())
     }
@@ -262,13 +271,15 @@ impl Removal<'_> {
         let Some((index, own, sha256)) = self.heir_of(&text, kept, others)? else { return Ok(false) };
         let Some(heir) = others.drivers.get_mut(index) else { return Ok(false) };
         let reason = format!("{reason}: the file of {}, which relied on it", heir.inf);
-        let (mut replaced_sha256, mut replaced_copy) = (None, None);
+        let (mut replaced_sha256, mut replaced_copy, mut replaced_link) = (None, None, None);
         if let Some(kept) = kept {
             replaced_copy = take_over(&mut self.image, kept, &text, heir)?;
             replaced_sha256 = file.replaced_sha256.clone().filter(|_| replaced_copy.is_some());
+            replaced_link = file.replaced_link.clone().filter(|_| replaced_copy.is_some());
         }
         self.image.copy(&own, path, &reason)?;
-        heir.files.push(ManifestFile { path: text.clone(), sha256, replaced_sha256, replaced_copy });
+        let path = text.clone();
+        heir.files.push(ManifestFile { path, sha256, replaced_sha256, replaced_copy, replaced_link });
         heir.files.sort_by_key(|file| file.path.to_lowercase());
         heir.relied_on.retain(|relied| !relied.path.eq_ignore_ascii_case(&text));
         Ok(true)
@@ -527,6 +538,7 @@ fn hand_over_file(
     }
     let Some(heir) = next.files.get_mut(index) else { return Ok(false) };
     heir.replaced_sha256.clone_from(&file.replaced_sha256);
+    heir.replaced_link.clone_from(&file.replaced_link);
     if copy.is_some() {
         heir.replaced_copy = copy;
     } else if let Some(copy) = heir.replaced_copy.take() {
