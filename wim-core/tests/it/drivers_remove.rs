@@ -12,7 +12,7 @@ use crate::driver_image::{MemoryImage, program, seven, ten, unsigned_too};
 use crate::driver_packages::{TSTOR, tnet, tstor, tusb3};
 use wim_core::base::Architecture::Amd64;
 use wim_core::base::ErrorKind;
-use wim_core::formats::hive::RegValue;
+use wim_core::formats::hive::{Hive, RegValue};
 use wim_core::image::WimPath;
 use wim_core::image::edit::{Action, Change, View};
 use wim_core::servicing::drivers::manifest::{Manifest, PATH, StartLine, StartScript};
@@ -851,6 +851,94 @@ fn a_key_that_an_inf_deletes_is_told_and_comes_back_with_all_below_it() {
         assert_eq!(image.remove_drivers(&["tdel.inf"]).unwrap(), Vec::<String>::new());
         assert_eq!(content(&image), before);
     }
+}
+
+/// Access lists of all keys below `Vendor`, and their classes.
+fn traits(image: &MemoryImage) -> Vec<(Option<Vec<u8>>, Option<String>)> {
+    let mut hives = HiveSet::new(image, HiveOptions::default());
+    let keys = ["Vendor", "Vendor\\Old", "Vendor\\Old\\Below"];
+    let traits = keys.map(|key| hives.traits(Software, key).unwrap().unwrap_or_default());
+    traits.into_iter().map(|traits| (traits.security, traits.class)).collect()
+}
+
+#[test]
+fn a_key_that_comes_back_has_its_access_list_and_its_class() {
+    let line = "HKLM,\"SOFTWARE\\Vendor\\Old\"";
+    let mut before = image();
+    before.edit(&[
+        (Software, "Vendor\\Old", "Mode", RegValue::dword(1)),
+        (Software, "Vendor\\Old\\Below", "Kept", RegValue::sz("text")),
+    ]);
+    let path = "\\Windows\\System32\\config\\SOFTWARE";
+    let mut hive = Hive::open(before.bytes(path).unwrap().to_vec()).unwrap();
+    // A descriptor that grants nobody anything: a header, and a list of no entries.
+    let own = [&[1, 0, 4, 0x80][..], &[0; 12], &[20, 0, 0, 0, 2, 0, 8, 0, 0, 0, 0, 0]].concat();
+    hive.set_security("Vendor\\Old", &own).unwrap();
+    hive.set_class("Vendor\\Old\\Below", "a class").unwrap();
+    before.put(path, hive.finish().unwrap());
+    let wanted = traits(&before);
+    assert!(wanted[1].0.as_deref() == Some(&own) && wanted[2].1.as_deref() == Some("a class"), "{wanted:?}");
+    let packages = [
+        ("tgone.inf", deleting("tgone.inf", "DEV_0032", line, "")),
+        ("tmade.inf", deleting("tmade.inf", "DEV_0033", "", &format!("{line},Mode,0x00010001,2"))),
+    ];
+    for removed in [[0, 1], [1, 0]] {
+        let mut image = before.clone();
+        for (_, package) in &packages {
+            image.add_one(package);
+        }
+        assert_ne!(traits(&image), wanted);
+        for at in removed {
+            image.remove_drivers(&[packages[at].0]).unwrap();
+        }
+        assert_eq!(traits(&image), wanted, "{removed:?}");
+        assert_eq!(content(&image), content(&before), "{removed:?}");
+        let hive = Hive::open(image.bytes(path).unwrap().to_vec()).unwrap();
+        assert!(hive.check().is_sound());
+    }
+}
+
+#[test]
+fn what_an_inf_does_to_others_records_in_the_driver_database_comes_back() {
+    const OTHER: &str = "DriverDatabase\\DriverPackages\\other.inf_amd64_0123456789abcdef";
+    const DEVICE: &str = "DriverDatabase\\DeviceIds\\PCI\\VEN_1234&DEV_0001";
+    let mut before = ten(Amd64);
+    before.edit(&[
+        (System, OTHER, "InfName", RegValue::sz("other.inf")),
+        (System, &format!("{OTHER}\\Configurations\\I"), "Service", RegValue::sz("other")),
+        (System, DEVICE, "other.inf", RegValue::binary([1, 0xFF, 0, 0])),
+        (System, "DriverDatabase\\DriverInfFiles\\other.inf", "Active", RegValue::sz("other.inf_amd64_0123456789abcdef")),
+    ]);
+    let lines = [
+        format!("HKLM,SYSTEM\\{OTHER}"),
+        format!("HKLM,\"SYSTEM\\{OTHER}\\Configurations\""),
+        format!("HKLM,\"SYSTEM\\{DEVICE}\",other.inf"),
+        "HKLM,SYSTEM\\DriverDatabase\\DriverInfFiles\\other.inf,Active".to_owned(),
+    ];
+    let added = [
+        format!("HKLM,SYSTEM\\{OTHER},Mine,,text"),
+        format!("HKLM,\"SYSTEM\\{OTHER}\\Mine\",Value,0x00010001,1"),
+        format!("HKLM,SYSTEM\\{OTHER},InfName,,mine.inf"),
+    ];
+    for line in lines {
+        let mut image = before.clone();
+        image.add_one(&deleting("tdel.inf", "DEV_0031", &line, ""));
+        assert!(gone(&before, &image) > 0, "{line}");
+        image.remove_drivers(&["tdel.inf"]).unwrap();
+        assert_eq!(content(&image), content(&before), "{line}");
+    }
+    for line in added {
+        let mut image = before.clone();
+        image.add_one(&deleting("tdel.inf", "DEV_0031", "", &line));
+        image.remove_drivers(&["tdel.inf"]).unwrap();
+        assert_eq!(content(&image), content(&before), "{line}");
+    }
+}
+
+/// How many keys and values of the SYSTEM hive are there no more.
+fn gone(before: &MemoryImage, after: &MemoryImage) -> usize {
+    let after = after.registry(System);
+    before.registry(System).keys().filter(|place| !after.contains_key(*place)).count()
 }
 
 #[test]

@@ -278,7 +278,7 @@ fn edits_below(done: &Done, roots: &[String], others: &Manifest) -> Vec<Manifest
 
 fn edit(hive: HiveName, key: &str, value: Option<&str>, new: Option<ManifestValue>) -> ManifestEdit {
     let (hive, key) = (hive.label().to_owned(), key.to_owned());
-    ManifestEdit { hive, key, value: value.map(str::to_owned), old: None, new, key_deleted: false }
+    ManifestEdit { hive, key, value: value.map(str::to_owned), new, ..ManifestEdit::default() }
 }
 
 /// Keys below a control set that are a driver's with all that is in them, in lower case.

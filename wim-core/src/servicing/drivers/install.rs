@@ -521,8 +521,14 @@ impl Planner<'_> {
         let kept: Vec<ManifestEdit> = done.kept.iter().map(kept_edit).collect();
         let shared = self.manifest.shared_edits(&registry, &kept);
         registry.splice(0..0, shared);
-        // What lies deep in the driver database is known by the package's names and need not be listed.
-        registry.retain(|edit| !database::is_record(&edit.key));
+        // Its own records in the driver database are known by its names and need not be listed; what its INF does to others' there is.
+        if let Some(published) = &done.published {
+            let name = done.added.folder.rsplit('\\').next().unwrap_or_default();
+            registry.retain(|edit| {
+                edit.key_deleted
+                    || !database::is_record_of(&edit.key, edit.value.as_deref(), published, name)
+            });
+        }
         let version = package.version();
         let Added { how, folder, boot_critical, services, device_ids, .. } = &done.added;
         self.manifest.record(ManifestEntry {
@@ -580,6 +586,6 @@ fn kept_edit(kept: &KeptValue) -> ManifestEdit {
         value: Some(kept.value.clone()),
         old: Some(old),
         new: Some(new),
-        key_deleted: false,
+        ..ManifestEdit::default()
     }
 }

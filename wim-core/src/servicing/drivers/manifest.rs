@@ -16,7 +16,7 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::image::edit::View;
-use crate::servicing::hive_set::{Edit, EditAction};
+use crate::servicing::hive_set::{Edit, EditAction, KeyTraits};
 
 /// Where the manifest lies.
 pub const PATH: &str = "\\Windows\\INF\\wim.drivers.json";
@@ -151,7 +151,7 @@ pub struct ReliedFile {
 }
 
 /// A registry edit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestEdit {
     /// Name of the hive.
     pub hive: String,
@@ -169,12 +169,27 @@ pub struct ManifestEdit {
     /// The key was deleted, not made: its values and subkeys have edits of their own before this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub key_deleted: bool,
+    /// Security descriptor of a deleted key, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_security: Option<String>,
+    /// Its class name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_class: Option<String>,
 }
 
 /// Hive, key and value in one case: what an edit is about.
 type EditKey = (String, String, Option<String>);
 
 impl ManifestEdit {
+    /// What the deleted key had beside values and subkeys.
+    pub(super) fn key_traits(&self) -> KeyTraits {
+        /// Header of a self-relative descriptor: what is shorter is none.
+        const HEADER_BYTES: usize = 20;
+        let security = self.key_security.as_deref().and_then(hex::decode);
+        let security = security.filter(|bytes| bytes.len() >= HEADER_BYTES);
+        KeyTraits { security, class: self.key_class.clone() }
+    }
+
     fn about(&self) -> EditKey {
         let value = self.value.as_ref().map(|value| value.to_ascii_lowercase());
         (self.hive.clone(), self.key.to_ascii_lowercase(), value)
@@ -193,6 +208,7 @@ impl ManifestEdit {
 
 impl From<&Edit> for ManifestEdit {
     fn from(edit: &Edit) -> Self {
+        let traits = edit.traits.clone().unwrap_or_default();
         Self {
             hive: edit.hive.label().to_owned(),
             key: edit.key.clone(),
@@ -200,6 +216,8 @@ impl From<&Edit> for ManifestEdit {
             old: edit.old.as_ref().map(ManifestValue::from),
             new: edit.new.as_ref().map(ManifestValue::from),
             key_deleted: edit.action == EditAction::DeleteKey,
+            key_security: traits.security.map(|bytes| hex::encode(&bytes)),
+            key_class: traits.class,
         }
     }
 }

@@ -456,7 +456,7 @@ fn key(
         next.registry.remove(first);
     }
     if edit.key_deleted {
-        return hives.create_key(hive, &edit.key, reason);
+        return hives.restore_key(hive, &edit.key, &edit.key_traits(), reason);
     }
     let is_empty = hives.subkeys(hive, &edit.key)?.is_empty() && hives.values(hive, &edit.key)?.is_empty();
     if is_empty && edit.new.is_none() && edit.old.is_none() {
