@@ -109,7 +109,8 @@ impl MemoryImage {
                     let path = key(&change.path);
                     let below = format!("{path}\\");
                     let is_gone = |other: &String| *other == path || other.starts_with(&below);
-                    let gone: Vec<String> = self.entries.keys().filter(|other| is_gone(other)).cloned().collect();
+                    let gone: Vec<String> =
+                        self.entries.keys().filter(|other| is_gone(other)).cloned().collect();
                     for other in gone {
                         self.unlink(&other);
                         self.entries.remove(&other);

@@ -377,7 +377,8 @@ fn the_type_of_a_service_of_windows_is_told_and_no_boot_driver_becomes_a_program
             (System, pci, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
         ]);
         let of_type = |kind: &str| {
-            let line = format!("[par]\nHKLM,SYSTEM\\CurrentControlSet\\Services\\pci,Type,0x00010001,{kind}\n");
+            let line =
+                format!("[par]\nHKLM,SYSTEM\\CurrentControlSet\\Services\\pci,Type,0x00010001,{kind}\n");
             tstor().with("tstor.inf", TSTOR.replace("[par]\n", &line).into_bytes())
         };
         let before = image.clone();

@@ -68,7 +68,8 @@ fn a_service_and_an_equal_file_stay_where_windows_knows_them() {
     let utf16: Vec<u8> =
         [0xFF, 0xFE].into_iter().chain(of_service.encode_utf16().flat_map(u16::to_le_bytes)).collect();
     let store = "\\Windows\\winsxs\\amd64_tinbox.inf_31bf3856ad364e35_6.1.7601.17514_none_0123456789abcdef\\tstor.sys";
-    let repository = "\\Windows\\System32\\DriverStore\\FileRepository\\tinbox.inf_amd64_neutral_0123\\TSTOR.sys";
+    let repository =
+        "\\Windows\\System32\\DriverStore\\FileRepository\\tinbox.inf_amd64_neutral_0123\\TSTOR.sys";
     let sys = program(Amd64, [1, 2, 3, 4]);
     for (path, bytes, why) in [
         ("\\Windows\\inf\\tinbox.inf", of_service.as_bytes().to_vec(), "tinbox.inf names it too"),
@@ -133,7 +134,9 @@ fn what_a_lost_list_leaves_is_told_with_what_can_be_done() {
     lose_the_list(&mut seven);
     let found = notes(&seven);
     assert_eq!(found.len(), 1, "{found:?}");
-    for said in ["\\Windows\\Drivers\\tstor_", "tstor.inf is on no list", "with tstor in", "add that package again"] {
+    for said in
+        ["\\Windows\\Drivers\\tstor_", "tstor.inf is on no list", "with tstor in", "add that package again"]
+    {
         assert!(found[0].contains(said), "{said}: {found:?}");
     }
     // Windows 8 and later know their drivers without a list; what they do not know is told.
@@ -155,7 +158,10 @@ fn what_a_lost_list_leaves_is_told_with_what_can_be_done() {
     let found = notes(&ten);
     let has = |all: [&str; 2]| found.iter().any(|text| all.iter().all(|part| text.contains(part)));
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(has(["\\Windows\\Drivers\\replaced\\tstor.inf_amd64_", "keeps files of Windows (1)"]), "{found:?}");
+    assert!(
+        has(["\\Windows\\Drivers\\replaced\\tstor.inf_amd64_", "keeps files of Windows (1)"]),
+        "{found:?}"
+    );
     assert!(has(["the service tstor belongs to oem0.inf", "add its driver again"]), "{found:?}");
 }
 

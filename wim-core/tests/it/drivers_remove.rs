@@ -907,7 +907,12 @@ fn what_an_inf_does_to_others_records_in_the_driver_database_comes_back() {
         (System, OTHER, "InfName", RegValue::sz("other.inf")),
         (System, &format!("{OTHER}\\Configurations\\I"), "Service", RegValue::sz("other")),
         (System, DEVICE, "other.inf", RegValue::binary([1, 0xFF, 0, 0])),
-        (System, "DriverDatabase\\DriverInfFiles\\other.inf", "Active", RegValue::sz("other.inf_amd64_0123456789abcdef")),
+        (
+            System,
+            "DriverDatabase\\DriverInfFiles\\other.inf",
+            "Active",
+            RegValue::sz("other.inf_amd64_0123456789abcdef"),
+        ),
     ]);
     let lines = [
         format!("HKLM,SYSTEM\\{OTHER}"),

@@ -231,9 +231,10 @@ fn a_detached_name_has_a_file_of_its_own() {
 /// A name that was detached and is linked again leaves no trace; a new name can be one of a file that is there.
 #[test]
 fn a_linked_name_is_one_of_the_other_file() {
-    let (names, link) = (["\\Windows\\System32\\b.dll", "\\Windows\\WinSxS\\b.dll"], |text: &str, to: &str| {
-        change(text, Action::Link { to: path(to) })
-    });
+    let (names, link) =
+        (["\\Windows\\System32\\b.dll", "\\Windows\\WinSxS\\b.dll"], |text: &str, to: &str| {
+            change(text, Action::Link { to: path(to) })
+        });
     let detached = [change(names[0], Action::Detach), put(names[0], b"the driver's")];
     let resolved = edited(detached.into_iter().chain([link(names[0], names[1])]));
     assert!(!resolved.is_changed && resolved.contents.is_empty(), "{:?}", resolved.effects);
@@ -250,7 +251,9 @@ fn a_linked_name_is_one_of_the_other_file() {
     let resolved = edited([link(names[0], names[0]), link(names[0], "\\absent")]);
     assert!(!resolved.is_changed);
     let mut overlay = Overlay::new(base().0, JOB_TIME);
-    for (from, to) in [(names[0], "\\Windows"), ("\\Windows", names[0]), (names[0], "\\Documents and Settings")] {
+    for (from, to) in
+        [(names[0], "\\Windows"), ("\\Windows", names[0]), (names[0], "\\Documents and Settings")]
+    {
         assert_eq!(overlay.apply(link(from, to)).unwrap_err().kind(), ErrorKind::InvalidInput, "{from} {to}");
     }
 }

@@ -29,7 +29,11 @@ pub(super) fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
         .ok_or_else(|| f.error("data offset", format!("{data_offset} lies outside the file")))?;
     let most = (data.len() as u64).saturating_mul(MOST_TIMES).clamp(ALWAYS_ALLOWED, MAX_EXPANDED);
     let too_large = || {
-        let why = if most < MAX_EXPANDED { format!("{MOST_TIMES} times its data") } else { "the most that is read".into() };
+        let why = if most < MAX_EXPANDED {
+            format!("{MOST_TIMES} times its data")
+        } else {
+            "the most that is read".into()
+        };
         Error::limit(format!("it expands to more than {most} bytes, {why}"))
     };
     let limit = size.unwrap_or(most);

@@ -72,7 +72,8 @@ impl NotItsOwn {
                 Some(format!("{}, which is not on the list, has it too", user.inf))
             } else {
                 let device = bound.iter().find(of_it);
-                device.map(|device| format!("{} is bound to it, which is no device of this driver", device.id))
+                device
+                    .map(|device| format!("{} is bound to it, which is no device of this driver", device.id))
             };
             if let Some(why) = of_others {
                 found.files.extend(file.map(|file| (file, None)));

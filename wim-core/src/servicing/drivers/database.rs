@@ -223,7 +223,9 @@ pub fn is_record_of(key: &str, value: Option<&str>, published: &str, folder: &st
     is(root, ROOT)
         && (is(kind, "DriverInfFiles") && is(name, published)
             || is(kind, "DriverPackages") && is(name, folder)
-            || is(kind, "DeviceIds") && name.is_some() && value.is_none_or(|value| is(Some(value), published)))
+            || is(kind, "DeviceIds")
+                && name.is_some()
+                && value.is_none_or(|value| is(Some(value), published)))
 }
 
 /// Takes packages out of both hives' databases: their own keys, and their values in `DeviceIds`, whose keys go when they become

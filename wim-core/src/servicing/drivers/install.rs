@@ -525,8 +525,7 @@ impl Planner<'_> {
         if let Some(published) = &done.published {
             let name = done.added.folder.rsplit('\\').next().unwrap_or_default();
             registry.retain(|edit| {
-                edit.key_deleted
-                    || !database::is_record_of(&edit.key, edit.value.as_deref(), published, name)
+                edit.key_deleted || !database::is_record_of(&edit.key, edit.value.as_deref(), published, name)
             });
         }
         let version = package.version();

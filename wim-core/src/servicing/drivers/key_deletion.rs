@@ -52,7 +52,8 @@ impl DeletionBudget {
         for path in keys.iter().rev() {
             let values = hives.values(hive, path)?;
             let traits = hives.traits(hive, path)?.unwrap_or_default();
-            let beside = traits.security.map_or(0, |bytes| bytes.len()) + traits.class.map_or(0, |text| text.len());
+            let beside =
+                traits.security.map_or(0, |bytes| bytes.len()) + traits.class.map_or(0, |text| text.len());
             let bytes = values.iter().map(|(_, value)| value.data.len()).sum::<usize>() + beside;
             self.spend(hive, key, values.len(), bytes)?;
             count += values.len();

@@ -11,6 +11,7 @@ pub mod bindings;
 pub mod boot;
 pub mod database;
 pub mod framework;
+mod hand_over;
 pub mod hardware_ids;
 pub mod info;
 mod install;

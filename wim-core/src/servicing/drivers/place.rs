@@ -155,14 +155,12 @@ impl Job<'_, '_> {
         if image.is_file(&path)? {
             let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
             let is_owned = self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256));
-            if is_same && self.adopting && !is_owned {
-                let copy = kept_path(image, replaced_folder, &path)?;
-                let kept = image.sha256_of(&copy)?;
-                let Some(why) = self.strange.why_file_stays(name, kept.is_some()) else {
-                    done.files.push(manifest_file(&path, file, kept, kept.map(|_| copy.to_string())));
-                    return Ok(placed(false));
-                };
-                done.findings.push(format!("{path} stays for ever when this driver is removed: {why}"));
+            if is_same
+                && self.adopting
+                && !is_owned
+                && self.adopt(image, &path, file, replaced_folder, done)?
+            {
+                return Ok(placed(false));
             }
             if is_same && is_owned {
                 // Another driver put the same file there; it goes when the last of them goes.
@@ -200,6 +198,26 @@ impl Job<'_, '_> {
             done.files.push(ManifestFile { replaced_link, ..own });
         }
         Ok(placed(true))
+    }
+
+    /// Takes a file that is there for this driver's own, with the one it had replaced; false, and told, when it may be somebody else's.
+    fn adopt(
+        &self,
+        image: &ImageFiles<'_>,
+        path: &WimPath,
+        file: &StagedFile,
+        replaced_folder: &WimPath,
+        done: &mut Done,
+    ) -> Result<bool> {
+        let copy = kept_path(image, replaced_folder, path)?;
+        let kept = image.sha256_of(&copy)?;
+        let name = path.name().map(|name| name.to_text()).unwrap_or_default();
+        if let Some(why) = self.strange.why_file_stays(&name, kept.is_some()) {
+            done.findings.push(format!("{path} stays for ever when this driver is removed: {why}"));
+            return Ok(false);
+        }
+        done.files.push(manifest_file(path, file, kept, kept.map(|_| copy.to_string())));
+        Ok(true)
     }
 
     /// Refuses packages that would replace what lies in the root: it starts Windows, and no driver needs to be there.
@@ -262,7 +280,9 @@ impl Job<'_, '_> {
             let is_read_at_boot = self.earliest_start(service) == Some(Service::BOOT_START);
             let is_lost = path.starts_with('%') && !starts(BELOW_WINDOWS) && !starts(STORE_TOKEN);
             let what = if is_read_at_boot && bindings::names_a_drive(path) {
-                format!("its binary {path} is named by a drive, and the boot loader, which starts it, knows none")
+                format!(
+                    "its binary {path} is named by a drive, and the boot loader, which starts it, knows none"
+                )
             } else if is_lost {
                 format!(
                     "its binary {path} lies outside of the Windows folder, where the kernel does not find it"
@@ -418,7 +438,8 @@ fn why_no_drivers(folder: &str, name: &str) -> Option<&'static str> {
     if HIVES.iter().any(|hive| format!("{name}.").starts_with(hive)) {
         return Some("and be a part of the registry");
     }
-    let is_program = PROGRAMS.contains(&name.as_str()) && HOMES.iter().any(|home| folder.eq_ignore_ascii_case(home));
+    let is_program =
+        PROGRAMS.contains(&name.as_str()) && HOMES.iter().any(|home| folder.eq_ignore_ascii_case(home));
     is_program.then_some("and be a part of Windows by which that starts")
 }
 

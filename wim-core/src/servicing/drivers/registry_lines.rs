@@ -398,7 +398,8 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
     pub fn lines(&mut self, inf: &Inf, lines: &[RegLine], relative: &str) -> Result<()> {
         for line in lines {
             if let Some(key) = key_of_windows(line) {
-                let what = format!("it writes to or deletes {key}, by which Windows starts or knows its drives");
+                let what =
+                    format!("it writes to or deletes {key}, by which Windows starts or knows its drives");
                 let error = inf.error(line.position, what);
                 return Err(error.remedy("no driver needs that; get the package from its vendor"));
             }

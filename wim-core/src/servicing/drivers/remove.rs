@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::database::{self, OEM_INF_MAP, UPDATE_DATE};
+use super::hand_over::{hand_over_file, take_over};
 use super::level_a::{FOLDER, REPLACED_FOLDER};
-use super::level_b;
 use super::lint;
 use super::list_edits::{self, ListShape};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
 use super::options::Unbootable;
-use super::place::kept_path;
 use super::remove_staged;
 use super::store::{ImageFiles, file_version, refusal};
 use super::winpe;
@@ -408,7 +407,8 @@ impl Removal<'_> {
         let folder = self.image.spelled(FOLDER)?;
         if manifest.drivers.is_empty() {
             // Whoever made it, with a list that was lost: nothing of Windows is kept in it any more.
-            self.image.remove_emptied(&folder.child(REPLACED_FOLDER), "drivers: nothing that was replaced is kept");
+            self.image
+                .remove_emptied(&folder.child(REPLACED_FOLDER), "drivers: nothing that was replaced is kept");
         }
         if self.image.is_emptied(&folder) {
             self.image.remove(&folder, "drivers: the folder of packages is empty");
@@ -509,67 +509,13 @@ fn map_without(
 }
 
 /// The first driver added after `entry` that `has` something.
-fn later<'m>(
+pub(super) fn later<'m>(
     entry: &ManifestEntry,
     others: &'m mut Manifest,
     has: impl Fn(&ManifestEntry) -> bool,
 ) -> Option<&'m mut ManifestEntry> {
     let after = others.drivers.iter_mut().filter(|other| other.order > entry.order && has(other));
     after.min_by_key(|other| other.order)
-}
-
-/// Leaves the place of `file` to the next driver that has it, with what `file` had replaced; false when there is none.
-fn hand_over_file(
-    image: &mut ImageFiles<'_>,
-    entry: &ManifestEntry,
-    file: &ManifestFile,
-    others: &mut Manifest,
-) -> Result<bool> {
-    let is_same = |other: &ManifestFile| other.path.eq_ignore_ascii_case(&file.path);
-    let Some(next) = later(entry, others, |other| other.files.iter().any(is_same)) else { return Ok(false) };
-    let Some(index) = next.files.iter().position(is_same) else { return Ok(false) };
-    let Some(heir) = next.files.get(index) else { return Ok(false) };
-    if heir.replaced_sha256.as_ref() != Some(&file.sha256) || file.replaced_sha256 == heir.replaced_sha256 {
-        return Ok(true);
-    }
-    let mut copy = None;
-    if let Some(kept) = &file.replaced_copy {
-        copy = take_over(image, &WimPath::parse(kept)?, &file.path, next)?;
-    }
-    let Some(heir) = next.files.get_mut(index) else { return Ok(false) };
-    heir.replaced_sha256.clone_from(&file.replaced_sha256);
-    heir.replaced_link.clone_from(&file.replaced_link);
-    if copy.is_some() {
-        heir.replaced_copy = copy;
-    } else if let Some(copy) = heir.replaced_copy.take() {
-        image.remove(&WimPath::parse(&copy)?, "driver removed: the file it had put there");
-    }
-    Ok(true)
-}
-
-/// Moves `kept`, the file that lay at `path` before drivers, to where `heir` keeps what it replaced; none when it is not there.
-///
-/// # Errors
-/// What reading or copying it gives.
-pub(super) fn take_over(
-    image: &mut ImageFiles<'_>,
-    kept: &WimPath,
-    path: &str,
-    heir: &mut ManifestEntry,
-) -> Result<Option<String>> {
-    const REASON: &str = "driver removed: the file it had replaced";
-    let folder = match heir.published {
-        Some(_) => level_b::replaced_folder(heir.folder_name())?,
-        None => WimPath::parse(&heir.folder)?.child(REPLACED_FOLDER),
-    };
-    let to = kept_path(image, &folder, &WimPath::parse(path)?)?;
-    let before = image.savepoint();
-    if !image.copy(kept, &to, REASON)? {
-        return Ok(None);
-    }
-    heir.made_folders.extend(image.made_since(before));
-    image.remove(kept, REASON);
-    Ok(Some(to.to_string()))
 }
 
 /// Takes a driver's own strings out of the list `present`; what was there before comes back exactly when nothing else is left.

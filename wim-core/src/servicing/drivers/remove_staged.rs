@@ -10,10 +10,10 @@ use super::boot;
 use super::database::{
     self, CATALOG_FOLDER, FILE_REPOSITORY, HIVES, INF_FOLDER, LOCKDOWN, OEM_INF_MAP, ROOT, UPDATE_DATE,
 };
+use super::hand_over::take_over;
 use super::level_b;
 use super::manifest::{Manifest, ManifestEntry};
 use super::registry_lines::OWNERS;
-use super::remove::take_over;
 use super::store::ImageFiles;
 use crate::base::{FileTime, Result, hex};
 use crate::formats::hive::RegValue;
@@ -319,7 +319,10 @@ pub(super) fn hand_over_kept(
     let mut any = false;
     for (place, kept) in kept_files(staged, image)? {
         let index_in = |entry: &ManifestEntry| {
-            entry.files.iter().position(|file| file.path.to_lowercase() == place && file.replaced_copy.is_some())
+            entry
+                .files
+                .iter()
+                .position(|file| file.path.to_lowercase() == place && file.replaced_copy.is_some())
         };
         let heirs = manifest.drivers.iter_mut().filter(|entry| index_in(entry).is_some());
         let Some(heir) = heirs.min_by_key(|entry| entry.order) else { continue };

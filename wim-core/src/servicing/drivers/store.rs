@@ -341,7 +341,8 @@ impl<'a> ImageFiles<'a> {
     /// # Errors
     /// What reading the file gives.
     pub fn link(&mut self, path: &WimPath, to: &WimPath, sha256: &[u8; 32], reason: &str) -> Result<bool> {
-        let Some((_, written)) = self.written_like(to)?.filter(|(digests, _)| digests.sha256 == *sha256) else {
+        let Some((_, written)) = self.written_like(to)?.filter(|(digests, _)| digests.sha256 == *sha256)
+        else {
             return Ok(false);
         };
         let action = Action::Link { to: to.clone() };
