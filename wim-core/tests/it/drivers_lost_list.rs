@@ -5,13 +5,16 @@
 use crate::driver_image::{MemoryImage, program, ten, unsigned_too};
 use crate::driver_packages::tstor;
 use crate::drivers_checks::linted;
+use crate::drivers_real::{MACHINE, package, real_seven};
 use crate::drivers_remove::{FILE, PAIR, image, lose_the_list, paired};
-use wim_core::base::Architecture::Amd64;
+use wim_core::base::Architecture::{Amd64, X86};
 use wim_core::formats::hive::RegValue;
+use wim_core::servicing::drivers::Outcome;
 use wim_core::servicing::drivers::lint::{LintFinding, Severity};
-use wim_core::servicing::hive_set::HiveName::System;
+use wim_core::servicing::drivers::manifest::Manifest;
+use wim_core::servicing::hive_set::HiveName::{Software, System};
 use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
-use wim_core::servicing::package_files::PackageFiles;
+use wim_core::servicing::package_files::{MemoryFiles, PackageFiles};
 
 const SERVICE: &str = "ControlSet001\\Services\\tstor";
 const DEVICE: &str = "ControlSet001\\Control\\CriticalDeviceDatabase\\PCI#VEN_1234&DEV_0001";
@@ -191,4 +194,34 @@ fn the_folder_of_what_was_replaced_goes_with_the_last_driver_whoever_made_it() {
             image.directories().into_iter().filter(|path| path.starts_with("\\Windows\\Drivers")).collect();
         assert_eq!(left, Vec::<String>::new(), "{order:?}");
     }
+}
+
+/// What vendors ship, beside the services that a real Windows 7 has: all of it is taken up again and goes, nothing else.
+#[test]
+fn real_packages_without_a_list_come_back_on_it_and_leave_nothing() {
+    let names = ["nvme-micron-2.1.5.0-x86", "nvme-samsung-1.4.0.0-x86", "usb3-intel-5.0.4.43-x86", "usb3-ti"];
+    let (Some(mut before), Some(packages)) = (real_seven(), names.map(package).into_iter().collect()) else {
+        return;
+    };
+    let packages: Vec<MemoryFiles> = packages;
+    let sources: Vec<&dyn PackageFiles> = packages.iter().map(|package| package as _).collect();
+    before.put("\\Windows\\inf\\machine.inf", MACHINE.as_bytes());
+    before.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(X86, [1, 11, 9200, 16384]));
+    let mut image = before.clone();
+    image.add(&sources, &unsigned_too());
+    let listed = Manifest::load(&image).unwrap().drivers.len();
+    assert!(listed >= 6, "{listed}");
+    lose_the_list(&mut image);
+    let plan = image.add(&sources, &unsigned_too());
+    let again = plan.reports.iter().filter(|report| matches!(report.outcome, Outcome::AlreadyPresent { .. }));
+    assert_eq!(again.count(), listed, "{plan:#?}");
+    for report in &plan.reports {
+        assert!(!report.findings.iter().any(|f| f.contains("stays for ever")), "{report:#?}");
+    }
+    let manifest = Manifest::load(&image).unwrap();
+    let infs: Vec<&str> = manifest.drivers.iter().map(|entry| entry.identity.as_str()).collect();
+    image.remove_drivers(&infs).unwrap();
+    assert_eq!(image.files(), before.files());
+    assert!(image.registry(System) == before.registry(System));
+    assert!(image.registry(Software) == before.registry(Software));
 }
