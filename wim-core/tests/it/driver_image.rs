@@ -54,14 +54,18 @@ impl MemoryImage {
         self.unlink(&key(path));
         self.put_path(path, bytes);
         match self.links.iter_mut().find(|names| names.contains(&key(to))) {
-            Some(names) => drop(names.insert(key(path))),
+            Some(names) => {
+                names.insert(key(path));
+            }
             None => self.links.push(BTreeSet::from([key(path), key(to)])),
         }
         self.links.sort();
     }
 
     fn unlink(&mut self, path: &str) {
-        self.links.iter_mut().for_each(|names| drop(names.remove(path)));
+        for names in &mut self.links {
+            names.remove(path);
+        }
         self.links.retain(|names| names.len() > 1);
     }
 

@@ -6,7 +6,7 @@ use crate::driver_image::{MemoryImage, program, ten, unsigned_too};
 use crate::driver_packages::tstor;
 use crate::drivers_checks::linted;
 use crate::drivers_real::{MACHINE, package, real_seven};
-use crate::drivers_remove::{FILE, PAIR, image, lose_the_list, paired};
+use crate::drivers_remove::{CLASS, FILE, PAIR, filtering, image, lose_the_list, paired};
 use wim_core::base::Architecture::{Amd64, X86};
 use wim_core::formats::hive::RegValue;
 use wim_core::servicing::drivers::Outcome;
@@ -193,6 +193,28 @@ fn the_folder_of_what_was_replaced_goes_with_the_last_driver_whoever_made_it() {
         let left: Vec<String> =
             image.directories().into_iter().filter(|path| path.starts_with("\\Windows\\Drivers")).collect();
         assert_eq!(left, Vec::<String>::new(), "{order:?}");
+    }
+}
+
+/// A filter whose service goes without it keeps Windows from booting: both are the driver's own.
+#[test]
+fn the_filter_of_a_service_goes_with_it_though_the_list_was_lost() {
+    for others in [&[][..], &["keep"]] {
+        let mut before = image();
+        if !others.is_empty() {
+            before.edit(&[(System, CLASS, "UpperFilters", RegValue::multi_sz(others))]);
+            before.edit(&[(System, "ControlSet001\\Services\\keep", "Type", RegValue::dword(1))]);
+        } else {
+            before.edit(&[(System, CLASS, "Class", RegValue::sz("SCSIAdapter"))]);
+        }
+        let mut image = before.clone();
+        let package = filtering("own", "own");
+        image.add_one(&package);
+        lose_the_list(&mut image);
+        image.add_one(&package);
+        assert_eq!(image.remove_drivers(&["own.inf"]).unwrap(), Vec::<String>::new());
+        assert_eq!(image.files(), before.files());
+        assert_eq!(image.registry(System), before.registry(System), "{others:?}");
     }
 }
 

@@ -57,7 +57,7 @@ fn middle() -> MemoryFiles {
 }
 
 /// The class key of storage drivers, below a control set.
-const CLASS: &str = "ControlSet001\\Control\\Class\\{4D36E97B-E325-11CE-BFC1-08002BE10318}";
+pub(crate) const CLASS: &str = "ControlSet001\\Control\\Class\\{4D36E97B-E325-11CE-BFC1-08002BE10318}";
 
 /// A fourth and a fifth: both name the service `shared`, put the same filter into their class, and write a value if it is not
 /// there. Only the first sets the service's start type over another's.
@@ -456,7 +456,7 @@ fn a_driver_that_overwrites_nothing_does_not_do_so_later_either() {
 }
 
 /// T1 under other names, with a filter of its service in its class.
-fn filtering(name: &str, filter: &str) -> MemoryFiles {
+pub(crate) fn filtering(name: &str, filter: &str) -> MemoryFiles {
     let line = format!(
         "HKLM,\"SYSTEM\\CurrentControlSet\\{}\",UpperFilters,0x00010008,{filter}\n[E]",
         CLASS.strip_prefix("ControlSet001\\").unwrap()

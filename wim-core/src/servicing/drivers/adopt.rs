@@ -234,7 +234,7 @@ pub(super) fn edits(
     strange: &NotItsOwn,
 ) -> Vec<ManifestEdit> {
     let mut own = Vec::new();
-    for roots in roots(done, selection, others, strange) {
+    for roots in roots(selection, others, strange) {
         let edits = edits_below(done, &roots.keys, others);
         match roots.of.and_then(|identity| others.drivers.iter_mut().find(|other| other.identity == identity))
         {
@@ -242,11 +242,39 @@ pub(super) fn edits(
             None => own.extend(edits),
         }
     }
+    own.extend(filters(done, selection, strange));
     // What of the path is its own is known by its folder's name.
     let mut path = edit(HiveName::Software, CURRENT_VERSION, Some(DEVICE_PATH), None);
     path.old = Some(ManifestValue::from(&RegValue::expand_sz(DEFAULT_DEVICE_PATH)));
     own.push(path);
     own
+}
+
+/// The names of services that are the driver's own among the filters of device classes, as the edits that had put them there: a filter whose
+/// service went without it would keep Windows from booting.
+fn filters<'d>(
+    done: &'d Done,
+    selection: &'d Selection,
+    strange: &'d NotItsOwn,
+) -> impl Iterator<Item = ManifestEdit> + use<'d> {
+    const FILTERS: [&str; 2] = ["UpperFilters", "LowerFilters"];
+    let is_own = move |name: &String| {
+        let mut services = selection.installs.iter().flat_map(|selected| &selected.install.services);
+        let is_named = |own: &Service| !own.inbox && own.name.eq_ignore_ascii_case(name.trim());
+        services.any(is_named) && !strange.has_service(name.trim())
+    };
+    let is_filter = |kept: &&KeptValue| FILTERS.iter().any(|name| name.eq_ignore_ascii_case(&kept.value));
+    done.kept.iter().filter(is_filter).filter_map(move |kept| {
+        let wanted: Vec<String> = kept.wanted.iter().filter(|name| is_own(name)).cloned().collect();
+        if wanted.is_empty() {
+            return None;
+        }
+        let mut edit = ManifestEdit::from(&KeptValue { wanted, ..kept.clone() });
+        // A list of nothing else was none before.
+        let rest = edit.old.as_ref().and_then(ManifestValue::decode).and_then(|old| old.as_multi_sz());
+        edit.old = edit.old.filter(|_| rest.is_some_and(|rest| !rest.is_empty()));
+        Some(edit)
+    })
 }
 
 fn edits_below(done: &Done, roots: &[String], others: &Manifest) -> Vec<ManifestEdit> {
@@ -289,7 +317,7 @@ struct Roots {
     of: Option<String>,
 }
 
-fn roots(done: &Done, selection: &Selection, others: &Manifest, strange: &NotItsOwn) -> Vec<Roots> {
+fn roots(selection: &Selection, others: &Manifest, strange: &NotItsOwn) -> Vec<Roots> {
     let services = selection.installs.iter().flat_map(|selected| &selected.install.services);
     let mut roots = Vec::new();
     for service in services.filter(|service| !service.inbox && !strange.has_service(&service.name)) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::database::FILE_REPOSITORY;
 use super::level_a::FOLDER;
 use super::list_edits;
+use super::registry_lines::KeptValue;
 use super::winpe::{STARTNET, WINPESHL};
 use crate::base::hex;
 use crate::base::{Error, ErrorKind, Result};
@@ -218,6 +219,28 @@ impl From<&Edit> for ManifestEdit {
             key_deleted: edit.action == EditAction::DeleteKey,
             key_security: traits.security.map(|bytes| hex::encode(&bytes)),
             key_class: traits.class,
+        }
+    }
+}
+
+/// The record of a value that was so already: no edit, or for a list one that put the strings there that were wanted.
+impl From<&KeptValue> for ManifestEdit {
+    fn from(kept: &KeptValue) -> Self {
+        let new = ManifestValue::from(&kept.data);
+        let old = match kept.data.as_multi_sz().filter(|_| !kept.wanted.is_empty()) {
+            Some(mut rest) => {
+                rest.retain(|text| !kept.wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text)));
+                ManifestValue::from(&RegValue::multi_sz(&rest))
+            }
+            None => new.clone(),
+        };
+        Self {
+            hive: kept.hive.label().to_owned(),
+            key: kept.key.clone(),
+            value: Some(kept.value.clone()),
+            old: Some(old),
+            new: Some(new),
+            ..Self::default()
         }
     }
 }
