@@ -331,8 +331,9 @@ fn roots(selection: &Selection, others: &Manifest, strange: &NotItsOwn) -> Vec<R
         roots.push(Roots { keys, of: first.map(|first| first.identity.clone()) });
     }
     let is_own = |selected: &&SelectedInstall| {
-        let service = selected.install.function_driver();
-        service.is_none_or(|service| !strange.of_windows.contains(&service.name.to_lowercase()))
+        // A device that an INF gives to a service of Windows may have been bound to it before.
+        let service = selected.install.function_driver().filter(|service| !service.inbox);
+        service.is_some_and(|service| !strange.of_windows.contains(&service.name.to_lowercase()))
     };
     let ids = selection.installs.iter().filter(is_own).flat_map(|selected| &selected.ids);
     let ids = ids.map(|id| super::boot::critical_device_key(&id.id).to_lowercase());
