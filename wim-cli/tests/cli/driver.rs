@@ -202,7 +202,7 @@ fn a_file_of_windows_that_a_driver_replaced_comes_back_as_a_hard_link() {
             .replace("[Install.Services]", "[more]\r\nsetupapi.dll, demonvme.sys\r\n\r\n[Install.Services]");
         std::fs::write(folder.join("driver/demonvme.inf"), inf).unwrap();
         let target = format!("{INSTALL}:1");
-        let added = add(folder, &[&target, "--no-recovery"]).ends_with(0);
+        let added = add(folder, &[&target, "--no-recovery", "--replace-newer"]).ends_with(0);
         assert!(added.text().contains("setupapi.dll of this image is replaced"), "{}", added.text());
         let differs = wim(folder, &["diff", "before.wim:1", &target]).ends_with(1);
         assert!(differs.text().contains("setupapi.dll"), "{}", differs.text());

@@ -5,6 +5,7 @@
 use crate::driver_image::{MemoryImage, program, ten, unsigned_too};
 use crate::driver_packages::{TSTOR, tstor};
 use crate::drivers_checks::linted;
+use crate::drivers_level_b::real_ten;
 use crate::drivers_real::{MACHINE, package, real_seven};
 use crate::drivers_remove::{CLASS, FILE, PAIR, filtering, image, lose_the_list, paired};
 use wim_core::base::Architecture::{Amd64, X86};
@@ -133,6 +134,8 @@ fn notes(image: &MemoryImage) -> Vec<String> {
 fn what_a_lost_list_leaves_is_told_with_what_can_be_done() {
     let mut seven = image();
     seven.add_one(&tstor());
+    // A folder that somebody made is no leftover.
+    seven.put("\\Windows\\Drivers\\NVMe\\vendor.inf", *b"[Version]\nSignature=\"$Windows NT$\"\n");
     assert_eq!(notes(&seven), Vec::<String>::new());
     lose_the_list(&mut seven);
     let found = notes(&seven);
@@ -273,4 +276,40 @@ fn real_packages_without_a_list_come_back_on_it_and_leave_nothing() {
         let less: Vec<_> = wanted.keys().filter(|place| !found.contains_key(*place)).collect();
         assert!(more.is_empty() && less.is_empty(), "more: {more:?}, less: {less:?}");
     }
+}
+
+/// The same on a Windows 10, whose database knows them without a list.
+#[test]
+fn real_packages_without_a_list_go_by_the_database_and_take_nothing_else() {
+    let names = [
+        "nvme-samsung-3.0.0.1802-x64",
+        "ahci-intel-rst-14.8.18.1066-x64",
+        "raid-amd-7.2.0.00023-x64",
+        "usb3-intel-5.0.4.43-x64",
+        "net-intel-e1d-12.15.25.6712-x64",
+    ];
+    let (Some(mut before), Some(packages)) = (real_ten(), names.map(package).into_iter().collect()) else {
+        return;
+    };
+    let packages: Vec<MemoryFiles> = packages;
+    let sources: Vec<&dyn PackageFiles> = packages.iter().map(|package| package as _).collect();
+    before.put("\\Windows\\inf\\machine.inf", MACHINE.as_bytes());
+    let mut image = before.clone();
+    image.add(&sources, &unsigned_too());
+    let manifest = Manifest::load(&image).unwrap();
+    let published: Vec<&str> =
+        manifest.drivers.iter().filter_map(|entry| entry.published.as_deref()).collect();
+    assert!(published.len() >= 3, "{published:?}");
+    lose_the_list(&mut image);
+    image.remove_drivers(&published).unwrap();
+    assert_eq!(image.files(), before.files());
+    // What the database counts and dates goes on.
+    let is_counted = |key: &str| key.eq_ignore_ascii_case("DriverDatabase");
+    let (found, wanted) = (image.registry(System), before.registry(System));
+    let more: Vec<_> = found
+        .iter()
+        .filter(|(place, value)| wanted.get(*place) != Some(*value) && !is_counted(&place.0))
+        .collect();
+    let less: Vec<_> = wanted.keys().filter(|place| !found.contains_key(*place)).collect();
+    assert!(more.is_empty() && less.is_empty(), "more: {more:?}, less: {less:?}");
 }

@@ -2,9 +2,9 @@
 //!
 //! Source: drivers.md 3.6. None of it keeps Windows from anything, but no removal finds it either: each is told with what can be done.
 
-use super::adopt::strangers;
+use super::adopt::{Stranger, strangers};
 use super::database::{self, HIVES, OEM_INF_MAP, ROOT};
-use super::level_a::{FOLDER, REPLACED_FOLDER};
+use super::level_a::{self, FOLDER, REPLACED_FOLDER};
 use super::lint::{LintFinding, Severity};
 use super::manifest::Manifest;
 use super::registry_lines::OWNERS;
@@ -24,7 +24,10 @@ pub(super) fn leftovers(
 ) -> Result<()> {
     let mut note = |text| findings.push(LintFinding { severity: Severity::Note, text });
     let services = services(hives)?;
-    for stranger in strangers(image, None, manifest)? {
+    let is_ours = |stranger: &Stranger| {
+        stranger.inf.split_once('\\').is_some_and(|(folder, _)| level_a::is_folder_name(folder))
+    };
+    for stranger in strangers(image, None, manifest)?.into_iter().filter(is_ours) {
         let own = |name: &&String| stranger.services.contains(&name.to_lowercase());
         let present: Vec<&str> = services.iter().filter(own).map(String::as_str).collect();
         let has = match present.is_empty() {
