@@ -223,7 +223,8 @@ impl ServiceFiles<'_, '_> {
     }
 }
 
-/// Services of no other owner go, but for those whose file stays, and their names from the filters of device classes: a filter without its service stops Windows.
+/// Services of no other owner go, but for those whose file stays, with the sources of their names in event logs, and their names from the
+/// filters of device classes: a filter without its service stops Windows.
 fn services(
     staged: &OemPackage,
     files: &ServiceFiles<'_, '_>,
@@ -256,6 +257,12 @@ fn services(
                 Some(rest) => {
                     hives.set(HiveName::System, &key, OWNERS, RegValue::multi_sz(&rest), reason)?;
                 }
+            }
+        }
+        for log in hives.subkeys(HiveName::System, &format!("{parent}\\EventLog"))? {
+            for name in &gone {
+                let source = format!("{parent}\\EventLog\\{log}\\{name}");
+                hives.delete_key(HiveName::System, &source, reason)?;
             }
         }
         if !gone.is_empty() {
