@@ -485,6 +485,38 @@ fn an_inf_cannot_reach_outside_its_folder_or_the_image() {
     }
 }
 
+/// Names that an image can hold and Windows cannot: nobody could delete such a file there.
+#[test]
+fn names_that_windows_gives_to_no_file_are_refused() {
+    let long = format!("{}.sys", "x".repeat(252));
+    for (name, what) in [
+        ("con", "names a device"),
+        ("LPT1.sys", "names a device"),
+        ("x.sys.", "ends in a dot"),
+        ("x:y.sys", "a stream"),
+        (long.as_str(), "more than 255 characters"),
+    ] {
+        let inf = TSTOR.replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys,more")
+            + &format!("\n[more]\n{name},tstor.sys\n");
+        let package = tstor().with("tstor.inf", inf.into_bytes());
+        for image in [seven(Amd64), ten(Amd64)] {
+            refused_at_a_line(image, &package, what);
+        }
+    }
+}
+
+/// A program cannot drive a device: Windows would find the device's driver missing when it boots.
+#[test]
+fn a_service_that_drives_devices_is_a_driver() {
+    for kind in ["0", "0x10", "0x110"] {
+        let inf = TSTOR.replace("ServiceType=1", &format!("ServiceType={kind}"));
+        let package = tstor().with("tstor.inf", inf.into_bytes());
+        for image in [seven(Amd64), ten(Amd64)] {
+            refused_at_a_line(image, &package, "is that of no driver");
+        }
+    }
+}
+
 #[test]
 fn what_windows_would_not_load_is_refused_unless_forced() {
     let options = DriverOptions::default();
@@ -626,6 +658,9 @@ fn files_that_are_windows_own_are_no_drivers_to_put_there() {
         ("24,Users\\a\\AppData\\Local\\Microsoft\\Windows", "UsrClass.dat", "a part of the registry"),
         ("24", "BCD", "a part of the registry"),
         ("11,config\\RegBack", "SAM", "where the registry lies"),
+        ("10,WinSxS\\amd64_x", "a.dll", "keeps its components"),
+        ("10,servicing", "TrustedInstaller.exe", "knows of its components"),
+        ("11,DriverStore\\FileRepository\\usbport.inf_amd64_1", "usbport.sys", "keeps its drivers"),
         // Names alone do not make a file Windows' own.
         ("10,Vendor", "services.exe", ""),
         ("12", "hal.dll", ""),

@@ -155,11 +155,8 @@ impl Job<'_, '_> {
         if image.is_file(&path)? {
             let (is_same, sha256) = (image.has(&path, &file.digests)?, file.digests.sha256);
             let is_owned = self.manifest.owns_file(&path.to_string(), &hex::encode(&sha256));
-            if is_same
-                && self.adopting
-                && !is_owned
-                && self.adopt(image, &path, file, replaced_folder, done)?
-            {
+            let is_found = is_same && self.adopting && !is_owned;
+            if is_found && self.adopt(image, &path, file, replaced_folder, done)? {
                 return Ok(placed(false));
             }
             if is_same && is_owned {
@@ -183,10 +180,9 @@ impl Job<'_, '_> {
                 done.findings
                     .push(format!("{path} of this image is replaced; it is kept until the driver goes"));
             }
-            let copy_path = kept_path(image, replaced_folder, &path)?;
-            let reason = format!("{}: the file it replaces", self.reason());
-            image.copy(&path, &copy_path, &reason)?;
-            replaced_copy = Some(copy_path.to_string());
+            let kept = kept_path(image, replaced_folder, &path)?;
+            image.copy(&path, &kept, &format!("{}: the file it replaces", self.reason()))?;
+            replaced_copy = Some(kept.to_string());
             replaced_link = image.view().other_names(&path).first().map(ToString::to_string);
         } else if copy.flags & FileCopy::REPLACE_ONLY != 0 {
             return Ok(None);
@@ -256,10 +252,11 @@ impl Job<'_, '_> {
         Ok(Some(format!("{path} is there in version {old} and stays; the package has {new}")))
     }
 
-    /// Refuses kernel drivers that would be bound to devices and that Windows could not find: a file of the package that goes to no
+    /// Refuses what would be bound to devices and is no driver, or one that Windows could not find: a file of the package that goes to no
     /// folder of the image, or a path that means nothing to the kernel.
     pub(super) fn check_binaries(&self, is_wanted: impl Fn(u32) -> bool) -> Result<()> {
         const BELOW_WINDOWS: &str = "%SystemRoot%\\";
+        self.check_types()?;
         let services = self.selection.installs.iter().flat_map(|selected| &selected.install.services);
         for service in services.filter(|service| !service.inbox && service.is_kernel()) {
             let (Some(path), Some(name)) = (service.binary.as_deref(), service.binary_name()) else {
@@ -297,6 +294,23 @@ impl Job<'_, '_> {
             return Err(error.remedy("install it on the running Windows, or use a version of the driver that lies in System32\\drivers"));
         }
         Ok(())
+    }
+
+    /// Refuses function drivers that are no drivers.
+    fn check_types(&self) -> Result<()> {
+        let mut services = self.selection.installs.iter().flat_map(|selected| &selected.install.services);
+        let is_no_driver = |service: &&Service| {
+            !service.inbox
+                && service.is_function_driver()
+                && service.service_type.is_some()
+                && !service.is_kernel()
+        };
+        let Some(service) = services.find(is_no_driver) else { return Ok(()) };
+        let (name, kind) = (&service.name, service.service_type.unwrap_or_default());
+        let what =
+            format!("service {name}: it is to drive devices, but its type {kind:#x} is that of no driver");
+        let error = self.package.inf().error(service.position, what);
+        Err(error.remedy("get the package from its vendor, or another version of the driver"))
     }
 
     /// Refuses packages that would put a file where none of a driver belongs.
@@ -392,11 +406,14 @@ impl Job<'_, '_> {
 /// Why no driver may own a file of that name in a folder of the image; none for all but a few. Of 735 INFs of vendors none does.
 fn why_no_drivers(folder: &str, name: &str) -> Option<&'static str> {
     /// Folders that are what they are with all below them.
-    const FOLDERS: [(&str, &str); 4] = [
+    const FOLDERS: [(&str, &str); 7] = [
         ("Windows\\System32\\config", "where the registry lies"),
         ("Boot", "from where the machine starts"),
         ("EFI", "from where the machine starts"),
         ("Windows\\Boot", "from where disks get what machines start by"),
+        ("Windows\\winsxs", "where Windows keeps its components"),
+        ("Windows\\servicing", "where Windows keeps what it knows of its components"),
+        ("Windows\\System32\\DriverStore", "where Windows keeps its drivers"),
     ];
     /// Hives of users and boot stores, and the logs of both: wherever they are.
     const HIVES: [&str; 4] = ["ntuser.dat.", "ntuser.man.", "usrclass.dat.", "bcd."];
