@@ -188,6 +188,29 @@ fn a_whole_medium_gets_the_driver_once_and_loses_it_again() {
     assert!(gone.stderr.contains("no image has the driver demonvme.inf"), "{}", gone.stderr);
 }
 
+/// `wim diff` looks at hard links: the file of Windows is one of the component store again.
+#[test]
+fn a_file_of_windows_that_a_driver_replaced_comes_back_as_a_hard_link() {
+    for (windows, arch) in [("7", "amd64"), ("11", "amd64")] {
+        let medium = if windows == "7" { copy_of(&SEVEN) } else { medium(windows, arch) };
+        let folder = medium.path();
+        std::fs::copy(folder.join(INSTALL), folder.join("before.wim")).unwrap();
+        let inf = String::from_utf8(bytes(folder, "driver/demonvme.inf")).unwrap();
+        let inf = inf
+            .replace("DefaultDestDir = 12", "DefaultDestDir = 12\r\nmore = 11")
+            .replace("CopyFiles = @demonvme.sys", "CopyFiles = @demonvme.sys, more")
+            .replace("[Install.Services]", "[more]\r\nsetupapi.dll, demonvme.sys\r\n\r\n[Install.Services]");
+        std::fs::write(folder.join("driver/demonvme.inf"), inf).unwrap();
+        let target = format!("{INSTALL}:1");
+        let added = add(folder, &[&target, "--no-recovery", "--replace-newer"]).ends_with(0);
+        assert!(added.text().contains("setupapi.dll of this image is replaced"), "{}", added.text());
+        let differs = wim(folder, &["diff", "before.wim:1", &target]).ends_with(1);
+        assert!(differs.text().contains("setupapi.dll"), "{}", differs.text());
+        wim(folder, &["driver", "remove", &target, "-d", "demonvme.inf", "--no-recovery"]).ends_with(0);
+        assert!(is_same(folder, "before.wim:1", &target), "{windows}");
+    }
+}
+
 #[test]
 fn the_driver_store_of_windows_8_and_later_is_left_as_it_was() {
     for (windows, arch) in [("8.1", "x86"), ("10", "arm64"), ("11", "amd64")] {

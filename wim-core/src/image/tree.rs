@@ -303,6 +303,14 @@ impl Tree {
         Ok(own)
     }
 
+    /// Makes a name of a file one of the file `inode`, which has another already; it keeps its short name.
+    pub fn link(&mut self, id: NodeId, inode: InodeId) {
+        let before = std::mem::replace(&mut self.nodes[id.index()].inode, inode);
+        self.inodes[inode.index()].names += 1;
+        let names = &mut self.inodes[before.index()].names;
+        *names = names.saturating_sub(1);
+    }
+
     /// Sets the 8.3 name of a node; the empty name removes it.
     ///
     /// # Errors

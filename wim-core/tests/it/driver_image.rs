@@ -6,7 +6,7 @@
     reason = "a test stops at the first surprise and says what it skips"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wim_core::base::{Architecture, Cancel, Error, Result, Sha1Digest, WimString};
@@ -30,6 +30,8 @@ type Entry = (WimPath, Option<(Arc<[u8]>, Sha1Digest)>);
 #[derive(Clone, Default, PartialEq, Debug)]
 pub(crate) struct MemoryImage {
     entries: BTreeMap<String, Entry>,
+    /// Upper-case paths that are names of one file, sorted.
+    links: Vec<BTreeSet<String>>,
 }
 
 fn key(path: &WimPath) -> String {
@@ -40,6 +42,39 @@ impl MemoryImage {
     pub(crate) fn put(&mut self, path: &str, bytes: impl Into<Arc<[u8]>>) {
         let path = WimPath::parse(path).unwrap();
         self.put_path(&path, bytes.into());
+    }
+
+    /// Gives the file at `to` one more name.
+    pub(crate) fn link(&mut self, path: &str, to: &str) {
+        self.link_path(&WimPath::parse(path).unwrap(), &WimPath::parse(to).unwrap());
+    }
+
+    fn link_path(&mut self, path: &WimPath, to: &WimPath) {
+        let Some((_, Some((bytes, _)))) = self.entries.get(&key(to)).cloned() else { return };
+        self.unlink(&key(path));
+        self.put_path(path, bytes);
+        match self.links.iter_mut().find(|names| names.contains(&key(to))) {
+            Some(names) => {
+                names.insert(key(path));
+            }
+            None => self.links.push(BTreeSet::from([key(path), key(to)])),
+        }
+        self.links.sort();
+    }
+
+    fn unlink(&mut self, path: &str) {
+        for names in &mut self.links {
+            names.remove(path);
+        }
+        self.links.retain(|names| names.len() > 1);
+    }
+
+    /// Puts bytes into the file, and so under all of its names.
+    fn put_file(&mut self, path: &WimPath, bytes: &Arc<[u8]>) {
+        for other in self.other_names(path) {
+            self.put_path(&other, Arc::clone(bytes));
+        }
+        self.put_path(path, Arc::clone(bytes));
     }
 
     fn put_path(&mut self, path: &WimPath, bytes: Arc<[u8]>) {
@@ -62,24 +97,28 @@ impl MemoryImage {
     pub(crate) fn apply(&mut self, changes: &[Change]) {
         for change in changes {
             match &change.action {
-                Action::PutFile { content: Content::Bytes(bytes), .. } => {
-                    self.put_path(&change.path, bytes.clone());
-                }
+                Action::PutFile { content: Content::Bytes(bytes), .. } => self.put_file(&change.path, bytes),
                 Action::PutFile { content: Content::Blob(digest), .. } => {
                     let same = |(_, content): &Entry| {
                         content.as_ref().filter(|(_, own)| own == digest).map(|(bytes, _)| bytes.clone())
                     };
                     let bytes = self.entries.values().find_map(same).expect("a blob of the image");
-                    self.put_path(&change.path, bytes);
+                    self.put_file(&change.path, &bytes);
                 }
                 Action::PutFile { content, .. } => panic!("content {content:?} of {}", change.path),
                 Action::MakeDirectory { .. } => self.make_directory(&change.path),
-                // Every file here has one name.
-                Action::Detach => {}
+                Action::Detach => self.unlink(&key(&change.path)),
+                Action::Link { to } => self.link_path(&change.path, to),
                 Action::Remove => {
                     let path = key(&change.path);
                     let below = format!("{path}\\");
-                    self.entries.retain(|other, _| *other != path && !other.starts_with(&below));
+                    let is_gone = |other: &String| *other == path || other.starts_with(&below);
+                    let gone: Vec<String> =
+                        self.entries.keys().filter(|other| is_gone(other)).cloned().collect();
+                    for other in gone {
+                        self.unlink(&other);
+                        self.entries.remove(&other);
+                    }
                 }
             }
         }
@@ -194,6 +233,13 @@ impl View for MemoryImage {
         let children =
             self.entries.values().filter(|(child, _)| child.parent().is_some_and(|p| p.eq_ignore_case(path)));
         Some(children.filter_map(|(child, _)| self.entry(child)).collect())
+    }
+
+    fn other_names(&self, path: &WimPath) -> Vec<WimPath> {
+        let own = key(path);
+        let names = self.links.iter().find(|names| names.contains(&own));
+        let others = names.into_iter().flatten().filter(|name| **name != own);
+        others.filter_map(|name| self.entries.get(name)).map(|(path, _)| path.clone()).collect()
     }
 
     fn read(&self, path: &WimPath, limit: u64) -> Result<Arc<[u8]>> {

@@ -11,7 +11,7 @@ use crate::driver_image::{MemoryImage, eleven, pe, program, seven, ten, unsigned
 use crate::driver_packages::{TNET, TSTOR, TUSB3, text, tnet, tstor, tusb3};
 use crate::samples::real_data;
 use wim_core::base::Architecture::{Amd64, X86};
-use wim_core::base::Cancel;
+use wim_core::base::{Cancel, ErrorKind};
 use wim_core::formats::hive::RegValue;
 use wim_core::formats::inf::{NoIncludes, ParseOptions};
 use wim_core::image::WimPath;
@@ -171,7 +171,7 @@ fn virtio_and_vmd_are_looked_up_in_either_database() {
     assert!(Profile::parse("x").unwrap_err().remedy_text().unwrap().contains("intel-vmd"));
 }
 
-fn linted(image: &MemoryImage) -> Vec<LintFinding> {
+pub(crate) fn linted(image: &MemoryImage) -> Vec<LintFinding> {
     let target = image.target();
     let mut hives = HiveSet::new(image, HiveOptions::default());
     lint_image(&ImageFiles::new(image), &mut hives, &target).unwrap()
@@ -306,6 +306,7 @@ fn critical_devices_need_a_service_that_can_start() {
     // What the boot loader cannot read is not there for it, whatever lies in the image.
     for path in [
         "\\??\\C:\\x\\tstor.sys",
+        "\\??\\C:\\Windows\\System32\\drivers\\tstor.sys",
         "D:\\tstor.sys",
         "%Drivers%\\tstor.sys",
         "\\Device\\HarddiskVolume1\\tstor.sys",
@@ -313,8 +314,17 @@ fn critical_devices_need_a_service_that_can_start() {
         let mut damaged = image.clone();
         damaged.edit(&[(System, service, "ImagePath", RegValue::expand_sz(path))]);
         let found = errors(&damaged);
-        assert!(found[0].contains("no path that the boot loader can read"), "{path}: {found:?}");
+        let said = format!("{path} is no path that the boot loader can read");
+        assert!(found[0].contains(&said), "{path}: {found:?}");
     }
+    // The kernel, which starts the others, knows drives.
+    let mut later = image.clone();
+    let path = "\\??\\C:\\Windows\\System32\\drivers\\tstor.sys";
+    later.edit(&[
+        (System, service, "Start", RegValue::dword(1)),
+        (System, service, "ImagePath", RegValue::expand_sz(path)),
+    ]);
+    assert_eq!(errors(&later), Vec::<String>::new());
 }
 
 #[test]
@@ -352,6 +362,72 @@ fn a_service_of_windows_that_an_inf_changes_is_told_and_none_that_boots_is_put_o
         assert!(plan.reports[0].findings.iter().any(|finding| finding.contains(said)), "{plan:?}");
         image.remove_drivers(&["tpci.inf"]).unwrap();
         assert_eq!(image.value(System, pci, "ImagePath"), before.value(System, pci, "ImagePath"));
+    }
+}
+
+/// A driver that becomes a program is loaded by nobody at boot, whatever its start type.
+#[test]
+fn the_type_of_a_service_of_windows_is_told_and_no_boot_driver_becomes_a_program() {
+    for mut image in [seven(Amd64), ten(Amd64)] {
+        let pci = "ControlSet001\\Services\\pci";
+        image.put("\\Windows\\System32\\drivers\\pci.sys", program(Amd64, [6, 1, 7601, 17514]));
+        image.edit(&[
+            (System, pci, "Type", RegValue::dword(1)),
+            (System, pci, "Start", RegValue::dword(0)),
+            (System, pci, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
+        ]);
+        let of_type = |kind: &str| {
+            let line =
+                format!("[par]\nHKLM,SYSTEM\\CurrentControlSet\\Services\\pci,Type,0x00010001,{kind}\n");
+            tstor().with("tstor.inf", TSTOR.replace("[par]\n", &line).into_bytes())
+        };
+        let before = image.clone();
+        let plan = image.add_one(&of_type("0x10"));
+        let Outcome::Refused { reason, .. } = outcome(&plan) else { panic!("{plan:?}") };
+        let said = "service pci, which the boot loader starts, would be no driver any more, but of type 0x10";
+        assert!(reason.contains(said), "{reason}");
+        assert!(image == before, "a refused package left something");
+        // A driver of another kind still is one.
+        let plan = image.add_one(&of_type("2"));
+        let told = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
+        assert!(matches!(outcome(&plan), Outcome::Added(_)), "{plan:?}");
+        assert!(told("service pci, which this image had, is changed: Type 1 \u{2192} 2"), "{plan:?}");
+        image.remove_drivers(&["tstor.inf"]).unwrap();
+        // What starts later is told only.
+        image.edit(&[(System, pci, "Start", RegValue::dword(3))]);
+        let plan = image.add_one(&of_type("0x10"));
+        let told = |what: &str| plan.reports[0].findings.iter().any(|finding| finding.contains(what));
+        assert!(matches!(outcome(&plan), Outcome::Added(_)) && told("Type 1 \u{2192} 16"), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_control_set_that_windows_starts_with_and_that_is_not_there_is_an_error() {
+    let errors = |image: &MemoryImage| -> Vec<String> {
+        let errors = linted(image).into_iter().filter(|finding| finding.severity == Severity::Error);
+        errors.map(|finding| finding.text).collect()
+    };
+    for image in [seven(Amd64), ten(Amd64)] {
+        assert_eq!(errors(&image), Vec::<String>::new());
+        for value in ["Current", "Default"] {
+            let mut damaged = image.clone();
+            damaged.edit(&[(System, "Select", value, RegValue::dword(3))]);
+            let found = errors(&damaged);
+            assert_eq!(found.len(), 1, "{found:?}");
+            let said = format!("no control set ControlSet003 for Windows to start with: Select\\{value}");
+            assert!(found[0].contains(&said), "{found:?}");
+        }
+        // No key at all.
+        let mut bare = image.clone();
+        let changes = {
+            let mut hives = HiveSet::new(&image, HiveOptions::default());
+            hives.delete_key(System, "ControlSet001", "test").unwrap();
+            hives.delete_key(System, "Select", "test").unwrap();
+            hives.finish().unwrap().0
+        };
+        bare.apply(&changes);
+        let found = errors(&bare);
+        assert!(found.len() == 1 && found[0].contains("no control set ControlSet001"), "{found:?}");
     }
 }
 
@@ -588,6 +664,34 @@ fn files_in_cabinets_are_found() {
         matches!(outcome(&plan), Outcome::Refused { reason, .. } if reason.contains("must hold one file")),
         "{plan:?}"
     );
+}
+
+/// What is packed may say that it is, or be, larger than any driver: nobody holds that.
+#[test]
+fn a_packed_file_larger_than_any_driver_is_refused_by_name() {
+    const TOO_LARGE: u32 = (128 << 20) + 1;
+    let sys = program(Amd64, [1, 2, 3, 4]);
+    let mut cab = cabinet(&[("TSTOR.SYS", &sys)]);
+    // The size of the first member stands behind two headers of 36 and 8 bytes.
+    cab[44..48].copy_from_slice(&TOO_LARGE.to_le_bytes());
+    let szdd = [&b"SZDD\x88\xF0\x27\x33A\0"[..], &TOO_LARGE.to_le_bytes(), b"\xFFMZ"].concat();
+    let kwaj = [&b"KWAJ\x88\xF0\x27\xD1\x02\0\x12\0\x01\0"[..], &TOO_LARGE.to_le_bytes(), b"\xFFMZ"].concat();
+    let packed = |bytes: Vec<u8>| {
+        MemoryFiles::new("packed").with("tstor.inf", TSTOR.as_bytes()).with("x64/tstor.sy_", bytes)
+    };
+    let inf = TSTOR.replace("1=%D%", "1=%D%,files.cab").replace("tstor.sys=1,\\x64", "tstor.sys=1");
+    let in_cabinet =
+        MemoryFiles::new("cab").with("tstor.inf", inf.into_bytes()).with("files.cab", cab.clone());
+    for package in [packed(cab), packed(szdd), packed(kwaj), in_cabinet] {
+        let mut image = seven(Amd64);
+        let untouched = image.clone();
+        let plan = image.add_one(&package);
+        let Outcome::Refused { kind, reason, remedy } = outcome(&plan) else { panic!("{plan:?}") };
+        assert_eq!(*kind, ErrorKind::Limit, "{reason}");
+        assert!(reason.contains("tstor.sy_") || reason.contains("files.cab"), "{reason}");
+        assert!(remedy.as_deref().is_some_and(|text| text.contains("expand")), "{remedy:?}");
+        assert!(image == untouched);
+    }
 }
 
 #[test]

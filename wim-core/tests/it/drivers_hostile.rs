@@ -181,6 +181,33 @@ fn names_of_sections_ids_and_services_stay_what_they_are() {
 }
 
 #[test]
+fn what_windows_starts_and_finds_its_drives_by_is_no_drivers_to_write() {
+    let lines = [
+        ("AddReg", "HKLM,SYSTEM\\Select,Default,0x00010001,2", "Select"),
+        ("AddReg", "HKLM,\"System\\\\Setup\",CmdLine,,cmd.exe", "Setup"),
+        ("AddReg", "HKLM,SYSTEM\\Setup\\Upgrade,,0x10", "Setup"),
+        ("DelReg", "HKLM,SYSTEM\\MOUNTEDDEVICES", "MountedDevices"),
+        ("DelReg", "HKLM,SYSTEM\\Select,LastKnownGood", "Select"),
+        ("BitReg", "HKLM,SYSTEM\\Select,Current,0,0x1,0", "Select"),
+    ];
+    for (directive, line, key) in lines {
+        let more = |before: &str| {
+            let inf = TSTOR.replace(before, &format!("{before}{directive}=more\n"));
+            assert_ne!(inf, TSTOR);
+            with_inf(inf.replace("[par]\n", &format!("[more]\n{line}\n[par]\n")))
+        };
+        let (_, of_service) = refusal(&more("AddReg=par\n"));
+        // Lines of a device are kept for when it is installed, but for those about the machine on Windows 8 and later.
+        let plan = ten(Amd64).add_one(&more("CopyFiles=@tstor.sys\n"));
+        let Outcome::Refused { reason: of_device, .. } = &plan.reports[0].outcome else { panic!("{plan:?}") };
+        for reason in [&of_service, of_device] {
+            assert!(reason.contains(&format!("HKLM\\SYSTEM\\{key}")), "{line}: {reason}");
+            assert!(reason.contains("tstor.inf: line "), "{reason}");
+        }
+    }
+}
+
+#[test]
 fn damage_to_the_database_is_survived() {
     // Another's record of any shape must not stop or mislead us.
     let mut image = ten(Amd64);

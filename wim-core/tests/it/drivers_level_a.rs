@@ -485,6 +485,38 @@ fn an_inf_cannot_reach_outside_its_folder_or_the_image() {
     }
 }
 
+/// Names that an image can hold and Windows cannot: nobody could delete such a file there.
+#[test]
+fn names_that_windows_gives_to_no_file_are_refused() {
+    let long = format!("{}.sys", "x".repeat(252));
+    for (name, what) in [
+        ("con", "names a device"),
+        ("LPT1.sys", "names a device"),
+        ("x.sys.", "ends in a dot"),
+        ("x:y.sys", "a stream"),
+        (long.as_str(), "more than 255 characters"),
+    ] {
+        let inf = TSTOR.replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys,more")
+            + &format!("\n[more]\n{name},tstor.sys\n");
+        let package = tstor().with("tstor.inf", inf.into_bytes());
+        for image in [seven(Amd64), ten(Amd64)] {
+            refused_at_a_line(image, &package, what);
+        }
+    }
+}
+
+/// A program cannot drive a device: Windows would find the device's driver missing when it boots.
+#[test]
+fn a_service_that_drives_devices_is_a_driver() {
+    for kind in ["0", "0x10", "0x110"] {
+        let inf = TSTOR.replace("ServiceType=1", &format!("ServiceType={kind}"));
+        let package = tstor().with("tstor.inf", inf.into_bytes());
+        for image in [seven(Amd64), ten(Amd64)] {
+            refused_at_a_line(image, &package, "is that of no driver");
+        }
+    }
+}
+
 #[test]
 fn what_windows_would_not_load_is_refused_unless_forced() {
     let options = DriverOptions::default();
@@ -592,7 +624,7 @@ fn refused_at_a_line(mut image: MemoryImage, package: &MemoryFiles, what: &str) 
 #[test]
 fn what_starts_the_machine_and_the_list_of_drivers_are_no_drivers_to_replace() {
     for (dirid, name, what) in [
-        ("24", "bootmgr", "by which the machine may start"),
+        ("24", "loader.bin", "by which the machine may start"),
         ("17", "wim.drivers.json", "the list of added drivers"),
     ] {
         let inf = TSTOR
@@ -601,8 +633,51 @@ fn what_starts_the_machine_and_the_list_of_drivers_are_no_drivers_to_replace() {
             + &format!("\n[more]\n{name},tstor.sys\n");
         let package = tstor().with("tstor.inf", inf.into_bytes());
         for mut image in [seven(Amd64), ten(Amd64)] {
-            image.put("\\bootmgr", *b"starts Windows");
+            image.put("\\loader.bin", *b"starts Windows");
             refused_at_a_line(image, &package, what);
+        }
+    }
+}
+
+/// Files by which Windows starts, and its hives, are refused by name, whether the image has them or not.
+#[test]
+fn files_that_are_windows_own_are_no_drivers_to_put_there() {
+    for (destination, name, what) in [
+        ("11", "NTOSKRNL.exe", "by which that starts"),
+        ("11", "winload.efi", "by which that starts"),
+        ("11,Boot", "winload.exe", "by which that starts"),
+        ("11", "hal.dll", "by which that starts"),
+        ("10,SysWOW64", "ntdll.dll", "by which that starts"),
+        ("11", "lsass.exe", "by which that starts"),
+        ("24", "bootmgr", "by which that starts"),
+        ("24,Boot", "anything", "from where the machine starts"),
+        ("24,EFI\\Microsoft\\Boot", "BCD", "from where the machine starts"),
+        ("10,Boot\\EFI", "bootmgfw.efi", "what machines start by"),
+        ("10,ServiceProfiles\\LocalService", "NTUSER.DAT", "a part of the registry"),
+        ("24,Users\\Default", "ntuser.dat.LOG1", "a part of the registry"),
+        ("24,Users\\a\\AppData\\Local\\Microsoft\\Windows", "UsrClass.dat", "a part of the registry"),
+        ("24", "BCD", "a part of the registry"),
+        ("11,config\\RegBack", "SAM", "where the registry lies"),
+        ("10,WinSxS\\amd64_x", "a.dll", "keeps its components"),
+        ("10,servicing", "TrustedInstaller.exe", "knows of its components"),
+        ("11,DriverStore\\FileRepository\\usbport.inf_amd64_1", "usbport.sys", "keeps its drivers"),
+        // Names alone do not make a file Windows' own.
+        ("10,Vendor", "services.exe", ""),
+        ("12", "hal.dll", ""),
+        ("24,Bootable", "a.txt", ""),
+        ("10,Vendor", "bcdx.dat", ""),
+    ] {
+        let inf = TSTOR
+            .replace("DefaultDestDir=12", &format!("DefaultDestDir=12\nmore={destination}"))
+            .replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys,more")
+            + &format!("\n[more]\n{name},tstor.sys\n");
+        let package = tstor().with("tstor.inf", inf.into_bytes());
+        for mut image in [seven(Amd64), ten(Amd64)] {
+            if what.is_empty() {
+                added(&image.add_one(&package));
+            } else {
+                refused_at_a_line(image, &package, what);
+            }
         }
     }
 }
@@ -628,7 +703,7 @@ fn a_file_of_windows_that_is_replaced_is_told() {
 #[test]
 fn a_boot_driver_is_not_named_by_a_drive_and_no_service_by_dots() {
     for (from, to, what) in [
-        ("ServiceBinary=%12%\\", "ServiceBinary=\\??\\C:\\x\\", "lies outside of the Windows folder"),
+        ("ServiceBinary=%12%\\", "ServiceBinary=\\??\\C:\\x\\", "is named by a drive"),
         ("AddService=tstor,", "AddService=..,", "cannot be the name of a service"),
     ] {
         let inf = TSTOR.replace(from, to);
@@ -640,6 +715,25 @@ fn a_boot_driver_is_not_named_by_a_drive_and_no_service_by_dots() {
         let (_, reason) = refusal(&plan);
         assert!(reason.contains(what), "{reason}");
         assert!(image == untouched);
+    }
+}
+
+/// The start type that counts is the one the service gets, not the one its INF names.
+#[test]
+fn a_driver_that_is_raised_to_boot_start_is_not_named_by_a_drive_either() {
+    let inf = TSTOR
+        .replace("StartType=0", "StartType=3")
+        .replace("ServiceBinary=%12%\\", "ServiceBinary=\\??\\C:\\Windows\\System32\\drivers\\");
+    let package = tstor().with("tstor.inf", inf.into_bytes());
+    let raised = DriverOptions { boot_start: BootStart::Raise, ..unsigned_too() };
+    for image in [seven(Amd64), ten(Amd64)] {
+        let mut as_written = image.clone();
+        added(&as_written.add_one(&package));
+        let mut after = image.clone();
+        let plan = after.add(&[&package], &raised);
+        let (_, reason) = refusal(&plan);
+        assert!(reason.contains("is named by a drive"), "{reason}");
+        assert!(reason.contains("tstor.inf: line ") && after == image, "{reason}");
     }
 }
 

@@ -482,7 +482,7 @@ proptest! {
 }
 
 /// An amd64 Windows 10 with the real SYSTEM hive; none, with a note, when it or `xz` is absent.
-fn real_ten() -> Option<MemoryImage> {
+pub(crate) fn real_ten() -> Option<MemoryImage> {
     let path = real_data("hives/win10-21H2-SYSTEM.xz")?;
     let output = Command::new("xz").arg("-dc").arg(&path).output();
     let Some(output) = output.ok().filter(|output| output.status.success()) else {

@@ -28,11 +28,11 @@ use wim_core::servicing::hive_set::HiveName::{Software, System};
 use wim_core::servicing::package_files::MemoryFiles;
 
 /// What Windows 7's machine.inf has of the section that PCI bridges use.
-const MACHINE: &str = "[Version]\nSignature=\"$Windows NT$\"\n[PCI_DRV]\n[PCI_DRV.Services]\nAddService=pci,2,pci.service\n\
+pub(crate) const MACHINE: &str = "[Version]\nSignature=\"$Windows NT$\"\n[PCI_DRV]\n[PCI_DRV.Services]\nAddService=pci,2,pci.service\n\
     [pci.service]\nServiceType=1\nStartType=0\nErrorControl=3\nServiceBinary=%12%\\pci.sys\n";
 
 /// A package folder of the real data.
-fn package(name: &str) -> Option<MemoryFiles> {
+pub(crate) fn package(name: &str) -> Option<MemoryFiles> {
     let root = real_data(&format!("drivers/{name}"))?;
     let mut files = MemoryFiles::new(name);
     for path in files_below(&root) {
@@ -43,7 +43,7 @@ fn package(name: &str) -> Option<MemoryFiles> {
 }
 
 /// An x86 Windows 7 with the real SYSTEM hive; none, with a note, when it or `xz` is absent.
-fn real_seven() -> Option<MemoryImage> {
+pub(crate) fn real_seven() -> Option<MemoryImage> {
     let path = real_data("hives/win7-SYSTEM.xz")?;
     let output = Command::new("xz").arg("-dc").arg(&path).output();
     let Some(output) = output.ok().filter(|output| output.status.success()) else {

@@ -12,9 +12,9 @@ use crate::driver_image::{MemoryImage, program, seven, ten, unsigned_too};
 use crate::driver_packages::{TSTOR, tnet, tstor, tusb3};
 use wim_core::base::Architecture::Amd64;
 use wim_core::base::ErrorKind;
-use wim_core::formats::hive::RegValue;
+use wim_core::formats::hive::{Hive, RegValue};
 use wim_core::image::WimPath;
-use wim_core::image::edit::{Action, Change};
+use wim_core::image::edit::{Action, Change, View};
 use wim_core::servicing::drivers::manifest::{Manifest, PATH, StartLine, StartScript};
 use wim_core::servicing::drivers::{DriverOptions, Outcome, Unbootable, exported_files, find};
 use wim_core::servicing::hive_set::HiveName::{Software, System};
@@ -22,7 +22,7 @@ use wim_core::servicing::hive_set::{HiveOptions, HiveSet};
 use wim_core::servicing::package_files::{MemoryFiles, PackageFiles};
 
 /// Files and all registry values: what an image is, whatever its hives look like inside.
-fn content(image: &MemoryImage) -> impl PartialEq + std::fmt::Debug + use<> {
+pub(crate) fn content(image: &MemoryImage) -> impl PartialEq + std::fmt::Debug + use<> {
     let files: Vec<_> = image
         .files()
         .into_iter()
@@ -57,7 +57,7 @@ fn middle() -> MemoryFiles {
 }
 
 /// The class key of storage drivers, below a control set.
-const CLASS: &str = "ControlSet001\\Control\\Class\\{4D36E97B-E325-11CE-BFC1-08002BE10318}";
+pub(crate) const CLASS: &str = "ControlSet001\\Control\\Class\\{4D36E97B-E325-11CE-BFC1-08002BE10318}";
 
 /// A fourth and a fifth: both name the service `shared`, put the same filter into their class, and write a value if it is not
 /// there. Only the first sets the service's start type over another's.
@@ -75,7 +75,7 @@ fn sharer(name: &str, device: &str, flags: &str, own_filter: &str) -> MemoryFile
     MemoryFiles::new(name).with(name, inf.into_bytes()).with("x64/tstor.sys", program(Amd64, [1, 2, 3, 4]))
 }
 
-fn image() -> MemoryImage {
+pub(crate) fn image() -> MemoryImage {
     let mut image = seven(Amd64);
     image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
     for filter in ["sharedflt", "oneflt", "twoflt"] {
@@ -86,7 +86,7 @@ fn image() -> MemoryImage {
 }
 
 /// The file of T1 and its relatives, and what of it the packages at the same places of [`packages`] bring.
-const FILE: &str = "\\Windows\\System32\\drivers\\tstor.sys";
+pub(crate) const FILE: &str = "\\Windows\\System32\\drivers\\tstor.sys";
 const VERSIONS: [Option<[u16; 4]>; 10] = [
     Some([1, 2, 3, 4]),
     Some([1, 2, 3, 4]),
@@ -218,12 +218,44 @@ fn a_replaced_file_comes_back() {
     assert_eq!(content(&image), before);
 }
 
+/// Most of Windows' files are names of those in the component store; one that comes back is so again.
+#[test]
+fn a_replaced_file_is_a_name_of_its_twin_again() {
+    const TWIN: &str = "\\Windows\\winsxs\\amd64_tstor.inf_31bf3856ad364e35_6.1.7601.17514_none\\tstor.sys";
+    let orders = [["tstor.inf", "tnewer.inf"], ["tnewer.inf", "tstor.inf"]];
+    for windows in [image(), ten(Amd64)] {
+        let mut before = windows;
+        before.put(TWIN, program(Amd64, [1, 0, 0, 0]));
+        before.link(FILE, TWIN);
+        for order in orders {
+            let mut image = before.clone();
+            image.add_one(&tstor());
+            image.add_one(&newer());
+            assert_eq!(*image.bytes(TWIN).unwrap(), *program(Amd64, [1, 0, 0, 0]));
+            assert!(image.other_names(&WimPath::parse(FILE).unwrap()).is_empty());
+            for name in order {
+                assert_eq!(image.remove_drivers(&[name]).unwrap(), Vec::<String>::new());
+            }
+            assert_eq!(image.other_names(&WimPath::parse(FILE).unwrap()), [WimPath::parse(TWIN).unwrap()]);
+            assert_eq!(content(&image), content(&before), "{order:?}");
+        }
+        // A twin that an update changed since is another file.
+        let mut image = before.clone();
+        image.add_one(&tstor());
+        image.put(TWIN, program(Amd64, [1, 0, 0, 9]));
+        image.remove_drivers(&["tstor.inf"]).unwrap();
+        assert_eq!(image.bytes(FILE).as_deref(), Some(&*program(Amd64, [1, 0, 0, 0])));
+        assert_eq!(image.bytes(TWIN).as_deref(), Some(&*program(Amd64, [1, 0, 0, 9])));
+        assert!(image.other_names(&WimPath::parse(FILE).unwrap()).is_empty());
+    }
+}
+
 /// A pair of files of one name for programs of both widths, as a package puts them into two folders.
-const PAIR: [(&str, [u16; 4]); 2] =
+pub(crate) const PAIR: [(&str, [u16; 4]); 2] =
     [("\\Windows\\System32\\tco.dll", [6, 0, 0, 1]), ("\\Windows\\SysWOW64\\tco.dll", [6, 0, 0, 2])];
 
 /// T1 under the name `name`, with such a pair.
-fn paired(name: &str, device: &str, versions: [[u16; 4]; 2]) -> MemoryFiles {
+pub(crate) fn paired(name: &str, device: &str, versions: [[u16; 4]; 2]) -> MemoryFiles {
     let inf = TSTOR
         .replace("tstor.inf", name)
         .replace("DEV_0001", device)
@@ -424,7 +456,7 @@ fn a_driver_that_overwrites_nothing_does_not_do_so_later_either() {
 }
 
 /// T1 under other names, with a filter of its service in its class.
-fn filtering(name: &str, filter: &str) -> MemoryFiles {
+pub(crate) fn filtering(name: &str, filter: &str) -> MemoryFiles {
     let line = format!(
         "HKLM,\"SYSTEM\\CurrentControlSet\\{}\",UpperFilters,0x00010008,{filter}\n[E]",
         CLASS.strip_prefix("ControlSet001\\").unwrap()
@@ -601,7 +633,7 @@ fn every_change_of_a_driver_database_is_dated_later_than_the_one_before() {
 }
 
 /// Loses the list of added drivers.
-fn lose_the_list(image: &mut MemoryImage) {
+pub(crate) fn lose_the_list(image: &mut MemoryImage) {
     let path = WimPath::parse(PATH).unwrap();
     image.apply(&[Change { path, action: Action::Remove, reason: "test".into() }]);
 }
@@ -775,7 +807,7 @@ fn a_device_that_two_drivers_bind_to_one_service_stays_bound_until_both_are_gone
 }
 
 /// T1 whose service section has these lines in a section `DelReg` names, and `more` after it.
-fn deleting(name: &str, device: &str, lines: &str, more: &str) -> MemoryFiles {
+pub(crate) fn deleting(name: &str, device: &str, lines: &str, more: &str) -> MemoryFiles {
     let inf = TSTOR
         .replace("tstor.inf", name)
         .replace("DEV_0001", device)
@@ -819,6 +851,99 @@ fn a_key_that_an_inf_deletes_is_told_and_comes_back_with_all_below_it() {
         assert_eq!(image.remove_drivers(&["tdel.inf"]).unwrap(), Vec::<String>::new());
         assert_eq!(content(&image), before);
     }
+}
+
+/// Access lists of all keys below `Vendor`, and their classes.
+fn traits(image: &MemoryImage) -> Vec<(Option<Vec<u8>>, Option<String>)> {
+    let mut hives = HiveSet::new(image, HiveOptions::default());
+    let keys = ["Vendor", "Vendor\\Old", "Vendor\\Old\\Below"];
+    let traits = keys.map(|key| hives.traits(Software, key).unwrap().unwrap_or_default());
+    traits.into_iter().map(|traits| (traits.security, traits.class)).collect()
+}
+
+#[test]
+fn a_key_that_comes_back_has_its_access_list_and_its_class() {
+    let line = "HKLM,\"SOFTWARE\\Vendor\\Old\"";
+    let mut before = image();
+    before.edit(&[
+        (Software, "Vendor\\Old", "Mode", RegValue::dword(1)),
+        (Software, "Vendor\\Old\\Below", "Kept", RegValue::sz("text")),
+    ]);
+    let path = "\\Windows\\System32\\config\\SOFTWARE";
+    let mut hive = Hive::open(before.bytes(path).unwrap().to_vec()).unwrap();
+    // A descriptor that grants nobody anything: a header, and a list of no entries.
+    let own = [&[1, 0, 4, 0x80][..], &[0; 12], &[20, 0, 0, 0, 2, 0, 8, 0, 0, 0, 0, 0]].concat();
+    hive.set_security("Vendor\\Old", &own).unwrap();
+    hive.set_class("Vendor\\Old\\Below", "a class").unwrap();
+    before.put(path, hive.finish().unwrap());
+    let wanted = traits(&before);
+    assert!(wanted[1].0.as_deref() == Some(&own) && wanted[2].1.as_deref() == Some("a class"), "{wanted:?}");
+    let packages = [
+        ("tgone.inf", deleting("tgone.inf", "DEV_0032", line, "")),
+        ("tmade.inf", deleting("tmade.inf", "DEV_0033", "", &format!("{line},Mode,0x00010001,2"))),
+    ];
+    for removed in [[0, 1], [1, 0]] {
+        let mut image = before.clone();
+        for (_, package) in &packages {
+            image.add_one(package);
+        }
+        assert_ne!(traits(&image), wanted);
+        for at in removed {
+            image.remove_drivers(&[packages[at].0]).unwrap();
+        }
+        assert_eq!(traits(&image), wanted, "{removed:?}");
+        assert_eq!(content(&image), content(&before), "{removed:?}");
+        let hive = Hive::open(image.bytes(path).unwrap().to_vec()).unwrap();
+        assert!(hive.check().is_sound());
+    }
+}
+
+#[test]
+fn what_an_inf_does_to_others_records_in_the_driver_database_comes_back() {
+    const OTHER: &str = "DriverDatabase\\DriverPackages\\other.inf_amd64_0123456789abcdef";
+    const DEVICE: &str = "DriverDatabase\\DeviceIds\\PCI\\VEN_1234&DEV_0001";
+    let mut before = ten(Amd64);
+    before.edit(&[
+        (System, OTHER, "InfName", RegValue::sz("other.inf")),
+        (System, &format!("{OTHER}\\Configurations\\I"), "Service", RegValue::sz("other")),
+        (System, DEVICE, "other.inf", RegValue::binary([1, 0xFF, 0, 0])),
+        (
+            System,
+            "DriverDatabase\\DriverInfFiles\\other.inf",
+            "Active",
+            RegValue::sz("other.inf_amd64_0123456789abcdef"),
+        ),
+    ]);
+    let lines = [
+        format!("HKLM,SYSTEM\\{OTHER}"),
+        format!("HKLM,\"SYSTEM\\{OTHER}\\Configurations\""),
+        format!("HKLM,\"SYSTEM\\{DEVICE}\",other.inf"),
+        "HKLM,SYSTEM\\DriverDatabase\\DriverInfFiles\\other.inf,Active".to_owned(),
+    ];
+    let added = [
+        format!("HKLM,SYSTEM\\{OTHER},Mine,,text"),
+        format!("HKLM,\"SYSTEM\\{OTHER}\\Mine\",Value,0x00010001,1"),
+        format!("HKLM,SYSTEM\\{OTHER},InfName,,mine.inf"),
+    ];
+    for line in lines {
+        let mut image = before.clone();
+        image.add_one(&deleting("tdel.inf", "DEV_0031", &line, ""));
+        assert!(gone(&before, &image) > 0, "{line}");
+        image.remove_drivers(&["tdel.inf"]).unwrap();
+        assert_eq!(content(&image), content(&before), "{line}");
+    }
+    for line in added {
+        let mut image = before.clone();
+        image.add_one(&deleting("tdel.inf", "DEV_0031", "", &line));
+        image.remove_drivers(&["tdel.inf"]).unwrap();
+        assert_eq!(content(&image), content(&before), "{line}");
+    }
+}
+
+/// How many keys and values of the SYSTEM hive are there no more.
+fn gone(before: &MemoryImage, after: &MemoryImage) -> usize {
+    let after = after.registry(System);
+    before.registry(System).keys().filter(|place| !after.contains_key(*place)).count()
 }
 
 #[test]

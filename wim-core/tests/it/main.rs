@@ -25,6 +25,7 @@ mod drivers_golden;
 mod drivers_hostile;
 mod drivers_level_a;
 mod drivers_level_b;
+mod drivers_lost_list;
 mod drivers_real;
 mod drivers_remove;
 mod drivers_winpe;

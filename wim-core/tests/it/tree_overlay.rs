@@ -228,6 +228,36 @@ fn a_detached_name_has_a_file_of_its_own() {
     assert!(!resolved.is_changed && resolved.effects.is_empty());
 }
 
+/// A name that was detached and is linked again leaves no trace; a new name can be one of a file that is there.
+#[test]
+fn a_linked_name_is_one_of_the_other_file() {
+    let (names, link) =
+        (["\\Windows\\System32\\b.dll", "\\Windows\\WinSxS\\b.dll"], |text: &str, to: &str| {
+            change(text, Action::Link { to: path(to) })
+        });
+    let detached = [change(names[0], Action::Detach), put(names[0], b"the driver's")];
+    let resolved = edited(detached.into_iter().chain([link(names[0], names[1])]));
+    assert!(!resolved.is_changed && resolved.contents.is_empty(), "{:?}", resolved.effects);
+    let resolved = edited([link("\\Windows\\new\\c.dll", names[0])]);
+    let tree = &resolved.tree;
+    let inode = |text: &str| tree.node(tree.find(&path(text)).unwrap()).inode;
+    assert_eq!(inode("\\Windows\\new\\c.dll"), inode(names[1]));
+    assert_eq!((at(tree, names[0]).names, resolved.effects[0].kind), (3, EffectKind::Added));
+    let (_, blobs) = base();
+    let others = ImageView::new(tree, &blobs).other_names(&path(names[0]));
+    assert_eq!(others, [path("\\Windows\\new\\c.dll"), path(names[1])]);
+    assert!(ImageView::new(tree, &blobs).other_names(&path("\\Windows\\System32\\a.dll")).is_empty());
+    // To itself, and to what is not there, or is no file.
+    let resolved = edited([link(names[0], names[0]), link(names[0], "\\absent")]);
+    assert!(!resolved.is_changed);
+    let mut overlay = Overlay::new(base().0, JOB_TIME);
+    for (from, to) in
+        [(names[0], "\\Windows"), ("\\Windows", names[0]), (names[0], "\\Documents and Settings")]
+    {
+        assert_eq!(overlay.apply(link(from, to)).unwrap_err().kind(), ErrorKind::InvalidInput, "{from} {to}");
+    }
+}
+
 #[test]
 fn edits_that_change_nothing_leave_the_tree_itself() {
     let same = [

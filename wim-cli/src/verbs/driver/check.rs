@@ -15,7 +15,8 @@ use crate::session::Session;
 /// Look for what keeps images from booting or drivers from working
 ///
 /// Filters and bindings without a service, services without a file, frameworks that are too old, missing co-installers,
-/// damaged records. With --profile also what a kind of machine needs: drivers, updates before them, registration at boot.
+/// damaged records, control sets that are not there; as notes also what drivers left that no list knows. With --profile also
+/// what a kind of machine needs: drivers, updates before them, registration at boot.
 ///
 /// Exit status: 0 nothing serious; 1 when Windows may not boot or a profile is incomplete; 2 failed.
 ///

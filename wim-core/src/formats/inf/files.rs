@@ -6,6 +6,7 @@
 use super::directory::{self, Directory};
 use super::lexer::Position;
 use super::section::{Inf, parse_number};
+use crate::base::windows_name::name_fault;
 use crate::base::{Architecture, Error};
 
 /// A file that an install section copies.
@@ -123,14 +124,17 @@ pub fn copy_files(
     Ok(copies)
 }
 
-/// A file name must be a bare name: a path could leave the folder it is meant for.
+/// A file name must be a bare name that Windows can give to a file: a path could leave the folder it is meant for.
 fn check_name(name: &str) -> Result<(), String> {
-    let bad = name.is_empty()
-        || name == "."
-        || name == ".."
-        || name.contains(['\\', '/', ':', '*', '?', '"', '<', '>', '|'])
-        || name.contains(char::is_control);
-    if bad { Err(format!("{name:?} cannot be the name of a file to copy")) } else { Ok(()) }
+    const LONGEST: usize = 255;
+    let fault = match name.encode_utf16().count() > LONGEST {
+        true => Some("has more than 255 characters"),
+        false => name_fault(name),
+    };
+    let shown = || name.chars().take(80).collect::<String>();
+    fault.map_or(Ok(()), |fault| {
+        Err(format!("{:?} cannot be the name of a file to copy: it {fault}", shown()))
+    })
 }
 
 /// A folder inside the package or below a directory, cleaned: backslashes, no `.`; an error text when it would leave.

@@ -28,8 +28,14 @@ pub(super) fn expand(bytes: &[u8]) -> Result<Vec<u8>> {
         .filter(|_| data_offset >= 14)
         .ok_or_else(|| f.error("data offset", format!("{data_offset} lies outside the file")))?;
     let most = (data.len() as u64).saturating_mul(MOST_TIMES).clamp(ALWAYS_ALLOWED, MAX_EXPANDED);
-    let too_large =
-        || Error::limit(format!("it expands to more than {most} bytes, {MOST_TIMES} times its data"));
+    let too_large = || {
+        let why = if most < MAX_EXPANDED {
+            format!("{MOST_TIMES} times its data")
+        } else {
+            "the most that is read".into()
+        };
+        Error::limit(format!("it expands to more than {most} bytes, {why}"))
+    };
     let limit = size.unwrap_or(most);
     if limit > most {
         return Err(too_large());
@@ -102,6 +108,23 @@ mod tests {
         assert_eq!(expand(&file).unwrap(), expected);
         for end in 0..file.len() - 1 {
             assert!(expand(&file[..end]).is_err(), "{end}");
+        }
+    }
+
+    /// Five megabytes that came to a gigabyte: a file has one limit, whatever its data would allow.
+    #[test]
+    fn a_file_that_expands_to_hundreds_of_megabytes_is_refused() {
+        let mut zeros = b"CK".to_vec();
+        zeros.reserve(200);
+        let mut inner = flate2::Compress::new(flate2::Compression::best(), false);
+        inner.compress_vec(&[0; 32768], &mut zeros, flate2::FlushCompress::Finish).unwrap();
+        let block = [&u16::try_from(zeros.len()).unwrap().to_le_bytes()[..], &zeros].concat();
+        // What lies behind the end allows a hundred times as much.
+        let data = [block.repeat(32 << 10), vec![0; 5 << 20]].concat();
+        assert!(data.len() < 8 << 20);
+        for length in [None, Some(200 << 20), Some(512 << 20)] {
+            let e = expand(&file(4, length, &data)).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Limit, "{length:?}");
         }
     }
 

@@ -8,8 +8,8 @@ mod lzh;
 
 use crate::base::{Error, Fields, Result};
 
-/// Largest expanded file.
-pub const MAX_EXPANDED: u64 = 512 << 20;
+/// Largest expanded file: twice what any driver has, and little enough to be held as a whole.
+pub const MAX_EXPANDED: u64 = 128 << 20;
 /// What to do about a compressed file that cannot be read here.
 pub const EXPAND_IT: &str =
     "expand it with the expand command of Windows, and put the file itself where the compressed one lies";
@@ -79,7 +79,8 @@ fn expand_any(bytes: &[u8]) -> Result<Vec<u8>> {
 
 fn check_size(size: u64) -> Result<()> {
     if size > MAX_EXPANDED {
-        return Err(Error::limit(format!("expands to {size} bytes, more than {MAX_EXPANDED}")));
+        let most = MAX_EXPANDED >> 20;
+        return Err(Error::limit(format!("it expands to {size} bytes, and {most} MiB are allowed")));
     }
     Ok(())
 }
@@ -170,6 +171,17 @@ mod tests {
         file.extend(3_u32.to_le_bytes());
         file.extend([0, 0, 0]);
         assert_eq!(expand(&file).unwrap(), b"   ");
+    }
+
+    #[test]
+    fn no_more_is_expanded_than_allowed() {
+        let mut file = literals(b"x");
+        for (size, kind) in [(MAX_EXPANDED, ErrorKind::Format), (MAX_EXPANDED + 1, ErrorKind::Limit)] {
+            file[10..14].copy_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
+            let e = expand(&file).unwrap_err();
+            assert_eq!(e.kind(), kind, "{size}: {e}");
+            assert!(e.remedy_text().is_some(), "{e}");
+        }
     }
 
     #[test]

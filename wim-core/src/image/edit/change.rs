@@ -37,6 +37,12 @@ pub enum Action {
     /// Gives a name of a file with several names a file of its own, with all that the other has, so that what is put there next
     /// does not show under the other names; nothing happens to a file of one name, or when it is not there.
     Detach,
+    /// Makes a name one of the file at `to`, with all that this has; what the name stood for before goes, unless it has other names.
+    /// Nothing happens when there is no file at `to`.
+    Link {
+        /// Another name of the file.
+        to: WimPath,
+    },
     /// Removes a file, or a directory with all it holds; nothing happens when it is not there.
     Remove,
 }

@@ -87,6 +87,19 @@ impl View for ImageView<'_> {
         .map_err(at)
     }
 
+    fn other_names(&self, path: &WimPath) -> Vec<WimPath> {
+        let Some(own) = self.tree.find(path) else { return Vec::new() };
+        let inode = self.tree.node(own).inode;
+        if self.tree.inode(inode).names < 2 {
+            return Vec::new();
+        }
+        let nodes = self.tree.walk(self.tree.root()).map(|visit| visit.node);
+        let others = nodes.filter(|&node| node != own && self.tree.node(node).inode == inode);
+        let mut names: Vec<WimPath> = others.map(|node| self.tree.path_of(node)).collect();
+        names.sort_by_key(|name| name.to_string().to_lowercase());
+        names
+    }
+
     fn read_pieces(&self, path: &WimPath, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
         let node = self.tree.find(path).filter(|&node| !self.tree.inode_of(node).is_directory());
         match node.map(|node| (self.pending(node), self.tree.inode_of(node).data())) {

@@ -82,6 +82,7 @@ impl Overlay {
             }
             Action::MakeDirectory { security } => self.make_directory(&change.path, security).map(|_| ()),
             Action::Detach => self.detach(&change.path),
+            Action::Link { to } => self.link(&change.path, to),
             Action::Remove => self.remove(&change.path),
         };
         done.map_err(|e| e.or_at(Place::Path(change.path.to_string())))?;
@@ -188,6 +189,25 @@ impl Overlay {
         let own = Arc::make_mut(&mut self.tree).detach(node)?;
         if let Some(pending) = self.pending.get(&before).cloned() {
             self.pending.insert(own, pending);
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, path: &WimPath, to: &WimPath) -> Result<()> {
+        let Some(other) = self.tree.find(to) else { return Ok(()) };
+        let inode = self.existing_file(other)?;
+        let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
+            return Err(Error::invalid_input("the root is a directory, not a file"));
+        };
+        match self.tree.find(path) {
+            Some(node) => {
+                self.existing_file(node)?;
+                Arc::make_mut(&mut self.tree).link(node, inode);
+            }
+            None => {
+                let directory = self.make_directory(&parent, &Security::Inherit)?;
+                Arc::make_mut(&mut self.tree).add_name(directory, name.clone(), inode)?;
+            }
         }
         Ok(())
     }

@@ -59,6 +59,11 @@ pub trait View: Send + Sync {
     /// `NotFound` when there is no such file, `Limit` when it is larger, else what reading its blob gives.
     fn read(&self, path: &WimPath, limit: u64) -> Result<Arc<[u8]>>;
 
+    /// The other names of the file at `path`, sorted; none for views that know no hard links.
+    fn other_names(&self, _path: &WimPath) -> Vec<WimPath> {
+        Vec::new()
+    }
+
     /// Hands the bytes of the file at `path` to `sink` from first to last; what is large need not be held as a whole.
     ///
     /// # Errors

@@ -117,6 +117,7 @@ fn records(registry: &Registry<'_>) -> Vec<EditRecord> {
             EditAction::DeleteKey => "delete-key",
             EditAction::SetValue => "set-value",
             EditAction::DeleteValue => "delete-value",
+            EditAction::RestoreTraits => "restore-traits",
             EditAction::Rebuild => "rebuild",
         },
         key: registry.full_path(edit.hive, &edit.key),

@@ -174,6 +174,13 @@ pub fn file_of(path: &str, service: &str) -> String {
     }
 }
 
+/// True for a path that begins with a drive, as `C:\x.sys` and `\??\C:\x.sys` do: the boot loader knows no drives.
+#[must_use]
+pub(super) fn names_a_drive(path: &str) -> bool {
+    let path = path.trim().trim_matches('"');
+    path.starts_with("\\??\\") || path.get(1..2) == Some(":")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +194,10 @@ mod tests {
             ("%SystemRoot%\\y.sys", "\\Windows\\y.sys"),
         ] {
             assert_eq!(file_of(path, "x"), file);
+            assert!(!names_a_drive(path), "{path}");
         }
+        let path = "\\??\\c:\\Windows\\y.sys";
+        assert_eq!(file_of(path, "x"), "\\Windows\\y.sys");
+        assert!(names_a_drive(path) && names_a_drive("\"D:\\y.sys\""));
     }
 }

@@ -213,11 +213,19 @@ pub fn device_key(parent: &str, id: &str) -> String {
     format!("{parent}\\{}", parts.join("\\"))
 }
 
-/// True for keys inside the database that belong to one package, or to one device id: those [`forget`] finds by name.
+/// True for what belongs to one package inside the database and is found there by its names when that goes, see [`forget`]: a value, or the
+/// key itself. `published` is a name such as `oem3.inf`, `folder` that of the package's folder.
 #[must_use]
-pub fn is_record(key: &str) -> bool {
-    let below = key.get(..ROOT.len()).filter(|root| root.eq_ignore_ascii_case(ROOT));
-    below.is_some() && key.get(ROOT.len()..).is_some_and(|rest| rest.matches('\\').count() > 1)
+pub fn is_record_of(key: &str, value: Option<&str>, published: &str, folder: &str) -> bool {
+    let mut parts = key.split('\\');
+    let is = |part: Option<&str>, name: &str| part.is_some_and(|part| part.eq_ignore_ascii_case(name));
+    let (root, kind, name) = (parts.next(), parts.next(), parts.next());
+    is(root, ROOT)
+        && (is(kind, "DriverInfFiles") && is(name, published)
+            || is(kind, "DriverPackages") && is(name, folder)
+            || is(kind, "DeviceIds")
+                && name.is_some()
+                && value.is_none_or(|value| is(Some(value), published)))
 }
 
 /// Takes packages out of both hives' databases: their own keys, and their values in `DeviceIds`, whose keys go when they become
@@ -395,6 +403,27 @@ mod tests {
         }
         assert_eq!(version_value(9, Guid::default(), None).len(), 48);
         assert_eq!(Guid::parse("{4D36E97B}"), None);
+    }
+
+    #[test]
+    fn records_of_a_package_are_known_by_its_names() {
+        let is_own = |key: &str, value: Option<&str>| {
+            is_record_of(&format!("{ROOT}\\{key}"), value, "oem3.inf", "x.inf_amd64_1")
+        };
+        for (key, value, is_one) in [
+            ("DriverInfFiles\\OEM3.inf", Some("Active"), true),
+            ("DriverInfFiles\\oem4.inf", Some("Active"), false),
+            ("DriverPackages\\X.inf_amd64_1\\Strings", None, true),
+            ("DriverPackages\\y.inf_amd64_1", None, false),
+            ("DeviceIds\\PCI\\VEN_1", Some("oem3.inf"), true),
+            ("DeviceIds\\PCI\\VEN_1", Some("oem4.inf"), false),
+            ("DeviceIds\\PCI", None, true),
+            ("DeviceIds", None, false),
+            ("Other", None, false),
+        ] {
+            assert_eq!(is_own(key, value), is_one, "{key} {value:?}");
+        }
+        assert!(!is_record_of("ControlSet001\\DeviceIds\\PCI", None, "oem3.inf", "x"));
     }
 
     #[test]

@@ -13,12 +13,11 @@ use super::framework;
 use super::level_a::LevelA;
 use super::level_b::LevelB;
 use super::lint;
-use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestValue, StartLine};
+use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, StartLine};
 use super::options::{DriverOptions, LineEnds, Unbootable};
 use super::package::{Package, Packages};
 use super::place::{Done, Job};
 use super::policy::{self, HardwareMatch};
-use super::registry_lines::KeptValue;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
 use super::service_changes::{self, ServiceChange};
@@ -29,7 +28,6 @@ use super::trust;
 use super::winpe::{self, Loaded, ToLoad};
 use crate::base::hex;
 use crate::base::{Cancel, Error, ErrorKind, Result};
-use crate::formats::hive::RegValue;
 use crate::formats::inf::ParseOptions;
 use crate::image::edit::{Change, View};
 use crate::servicing::hive_set::{Edit, HiveSet, Savepoint, cancel_out};
@@ -408,8 +406,7 @@ impl Planner<'_> {
         }
         let now = lint::errors(&self.image, hives)?;
         let before = self.faults.take().unwrap_or_default();
-        let edits = hives.journal().get(edits_before..).unwrap_or_default();
-        let changed = service_changes::changes_of(edits, &self.manifest);
+        let changed = service_changes::changes_of(hives, edits_before, &self.manifest)?;
         let later = changed.iter().filter_map(ServiceChange::fault);
         let new: Vec<String> = now.difference(&before).cloned().chain(later).collect();
         if !new.is_empty() && self.options.unbootable == Unbootable::Refuse {
@@ -474,7 +471,7 @@ impl Planner<'_> {
             _ => {
                 if !known && LevelA(job).is_there(&self.image)? {
                     let folder = LevelA(job).folder(&self.image)?;
-                    strange = NotItsOwn::find(&self.image, hives, selection, &folder, &self.manifest)?;
+                    strange = NotItsOwn::find(&self.image, hives, &job, &folder)?;
                     job = Job { adopting: true, completing: true, strange: &strange, ..job };
                 }
                 let level = LevelA(job);
@@ -519,11 +516,16 @@ impl Planner<'_> {
         if done.adopted {
             registry.splice(0..0, adopt::edits(done, selection, &mut self.manifest, &done.strange));
         }
-        let kept: Vec<ManifestEdit> = done.kept.iter().map(kept_edit).collect();
+        let kept: Vec<ManifestEdit> = done.kept.iter().map(ManifestEdit::from).collect();
         let shared = self.manifest.shared_edits(&registry, &kept);
         registry.splice(0..0, shared);
-        // What lies deep in the driver database is known by the package's names and need not be listed.
-        registry.retain(|edit| !database::is_record(&edit.key));
+        // Its own records in the driver database are known by its names and need not be listed; what its INF does to others' there is.
+        if let Some(published) = &done.published {
+            let name = done.added.folder.rsplit('\\').next().unwrap_or_default();
+            registry.retain(|edit| {
+                edit.key_deleted || !database::is_record_of(&edit.key, edit.value.as_deref(), published, name)
+            });
+        }
         let version = package.version();
         let Added { how, folder, boot_critical, services, device_ids, .. } = &done.added;
         self.manifest.record(ManifestEntry {
@@ -562,25 +564,5 @@ impl Planner<'_> {
         let put = self.image.put_bytes(&path, bytes, "drivers: the list of those added")?;
         debug_assert!(put != store::Put::AlreadyThere, "a changed manifest has changed bytes");
         Ok(())
-    }
-}
-
-/// The record of a value that was so already: no edit, or for a list one that put the strings there that were wanted.
-fn kept_edit(kept: &KeptValue) -> ManifestEdit {
-    let new = ManifestValue::from(&kept.data);
-    let old = match kept.data.as_multi_sz().filter(|_| !kept.wanted.is_empty()) {
-        Some(mut rest) => {
-            rest.retain(|text| !kept.wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text)));
-            ManifestValue::from(&RegValue::multi_sz(&rest))
-        }
-        None => new.clone(),
-    };
-    ManifestEdit {
-        hive: kept.hive.label().to_owned(),
-        key: kept.key.clone(),
-        value: Some(kept.value.clone()),
-        old: Some(old),
-        new: Some(new),
-        key_deleted: false,
     }
 }

@@ -1,7 +1,7 @@
 //! Deleting a key of an image's registry so that it can be put back: value by value and key by key, the deepest first.
 //!
-//! Source: drivers.md 1.9 (DelReg lines without a value) and 3.6. The journal then has all that was there. Not kept are a key's
-//! own access list and class name: one that comes back gets those of a new key.
+//! Source: drivers.md 1.9 (DelReg lines without a value) and 3.6. The journal then has all that was there, access lists and class names
+//! of the keys too.
 
 use crate::base::{Error, Result};
 use crate::servicing::hive_set::{HiveName, HiveSet};
@@ -51,7 +51,11 @@ impl DeletionBudget {
         // Every key lies behind the one above it.
         for path in keys.iter().rev() {
             let values = hives.values(hive, path)?;
-            self.spend(hive, key, values.len(), values.iter().map(|(_, value)| value.data.len()).sum())?;
+            let traits = hives.traits(hive, path)?.unwrap_or_default();
+            let beside =
+                traits.security.map_or(0, |bytes| bytes.len()) + traits.class.map_or(0, |text| text.len());
+            let bytes = values.iter().map(|(_, value)| value.data.len()).sum::<usize>() + beside;
+            self.spend(hive, key, values.len(), bytes)?;
             count += values.len();
             // They are put back the other way round, and so come in the order they have.
             for (name, _) in values.iter().rev() {

@@ -32,18 +32,27 @@ pub(super) const REPLACED_FOLDER: &str = "replaced";
 /// Directory ids whose files are put in place: Windows, System32, drivers, INF, and the root of the drive by its three numbers.
 const REFLECTED_DIRIDS: [u32; 7] = [10, 11, 12, 17, 24, 30, 54];
 
+/// Digits of a package's identity in the name of its folder.
+const NAME_DIGITS: usize = 8;
+
+/// True for the name of a folder that may be one of a package added here: folders that people made are called otherwise.
+pub(super) fn is_folder_name(name: &str) -> bool {
+    let digits = name.rsplit_once('_').map(|(_, digits)| digits);
+    digits.is_some_and(|digits| digits.len() == NAME_DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// One package on its way into an image.
 pub(super) struct LevelA<'a, 'p>(pub(super) Job<'a, 'p>);
 
 impl LevelA<'_, '_> {
-    /// The name of the package's folder: the INF's stem and eight digits of its identity.
+    /// The name of the package's folder: the INF's stem and digits of its identity.
     pub(super) fn folder_name(&self) -> String {
         let name = self.0.package.inf_name().to_lowercase();
         let stem = name.strip_suffix(".inf").unwrap_or(&name);
         // Short and free of what the device path's separator or a shell would trip over.
         let stem: String =
             stem.chars().filter(|c| !c.is_whitespace() && !";%\"".contains(*c)).take(40).collect();
-        format!("{stem}_{}", self.0.staged.hash(8))
+        format!("{stem}_{}", self.0.staged.hash(NAME_DIGITS))
     }
 
     /// The package's folder.

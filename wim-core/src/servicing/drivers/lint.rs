@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
-use super::bindings::{critical_devices, file_of, service_state};
+use super::bindings::{critical_devices, file_of, names_a_drive, service_state};
 use super::boot;
 use super::framework;
+use super::lint_leftovers;
 use super::lint_store;
 use super::manifest::{Manifest, ManifestEntry};
 use super::store::ImageFiles;
 use crate::base::Result;
-use crate::servicing::hive_set::{HiveName, HiveSet};
+use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
 use crate::servicing::target::{ImageTarget, StoreGeneration};
 
 /// How bad a finding is.
@@ -41,7 +42,8 @@ pub struct LintFinding {
 /// `Start` values of services that Windows needs before it can look for anything.
 const BOOT_AND_SYSTEM: [u32; 2] = [0, 1];
 
-/// All checks of an image: [`lint`], frameworks, co-installers, the driver database and drivers that serve the same devices.
+/// All checks of an image: [`lint`], frameworks, co-installers, the driver database, drivers that serve the same devices, and what
+/// drivers left that nothing knows any more.
 ///
 /// # Errors
 /// What reading the hives or the list of added drivers gives.
@@ -56,7 +58,9 @@ pub fn lint_image(
     if target.generation == StoreGeneration::Modern {
         lint_store::records(image, hives, &mut findings)?;
     }
-    duplicates(&Manifest::load(image.view())?, &mut findings);
+    let manifest = Manifest::load(image.view())?;
+    duplicates(&manifest, &mut findings);
+    lint_leftovers::leftovers(image, hives, &manifest, &mut findings)?;
     findings.sort();
     findings.dedup();
     findings.reverse();
@@ -148,8 +152,9 @@ fn duplicates(manifest: &Manifest, findings: &mut Vec<LintFinding>) {
 /// What reading the SYSTEM hive gives.
 pub fn lint(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Vec<LintFinding>> {
     let mut findings = Vec::new();
+    control_sets(hives, &mut findings)?;
     let Some(&set) = hives.control_sets()?.first() else { return Ok(findings) };
-    let set = format!("ControlSet{set:03}");
+    let set = control_set_key(set);
     filters(hives, &format!("{set}\\Control\\Class"), &set, "class", &mut findings)?;
     filters(
         hives,
@@ -164,6 +169,29 @@ pub fn lint(image: &ImageFiles<'_>, hives: &mut HiveSet<'_>) -> Result<Vec<LintF
     findings.dedup();
     findings.reverse();
     Ok(findings)
+}
+
+/// The control sets that Windows is told to start with and that are not there: by `Default` the boot loader chooses, and `Current` is what
+/// it chose last.
+fn control_sets(hives: &mut HiveSet<'_>, findings: &mut Vec<LintFinding>) -> Result<()> {
+    let mut named = BTreeMap::new();
+    for value in ["Default", "Current"] {
+        let number = hives.get(HiveName::System, "Select", value)?.and_then(|value| value.as_dword());
+        if let Some(number) = number.filter(|&number| number > 0) {
+            named.entry(number).or_insert_with(|| format!("Select\\{value} of the SYSTEM hive names it"));
+        }
+    }
+    if named.is_empty() {
+        named.insert(1, "the SYSTEM hive has no Select\\Default that names another".to_owned());
+    }
+    for (number, why) in named {
+        let set = control_set_key(number);
+        if !hives.key_exists(HiveName::System, &set)? {
+            let text = format!("there is no control set {set} for Windows to start with: {why}");
+            findings.push(LintFinding { severity: Severity::Error, text });
+        }
+    }
+    Ok(())
 }
 
 /// What of [`lint`] may keep Windows from booting, as texts.
@@ -265,14 +293,18 @@ fn boot_services(
         if !KERNEL.contains(&kind) || !BOOT_AND_SYSTEM.contains(&start) {
             continue;
         }
-        let path = hives.get(HiveName::System, &key, "ImagePath")?.and_then(|v| v.as_str());
-        let path = file_of(path.as_deref().unwrap_or_default(), &name);
+        let written = hives.get(HiveName::System, &key, "ImagePath")?.and_then(|v| v.as_str());
+        let written = written.unwrap_or_default();
+        let path = file_of(&written, &name);
         let severity = if start == 0 { Severity::Error } else { Severity::Warning };
-        // A drive's name, a device, a variable: the boot loader knows only what lies below the Windows folder.
-        let Some(spelled) = image.spelled(&path).ok().filter(|_| is_on_the_system_drive(&path)) else {
+        // A drive's name, a device, a variable: the boot loader knows only what lies below the Windows folder. Of a drive it knows
+        // nothing even where the rest of the path leads there.
+        let is_readable = is_on_the_system_drive(&path) && !(start == 0 && names_a_drive(&written));
+        let Some(spelled) = image.spelled(&path).ok().filter(|_| is_readable) else {
             if start == 0 {
+                let told = if written.is_empty() { &path } else { &written };
                 let text = format!(
-                    "service {name} starts at boot, but {path} is no path that the boot loader can read"
+                    "service {name} starts at boot, but {told} is no path that the boot loader can read"
                 );
                 findings.push(LintFinding { severity, text });
             }

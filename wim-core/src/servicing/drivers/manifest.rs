@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::database::FILE_REPOSITORY;
 use super::level_a::FOLDER;
 use super::list_edits;
+use super::registry_lines::KeptValue;
 use super::winpe::{STARTNET, WINPESHL};
 use crate::base::hex;
 use crate::base::{Error, ErrorKind, Result};
 use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::image::edit::View;
-use crate::servicing::hive_set::{Edit, EditAction};
+use crate::servicing::hive_set::{Edit, EditAction, KeyTraits};
 
 /// Where the manifest lies.
 pub const PATH: &str = "\\Windows\\INF\\wim.drivers.json";
@@ -133,6 +134,9 @@ pub struct ManifestFile {
     /// Where the file that was there before is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_copy: Option<String>,
+    /// Another name that the file had, as most of Windows' files have one in the component store: its own becomes one of that again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_link: Option<String>,
 }
 
 /// A file that a driver relies on and did not bring: its own takes the place when that one goes.
@@ -148,7 +152,7 @@ pub struct ReliedFile {
 }
 
 /// A registry edit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestEdit {
     /// Name of the hive.
     pub hive: String,
@@ -166,12 +170,27 @@ pub struct ManifestEdit {
     /// The key was deleted, not made: its values and subkeys have edits of their own before this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub key_deleted: bool,
+    /// Security descriptor of a deleted key, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_security: Option<String>,
+    /// Its class name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_class: Option<String>,
 }
 
 /// Hive, key and value in one case: what an edit is about.
 type EditKey = (String, String, Option<String>);
 
 impl ManifestEdit {
+    /// What the deleted key had beside values and subkeys.
+    pub(super) fn key_traits(&self) -> KeyTraits {
+        /// Header of a self-relative descriptor: what is shorter is none.
+        const HEADER_BYTES: usize = 20;
+        let security = self.key_security.as_deref().and_then(hex::decode);
+        let security = security.filter(|bytes| bytes.len() >= HEADER_BYTES);
+        KeyTraits { security, class: self.key_class.clone() }
+    }
+
     fn about(&self) -> EditKey {
         let value = self.value.as_ref().map(|value| value.to_ascii_lowercase());
         (self.hive.clone(), self.key.to_ascii_lowercase(), value)
@@ -190,6 +209,7 @@ impl ManifestEdit {
 
 impl From<&Edit> for ManifestEdit {
     fn from(edit: &Edit) -> Self {
+        let traits = edit.traits.clone().unwrap_or_default();
         Self {
             hive: edit.hive.label().to_owned(),
             key: edit.key.clone(),
@@ -197,6 +217,30 @@ impl From<&Edit> for ManifestEdit {
             old: edit.old.as_ref().map(ManifestValue::from),
             new: edit.new.as_ref().map(ManifestValue::from),
             key_deleted: edit.action == EditAction::DeleteKey,
+            key_security: traits.security.map(|bytes| hex::encode(&bytes)),
+            key_class: traits.class,
+        }
+    }
+}
+
+/// The record of a value that was so already: no edit, or for a list one that put the strings there that were wanted.
+impl From<&KeptValue> for ManifestEdit {
+    fn from(kept: &KeptValue) -> Self {
+        let new = ManifestValue::from(&kept.data);
+        let old = match kept.data.as_multi_sz().filter(|_| !kept.wanted.is_empty()) {
+            Some(mut rest) => {
+                rest.retain(|text| !kept.wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text)));
+                ManifestValue::from(&RegValue::multi_sz(&rest))
+            }
+            None => new.clone(),
+        };
+        Self {
+            hive: kept.hive.label().to_owned(),
+            key: kept.key.clone(),
+            value: Some(kept.value.clone()),
+            old: Some(old),
+            new: Some(new),
+            ..Self::default()
         }
     }
 }

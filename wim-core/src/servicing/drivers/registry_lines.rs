@@ -394,9 +394,15 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
     /// Applies lines whose `HKR` is `relative`, a key of the SYSTEM hive.
     ///
     /// # Errors
-    /// What editing the hives gives.
+    /// `Format` with its place for a line about what no driver may decide; what editing the hives gives.
     pub fn lines(&mut self, inf: &Inf, lines: &[RegLine], relative: &str) -> Result<()> {
         for line in lines {
+            if let Some(key) = key_of_windows(line) {
+                let what =
+                    format!("it writes to or deletes {key}, by which Windows starts or knows its drives");
+                let error = inf.error(line.position, what);
+                return Err(error.remedy("no driver needs that; get the package from its vendor"));
+            }
             let places = self.places(line, relative);
             if places.is_empty() {
                 let what = format!("registry line for {:?} {} is left to Windows", line.root, line.key);
@@ -498,6 +504,17 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
             }
         }
     }
+}
+
+/// The key of the SYSTEM hive that a line is about, if it is one of those by which Windows finds its control set, its setup and its drives.
+fn key_of_windows(line: &RegLine) -> Option<String> {
+    const KEYS: [&str; 3] = ["Select", "Setup", "MountedDevices"];
+    let mut names = line.key.split('\\').map(str::trim).filter(|name| !name.is_empty());
+    let is_system = line.root == RegRoot::LocalMachine
+        && names.next().is_some_and(|root| root.eq_ignore_ascii_case("SYSTEM"));
+    let key = names.next().filter(|_| is_system)?;
+    let key = KEYS.iter().find(|known| known.eq_ignore_ascii_case(key))?;
+    Some(format!("HKLM\\SYSTEM\\{key}"))
 }
 
 /// The list of published INFs that a service or a file belongs to.

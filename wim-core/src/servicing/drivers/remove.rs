@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::database::{self, OEM_INF_MAP, UPDATE_DATE};
+use super::hand_over::{hand_over_file, take_over};
 use super::level_a::{FOLDER, REPLACED_FOLDER};
-use super::level_b;
 use super::lint;
 use super::list_edits::{self, ListShape};
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, ManifestFile, ManifestValue};
 use super::options::Unbootable;
-use super::place::kept_path;
 use super::remove_staged;
 use super::store::{ImageFiles, file_version, refusal};
 use super::winpe;
@@ -93,7 +92,11 @@ pub fn plan_removal(
         removal.folders.extend(entry.made_folders.iter().cloned());
         removed.push(entry);
     }
-    if !removed.is_empty() {
+    let mut is_changed = !removed.is_empty();
+    for package in &staged {
+        is_changed |= remove_staged::hand_over_kept(package, &mut removal.image, &mut manifest)?;
+    }
+    if is_changed {
         removal.finish(&mut manifest)?;
     }
     for package in staged {
@@ -186,12 +189,7 @@ impl Removal<'_> {
                 continue;
             }
             match kept {
-                Some(copy) => {
-                    let reason = format!("{reason}: the file it had replaced");
-                    if self.image.copy(&copy, &path, &reason)? {
-                        self.image.remove(&copy, &reason);
-                    }
-                }
+                Some(copy) => self.put_back(&path, &copy, file, &reason)?,
                 None => self.image.remove(&path, &reason),
             }
         }
@@ -206,6 +204,20 @@ impl Removal<'_> {
         Ok(())
     }
 
+    /// Puts the file back that `file` had replaced: by linking it to its other name where that still has the same bytes, else by its copy.
+    fn put_back(&mut self, path: &WimPath, copy: &WimPath, file: &ManifestFile, reason: &str) -> Result<()> {
+        let reason = format!("{reason}: the file it had replaced");
+        let other = file.replaced_link.as_deref().map(WimPath::parse).transpose()?;
+        let is_linked = match (other, self.image.sha256_of(copy)?) {
+            (Some(other), Some(sha256)) => self.image.link(path, &other, &sha256, &reason)?,
+            _ => false,
+        };
+        if is_linked || self.image.copy(copy, path, &reason)? {
+            self.image.remove(copy, &reason);
+        }
+        Ok(())
+    }
+
     /// Removes what the driver put into its own folder, and the folder when nothing else is in it.
     fn package_folder(&mut self, entry: &ManifestEntry, folder: &WimPath, reason: &str) -> Result<()> {
         let mut known: BTreeMap<String, Option<&str>> = BTreeMap::new();
@@ -216,7 +228,7 @@ impl Removal<'_> {
         }
         // Windows compiles INFs where they lie.
         let compiled = format!("{}.pnf", entry.inf.to_lowercase().trim_end_matches(".inf"));
-        let (folders, files) = self.image.below(folder);
+        let (_, files) = self.image.below(folder);
         let (mut own, mut strays) = (Vec::new(), Vec::new());
         for path in files {
             let text = path.to_string().to_lowercase();
@@ -240,11 +252,7 @@ impl Removal<'_> {
         }
         self.findings.extend(strays);
         own.iter().for_each(|path| self.image.remove(path, reason));
-        for folder in folders.iter().rev() {
-            if self.image.is_emptied(folder) {
-                self.image.remove(folder, reason);
-            }
-        }
+        self.image.remove_emptied(folder, reason);
         Ok(())
     }
 
@@ -262,13 +270,15 @@ impl Removal<'_> {
         let Some((index, own, sha256)) = self.heir_of(&text, kept, others)? else { return Ok(false) };
         let Some(heir) = others.drivers.get_mut(index) else { return Ok(false) };
         let reason = format!("{reason}: the file of {}, which relied on it", heir.inf);
-        let (mut replaced_sha256, mut replaced_copy) = (None, None);
+        let (mut replaced_sha256, mut replaced_copy, mut replaced_link) = (None, None, None);
         if let Some(kept) = kept {
             replaced_copy = take_over(&mut self.image, kept, &text, heir)?;
             replaced_sha256 = file.replaced_sha256.clone().filter(|_| replaced_copy.is_some());
+            replaced_link = file.replaced_link.clone().filter(|_| replaced_copy.is_some());
         }
         self.image.copy(&own, path, &reason)?;
-        heir.files.push(ManifestFile { path: text.clone(), sha256, replaced_sha256, replaced_copy });
+        let path = text.clone();
+        heir.files.push(ManifestFile { path, sha256, replaced_sha256, replaced_copy, replaced_link });
         heir.files.sort_by_key(|file| file.path.to_lowercase());
         heir.relied_on.retain(|relied| !relied.path.eq_ignore_ascii_case(&text));
         Ok(true)
@@ -395,7 +405,12 @@ impl Removal<'_> {
             self.image.put_bytes(&path, bytes.into(), "drivers: the list of those added")?;
         }
         let folder = self.image.spelled(FOLDER)?;
-        if self.image.exists(&folder) && self.image.is_emptied(&folder) {
+        if manifest.drivers.is_empty() {
+            // Whoever made it, with a list that was lost: nothing of Windows is kept in it any more.
+            self.image
+                .remove_emptied(&folder.child(REPLACED_FOLDER), "drivers: nothing that was replaced is kept");
+        }
+        if self.image.is_emptied(&folder) {
             self.image.remove(&folder, "drivers: the folder of packages is empty");
         }
         Ok(())
@@ -441,7 +456,7 @@ fn key(
         next.registry.remove(first);
     }
     if edit.key_deleted {
-        return hives.create_key(hive, &edit.key, reason);
+        return hives.restore_key(hive, &edit.key, &edit.key_traits(), reason);
     }
     let is_empty = hives.subkeys(hive, &edit.key)?.is_empty() && hives.values(hive, &edit.key)?.is_empty();
     if is_empty && edit.new.is_none() && edit.old.is_none() {
@@ -494,63 +509,13 @@ fn map_without(
 }
 
 /// The first driver added after `entry` that `has` something.
-fn later<'m>(
+pub(super) fn later<'m>(
     entry: &ManifestEntry,
     others: &'m mut Manifest,
     has: impl Fn(&ManifestEntry) -> bool,
 ) -> Option<&'m mut ManifestEntry> {
     let after = others.drivers.iter_mut().filter(|other| other.order > entry.order && has(other));
     after.min_by_key(|other| other.order)
-}
-
-/// Leaves the place of `file` to the next driver that has it, with what `file` had replaced; false when there is none.
-fn hand_over_file(
-    image: &mut ImageFiles<'_>,
-    entry: &ManifestEntry,
-    file: &ManifestFile,
-    others: &mut Manifest,
-) -> Result<bool> {
-    let is_same = |other: &ManifestFile| other.path.eq_ignore_ascii_case(&file.path);
-    let Some(next) = later(entry, others, |other| other.files.iter().any(is_same)) else { return Ok(false) };
-    let Some(index) = next.files.iter().position(is_same) else { return Ok(false) };
-    let Some(heir) = next.files.get(index) else { return Ok(false) };
-    if heir.replaced_sha256.as_ref() != Some(&file.sha256) || file.replaced_sha256 == heir.replaced_sha256 {
-        return Ok(true);
-    }
-    let mut copy = None;
-    if let Some(kept) = &file.replaced_copy {
-        copy = take_over(image, &WimPath::parse(kept)?, &file.path, next)?;
-    }
-    let Some(heir) = next.files.get_mut(index) else { return Ok(false) };
-    heir.replaced_sha256.clone_from(&file.replaced_sha256);
-    if copy.is_some() {
-        heir.replaced_copy = copy;
-    } else if let Some(copy) = heir.replaced_copy.take() {
-        image.remove(&WimPath::parse(&copy)?, "driver removed: the file it had put there");
-    }
-    Ok(true)
-}
-
-/// Moves `kept`, the file that lay at `path` before drivers, to where `heir` keeps what it replaced; none when it is not there.
-fn take_over(
-    image: &mut ImageFiles<'_>,
-    kept: &WimPath,
-    path: &str,
-    heir: &mut ManifestEntry,
-) -> Result<Option<String>> {
-    const REASON: &str = "driver removed: the file it had replaced";
-    let folder = match heir.published {
-        Some(_) => level_b::replaced_folder(heir.folder_name())?,
-        None => WimPath::parse(&heir.folder)?.child(REPLACED_FOLDER),
-    };
-    let to = kept_path(image, &folder, &WimPath::parse(path)?)?;
-    let before = image.savepoint();
-    if !image.copy(kept, &to, REASON)? {
-        return Ok(None);
-    }
-    heir.made_folders.extend(image.made_since(before));
-    image.remove(kept, REASON);
-    Ok(Some(to.to_string()))
 }
 
 /// Takes a driver's own strings out of the list `present`; what was there before comes back exactly when nothing else is left.

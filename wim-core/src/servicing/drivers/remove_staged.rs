@@ -10,11 +10,12 @@ use super::boot;
 use super::database::{
     self, CATALOG_FOLDER, FILE_REPOSITORY, HIVES, INF_FOLDER, LOCKDOWN, OEM_INF_MAP, ROOT, UPDATE_DATE,
 };
+use super::hand_over::take_over;
 use super::level_b;
-use super::manifest::ManifestEntry;
+use super::manifest::{Manifest, ManifestEntry};
 use super::registry_lines::OWNERS;
 use super::store::ImageFiles;
-use crate::base::{FileTime, Result};
+use crate::base::{FileTime, Result, hex};
 use crate::formats::hive::RegValue;
 use crate::image::WimPath;
 use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
@@ -222,7 +223,8 @@ impl ServiceFiles<'_, '_> {
     }
 }
 
-/// Services of no other owner go, but for those whose file stays, and their names from the filters of device classes: a filter without its service stops Windows.
+/// Services of no other owner go, but for those whose file stays, with the sources of their names in event logs, and their names from the
+/// filters of device classes: a filter without its service stops Windows.
 fn services(
     staged: &OemPackage,
     files: &ServiceFiles<'_, '_>,
@@ -255,6 +257,12 @@ fn services(
                 Some(rest) => {
                     hives.set(HiveName::System, &key, OWNERS, RegValue::multi_sz(&rest), reason)?;
                 }
+            }
+        }
+        for log in hives.subkeys(HiveName::System, &format!("{parent}\\EventLog"))? {
+            for name in &gone {
+                let source = format!("{parent}\\EventLog\\{log}\\{name}");
+                hives.delete_key(HiveName::System, &source, reason)?;
             }
         }
         if !gone.is_empty() {
@@ -308,20 +316,48 @@ fn kept_files(staged: &OemPackage, image: &ImageFiles<'_>) -> Result<BTreeMap<St
     Ok(kept)
 }
 
+/// Gives the files of Windows that a package had replaced to those drivers of the list that replaced the package's own since: with them
+/// they come back, and not the package's. True when there were any.
+pub(super) fn hand_over_kept(
+    staged: &OemPackage,
+    image: &mut ImageFiles<'_>,
+    manifest: &mut Manifest,
+) -> Result<bool> {
+    let mut any = false;
+    for (place, kept) in kept_files(staged, image)? {
+        let index_in = |entry: &ManifestEntry| {
+            entry
+                .files
+                .iter()
+                .position(|file| file.path.to_lowercase() == place && file.replaced_copy.is_some())
+        };
+        let heirs = manifest.drivers.iter_mut().filter(|entry| index_in(entry).is_some());
+        let Some(heir) = heirs.min_by_key(|entry| entry.order) else { continue };
+        let Some(file) = index_in(heir).and_then(|index| heir.files.get(index)) else { continue };
+        let Some(copy) = file.replaced_copy.as_deref().map(WimPath::parse).transpose()? else { continue };
+        if !is_own(staged, image, &copy)? {
+            continue;
+        }
+        let (path, sha256) = (file.path.clone(), image.sha256_of(&kept)?);
+        let taken = take_over(image, &kept, &path, heir)?;
+        if let Some(file) = index_in(heir).and_then(|index| heir.files.get_mut(index)) {
+            file.replaced_sha256 = sha256.map(|digest| hex::encode(&digest));
+            file.replaced_copy = taken;
+        }
+        any = true;
+    }
+    Ok(any)
+}
+
 /// Removes the folders of files that were replaced, which are in their places again.
 fn drop_kept(staged: &OemPackage, image: &mut ImageFiles<'_>, reason: &str) -> Result<()> {
     for folder in &staged.folders {
         let kept = level_b::replaced_folder(folder)?;
-        let (below, _) = image.below(&kept);
-        for folder in below.iter().skip(1).rev() {
-            if image.is_emptied(folder) {
-                image.remove(folder, reason);
-            }
-        }
-        let mut folder = Some(kept);
-        while let Some(path) = folder.filter(|path| path.components().len() > 1 && image.is_emptied(path)) {
+        image.remove_emptied(&kept, reason);
+        let mut above = kept.parent();
+        while let Some(path) = above.filter(|path| path.components().len() > 1 && image.is_emptied(path)) {
             image.remove(&path, reason);
-            folder = path.parent();
+            above = path.parent();
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What a package changes about services that an image had before: their start and their program.
+//! What a package changes about services that an image had before: their type, their start and their program.
 //!
 //! An INF may name any service, one of Windows' own too (drivers.md 1.10). What was done is read from the journal of edits; nothing
 //! is edited here.
@@ -6,28 +6,59 @@
 use std::collections::BTreeMap;
 
 use super::manifest::Manifest;
+use crate::base::Result;
 use crate::formats::hive::RegValue;
-use crate::servicing::hive_set::{Edit, HiveName};
+use crate::servicing::hive_set::{Edit, HiveName, HiveSet};
+
+/// Types of services that the boot loader loads: drivers of devices, of file systems, and what recognizes those.
+const DRIVER_TYPES: u32 = 0x1 | 0x2 | 0x8;
 
 /// One service that is no longer as it was.
 pub(super) struct ServiceChange {
     name: String,
-    /// Start type before and after; none where it is the same.
+    /// Type before and after; none where it is the same.
+    kind: Option<(u32, Option<u32>)>,
+    /// Likewise its start type.
     start: Option<(u32, Option<u32>)>,
     /// Likewise its program.
     path: Option<(String, String)>,
+    /// The boot loader started it.
+    booted: bool,
 }
 
 /// The first and the last data of a value.
 type BeforeAndAfter<'e> = (&'e Option<RegValue>, &'e Option<RegValue>);
 
-/// The services that `edits` changed and that no driver on the list has, each once.
-pub(super) fn changes_of(edits: &[Edit], manifest: &Manifest) -> Vec<ServiceChange> {
+/// The services that the edits from `first` on changed and that no driver on the list has, each once.
+///
+/// # Errors
+/// What reading the SYSTEM hive gives.
+pub(super) fn changes_of(
+    hives: &mut HiveSet<'_>,
+    first: usize,
+    manifest: &Manifest,
+) -> Result<Vec<ServiceChange>> {
+    let mut changes = changed_services(hives.journal().get(first..).unwrap_or_default(), manifest);
+    for (change, key) in &mut changes {
+        // What no edit is about is as it was.
+        change.booted = match change.start {
+            Some((old, _)) => old == 0,
+            None => {
+                let start = hives.get(HiveName::System, key, "Start")?;
+                start.and_then(|value| value.as_dword()) == Some(0)
+            }
+        };
+    }
+    Ok(changes.into_iter().map(|(change, _)| change).collect())
+}
+
+/// The same from the edits alone, each with the key of the service.
+fn changed_services(edits: &[Edit], manifest: &Manifest) -> Vec<(ServiceChange, String)> {
     let mut values: BTreeMap<(String, String), BeforeAndAfter<'_>> = BTreeMap::new();
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut names: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for edit in edits.iter().filter(|edit| edit.hive == HiveName::System) {
         let (Some(name), Some(value)) = (service_of(&edit.key), &edit.value) else { continue };
-        names.entry(name.to_lowercase()).or_insert_with(|| name.to_owned());
+        names.entry(name.to_lowercase()).or_insert((name, &edit.key));
         let (_, last) =
             values.entry((name.to_lowercase(), value.to_lowercase())).or_insert((&edit.old, &edit.new));
         *last = &edit.new;
@@ -37,19 +68,20 @@ pub(super) fn changes_of(edits: &[Edit], manifest: &Manifest) -> Vec<ServiceChan
         known.any(|known| known.eq_ignore_ascii_case(name))
     };
     let mut changes = Vec::new();
-    for (lower, name) in names {
+    for (lower, (name, key)) in names {
         let of = |value: &str| values.get(&(lower.clone(), value.to_owned()));
         let number = |value: &Option<RegValue>| value.as_ref().and_then(RegValue::as_dword);
         let text = |value: &Option<RegValue>| value.as_ref().and_then(RegValue::as_str);
-        let start = of("start").and_then(|(old, new)| Some((number(old)?, number(new))));
-        let path = of("imagepath").and_then(|(old, new)| Some((text(old)?, text(new).unwrap_or_default())));
-        let change = ServiceChange {
-            start: start.filter(|(old, new)| Some(*old) != *new),
-            path: path.filter(|(old, new)| !old.eq_ignore_ascii_case(new)),
-            name,
+        let numbers = |value: &str| {
+            let both = of(value).and_then(|(old, new)| Some((number(old)?, number(new))));
+            both.filter(|(old, new)| Some(*old) != *new)
         };
-        if (change.start.is_some() || change.path.is_some()) && !is_listed(&change.name) {
-            changes.push(change);
+        let path = of("imagepath").and_then(|(old, new)| Some((text(old)?, text(new).unwrap_or_default())));
+        let path = path.filter(|(old, new)| !old.eq_ignore_ascii_case(new));
+        let (kind, start) = (numbers("type"), numbers("start"));
+        if (kind.is_some() || start.is_some() || path.is_some()) && !is_listed(name) {
+            let change = ServiceChange { name: name.to_owned(), kind, start, path, booted: false };
+            changes.push((change, key.to_owned()));
         }
     }
     changes
@@ -67,9 +99,10 @@ impl ServiceChange {
     /// What was done, in words.
     pub(super) fn note(&self) -> String {
         let mut what = Vec::new();
-        if let Some((old, new)) = self.start {
+        for (value, numbers) in [("Type", self.kind), ("Start", self.start)] {
+            let Some((old, new)) = numbers else { continue };
             let new = new.map_or_else(|| "gone".to_owned(), |new| new.to_string());
-            what.push(format!("Start {old} \u{2192} {new}"));
+            what.push(format!("{value} {old} \u{2192} {new}"));
         }
         what.extend(self.path.as_ref().map(|(old, new)| format!("ImagePath {old} \u{2192} {new}")));
         format!("service {}, which this image had, is changed: {}", self.name, what.join(", "))
@@ -77,9 +110,20 @@ impl ServiceChange {
 
     /// Why Windows may not boot with it, if it may not.
     pub(super) fn fault(&self) -> Option<String> {
-        let (_, new) = self.start.filter(|(old, _)| *old == 0)?;
-        let new = new.map_or_else(|| "never".to_owned(), |new| format!("with start type {new}"));
-        Some(format!("service {}, which the boot loader starts, would start {new}", self.name))
+        if !self.booted {
+            return None;
+        }
+        let would = match (self.start, self.kind) {
+            (Some((_, None)), _) => "start never".to_owned(),
+            (Some((_, Some(new))), _) => format!("start with start type {new}"),
+            (None, Some((old, new))) if old & DRIVER_TYPES != 0 => match new {
+                Some(new) if new & DRIVER_TYPES != 0 => return None,
+                Some(new) => format!("be no driver any more, but of type {new:#x}"),
+                None => "have no type".to_owned(),
+            },
+            _ => return None,
+        };
+        Some(format!("service {}, which the boot loader starts, would {would}", self.name))
     }
 }
 

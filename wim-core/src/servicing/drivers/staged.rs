@@ -78,7 +78,8 @@ fn expand(packed: &Content, packing: &SourceForm, name: &str) -> Result<Vec<u8>>
     let wanted = match packing {
         SourceForm::InCabinet(member) => Some(member),
         _ if !is_cabinet => {
-            return szdd::expand(&packed.read(MAX_FILE)?).map_err(|e| e.in_file(name));
+            let bytes = packed.read(szdd::MAX_EXPANDED).map_err(|e| e.remedy(szdd::EXPAND_IT));
+            return bytes.and_then(|bytes| szdd::expand(&bytes)).map_err(|e| e.in_file(name));
         }
         _ => None,
     };
@@ -88,7 +89,10 @@ fn expand(packed: &Content, packing: &SourceForm, name: &str) -> Result<Vec<u8>>
         wanted.is_none_or(|wanted| own.eq_ignore_ascii_case(wanted))
     };
     match (cabinet.members().iter().find(is_wanted), cabinet.members().len(), wanted) {
-        (Some(member), 1, _) | (Some(member), _, Some(_)) => cabinet.read_member(member, MAX_FILE),
+        (Some(member), 1, _) | (Some(member), _, Some(_)) => {
+            let bytes = cabinet.read_member(member, szdd::MAX_EXPANDED);
+            bytes.map_err(|e| if e.remedy_text().is_some() { e } else { e.remedy(szdd::EXPAND_IT) })
+        }
         (_, _, Some(wanted)) => {
             Err(Error::not_found(format!("{wanted} is not in the cabinet that the INF names for it"))
                 .in_file(name)

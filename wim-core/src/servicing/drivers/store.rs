@@ -287,8 +287,17 @@ impl<'a> ImageFiles<'a> {
         let below = format!("{}\\", key(path));
         let entries = self.view.list(path).unwrap_or_default();
         !self.written.keys().chain(self.made.keys()).any(|other| other.starts_with(&below))
-            && (self.view.entry(path).is_some() || self.made.contains_key(&key(path)))
+            && self.exists(path)
             && entries.into_iter().all(|entry| self.is_removed(&path.child(entry.name)))
+    }
+
+    /// Removes those directories below `folder`, and that itself, in which nothing is left.
+    pub fn remove_emptied(&mut self, folder: &WimPath, reason: &str) {
+        for path in self.below(folder).0.iter().rev() {
+            if self.is_emptied(path) {
+                self.remove(path, reason);
+            }
+        }
     }
 
     /// Puts a file there unless it is there already; says what it replaced.
@@ -320,6 +329,30 @@ impl<'a> ImageFiles<'a> {
     /// # Errors
     /// What reading the file gives.
     pub fn copy(&mut self, from: &WimPath, to: &WimPath, reason: &str) -> Result<bool> {
+        let Some((digests, written)) = self.written_like(from)? else { return Ok(false) };
+        if !self.has(to, &digests)? {
+            self.write(to, written, None, reason)?;
+        }
+        Ok(true)
+    }
+
+    /// Makes `path` a name of the file at `to`, if that has the SHA-256; false when it has another or is not there.
+    ///
+    /// # Errors
+    /// What reading the file gives.
+    pub fn link(&mut self, path: &WimPath, to: &WimPath, sha256: &[u8; 32], reason: &str) -> Result<bool> {
+        let Some((_, written)) = self.written_like(to)?.filter(|(digests, _)| digests.sha256 == *sha256)
+        else {
+            return Ok(false);
+        };
+        let action = Action::Link { to: to.clone() };
+        self.changes.push(Change { path: path.clone(), action, reason: reason.to_owned() });
+        self.note_written(path, written);
+        Ok(true)
+    }
+
+    /// What a file is known by, and what a second one with its bytes would be; none when there is none.
+    fn written_like(&self, from: &WimPath) -> Result<Option<(FileDigests, Written)>> {
         let source = match self.written.get(&key(from)) {
             Some(written) => written.source.clone(),
             None => Some(from.clone()),
@@ -327,21 +360,18 @@ impl<'a> ImageFiles<'a> {
         let known = source.as_ref().and_then(|source| self.view.entry(source));
         let (digests, content, source) = match known.filter(|entry| !entry.digest.is_zero()) {
             Some(entry) => {
-                let Some(sha256) = self.sha256_of(from)? else { return Ok(false) };
+                let Some(sha256) = self.sha256_of(from)? else { return Ok(None) };
                 let digests = FileDigests { size: entry.size, sha1: entry.digest, sha256, program: None };
                 (digests, Content::Blob(entry.digest), source)
             }
             None => {
-                let Some(bytes) = self.read(from)? else { return Ok(false) };
+                let Some(bytes) = self.read(from)? else { return Ok(None) };
                 let written = self.written.get(&key(from)).map(|written| written.content.clone());
                 (FileDigests::of_bytes(&bytes), written.unwrap_or(Content::Bytes(bytes)), None)
             }
         };
-        if !self.has(to, &digests)? {
-            let FileDigests { size, sha256, .. } = digests;
-            self.write(to, Written { size, sha256, content, source }, None, reason)?;
-        }
-        Ok(true)
+        let FileDigests { size, sha256, .. } = digests;
+        Ok(Some((digests, Written { size, sha256, content, source })))
     }
 
     fn write(&mut self, path: &WimPath, written: Written, times: Option<Times>, reason: &str) -> Result<Put> {
@@ -361,11 +391,15 @@ impl<'a> ImageFiles<'a> {
             },
             reason: reason.to_owned(),
         });
+        self.note_written(path, written);
+        Ok(Put::Written { replaced })
+    }
+
+    fn note_written(&mut self, path: &WimPath, written: Written) {
         self.note_parents(path);
         let name = key(path);
         self.forget_removal(&name);
         self.set_written(&name, Some(written));
-        Ok(Put::Written { replaced })
     }
 
     /// Makes a directory unless it is there.

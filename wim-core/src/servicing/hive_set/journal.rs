@@ -19,8 +19,19 @@ pub enum EditAction {
     SetValue,
     /// A value was deleted.
     DeleteValue,
+    /// A key got the access list and the class that it had before it was deleted.
+    RestoreTraits,
     /// The whole hive was written anew: without free space, and without what was damaged.
     Rebuild,
+}
+
+/// What a key has beside values and subkeys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyTraits {
+    /// Its security descriptor, self-relative.
+    pub security: Option<Vec<u8>>,
+    /// Its class name.
+    pub class: Option<String>,
 }
 
 /// One entry of the journal.
@@ -38,6 +49,8 @@ pub struct Edit {
     pub old: Option<RegValue>,
     /// What the value is now; none when it is gone, and for edits of keys.
     pub new: Option<RegValue>,
+    /// What a deleted key had.
+    pub traits: Option<KeyTraits>,
     /// Why.
     pub reason: String,
 }

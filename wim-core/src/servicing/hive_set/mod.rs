@@ -15,7 +15,7 @@ mod load;
 mod name;
 mod set;
 
-pub use journal::{Edit, EditAction, Savepoint, cancel_out};
+pub use journal::{Edit, EditAction, KeyTraits, Savepoint, cancel_out};
 pub use load::HiveOptions;
 pub use name::HiveName;
 pub use set::{HiveSet, control_set_key};

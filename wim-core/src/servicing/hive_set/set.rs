@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::load::{self, MAX_HIVE_BYTES, Rules, Slot};
-use super::{Edit, EditAction, HiveName, HiveOptions, Savepoint};
+use super::{Edit, EditAction, HiveName, HiveOptions, KeyTraits, Savepoint};
 use crate::base::{Error, Result};
 use crate::formats::hive::{Damage, DeleteScope, Finding, Hive, RegValue};
 use crate::image::WimPath;
@@ -273,6 +273,7 @@ impl<'v> HiveSet<'v> {
             action: EditAction::SetValue,
             old,
             new: Some(data),
+            traits: None,
             reason: reason.to_owned(),
         });
         Ok(())
@@ -313,6 +314,7 @@ impl<'v> HiveSet<'v> {
             action: EditAction::DeleteValue,
             old: Some(old),
             new: None,
+            traits: None,
             reason: reason.to_owned(),
         });
         Ok(())
@@ -323,11 +325,44 @@ impl<'v> HiveSet<'v> {
     /// # Errors
     /// As [`Hive::delete_key`].
     pub fn delete_key(&mut self, hive: HiveName, key: &str, reason: &str) -> Result<()> {
-        if !self.key_exists(hive, key)? {
-            return Ok(());
-        }
+        let Some(traits) = self.traits(hive, key)? else { return Ok(()) };
         self.edit(hive, |hive| hive.delete_key(key, DeleteScope::Subtree))?;
         self.journal_key(hive, key.to_owned(), EditAction::DeleteKey, reason);
+        if let Some(entry) = self.journal.last_mut() {
+            entry.traits = Some(traits);
+        }
+        Ok(())
+    }
+
+    /// What a key has beside values and subkeys; none when it is not there.
+    ///
+    /// # Errors
+    /// As [`Self::hive`].
+    pub fn traits(&mut self, hive: HiveName, key: &str) -> Result<Option<KeyTraits>> {
+        let read = |hive: &Hive| {
+            let Some(key) = hive.key(key)? else { return Ok(None) };
+            let (security, class) = (key.security()?.map(<[u8]>::to_vec), key.class()?);
+            Ok(Some(KeyTraits { security, class: class.map(|class| class.to_text()) }))
+        };
+        self.read(hive, read).map(Option::flatten)
+    }
+
+    /// Makes a key with those above it, and gives it what it had before it was deleted.
+    ///
+    /// # Errors
+    /// As [`Self::create_key`]; `InvalidInput` for a class that is too long.
+    pub fn restore_key(&mut self, hive: HiveName, key: &str, traits: &KeyTraits, reason: &str) -> Result<()> {
+        self.create_key(hive, key, reason)?;
+        let mut is_changed = false;
+        if let Some(security) = &traits.security {
+            is_changed |= self.edit(hive, |hive| hive.set_security(key, security))?;
+        }
+        if let Some(class) = &traits.class {
+            is_changed |= self.edit(hive, |hive| hive.set_class(key, class))?;
+        }
+        if is_changed {
+            self.journal_key(hive, key.to_owned(), EditAction::RestoreTraits, reason);
+        }
         Ok(())
     }
 
@@ -415,7 +450,8 @@ impl<'v> HiveSet<'v> {
 
     fn journal_key(&mut self, hive: HiveName, key: String, action: EditAction, reason: &str) {
         let reason = reason.to_owned();
-        self.journal.push(Edit { hive, key, value: None, action, old: None, new: None, reason });
+        let (value, old, new, traits) = (None, None, None, None);
+        self.journal.push(Edit { hive, key, value, action, old, new, traits, reason });
     }
 
     fn read<T>(&mut self, name: HiveName, read: impl FnOnce(&Hive) -> Result<T>) -> Result<Option<T>> {
