@@ -9,6 +9,7 @@
 
 use crate::driver_image::{MemoryImage, eleven, pe, program, seven, ten, unsigned_too};
 use crate::driver_packages::{TNET, TSTOR, TUSB3, text, tnet, tstor, tusb3};
+use crate::drivers_real::package;
 use crate::samples::real_data;
 use wim_core::base::Architecture::{Amd64, X86};
 use wim_core::base::{Cancel, ErrorKind};
@@ -102,6 +103,77 @@ fn usb_3_on_windows_7_needs_host_hub_framework_and_says_what_is_missing() {
     assert_eq!(report.verdict, Verdict::ReadyWithWarnings, "{report:#?}");
     assert_eq!(state(&report, "SHA-2 signatures"), CheckState::Ok);
     assert_eq!(profile(&ten(Amd64), Profile::Win7Usb3).verdict, Verdict::NotApplicable);
+}
+
+/// Vendors call the hubs that their host drivers bring up as they like.
+#[test]
+fn hubs_of_every_vendor_are_known_as_such() {
+    let vendors = [
+        "usb3-amd-2.0.0.0048-x64",
+        "usb3-asmedia-1.16.58.1",
+        "usb3-etron-x64",
+        "usb3-intel-5.0.4.43-x64",
+        "usb3-renesas-2.1.39-x64",
+        "usb3-ti",
+        "usb3-via-x64",
+    ];
+    let options = DriverOptions { ignore_framework: true, ..unsigned_too() };
+    let with = |names: &[&str], is_wanted: &dyn Fn(&str) -> bool| {
+        let mut image = seven(Amd64);
+        for name in names {
+            let all = package(name)?;
+            let mut files = MemoryFiles::new(name);
+            for file in all.list().iter().filter(|file| is_wanted(&file.path.to_lowercase())) {
+                let bytes = all.content(file).unwrap().read(u64::MAX).unwrap();
+                files = files.with(&file.path, bytes.to_vec());
+            }
+            image.add(&[&files], &options);
+        }
+        Some(profile(&image, Profile::Win7Usb3))
+    };
+    for name in vendors {
+        let Some(report) = with(&[name], &|_| true) else { return };
+        for what in ["USB 3 host controller", "USB 3 hub"] {
+            assert_ne!(state(&report, what), CheckState::Missing, "{name}: {report:#?}");
+        }
+        assert!(report.checks.iter().all(|check| check.what != "hubs of each maker"), "{name}: {report:#?}");
+    }
+    // Intel's host with the hub of Renesas.
+    let is_wanted =
+        |path: &str| !path.ends_with(".inf") || path.contains("iusb3xhc") || path.contains("nusb3hub");
+    let report = with(&[vendors[3], vendors[4]], &is_wanted).unwrap();
+    assert_eq!(state(&report, "hubs of each maker"), CheckState::Missing, "{report:#?}");
+    assert_eq!(report.verdict, Verdict::Incomplete);
+}
+
+#[test]
+fn a_file_that_two_makers_call_the_same_is_told_when_it_is_replaced_and_after() {
+    let second = |version: [u16; 4]| {
+        let inf = TSTOR
+            .replace("P=\"Test Corp\"", "P=\"Other Corp\"")
+            .replace("DEV_0001", "DEV_0002")
+            .replace("1.2.3.4", "9.9.9.9");
+        let files =
+            MemoryFiles::new("second").with("second.inf", inf.replace("tstor.cat", "x.cat").into_bytes());
+        files.with("x64/tstor.sys", program(Amd64, version)).with("x86/tstor.sys", program(X86, version))
+    };
+    // The later one replaces the file, or leaves a newer one.
+    for (version, what) in
+        [([2, 0, 0, 0], "tstor.inf (Test Corp 1.2.3.4) is replaced"), ([1, 0, 0, 0], "stays")]
+    {
+        for mut image in [seven(Amd64), ten(Amd64)] {
+            image.add_one(&tstor());
+            assert!(!linted(&image).iter().any(|finding| finding.text.contains("Corp")));
+            let plan = image.add_one(&second(version));
+            let findings = &plan.reports[0].findings;
+            assert!(findings.iter().any(|text| text.contains(what)), "{what}: {findings:#?}");
+            let after = linted(&image);
+            let told = after.iter().find(|finding| finding.text.contains("remove one of the two"));
+            assert_eq!(told.map(|finding| finding.severity), Some(Severity::Warning), "{after:#?}");
+            image.remove_drivers(&["second.inf"]).unwrap();
+            assert!(!linted(&image).iter().any(|finding| finding.text.contains("remove one of the two")));
+        }
+    }
 }
 
 #[test]

@@ -212,6 +212,41 @@ fn t2_boot_start_is_raised_on_request_only_for_the_function_driver() {
 }
 
 #[test]
+fn what_a_second_run_would_do_otherwise_is_told() {
+    let told =
+        |plan: &DriverPlan, what: &str| plan.reports[0].findings.iter().any(|text| text.contains(what));
+    let mut image = seven(Amd64);
+    image.put("\\Windows\\System32\\drivers\\Wdf01000.sys", program(Amd64, [1, 11, 9200, 16384]));
+    image.add_one(&tusb3());
+    let raised = DriverOptions { boot_start: BootStart::Raise, ..unsigned_too() };
+    let plan = image.add(&[&tusb3()], &raised);
+    assert!(matches!(plan.reports[0].outcome, Outcome::AlreadyPresent { .. }), "{plan:#?}");
+    assert!(told(&plan, "without boot start"), "{plan:#?}");
+    assert!(!told(&image.add_one(&tusb3()), "without boot start"));
+    image.remove_drivers(&["tusb3.inf"]).unwrap();
+    image.add(&[&tusb3()], &raised);
+    assert!(!told(&image.add(&[&tusb3()], &raised), "without boot start"));
+    // A newer file that stayed.
+    let mut image = seven(Amd64);
+    image.put("\\Windows\\System32\\drivers\\tstor.sys", program(Amd64, [9, 0, 0, 0]));
+    image.add_one(&tstor());
+    let replace = DriverOptions { newer: Newer::Replace, ..unsigned_too() };
+    assert!(told(&image.add(&[&tstor()], &replace), "newer files stayed"));
+    assert!(!told(&image.add_one(&tstor()), "newer files stayed"));
+}
+
+#[test]
+fn a_32_bit_windows_has_one_view_of_its_registry() {
+    for (arch, key) in [(X86, "Test"), (Amd64, "Wow6432Node\\Test")] {
+        let mut image = ten(arch);
+        let inf = TSTOR.replace("CopyFiles=@tstor.sys", "CopyFiles=@tstor.sys\nAddReg=only32")
+            + "\n[only32]\nHKLM,\"SOFTWARE\\Test\",Only32,0x4000,yes\n";
+        added(&image.add_one(&tstor().with("tstor.inf", inf.into_bytes())));
+        assert_eq!(image.value(Software, key, "Only32"), Some(RegValue::sz("yes")), "{arch}");
+    }
+}
+
+#[test]
 fn t3_on_windows_7_is_offered_but_not_put_in_place() {
     let mut image = seven(Amd64);
     let system = image.registry(System);
@@ -661,11 +696,16 @@ fn files_that_are_windows_own_are_no_drivers_to_put_there() {
         ("10,WinSxS\\amd64_x", "a.dll", "keeps its components"),
         ("10,servicing", "TrustedInstaller.exe", "knows of its components"),
         ("11,DriverStore\\FileRepository\\usbport.inf_amd64_1", "usbport.sys", "keeps its drivers"),
+        ("11,CatRoot\\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}", "oem0.cat", "keeps its catalogs"),
+        ("17", "OEM0.inf", "that Windows has published"),
+        ("17", "oem12.PNF", "that Windows has published"),
+        ("11", "winpeshl.ini", "by which that starts"),
         // Names alone do not make a file Windows' own.
         ("10,Vendor", "services.exe", ""),
         ("12", "hal.dll", ""),
         ("24,Bootable", "a.txt", ""),
         ("10,Vendor", "bcdx.dat", ""),
+        ("17", "oemsetup.inf", ""),
     ] {
         let inf = TSTOR
             .replace("DefaultDestDir=12", &format!("DefaultDestDir=12\nmore={destination}"))

@@ -55,6 +55,8 @@ pub(super) struct How {
     #[arg(long, value_enum, value_name = "WHICH", default_value = "by-class")]
     boot_critical: Critical,
     /// Add only drivers for the devices of this list: hardware ids, one a line, or the output of lspci -nn, lsusb, pnputil
+    ///
+    /// With lspci -nnv a driver for other makers' versions of a device is left out: it names subsystems too.
     #[arg(long = "match", value_name = "FILE")]
     matching: Option<PathBuf>,
     /// Make the image trust the publisher of what is added, so that Windows does not ask

@@ -295,9 +295,7 @@ fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
                 .remedy("leave the output out to change the file in place"));
         }
         set.check_replaceable(output)?;
-        if places.mode == Mode::DryRun {
-            check_creatable(output, places.if_exists)?;
-        }
+        check_creatable(output, places.if_exists)?;
         Ok(Job { set, chosen, output: output.clone(), if_exists: places.if_exists })
     };
     let open_or_tell = |file: &Target| {
@@ -311,7 +309,7 @@ fn open_all(cx: &Context<'_>, places: &Places) -> Result<Vec<Job>> {
     files.iter().map(open_or_tell).collect()
 }
 
-/// What creating the output would refuse, for a dry run, which creates nothing.
+/// Refuses what creating the output would refuse, before the work is done; a dry run creates nothing.
 fn check_creatable(output: &Path, if_exists: IfExists) -> Result<()> {
     if if_exists == IfExists::Refuse && output.exists() {
         return Err(already_exists(output));

@@ -84,6 +84,11 @@ impl Places {
 /// # Errors
 /// `NotFound` when there are none, `Io`.
 pub fn wims_of_medium(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.is_file() {
+        return Err(Error::invalid_input("is a file, not the folder of a medium")
+            .in_file(folder.display())
+            .remedy("copy a disc's files into a folder first: wim media extract DISC --dest-dir=FOLDER"));
+    }
     let mut wims = Vec::new();
     for root in ROOTS {
         let Some(root) = (if root.is_empty() { Some(folder.to_owned()) } else { child(folder, root)? })

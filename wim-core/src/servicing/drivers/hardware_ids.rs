@@ -44,10 +44,29 @@ const KNOWN_ENUMERATORS: [&str; 25] = [
     "VMBUS",
 ];
 
+/// How the names begin that Windows' own hub driver gives to devices below `USB`; anything else there is made by a vendor's bus driver, as
+/// `USB\\ASMEDIAROOT_Hub`, `USB\\TIUSBD_Hub` and `USB\\VIA_ROOT_HUB` are by those for Windows 7.
+const USB_NAMES: [&str; 8] =
+    ["CLASS_", "COMPOSITE", "DEVCLASS_", "MS_COMP_", "ROOT_HUB", "UNKNOWN", "VID_", "VID&"];
+
 /// Hardware ids in upper case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HardwareIds {
     ids: BTreeSet<String>,
+    /// Beginnings of ids whose end the list does not tell: devices without their subsystem, classes without their interface.
+    open: BTreeSet<String>,
+    /// The last device that `lspci` named, for the line with its subsystem.
+    last: Option<String>,
+}
+
+/// True for the id of a device that appears only once a vendor's bus driver runs.
+pub(super) fn is_below_vendor_bus(id: &str) -> bool {
+    let Some((enumerator, name)) = id.split_once('\\') else { return false };
+    let (enumerator, name) = (enumerator.trim(), name.trim().to_uppercase());
+    match KNOWN_ENUMERATORS.iter().any(|known| known.eq_ignore_ascii_case(enumerator)) {
+        true => enumerator.eq_ignore_ascii_case("USB") && !USB_NAMES.iter().any(|own| name.starts_with(own)),
+        false => true,
+    }
 }
 
 /// True when all devices of a driver with these ids hang below a bus that only another driver brings up, as the hubs of a USB 3 host
@@ -110,43 +129,60 @@ impl HardwareIds {
         self.ids.contains(&id.trim().to_uppercase())
     }
 
+    /// True when a device of the machine has this id, or may have it for all that the list tells.
+    fn may_have(&self, id: &str) -> bool {
+        const SUBSYSTEM: &str = "&SUBSYS_";
+        let id = id.trim().to_uppercase();
+        let is_open = |start: &str| self.open.contains(start);
+        self.ids.contains(&id)
+            || id.split_once(SUBSYSTEM).is_some_and(|(start, _)| is_open(start))
+            || id.contains("CC_")
+                && id.len().checked_sub(2).and_then(|end| id.get(..end)).is_some_and(is_open)
+    }
+
     /// How a driver with these ids fits.
     #[must_use]
     pub fn fit<'i>(&self, ids: impl IntoIterator<Item = &'i str>) -> Fit {
         let mut all_below = None;
         for id in ids {
-            if self.contains(id) {
+            if self.may_have(id) {
                 return Fit::Device;
             }
-            let below = id.split_once('\\').is_some_and(|(enumerator, _)| {
-                !KNOWN_ENUMERATORS.iter().any(|known| known.eq_ignore_ascii_case(enumerator.trim()))
-            });
-            all_below = Some(all_below.unwrap_or(true) && below);
+            all_below = Some(all_below.unwrap_or(true) && is_below_vendor_bus(id));
         }
         if all_below == Some(true) { Fit::BelowVendorBus } else { Fit::Nothing }
     }
 
     fn read_line(&mut self, line: &str) {
-        let line = line.trim();
+        // As XML has it.
+        let line = line.trim().replace("&amp;", "&");
         if line.starts_with(['#', ';']) {
             return;
         }
-        self.read_lspci(line);
-        self.read_lsusb(line);
-        for word in line.split(['"', '{', '}', ',', ' ', '\t', '=', '|']) {
+        self.read_lspci(&line);
+        self.read_lsusb(&line);
+        for word in line.split(['"', '{', '}', ',', ' ', '\t', '=', '|', '<', '>']) {
             if is_device_id(word) {
                 self.add(word);
             }
         }
     }
 
-    /// `00:14.0 USB controller [0c03]: Intel … [8086:1e31] (rev 04) (prog-if 30 [XHCI])`.
+    /// `00:14.0 USB controller [0c03]: Intel … [8086:1e31] (rev 04) (prog-if 30 [XHCI])`, and below it with `-v` or `-k`
+    /// `Subsystem: ASUSTeK … [1043:84ca]`.
     fn read_lspci(&mut self, line: &str) {
         let brackets: Vec<&str> = line.split('[').skip(1).filter_map(|part| part.split(']').next()).collect();
         let class = brackets.iter().find(|text| text.len() == 4 && is_hex(text)).copied();
         let Some((vendor, device)) = brackets.iter().rev().find_map(|text| pair_of_words(text)) else {
             return;
         };
+        if line.starts_with("Subsystem:") {
+            if let Some(id) = self.last.take() {
+                self.open.remove(&id);
+                self.add(&format!("{id}&SUBSYS_{device}{vendor}"));
+            }
+            return;
+        }
         let after = |mark: &str| {
             let rest = line.split(mark).nth(1)?;
             rest.get(..2).filter(|digits| is_hex(digits)).map(str::to_uppercase)
@@ -156,8 +192,14 @@ impl HardwareIds {
             Some(revision) => self.add(&format!("{id}&REV_{revision}")),
             None => self.add(&id),
         }
+        self.open.insert(id.clone());
+        self.last = Some(id.clone());
         if let Some(class) = class {
             let interface = after("(prog-if ").unwrap_or_default();
+            if interface.is_empty() {
+                let class = class.to_uppercase();
+                self.open.extend([format!("PCI\\CC_{class}"), format!("{id}&CC_{class}")]);
+            }
             self.add(&format!("PCI\\CC_{class}{interface}"));
             self.add(&format!("{id}&CC_{class}{interface}"));
         }
@@ -270,7 +312,33 @@ mod tests {
         assert_eq!(list.fit(["PCI\\VEN_1&DEV_2", "PCI\\VEN_144D&DEV_A804"]), Fit::Device);
         assert_eq!(list.fit(["IUSB3\\ROOT_HUB30", "IUSB3\\CLASS_09"]), Fit::BelowVendorBus);
         assert_eq!(list.fit(["IUSB3\\ROOT_HUB30", "USB\\CLASS_09"]), Fit::Nothing);
+        for hub in ["USB\\ASMEDIAROOT_Hub&VID1B21&PID1142", "USB\\TIUSBD_Hub", "usb\\via_root_hub"] {
+            assert_eq!(list.fit([hub]), Fit::BelowVendorBus, "{hub}");
+        }
+        for own in ["USB\\ROOT_HUB30", "USB\\VID_0781&PID_5581&MI_00", "USB\\Class_08&SubClass_06"] {
+            assert!(!is_below_vendor_bus(own), "{own}");
+        }
         assert_eq!(list.fit([]), Fit::Nothing);
+    }
+
+    #[test]
+    fn what_a_list_does_not_tell_may_be() {
+        let bare = HardwareIds::parse(b"01:00.0 Mass storage [0108]: x [1022:7805] (rev 01)\n").unwrap();
+        let told = b"01:00.0 Mass storage [0108]: x [1022:7805] (prog-if 02)\n\tSubsystem: HP [103c:2215]\n";
+        let told = HardwareIds::parse(told).unwrap();
+        for (id, may_be, is) in [
+            ("PCI\\VEN_1022&DEV_7805&SUBSYS_2215103C", true, true),
+            ("PCI\\VEN_1022&DEV_7805&SUBSYS_11112222&REV_01", true, false),
+            ("pci\\cc_010802", true, true),
+            ("PCI\\CC_010801", true, false),
+            ("PCI\\CC_0106", false, false),
+            ("PCI\\VEN_103C&DEV_2215", false, false),
+            ("PCI\\VEN_1022&DEV_7806&SUBSYS_2215103C", false, false),
+        ] {
+            assert_eq!((bare.fit([id]) == Fit::Device, told.fit([id]) == Fit::Device), (may_be, is), "{id}");
+        }
+        let xml = b"<HardwareId>PCI\\VEN_8086&amp;DEV_1E31&amp;REV_04</HardwareId>";
+        assert!(HardwareIds::parse(xml).unwrap().contains("PCI\\VEN_8086&DEV_1E31"));
     }
 
     #[test]

@@ -14,10 +14,11 @@ use super::level_a::LevelA;
 use super::level_b::LevelB;
 use super::lint;
 use super::manifest::{self, Manifest, ManifestEdit, ManifestEntry, StartLine};
-use super::options::{DriverOptions, LineEnds, Unbootable};
+use super::options::{DriverOptions, LineEnds, Newer, Unbootable};
 use super::package::{Package, Packages};
 use super::place::{Done, Job};
 use super::policy::{self, HardwareMatch};
+use super::registry_lines::start_type;
 use super::report::{Added, CatalogState, DriverReport, How, Outcome};
 use super::select::{self, ImageInfs, NotSelected, Selection};
 use super::service_changes::{self, ServiceChange};
@@ -30,7 +31,7 @@ use crate::base::hex;
 use crate::base::{Cancel, Error, ErrorKind, Result};
 use crate::formats::inf::ParseOptions;
 use crate::image::edit::{Change, View};
-use crate::servicing::hive_set::{Edit, HiveSet, Savepoint, cancel_out};
+use crate::servicing::hive_set::{Edit, HiveName, HiveSet, Savepoint, cancel_out, control_set_key};
 use crate::servicing::package_files::PackageFiles;
 use crate::servicing::target::{ImageTarget, StoreGeneration};
 
@@ -355,6 +356,7 @@ impl Planner<'_> {
         let unchanged = edits.is_empty() && self.image.changes_since(files_before) == 0;
         findings.extend(done.findings.iter().cloned());
         if unchanged && known {
+            findings.extend(self.without_effect(job, &done, hives)?.map(str::to_owned));
             return Ok(Outcome::AlreadyPresent { folder: done.added.folder });
         }
         // What Windows' own database knows is removed by that as well as by the list.
@@ -373,6 +375,36 @@ impl Planner<'_> {
             true => Outcome::AlreadyPresent { folder: done.added.folder },
             false => Outcome::Added(done.added),
         })
+    }
+
+    /// What was asked for and is not so, since the driver was added before without it.
+    fn without_effect(
+        &self,
+        job: &PackageJob<'_, '_>,
+        done: &Done,
+        hives: &mut HiveSet<'_>,
+    ) -> Result<Option<&'static str>> {
+        let set = hives.control_sets()?.first().copied();
+        for service in job.selection.installs.iter().flat_map(|selected| &selected.install.services) {
+            let wanted = start_type(service, &job.selection.class_guid, self.options.boot_start);
+            let Some(set) = set.filter(|_| !service.inbox && wanted != service.start_type) else { continue };
+            let key = format!("{}\\Services\\{}", control_set_key(set), service.name);
+            let now = hives.get(HiveName::System, &key, "Start")?.and_then(|value| value.as_dword());
+            if now.is_some() && now != wanted {
+                return Ok(Some(
+                    "it was added without boot start and stays so: remove it, then add it again",
+                ));
+            }
+        }
+        for file in done.relied_on.iter().filter(|file| !file.never_replaces) {
+            let (there, own) = (self.image.spelled(&file.path)?, self.image.spelled(&file.own)?);
+            if self.options.newer == Newer::Replace
+                && self.image.sha256_of(&there)? != self.image.sha256_of(&own)?
+            {
+                return Ok(Some("newer files stayed when it was added: remove it, then add it again"));
+            }
+        }
+        Ok(None)
     }
 
     /// The lines by which a Windows PE loads the package when it starts; none for others.

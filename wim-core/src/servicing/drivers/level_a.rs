@@ -103,7 +103,8 @@ impl LevelA<'_, '_> {
         }
         self.0.copy_package(image, &folder, &mut done)?;
         let overwrite = if self.0.completing { Overwrite::OnlyMissing } else { Overwrite::All };
-        let mut registry = RegistryWriter::new(hives, overwrite, &reason)?;
+        let mut registry =
+            RegistryWriter::new(hives, overwrite, &reason)?.of_architecture(self.0.target.arch);
         let length = registry.append_path(
             HiveName::Software,
             CURRENT_VERSION,

@@ -111,7 +111,9 @@ impl LevelB<'_, '_> {
         let overwrite = if self.job.completing { Overwrite::OnlyMissing } else { Overwrite::All };
         let store = format!("%SystemRoot%\\System32\\DriverStore\\FileRepository\\{package}");
         let publication = Publication { name: published.clone(), folder: store.clone() };
-        let mut registry = RegistryWriter::new(hives, overwrite, &self.job.reason())?.published(publication);
+        let mut registry = RegistryWriter::new(hives, overwrite, &self.job.reason())?
+            .of_architecture(self.job.target.arch)
+            .published(publication);
         if configured {
             self.put_in_place(image, &mut registry, &store, &mut done)?;
         }

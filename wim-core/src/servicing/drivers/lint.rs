@@ -14,7 +14,7 @@ use super::lint_leftovers;
 use super::lint_store;
 use super::manifest::{Manifest, ManifestEntry};
 use super::store::ImageFiles;
-use crate::base::Result;
+use crate::base::{Result, hex};
 use crate::servicing::hive_set::{HiveName, HiveSet, control_set_key};
 use crate::servicing::target::{ImageTarget, StoreGeneration};
 
@@ -60,6 +60,7 @@ pub fn lint_image(
     }
     let manifest = Manifest::load(image.view())?;
     duplicates(&manifest, &mut findings);
+    files_of_other_makers(image, &manifest, &mut findings)?;
     lint_leftovers::leftovers(image, hives, &manifest, &mut findings)?;
     findings.sort();
     findings.dedup();
@@ -110,6 +111,37 @@ fn coinstallers(
             let path = image.spelled(&format!("\\Windows\\System32\\{file}"));
             if !file.is_empty() && path.is_ok_and(|path| !image.exists(&path)) {
                 let text = format!("class {class} names the co-installer {file}, which is not in System32");
+                findings.push(LintFinding { severity: Severity::Warning, text });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Drivers whose devices run another maker's file, because both call it the same.
+fn files_of_other_makers(
+    image: &ImageFiles<'_>,
+    manifest: &Manifest,
+    findings: &mut Vec<LintFinding>,
+) -> Result<()> {
+    for entry in &manifest.drivers {
+        let own = entry.files.iter().map(|file| (&file.path, Some(&file.sha256), None));
+        let relied = entry.relied_on.iter().map(|file| (&file.path, None, Some(&file.own)));
+        for (path, sha256, stored) in own.chain(relied) {
+            let Some(owner) = manifest.owner_of_file(path).filter(|owner| !owner.has_maker_of(entry)) else {
+                continue;
+            };
+            let there = owner.file(path).map(|file| &file.sha256);
+            let wanted = match stored {
+                Some(stored) => image.sha256_of(&image.spelled(stored)?)?.map(|digest| hex::encode(&digest)),
+                None => sha256.cloned(),
+            };
+            if wanted.is_some() && wanted.as_ref() != there {
+                let text = format!(
+                    "{path} is the file of {}; devices of {} run it too, although that has another of the same name: remove one of the two",
+                    owner.title(),
+                    entry.title()
+                );
                 findings.push(LintFinding { severity: Severity::Warning, text });
             }
         }

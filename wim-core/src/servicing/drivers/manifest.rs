@@ -119,6 +119,27 @@ impl ManifestEntry {
     pub fn folder_name(&self) -> &str {
         self.folder.rsplit('\\').next().unwrap_or(&self.folder)
     }
+
+    /// Its INF, its maker and its version, as people tell drivers apart.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let about = [self.provider.as_deref(), self.version.as_deref()];
+        let about: Vec<&str> = about.into_iter().flatten().map(str::trim).collect();
+        if about.is_empty() { self.inf.clone() } else { format!("{} ({})", self.inf, about.join(" ")) }
+    }
+
+    /// What it put at a path.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<&ManifestFile> {
+        self.files.iter().find(|file| file.path.eq_ignore_ascii_case(path))
+    }
+
+    /// True when both come from one maker, as far as their INFs say who that is.
+    #[must_use]
+    pub fn has_maker_of(&self, other: &Self) -> bool {
+        let maker = |entry: &Self| entry.provider.as_ref().map(|name| name.trim().to_lowercase());
+        maker(self) == maker(other)
+    }
 }
 
 /// A file that a driver put into the image.
@@ -298,17 +319,14 @@ impl Manifest {
                 line: u32::try_from(e.line()).unwrap_or(u32::MAX),
                 column: u32::try_from(e.column()).unwrap_or(u32::MAX),
             };
-            Error::new(ErrorKind::Format, format!("the list of added drivers cannot be read: {e}"))
+            Error::new(ErrorKind::Format, format!("the list of added drivers, {PATH}, cannot be read: {e}"))
                 .at(place)
-                .in_file(PATH)
                 .remedy(REMOVE_IT)
         };
         let version: SchemaOnly = serde_json::from_slice(bytes).map_err(damaged)?;
         if version.schema_version > SCHEMA_VERSION {
-            let message = format!("version {} of the list of added drivers", version.schema_version);
-            return Err(Error::unsupported(message)
-                .in_file(PATH)
-                .remedy("use the version that wrote it, or a later one"));
+            let message = format!("version {} of the list of added drivers, {PATH}", version.schema_version);
+            return Err(Error::unsupported(message).remedy("use the version that wrote it, or a later one"));
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(damaged)?;
         manifest.check()?;
@@ -318,8 +336,7 @@ impl Manifest {
     /// What it names is removed later: folders that no driver was ever put into make the whole list unbelievable.
     fn check(&self) -> Result<()> {
         let wrong = |what: String| {
-            Err(Error::new(ErrorKind::Format, format!("the list of added drivers names {what}"))
-                .in_file(PATH)
+            Err(Error::new(ErrorKind::Format, format!("the list of added drivers, {PATH}, names {what}"))
                 .remedy(REMOVE_IT))
         };
         for entry in &self.drivers {
@@ -365,7 +382,14 @@ impl Manifest {
     /// True when a driver put a file there, whichever.
     #[must_use]
     pub fn has_file(&self, path: &str) -> bool {
-        self.drivers.iter().flat_map(|entry| &entry.files).any(|file| file.path.eq_ignore_ascii_case(path))
+        self.owner_of_file(path).is_some()
+    }
+
+    /// The driver that put a file there; of several the last that was added.
+    #[must_use]
+    pub fn owner_of_file(&self, path: &str) -> Option<&ManifestEntry> {
+        let owners = self.drivers.iter().filter(|entry| entry.file(path).is_some());
+        owners.max_by_key(|entry| entry.order)
     }
 
     /// What a driver has to record beside its own edits: values that were so already because of another driver (`kept`), as
@@ -480,8 +504,15 @@ mod tests {
     #[test]
     fn a_later_version_and_damage_are_named() {
         assert_eq!(Manifest::parse(b"{\"schema_version\": 9}").unwrap_err().kind(), ErrorKind::Unsupported);
-        let e = Manifest::parse(b"{\n \"drivers\"").unwrap_err();
-        assert!(e.to_string().contains("wim.drivers.json: line 2"), "{e}");
+        // Whoever knows it says of which image.
+        let e = Manifest::parse(b"{\n \"drivers\"").unwrap_err().in_file("x.wim: image 3");
+        let text = e.to_string();
+        assert!(
+            text.starts_with("x.wim: image 3")
+                && text.contains("wim.drivers.json")
+                && text.contains("line 2"),
+            "{e}"
+        );
         let empty = Manifest::default();
         for (path, is_one) in [
             ("\\Windows\\Drivers\\a_1", true),

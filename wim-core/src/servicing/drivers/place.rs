@@ -6,6 +6,7 @@
 use super::adopt::NotItsOwn;
 use super::bindings;
 use super::boot::BootCritical;
+use super::database;
 use super::manifest::{self, Manifest, ManifestFile, ReliedFile};
 use super::options::{DriverOptions, Newer};
 use super::package::{MAX_FILE, Package};
@@ -176,10 +177,13 @@ impl Job<'_, '_> {
                 return Ok(placed(is_drivers));
             }
             self.check_replaceable(copy, &path)?;
-            if !self.manifest.has_file(&path.to_string()) {
-                done.findings
-                    .push(format!("{path} of this image is replaced; it is kept until the driver goes"));
-            }
+            done.findings.push(match self.manifest.owner_of_file(&path.to_string()) {
+                None => format!("{path} of this image is replaced; it is kept until the driver goes"),
+                Some(owner) => format!(
+                    "{path} of the driver {} is replaced; it is kept, and that driver's devices run this one until this driver goes",
+                    owner.title()
+                ),
+            });
             let kept = kept_path(image, replaced_folder, &path)?;
             image.copy(&path, &kept, &format!("{}: the file it replaces", self.reason()))?;
             replaced_copy = Some(kept.to_string());
@@ -406,7 +410,7 @@ impl Job<'_, '_> {
 /// Why no driver may own a file of that name in a folder of the image; none for all but a few. Of 735 INFs of vendors none does.
 fn why_no_drivers(folder: &str, name: &str) -> Option<&'static str> {
     /// Folders that are what they are with all below them.
-    const FOLDERS: [(&str, &str); 7] = [
+    const FOLDERS: [(&str, &str); 9] = [
         ("Windows\\System32\\config", "where the registry lies"),
         ("Boot", "from where the machine starts"),
         ("EFI", "from where the machine starts"),
@@ -414,13 +418,15 @@ fn why_no_drivers(folder: &str, name: &str) -> Option<&'static str> {
         ("Windows\\winsxs", "where Windows keeps its components"),
         ("Windows\\servicing", "where Windows keeps what it knows of its components"),
         ("Windows\\System32\\DriverStore", "where Windows keeps its drivers"),
+        ("Windows\\System32\\CatRoot", "where Windows keeps its catalogs"),
+        ("Windows\\System32\\catroot2", "where Windows keeps its catalogs"),
     ];
     /// Hives of users and boot stores, and the logs of both: wherever they are.
     const HIVES: [&str; 4] = ["ntuser.dat.", "ntuser.man.", "usrclass.dat.", "bcd."];
     /// Where Windows' own programs lie, the root of the drive among it.
     const HOMES: [&str; 5] =
         ["", "Windows", "Windows\\System32", "Windows\\System32\\Boot", "Windows\\SysWOW64"];
-    const PROGRAMS: [&str; 19] = [
+    const PROGRAMS: [&str; 21] = [
         "bootmgr",
         "bootmgr.efi",
         "ci.dll",
@@ -434,10 +440,12 @@ fn why_no_drivers(folder: &str, name: &str) -> Option<&'static str> {
         "ntoskrnl.exe",
         "services.exe",
         "smss.exe",
+        "startnet.cmd",
         "wininit.exe",
         "winlogon.exe",
         "winload.efi",
         "winload.exe",
+        "winpeshl.ini",
         "winresume.efi",
         "winresume.exe",
     ];
@@ -455,9 +463,18 @@ fn why_no_drivers(folder: &str, name: &str) -> Option<&'static str> {
     if HIVES.iter().any(|hive| format!("{name}.").starts_with(hive)) {
         return Some("and be a part of the registry");
     }
+    if folder.eq_ignore_ascii_case("Windows\\INF") && is_published_name(&name) {
+        return Some("and be a driver's that Windows has published");
+    }
     let is_program =
         PROGRAMS.contains(&name.as_str()) && HOMES.iter().any(|home| folder.eq_ignore_ascii_case(home));
     is_program.then_some("and be a part of Windows by which that starts")
+}
+
+/// True for `oem3.inf` and its precompiled form.
+fn is_published_name(name: &str) -> bool {
+    let stem = name.strip_suffix(".pnf").map(|stem| format!("{stem}.inf"));
+    database::number_of(stem.as_deref().unwrap_or(name)).is_some()
 }
 
 /// Where the file that lay at `path` is kept below `replaced`, a package's folder for such files: by its whole path, since one

@@ -3,11 +3,15 @@
 //! Source: drivers.md 6, and 7.4 for the updates. A check says what it found, so that its verdict can be followed; nothing is
 //! changed. What only a running Windows could tell (which of two drivers wins) is not judged.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::bindings::{self, Binding, ServiceState};
 use super::boot;
 use super::framework::{self, KmdfVersion};
+use super::hardware_ids::is_below_vendor_bus;
+use super::manifest::{Manifest, ManifestEntry};
 use super::sha2_updates;
 use super::store::{ImageFiles, file_version};
 use crate::base::{Error, Result};
@@ -271,15 +275,33 @@ impl Checker<'_, '_, '_> {
         hosts.retain(usb);
         let remedy = "add the maker's xHCI driver for Windows 7";
         self.driver("USB 3 host controller", &hosts, Boots::Maybe, remedy)?;
-        // Makers' root hubs hang below an enumerator of their own; Windows 7 has no driver for them.
-        let mut hubs = self.bound(&|id| {
-            let enumerator = id.split('\\').next().unwrap_or_default();
-            !["PCI", "USB", "ACPI", "ROOT", "HID"].iter().any(|own| own.eq_ignore_ascii_case(enumerator))
-        })?;
+        // Windows 7 has no driver for the root hubs that makers' host drivers bring up.
+        let mut hubs = self.bound(&is_below_vendor_bus)?;
         hubs.retain(usb);
         let remedy = "add the hub driver that comes with the host controller's";
         self.driver("USB 3 hub", &hubs, Boots::Maybe, remedy)?;
+        self.hosts_without_hubs(&hosts, &hubs)?;
         self.sha2()
+    }
+
+    /// Host controllers of makers none of whose hub drivers is there: theirs bring up hubs that other makers' do not know.
+    fn hosts_without_hubs(&mut self, hosts: &[Binding], hubs: &[Binding]) -> Result<()> {
+        let manifest = Manifest::load(self.image.view())?;
+        let of = |binding: &Binding| {
+            let has =
+                |entry: &&ManifestEntry| entry.ids.iter().any(|id| id.eq_ignore_ascii_case(&binding.id));
+            manifest.drivers.iter().find(has)
+        };
+        let hubs: Vec<&ManifestEntry> = hubs.iter().filter_map(of).collect();
+        let has_hub = |host: &&ManifestEntry| hubs.iter().any(|hub| hub.has_maker_of(host));
+        let alone: BTreeSet<String> =
+            hosts.iter().filter_map(of).filter(|host| !has_hub(host)).map(ManifestEntry::title).collect();
+        if !hubs.is_empty() && !alone.is_empty() {
+            let text = format!("no hub driver of the same maker: {}", Vec::from_iter(alone).join(", "));
+            let remedy = "add the hub driver that comes with the host controller's";
+            self.note("hubs of each maker", CheckState::Missing, text, Some(remedy));
+        }
+        Ok(())
     }
 
     fn nvme(&mut self) -> Result<()> {
@@ -396,7 +418,7 @@ impl Checker<'_, '_, '_> {
 
     /// True when the list of added drivers has one whose INF begins so: Windows 7 binds no network adapter before it is installed.
     fn offers(&self, stem: &str) -> Result<bool> {
-        let manifest = super::manifest::Manifest::load(self.image.view())?;
+        let manifest = Manifest::load(self.image.view())?;
         Ok(manifest.drivers.iter().any(|entry| entry.inf.to_lowercase().starts_with(stem)))
     }
 

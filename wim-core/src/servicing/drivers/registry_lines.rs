@@ -5,7 +5,7 @@
 
 use super::boot::{self, BootStart};
 use super::key_deletion::DeletionBudget;
-use crate::base::Result;
+use crate::base::{Architecture, Result};
 use crate::formats::hive::{RegValue, reg_type};
 use crate::formats::inf::registry::{RegAction, RegLine, RegRoot, SetCondition};
 use crate::formats::inf::{Inf, Position, Service};
@@ -35,6 +35,7 @@ pub struct RegistryWriter<'h, 'v> {
     /// `ControlSet001` and so on: all that are written to.
     control_sets: Vec<String>,
     overwrite: Overwrite,
+    arch: Architecture,
     publication: Option<Publication>,
     reason: String,
     findings: Vec<String>,
@@ -80,12 +81,20 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
             hives,
             control_sets,
             overwrite,
+            arch: Architecture::Amd64,
             publication: None,
             reason: reason.to_owned(),
             findings: Vec::new(),
             kept: Vec::new(),
             deletions: DeletionBudget::default(),
         })
+    }
+
+    /// The same for a Windows of that architecture: one of 32 bits has a single view of its registry.
+    #[must_use]
+    pub fn of_architecture(mut self, arch: Architecture) -> Self {
+        self.arch = arch;
+        self
     }
 
     /// The same for a published package: services name their owners, and directory id 13 is known.
@@ -435,17 +444,18 @@ impl<'h, 'v> RegistryWriter<'h, 'v> {
             "" => prefix.to_owned(),
             key => format!("{prefix}\\{key}"),
         };
+        let is_redirected = line.wow64 && self.arch != Architecture::X86;
         match line.root {
             RegRoot::Relative => vec![(HiveName::System, below(relative))],
             RegRoot::ClassesRoot => {
-                let prefix = if line.wow64 { "Classes\\Wow6432Node" } else { "Classes" };
+                let prefix = if is_redirected { "Classes\\Wow6432Node" } else { "Classes" };
                 vec![(HiveName::Software, below(prefix))]
             }
             RegRoot::CurrentUser | RegRoot::Users => Vec::new(),
             RegRoot::LocalMachine => {
                 let Some((root, rest)) = line.key.split_once('\\') else { return Vec::new() };
                 match root.to_ascii_uppercase().as_str() {
-                    "SOFTWARE" if line.wow64 => vec![(HiveName::Software, format!("Wow6432Node\\{rest}"))],
+                    "SOFTWARE" if is_redirected => vec![(HiveName::Software, format!("Wow6432Node\\{rest}"))],
                     "SOFTWARE" => vec![(HiveName::Software, rest.to_owned())],
                     "SYSTEM" => {
                         let (set, tail) = rest.split_once('\\').unwrap_or((rest, ""));
