@@ -27,15 +27,42 @@ fn apply_change_capture_changes_what_was_changed() {
 }
 
 #[test]
-fn a_side_file_may_lie_in_the_directory_that_is_made_for_it() {
+fn a_side_file_takes_no_place_of_another_file() {
     let folder = sample_tree();
     let at = folder.path();
     wim(at, &["capture", "src", "t.wim", "One"]).ends_with(0);
     wim(at, &["extract", "t.wim", "1", "/a.txt", "--dest-dir=new/deep", "--metadata=new/deep/side"])
         .ends_with(0);
     assert!(at.join("new/deep/side").is_file() && at.join("new/deep/a.txt").is_file());
-    wim(at, &["apply", "t.wim", "1", "other", "--metadata=other/side"]).ends_with(0);
-    assert!(at.join("other/side").is_file());
+    // One that what is made would take, or that a capture of all of it would find.
+    let wim_before = std::fs::read(at.join("t.wim")).unwrap();
+    for (line, said) in [
+        (&["extract", "t.wim", "1", "/a.txt", "--dest-dir=e", "--metadata=e/A.TXT"][..], "among the files"),
+        (&["extract", "t.wim", "1", "/dir/sub", "--dest-dir=e", "--metadata=e/sub/side"], "no such folder"),
+        (&["apply", "t.wim", "1", "other", "--metadata=other/side"], "among the files"),
+        (&["apply", "t.wim", "1", "third", "--metadata=t.wim"], "is the file that is read"),
+        (&["info", "t.wim", "--extract-xml=./t.wim"], "is the file that is read"),
+        (&["dir", "t.wim", "1", "--html=new/../t.wim"], "is the file that is read"),
+        (&["info", "t.wim", "--extract-xml=none/x"], "no such folder"),
+    ] {
+        let refused = wim(at, line).ends_with(2);
+        assert!(refused.stderr.contains(said), "{line:?}: {}", refused.stderr);
+        assert!(std::fs::read(at.join("t.wim")).unwrap() == wim_before, "{line:?}");
+    }
+}
+
+/// The open of a pipe waits for somebody who writes into it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_wim() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("skipped: mkfifo is not there");
+        return;
+    }
+    let refused = wim(folder.path(), &["info", "pipe"]).ends_with(2);
+    assert!(refused.stderr.contains("not a regular file"), "{}", refused.stderr);
 }
 
 #[test]

@@ -420,6 +420,12 @@ fn hold(target: &Path, if_exists: IfExists) -> Result<Option<File>> {
 }
 
 fn cannot_create(e: io::Error, folder: &Path) -> Error {
+    if e.kind() == io::ErrorKind::NotFound {
+        return Error::not_found("there is no such folder")
+            .because(Reason::CannotOpen)
+            .in_file(folder.display())
+            .remedy("make it first, or name another file");
+    }
     Error::io(e, "cannot create a file in", folder).because(Reason::CannotOpen)
 }
 

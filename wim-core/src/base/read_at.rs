@@ -217,9 +217,18 @@ impl FileSource {
     /// # Errors
     /// `Io` when it cannot be opened, `InvalidInput` when it is a directory or a device.
     pub fn open(path: &Path) -> Result<Self> {
-        let opened = super::LongPath::to(path).and_then(|way| File::open(way.path()));
+        let opened = super::LongPath::to(path).and_then(|way| {
+            // The open of a pipe waits for a writer, and no signal ends that.
+            match std::fs::metadata(way.path())?.file_type() {
+                kind if kind.is_file() || kind.is_dir() => File::open(way.path()).map(Some),
+                _ => Ok(None),
+            }
+        });
         let cannot = |e| Error::io(e, "cannot open", path).because(Reason::CannotOpen);
-        Self::of_file(opened.map_err(cannot)?, path)
+        match opened.map_err(cannot)? {
+            Some(file) => Self::of_file(file, path),
+            None => Err(not_a_file(path)),
+        }
     }
 
     /// Opens the regular file at `path` and keeps programs that lock what they write from changing it meanwhile.
@@ -256,8 +265,7 @@ impl FileSource {
     pub(super) fn of_file(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|e| Error::io(e, "cannot read the size of", path))?;
         if !metadata.is_file() {
-            let error = Error::invalid_input("not a regular file").because(Reason::NotAFile);
-            return Err(error.in_file(path.display()));
+            return Err(not_a_file(path));
         }
         Ok(Self { file, path: path.to_owned(), size: metadata.len(), holes: Holes::Read })
     }
@@ -307,6 +315,10 @@ impl ReadAt for FileSource {
     fn as_file(&self) -> Option<&File> {
         Some(&self.file)
     }
+}
+
+fn not_a_file(path: &Path) -> Error {
+    Error::invalid_input("not a regular file").because(Reason::NotAFile).in_file(path.display())
 }
 
 /// True when the file at `path`, of which this is known, has holes: it takes less of the disk than it has bytes, and the system

@@ -1,6 +1,7 @@
 //! Whole images put into directories of the host.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,8 @@ use serde::Serialize;
 use super::images;
 use super::open::{Check, load_image};
 use super::part_set::PartSet;
+use super::target::check_no_input;
+use crate::base::atomic_file::folder_of;
 use crate::base::windows_name::name_fault;
 use crate::base::{Context, Error, ImageIndex, Reason, Result};
 use crate::formats::wim::{HeaderFlags, ImageXml, WimFile};
@@ -98,17 +101,34 @@ impl Applied {
     }
 }
 
-/// Begins the side file that is asked for, if one is, for what is put into `target`, which is made.
-pub(super) fn begin_side_file(metadata: &Metadata, target: &Path) -> Result<Option<(PathBuf, SideFile)>> {
+/// Begins the side file that is asked for, if one is, for what is put into `target`, which is made, from `wims`. `is_made` tells
+/// which names in the target itself are taken.
+///
+/// # Errors
+/// `InvalidInput` for one that would take the place of a file that is read or put there; `Io`.
+pub(super) fn begin_side_file(
+    metadata: &Metadata,
+    target: &Path,
+    wims: &[&WimFile],
+    is_made: &dyn Fn(&OsStr) -> bool,
+) -> Result<Option<(PathBuf, SideFile)>> {
     if *metadata == Metadata::Plain {
         return Ok(None);
     }
-    // The side file may lie in it.
     make_directory(target)?;
     let path = match metadata {
         Metadata::At(path) => path.clone(),
         Metadata::Plain | Metadata::Beside => side_file_path(target),
     };
+    check_no_input(&path, wims)?;
+    if let (Ok(folder), Ok(target)) = (folder_of(&path).canonicalize(), target.canonicalize())
+        && folder.starts_with(&target)
+        && (folder != target || path.file_name().is_some_and(is_made))
+    {
+        return Err(Error::invalid_input("the side file would lie among the files that it describes")
+            .in_file(path.display())
+            .remedy("name a file outside of the target, as --metadata alone does"));
+    }
     let file = SideFile::create(&path)?;
     Ok(Some((path, file)))
 }
@@ -147,7 +167,7 @@ pub fn run(
     let options = options_for(wim, choices);
     let one = |image: ImageIndex, target: &Path| -> Result<Applied> {
         let tree = load_image(wim, image, cx)?;
-        let mut side_file = begin_side_file(&choices.metadata, target)?;
+        let mut side_file = begin_side_file(&choices.metadata, target, &wims, &|_| true)?;
         let keeper = side_file.as_mut().map(|(_, file)| file);
         let report = apply(cx, &tree, &wims, target, &options, keeper).map_err(|e| set.explain(e))?;
         let applied = Applied::new(image, target, &report);
@@ -197,7 +217,7 @@ pub fn run_from_stream(
     let mut side_files = Vec::new();
     for (image, target) in &chosen {
         let tree = load_image(wim, *image, cx)?;
-        let (path, side_file) = begin_side_file(&choices.metadata, target)?.unzip();
+        let (path, side_file) = begin_side_file(&choices.metadata, target, &[], &|_| true)?.unzip();
         side_files.push(path);
         piped.push(PipedImage { tree, target: target.clone(), side_file });
         let described = wim.xml().images().get(image.position());

@@ -3,16 +3,17 @@
 //! Paths are given as wimlib takes them: with wildcards, both slashes, from the command or from list files. A path is
 //! looked for as it is spelt and, when nothing fits, without regard to case. Nothing is written unless all of them fit.
 
+use std::ffi::OsStr;
+
 use std::io::Write;
 use std::path::Path;
-
 use super::apply::{Applied, begin_side_file};
 use super::dir::{NothingFits, find_typed, typed_path};
 use super::images;
 use super::open::{Check, case_of_paths, load_image};
 use super::part_set::PartSet;
 use super::text_file::read_text;
-use crate::base::{Context, Error, ImageIndex, Place, Reason, Result};
+use crate::base::{Context, Error, ImageIndex, Place, Reason, Result, WimString};
 use crate::image::glob::{Case, PathGlob};
 use crate::image::{NodeId, StreamKind, Tree};
 use crate::transfer::apply::{
@@ -83,7 +84,14 @@ pub fn to_directory(
     let (set, image) = open_image(cx, path, text, options)?;
     let (tree, wims) = (load_image(&set.wim, image, cx)?, set.wims());
     let chosen = choose((&tree, &place_of(&set, image)), options, cx)?;
-    let mut side_file = begin_side_file(&options.metadata, target)?;
+    let first = |node: &NodeId| tree.path_of(*node).components().first().map(WimString::to_text);
+    let tops: Vec<String> = chosen.with_paths.iter().filter_map(first).collect();
+    let is_made = |name: &OsStr| {
+        let name = name.to_string_lossy().to_lowercase();
+        let flat = chosen.flat.iter().map(|node| tree.node(*node).name.to_text());
+        flat.chain(tops.iter().cloned()).any(|made| made.to_lowercase() == name)
+    };
+    let mut side_file = begin_side_file(&options.metadata, target, &wims, &is_made)?;
     let mut total = ApplyReport::default();
     for (nodes, layout) in [(chosen.flat, Layout::Flat), (chosen.with_paths, Layout::KeepPaths)] {
         if !nodes.is_empty() {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::clock::ReportTime;
 use super::images::architecture_name;
+use super::target::check_no_input;
 use super::text_file::write_text;
 use crate::base::hex;
 use crate::base::{FileTime, ImageIndex, Result};
@@ -266,7 +267,9 @@ pub fn resources(wim: &WimFile) -> Vec<ResourceInfo> {
 /// Writes the XML document as it is to the file at `path`, replacing one that is there.
 ///
 /// # Errors
-/// `Format` or `Limit` when the document cannot be read, `Io` when the file cannot be written.
+/// `InvalidInput` when that is the WIM itself, `Format` or `Limit` when the document cannot be read, `Io` when the file cannot be
+/// written.
 pub fn extract_xml(wim: &WimFile, path: &Path) -> Result<()> {
+    check_no_input(path, &[wim])?;
     write_text(path, wim.read_xml_bytes()?)
 }

@@ -121,6 +121,21 @@ pub(super) fn compact_in_place(cx: &Context<'_>, path: &Path, integrity: Integri
     Ok(bytes)
 }
 
+/// Refuses to put a file that a job makes beside its work in the place of one that it reads.
+///
+/// # Errors
+/// `InvalidInput` when `output` is one of `inputs`, or the disc that has it.
+pub fn check_no_input(output: &Path, inputs: &[&WimFile]) -> Result<()> {
+    // A file of a disc is called DISC:/PATH.
+    let host = |wim: &WimFile| wim.name().split_once(":/").map_or(wim.name(), |(disc, _)| disc).to_owned();
+    match inputs.iter().any(|wim| is_same_file(Path::new(&host(wim)), output)) {
+        true => Err(Error::invalid_input("is the file that is read, and would be replaced")
+            .in_file(output.display())
+            .remedy("write to another file")),
+        false => Ok(()),
+    }
+}
+
 /// True when both paths lead to one file.
 pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {

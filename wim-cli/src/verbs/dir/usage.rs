@@ -8,6 +8,7 @@ use wim_core::base::{Error, ImageIndex};
 use wim_core::jobs::du::{DiskUsage, FolderSize, SortBy, treemap};
 use wim_core::jobs::images::describe;
 use wim_core::jobs::part_set::PartSet;
+use wim_core::jobs::target::check_no_input;
 use wim_core::jobs::text_file::write_text;
 
 use crate::session::Session;
@@ -54,6 +55,7 @@ impl UsageArguments {
         set: &PartSet,
         (image, path): (ImageIndex, &str),
     ) -> Result<(), crate::exit::Failure> {
+        self.html.as_ref().map_or(Ok(()), |page| check_no_input(page, &set.wims()))?;
         let usage = session.run(|cx| DiskUsage::new(set, image, path, cx))?;
         if let Some(page) = &self.html {
             let title = format!("{}: {}", set.wim.name(), describe(&set.wim, image));
