@@ -75,8 +75,7 @@ impl AtomicFile {
             builder.permissions(std::fs::Permissions::from_mode(mode));
         }
         let temporary = builder.tempfile_in(folder).map_err(|e| cannot_create(e, folder))?;
-        let behind = WriteBehind::replacing(&target);
-        Ok(Self { temporary, target, if_exists, behind })
+        Ok(Self { temporary, target, if_exists, behind: WriteBehind::default() })
     }
 
     /// Where the file will appear.

@@ -1,15 +1,10 @@
 //! Brings a growing file to the disk while its next bytes are still being made.
 //!
 //! Whoever syncs a large file at its end waits for the disk while the processor idles. Here a thread syncs what is there each
-//! time enough has come, so that the sync at the end finds little left. It also has the system forget as much of the file that
-//! will be replaced: copied from, it fills the memory, and giving that back at the end takes as long as writing a tenth of it.
-//! It does not decide when a file is complete.
+//! time enough has come, so that the sync at the end finds little left. It does not decide when a file is complete.
 
 use std::fs::File;
 use std::io;
-#[cfg(target_os = "linux")]
-use std::num::NonZeroU64;
-use std::path::Path;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
@@ -20,8 +15,6 @@ const STEP_BYTES: u64 = 64 << 20;
 /// Syncs one file in the background.
 #[derive(Debug, Default)]
 pub(super) struct WriteBehind {
-    /// The file that will be replaced.
-    replaced: Option<File>,
     /// Bytes written since the disk was last asked to take them.
     waiting: u64,
     thread: Option<Syncing>,
@@ -34,13 +27,6 @@ struct Syncing {
 }
 
 impl WriteBehind {
-    /// One for a file that will replace the one at `target`, when that is there.
-    pub(super) fn replacing(target: &Path) -> Self {
-        // Where names of open files cannot be taken, an open one stands in the way.
-        let replaced = if cfg!(target_os = "linux") { File::open(target).ok() } else { None };
-        Self { replaced, ..Self::default() }
-    }
-
     /// Notes that `bytes` more have been written to `file`, and has them synced if there are enough.
     pub(super) fn written(&mut self, file: &File, bytes: u64) {
         self.waiting = self.waiting.saturating_add(bytes);
@@ -48,7 +34,7 @@ impl WriteBehind {
             return;
         }
         if self.thread.is_none() {
-            self.thread = Syncing::begin(file, self.replaced.take());
+            self.thread = Syncing::begin(file);
         }
         let Some(syncing) = &self.thread else { return };
         // Full: the disk is slower than we are, and the step that waits takes these bytes too. Disconnected: it failed, which
@@ -72,32 +58,15 @@ impl WriteBehind {
 
 impl Syncing {
     /// None where the system has no more handles or threads: the sync at the end does it all then.
-    fn begin(file: &File, replaced: Option<File>) -> Option<Self> {
+    fn begin(file: &File) -> Option<Self> {
         let file = file.try_clone().ok()?;
         let (steps, arrivals) = bounded(1);
         let name = "wim-sync".to_owned();
-        let work = move || {
-            arrivals.iter().try_for_each(|()| {
-                if let Some(replaced) = &replaced {
-                    forget_start(replaced, file.metadata()?.len());
-                }
-                file.sync_data()
-            })
-        };
+        let work = move || arrivals.iter().try_for_each(|()| file.sync_data());
         let outcome = std::thread::Builder::new().name(name).spawn(work).ok()?;
         Some(Self { steps, outcome })
     }
 }
-
-/// Has the system forget what it holds of the first `bytes` of a file; it is read again when somebody asks for it.
-#[cfg(target_os = "linux")]
-fn forget_start(file: &File, bytes: u64) {
-    // It only saves time: that it cannot be done is no failure.
-    let _ = rustix::fs::fadvise(file, 0, NonZeroU64::new(bytes), rustix::fs::Advice::DontNeed);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn forget_start(_: &File, _: u64) {}
 
 #[cfg(test)]
 mod tests {
@@ -125,21 +94,6 @@ mod tests {
         assert!(behind.finish().is_err());
         behind.finish().unwrap();
         drop(reader);
-    }
-
-    #[test]
-    fn a_file_that_is_replaced_can_still_be_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let old = folder.path().join("old");
-        std::fs::write(&old, vec![7; 1 << 20]).unwrap();
-        let file = tempfile::tempfile_in(folder.path()).unwrap();
-        file.set_len(1 << 20).unwrap();
-        let mut behind = WriteBehind::replacing(&old);
-        assert_eq!(behind.replaced.is_some(), cfg!(target_os = "linux"));
-        behind.written(&file, 64 << 20);
-        behind.finish().unwrap();
-        assert!(std::fs::read(&old).unwrap() == vec![7; 1 << 20]);
-        assert!(WriteBehind::replacing(&folder.path().join("none")).replaced.is_none());
     }
 
     #[test]

@@ -5,8 +5,6 @@
 
 use std::ffi::OsStr;
 
-use std::io::Write;
-use std::path::Path;
 use super::apply::{Applied, begin_side_file};
 use super::dir::{NothingFits, find_typed, typed_path};
 use super::images;
@@ -20,6 +18,8 @@ use crate::transfer::apply::{
     ApplyOptions, ApplyReport, FixedLinks, Layout, RestoreOptions, extract, write_file_to,
 };
 use crate::transfer::capture::{Metadata, unquote};
+use std::io::Write;
+use std::path::Path;
 
 /// What `*` and `?` mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
