@@ -4,6 +4,8 @@
 //! looked for as it is spelt and, when nothing fits, without regard to case. Nothing is written unless all of them fit.
 
 use std::ffi::OsStr;
+use std::io::Write;
+use std::path::Path;
 
 use super::apply::{Applied, begin_side_file};
 use super::dir::{NothingFits, find_typed, typed_path};
@@ -18,8 +20,6 @@ use crate::transfer::apply::{
     ApplyOptions, ApplyReport, FixedLinks, Layout, RestoreOptions, extract, write_file_to,
 };
 use crate::transfer::capture::{Metadata, unquote};
-use std::io::Write;
-use std::path::Path;
 
 /// What `*` and `?` mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,15 @@ struct Chosen {
     with_paths: Vec<NodeId>,
 }
 
+impl Chosen {
+    /// True for a name that something gets right in the target, in whatever case.
+    fn makes(&self, tree: &Tree, name: &OsStr) -> bool {
+        let is_it = |made: &WimString| made.to_text().to_lowercase() == name.to_string_lossy().to_lowercase();
+        let is_first = |node: &NodeId| tree.path_of(*node).components().first().is_some_and(is_it);
+        self.flat.iter().any(|&node| is_it(&tree.node(node).name)) || self.with_paths.iter().any(is_first)
+    }
+}
+
 /// Extracts from the image that `text` names in the file at `path` into the directory `target`.
 ///
 /// # Errors
@@ -84,13 +93,7 @@ pub fn to_directory(
     let (set, image) = open_image(cx, path, text, options)?;
     let (tree, wims) = (load_image(&set.wim, image, cx)?, set.wims());
     let chosen = choose((&tree, &place_of(&set, image)), options, cx)?;
-    let first = |node: &NodeId| tree.path_of(*node).components().first().map(WimString::to_text);
-    let tops: Vec<String> = chosen.with_paths.iter().filter_map(first).collect();
-    let is_made = |name: &OsStr| {
-        let name = name.to_string_lossy().to_lowercase();
-        let flat = chosen.flat.iter().map(|node| tree.node(*node).name.to_text());
-        flat.chain(tops.iter().cloned()).any(|made| made.to_lowercase() == name)
-    };
+    let is_made = |name: &OsStr| chosen.makes(&tree, name);
     let mut side_file = begin_side_file(&options.metadata, target, &wims, &is_made)?;
     let mut total = ApplyReport::default();
     for (nodes, layout) in [(chosen.flat, Layout::Flat), (chosen.with_paths, Layout::KeepPaths)] {

@@ -399,16 +399,22 @@ fn critical_devices_need_a_service_that_can_start() {
     assert_eq!(errors(&later), Vec::<String>::new());
 }
 
+/// Puts the driver of PCI buses there, which the boot loader starts; gives its key.
+fn put_pci(image: &mut MemoryImage) -> &'static str {
+    let pci = "ControlSet001\\Services\\pci";
+    image.put("\\Windows\\System32\\drivers\\pci.sys", program(Amd64, [6, 1, 7601, 17514]));
+    image.edit(&[
+        (System, pci, "Type", RegValue::dword(1)),
+        (System, pci, "Start", RegValue::dword(0)),
+        (System, pci, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
+    ]);
+    pci
+}
+
 #[test]
 fn a_service_of_windows_that_an_inf_changes_is_told_and_none_that_boots_is_put_off() {
     for mut image in [seven(Amd64), ten(Amd64)] {
-        let pci = "ControlSet001\\Services\\pci";
-        image.put("\\Windows\\System32\\drivers\\pci.sys", program(Amd64, [6, 1, 7601, 17514]));
-        image.edit(&[
-            (System, pci, "Type", RegValue::dword(1)),
-            (System, pci, "Start", RegValue::dword(0)),
-            (System, pci, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
-        ]);
+        let pci = put_pci(&mut image);
         let package = |start: &str| {
             let inf = TSTOR
                 .replace("AddService=tstor", "AddService=pci")
@@ -441,13 +447,7 @@ fn a_service_of_windows_that_an_inf_changes_is_told_and_none_that_boots_is_put_o
 #[test]
 fn the_type_of_a_service_of_windows_is_told_and_no_boot_driver_becomes_a_program() {
     for mut image in [seven(Amd64), ten(Amd64)] {
-        let pci = "ControlSet001\\Services\\pci";
-        image.put("\\Windows\\System32\\drivers\\pci.sys", program(Amd64, [6, 1, 7601, 17514]));
-        image.edit(&[
-            (System, pci, "Type", RegValue::dword(1)),
-            (System, pci, "Start", RegValue::dword(0)),
-            (System, pci, "ImagePath", RegValue::expand_sz("System32\\drivers\\pci.sys")),
-        ]);
+        let pci = put_pci(&mut image);
         let of_type = |kind: &str| {
             let line =
                 format!("[par]\nHKLM,SYSTEM\\CurrentControlSet\\Services\\pci,Type,0x00010001,{kind}\n");

@@ -2,7 +2,8 @@
 //!
 //! A list comes from Windows (`pnputil /enum-devices /ids`, Device Manager, `wmic`) or from Linux (`lspci -nn`, `lsusb`); each
 //! line is searched for ids and everything else is passed over. Less exact ids that Windows would try for the same device
-//! (drivers.md 1.11) are added; nothing is guessed beyond that.
+//! (drivers.md 1.11) are added. Where `lspci` leaves out a device's subsystem or interface, drivers for any of them fit: one too
+//! many does no harm, one too few leaves the machine without its disk.
 
 use std::collections::BTreeSet;
 
@@ -78,7 +79,7 @@ pub(super) fn hang_below_another<'i>(ids: impl IntoIterator<Item = &'i str>) -> 
 /// How a driver fits the devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// One of them is served.
+    /// One of them is served, or may be.
     Device,
     /// None is, but all its devices hang below a bus that only another vendor's driver brings up.
     BelowVendorBus,

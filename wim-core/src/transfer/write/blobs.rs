@@ -32,13 +32,9 @@ impl Writer<'_> {
     /// Copies resources on this thread while the workers encode others into memory.
     fn at_once(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
         let encode = || -> Result<_> {
-            let (mut bytes, mut headers) = (Vec::new(), Vec::new());
+            let mut bytes = Vec::new();
             let mut output = Output::new(&mut bytes, wim.format.layout());
-            let note = |_: &mut Output<'_>, _, header| {
-                headers.push(header);
-                Ok(())
-            };
-            encode_blobs(cx, &plan.encoded, wim.format, wim.level, 0, &mut output, note)?;
+            let headers = encode_onto(cx, wim, plan, &mut output)?;
             output.flush()?;
             drop(output);
             Ok((bytes, headers))
@@ -69,11 +65,7 @@ impl Writer<'_> {
 
     /// Each blob in a resource of its own.
     fn encoded(&mut self, cx: &Context<'_>, wim: &NewWim<'_>, plan: &Plan<'_>) -> Result<()> {
-        let mut headers = Vec::new();
-        encode_blobs(cx, &plan.encoded, wim.format, wim.level, 0, &mut self.output, |_, _, header| {
-            headers.push(header);
-            Ok(())
-        })?;
+        let headers = encode_onto(cx, wim, plan, &mut self.output)?;
         for (input, header) in plan.encoded.iter().zip(headers) {
             self.add_encoded(plan, input, header);
         }
@@ -113,6 +105,21 @@ impl Writer<'_> {
         self.solid.push(group);
         Ok(())
     }
+}
+
+/// Encodes the blobs of a plan in order, each in a resource of its own; gives the resources.
+fn encode_onto(
+    cx: &Context<'_>,
+    wim: &NewWim<'_>,
+    plan: &Plan<'_>,
+    output: &mut Output<'_>,
+) -> Result<Vec<ResourceHeader>> {
+    let mut headers = Vec::with_capacity(plan.encoded.len());
+    encode_blobs(cx, &plan.encoded, wim.format, wim.level, 0, output, |_, _, header| {
+        headers.push(header);
+        Ok(())
+    })?;
+    Ok(headers)
 }
 
 /// Whether what is encoded fits into half of the memory, and there is enough to copy meanwhile.
